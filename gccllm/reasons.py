@@ -1,0 +1,159 @@
+"""Every way out has a name: why a unit or function was left alone, and why a candidate was not linked.
+
+One table. A name is printed, counted and stored; once released it is never renamed or reused. `says`
+completes the sentence of its scope:
+
+    unit      "the unit was left to gcc because ..."
+    function  "the function was left to gcc because ..."
+    refuted   "the candidate was refused because ..."      (shown wrong or not faster)
+    undecided "the candidate was not admitted because ..." (a limit was met; nothing was shown)
+    engine    "gcc's own output was used because ..."      (something of ours failed)
+"""
+
+from __future__ import annotations
+
+import enum
+
+
+class Scope(enum.StrEnum):
+    UNIT = "unit"
+    FUNCTION = "function"
+    REFUTED = "refuted"
+    UNDECIDED = "undecided"
+    ENGINE = "engine"
+
+
+class Reason(enum.Enum):
+    """A named exit: `Reason.X.label` (snake_case, stable), `.scope`, `.says`."""
+
+    scope: Scope
+    says: str
+
+    def __new__(cls, label: str, scope: Scope, says: str) -> Reason:
+        row = object.__new__(cls)
+        row._value_ = label
+        row.scope = scope
+        row.says = says
+        return row
+
+    @property
+    def label(self) -> str:
+        return str(self.value)
+
+    def __str__(self) -> str:
+        return self.label
+
+    # fmt: off
+    # --- unit -----------------------------------------------------------------------------------
+    MODE_OFF = ("mode_off", Scope.UNIT, "GCCLLM_MODE=off")
+    NOT_GCC_OUTPUT = ("not_gcc_output", Scope.UNIT, "the text is not what gcc's own C or C++ front end prints")
+    SLIM_LTO = ("slim_lto", Scope.UNIT, "-flto leaves no machine code in this text; the link step has it")
+    OPTIMISATION_OFF = ("optimisation_off", Scope.UNIT, "it is compiled below -O1, or for size, or for debugging")
+    SANITIZER = ("sanitizer", Scope.UNIT, "-fsanitize instruments the code")
+    COVERAGE = ("coverage", Scope.UNIT, "--coverage counts executions of gcc's own blocks")
+    PROFILING = ("profiling", Scope.UNIT, "-pg, -fprofile-generate or -finstrument-functions watch gcc's own code")
+    PATCHABLE_ENTRY = ("patchable_entry", Scope.UNIT, "-mfentry or -fpatchable-function-entry fix the bytes of every entry")
+    SPLIT_STACK = ("split_stack", Scope.UNIT, "-fsplit-stack changes every prologue")
+    INDIRECT_BRANCH = ("indirect_branch", Scope.UNIT, "-mindirect-branch= or -mfunction-return= route branches through thunks")
+    NOT_X86_64 = ("not_x86_64", Scope.UNIT, "the target is not 64-bit x86 with the LP64 ABI")
+    CODE_MODEL = ("code_model", Scope.UNIT, "-mcmodel is not small")
+    NO_SSE = ("no_sse", Scope.UNIT, "-mno-sse or -mgeneral-regs-only forbids the vector registers of the ABI")
+    FREESTANDING = ("freestanding", Scope.UNIT, "-ffreestanding code may run where the tests cannot")
+    PLUGIN = ("plugin", Scope.UNIT, "-fplugin may have changed what the text means")
+    ASSEMBLER_LISTING = ("assembler_listing", Scope.UNIT, "an assembler option asks for a listing of gcc's own text")
+    ASM_SYNTAX = ("asm_syntax", Scope.UNIT, "-masm=intel text is not parsed")
+    NOT_LOSSLESS = ("not_lossless", Scope.UNIT, "the text could not be parsed and printed back unchanged")
+    FOREIGN_COMPILER = ("foreign_compiler", Scope.UNIT, "the real compiler is not gcc")
+    NO_SOURCE = ("no_source", Scope.UNIT, "the source file could not be found again for a side compile")
+    SIDE_COMPILE = ("side_compile", Scope.UNIT, "a side compile with -g did not give the same code")
+    UNIT_TOO_LARGE = ("unit_too_large", Scope.UNIT, "the text is over the size limit")
+    # --- function -------------------------------------------------------------------------------
+    NOT_HOT = ("not_hot", Scope.FUNCTION, "it has no loop and no recursion, or the profile never saw it")
+    COLD = ("cold", Scope.FUNCTION, "it is marked cold, or gcc placed it in a cold section")
+    EXCLUDED = ("excluded", Scope.FUNCTION, "gccllm.toml excludes it")
+    BUDGET = ("budget", Scope.FUNCTION, "the time for this unit was used up; it is queued")
+    QUEUED = ("queued", Scope.FUNCTION, "it waits for `gccllm tune`")
+    ASM_INLINE = ("asm_inline", Scope.FUNCTION, "it contains inline assembly, whose effects cannot be seen")
+    ATOMIC = ("atomic", Scope.FUNCTION, "it uses a lock prefix, an implicit lock or a fence")
+    VOLATILE = ("volatile", Scope.FUNCTION, "it reads or writes volatile memory")
+    SETJMP = ("setjmp", Scope.FUNCTION, "it may return twice")
+    LSDA = ("lsda", Scope.FUNCTION, "it has exception tables")
+    TLS = ("tls", Scope.FUNCTION, "it uses thread-local storage")
+    VARIADIC = ("variadic", Scope.FUNCTION, "it takes variable arguments")
+    NESTED = ("nested", Scope.FUNCTION, "it is a nested function or takes a static chain")
+    RETURN_ADDRESS = ("return_address", Scope.FUNCTION, "it looks at its own return address or frame")
+    STACK_PROTECTOR = ("stack_protector", Scope.FUNCTION, "its stack protector must stay as gcc placed it")
+    INDIRECT_CALL = ("indirect_call", Scope.FUNCTION, "it calls through a pointer, whose target no test can choose")
+    IMPURE_CALLEE = ("impure_callee", Scope.FUNCTION, "it calls a function whose effects cannot be stood in for")
+    CALLEE_UNKNOWN = ("callee_unknown", Scope.FUNCTION, "the type of a function it calls is not known")
+    UNSUPPORTED_TYPE = ("unsupported_type", Scope.FUNCTION, "a parameter or result has a type that no input is made for")
+    UNSUPPORTED_CODE = ("unsupported_code", Scope.FUNCTION, "its assembly holds something that is not modelled")
+    TOO_LARGE = ("too_large", Scope.FUNCTION, "it has more instructions than the limit")
+    FAR_DATA = ("far_data", Scope.FUNCTION, "it needs data or functions of other units that no test can supply")
+    LOCAL_CONVENTION = ("local_convention", Scope.FUNCTION, "gcc gave it a private calling convention")
+    NO_TYPES = ("no_types", Scope.FUNCTION, "its types were not found in the debug information")
+    NO_INPUTS = ("no_inputs", Scope.FUNCTION, "no input was found on which the baseline is defined")
+    EDGES_MISSED = ("edges_missed", Scope.FUNCTION, "no input takes some edge of the baseline")
+    MUTANTS_SURVIVED = ("mutants_survived", Scope.FUNCTION, "the tests let too many mutants of the baseline live")
+    NOTHING_FASTER = ("nothing_faster", Scope.FUNCTION, "no candidate was shown equal and faster")
+    NO_CANDIDATE = ("no_candidate", Scope.FUNCTION, "no proposer had an answer")
+    PREVIOUSLY_TRIED = ("previously_tried", Scope.FUNCTION, "an earlier attempt found nothing and has not expired")
+    NOT_IN_STORE = ("not_in_store", Scope.FUNCTION, "the store has no accepted rewrite and the mode does not look for one")
+    # --- refuted: static ------------------------------------------------------------------------
+    COPY = ("copy", Scope.REFUTED, "it is the baseline again")
+    UNPARSABLE = ("unparsable", Scope.REFUTED, "it is not assembly text that we can represent")
+    DIRECTIVE = ("directive", Scope.REFUTED, "it holds a directive that is not allowed in a body")
+    TOO_LONG = ("too_long", Scope.REFUTED, "the answer is over the size limit")
+    DOES_NOT_ASSEMBLE = ("does_not_assemble", Scope.REFUTED, "the assembler refuses it")
+    DOES_NOT_COMPILE = ("does_not_compile", Scope.REFUTED, "gcc refuses the C answer")
+    UNKNOWN_SYMBOL = ("unknown_symbol", Scope.REFUTED, "it refers to a symbol that the baseline does not")
+    FORBIDDEN_INSTRUCTION = ("forbidden_instruction", Scope.REFUTED, "it uses an instruction that no rewrite may use")
+    UNSUPPORTED_INSTRUCTION = ("unsupported_instruction", Scope.REFUTED, "it uses an instruction that the checked build cannot watch")
+    BRANCH_TARGET = ("branch_target", Scope.REFUTED, "a branch leaves the body or lands inside an instruction")
+    FALLS_OFF = ("falls_off", Scope.REFUTED, "control can run past its last instruction")
+    CALLEE_SAVED = ("callee_saved", Scope.REFUTED, "a callee-saved register is not restored")
+    STACK_DEPTH = ("stack_depth", Scope.REFUTED, "the stack pointer is not where it must be at a return, call or join")
+    RED_ZONE = ("red_zone", Scope.REFUTED, "it uses memory below the red zone, or the red zone across a call")
+    CFI = ("cfi", Scope.REFUTED, "no unwind table can be derived for it")
+    VZEROUPPER = ("vzeroupper", Scope.REFUTED, "the upper vector halves are dirty at a return or call")
+    DIRECTION_FLAG = ("direction_flag", Scope.REFUTED, "the direction flag may be set at a return or call")
+    CONTROL_WORD = ("control_word", Scope.REFUTED, "it changes a floating-point control word")
+    ISA = ("isa", Scope.REFUTED, "it needs an instruction set that no guard tests")
+    IPA_CLOBBER = ("ipa_clobber", Scope.REFUTED, "callers may rely on a register that it clobbers")
+    HARDENING = ("hardening", Scope.REFUTED, "it drops hardening that the baseline has")
+    ABSOLUTE_ADDRESS = ("absolute_address", Scope.REFUTED, "it addresses memory by a bare number")
+    DEAD_READ = ("dead_read", Scope.REFUTED, "it reads a register or flag that is not defined at entry")
+    # --- refuted: dynamic -----------------------------------------------------------------------
+    WRONG_VALUE = ("wrong_value", Scope.REFUTED, "it returned something else than the baseline")
+    WRONG_MEMORY = ("wrong_memory", Scope.REFUTED, "it left memory other than the baseline did")
+    WRONG_CALLS = ("wrong_calls", Scope.REFUTED, "it called other functions, or with other arguments, than the baseline")
+    FAULTED = ("faulted", Scope.REFUTED, "it faulted where the baseline does not")
+    TIMED_OUT = ("timed_out", Scope.REFUTED, "it ran far longer than the baseline")
+    ABI_BROKEN = ("abi_broken", Scope.REFUTED, "it broke the calling convention while running")
+    STRAY_STORE = ("stray_store", Scope.REFUTED, "it stores a byte that the baseline does not store")
+    STRAY_READ = ("stray_read", Scope.REFUTED, "it reads outside the aligned blocks that the baseline reads")
+    SYSTEM_CALL = ("system_call", Scope.REFUTED, "it tried a system call")
+    # --- refuted: timing ------------------------------------------------------------------------
+    NOT_FASTER = ("not_faster", Scope.REFUTED, "it was not shown faster by the margin")
+    CLASS_SLOWER = ("class_slower", Scope.REFUTED, "it is slower on one class of inputs")
+    NOT_CONFIRMED = ("not_confirmed", Scope.REFUTED, "the gain did not come back on fresh inputs")
+    BEATEN = ("beaten", Scope.REFUTED, "another candidate for the same function is faster")
+    # --- undecided ------------------------------------------------------------------------------
+    EDGES_UNSEEN = ("edges_unseen", Scope.UNDECIDED, "no input takes some edge of the candidate")
+    NOISY = ("noisy", Scope.UNDECIDED, "the machine was too noisy to trust a timing")
+    TRACE_LIMIT = ("trace_limit", Scope.UNDECIDED, "the checked build's log overflowed on every input")
+    DEADLINE = ("deadline", Scope.UNDECIDED, "the time budget ended first")
+    NO_TIMING_INPUT = ("no_timing_input", Scope.UNDECIDED, "no input runs long enough to be timed")
+    SANDBOX_UNAVAILABLE = ("sandbox_unavailable", Scope.UNDECIDED, "the kernel refused the confinement; nothing was run")
+    # --- engine ---------------------------------------------------------------------------------
+    ENGINE_CRASHED = ("engine_crashed", Scope.ENGINE, "the engine ended with an error")
+    ENGINE_TIMEOUT = ("engine_timeout", Scope.ENGINE, "the engine did not answer within the budget")
+    MODEL_ABSENT = ("model_absent", Scope.ENGINE, "no model is installed or the model file cannot be loaded")
+    MODEL_FAILED = ("model_failed", Scope.ENGINE, "the model did not answer")
+    PROMPT_TOO_LONG = ("prompt_too_long", Scope.ENGINE, "the function does not fit into the model's context")
+    STORE_UNWRITABLE = ("store_unwritable", Scope.ENGINE, "the store could not be written")
+    ENTRY_CORRUPT = ("entry_corrupt", Scope.ENGINE, "a store entry was damaged and has been quarantined")
+    ENTRY_VERSION = ("entry_version", Scope.ENGINE, "a store entry has another schema version")
+    ENTRY_REFUSED = ("entry_refused", Scope.ENGINE, "a stored rewrite did not pass its checks again")
+    SPLICE_REFUSED = ("splice_refused", Scope.ENGINE, "the assembler refused the spliced text")
+    # fmt: on

@@ -1,0 +1,117 @@
+"""The real gcc, as and ld, run with a clean environment and a deadline.
+
+Nothing started from here may come back to us: our assembler shim is off in every child, and file descriptors of the
+build (make's jobserver among them) are closed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+# What could change a tool's behaviour, or lead back to us.
+_DROPPED = ("COMPILER_PATH", "COLLECT_GCC_OPTIONS", "COLLECT_GCC", "COLLECT_LTO_WRAPPER", "DEPENDENCIES_OUTPUT",
+            "SUNPRO_DEPENDENCIES", "MAKEFLAGS", "MFLAGS", "GCCLLM_ARGV", "GCCLLM_DEPTH", "LD_RUN_PATH")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A finished process: `code` is -1 when it was killed at its deadline or could not be started."""
+
+    code: int
+    out: bytes
+    err: str
+
+    @property
+    def ok(self) -> bool:
+        return self.code == 0
+
+
+def clean_environment() -> dict[str, str]:
+    env = {k: v for k, v in os.environ.items() if k not in _DROPPED}
+    return env | {"GCCLLM_MODE": "off", "LC_ALL": "C"}
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    stdin: bytes = b"",
+    cwd: Path | None = None,
+    deadline_s: float = 60.0,
+    env: Mapping[str, str] | None = None,
+) -> Ran:
+    """Run a tool to its end or its deadline; never raises for what the tool does.
+
+    On the deadline the tool's whole process group is killed, so that cc1 does not outlive its driver.
+    """
+    try:
+        child = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=cwd,
+            env=dict(env) if env is not None else clean_environment(),
+            close_fds=True,
+            process_group=0,
+        )
+    except OSError as error:
+        return Ran(-1, b"", str(error))
+    try:
+        out, err = child.communicate(stdin, timeout=deadline_s)
+    except subprocess.TimeoutExpired:
+        _kill_group(child.pid)
+        child.communicate()
+        return Ran(-1, b"", f"no answer within {deadline_s:.1f} s")
+    except BaseException:
+        _kill_group(child.pid)
+        child.wait()
+        raise
+    return Ran(child.returncode, out, err.decode("utf-8", "replace"))
+
+
+def _kill_group(pid: int) -> None:
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """Paths of the real tools of one build."""
+
+    gcc: str = "gcc"
+    assembler: str = "as"
+    linker: str = "ld"
+
+    @classmethod
+    def find(cls, gcc: str | None = None, assembler: str | None = None) -> Toolchain:
+        return cls(
+            gcc or shutil.which("gcc") or "gcc",
+            assembler or shutil.which("as") or "as",
+            shutil.which("ld") or "ld",
+        )
+
+    @cached_property
+    def version(self) -> str:
+        return run([self.gcc, "-dumpfullversion"]).out.decode().strip()
+
+    def assemble(self, text: str, output: Path, *flags: str, deadline_s: float = 60.0) -> Ran:
+        """Assemble `text` (latin-1) into `output`; the caller looks at `.ok` and `.err`."""
+        return run(
+            [self.assembler, "--64", *flags, "-o", str(output), "-"],
+            stdin=text.encode("latin-1"),
+            deadline_s=deadline_s,
+        )
+
+    def compile(
+        self, args: Sequence[str], *, cwd: Path | None = None, stdin: bytes = b"", deadline_s: float = 60.0
+    ) -> Ran:
+        return run([self.gcc, *args], cwd=cwd, stdin=stdin, deadline_s=deadline_s)
