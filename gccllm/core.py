@@ -197,7 +197,7 @@ def undecided(stage: str, reason: Reason, detail: str = "") -> Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """A measured speed-up: time(baseline) / time(candidate), above 1 is better. All figures are medians of paired ratios."""
+    """A measured speed-up: time(baseline) / time(candidate), above 1 is better; medians of paired ratios."""
 
     speedup: float
     low: float
