@@ -1,7 +1,7 @@
 """The log: one JSON line per decision, written nowhere near the build's stdout and stderr.
 
-A line is appended in one write, so that parallel compiles do not mix. The file is halved to its newer part when it grows
-over the cap. Losing the log never changes a build: every error here is swallowed.
+A line is appended in one write, so that parallel compiles do not mix. The file is halved to its newer part when it
+grows over the cap. Losing the log never changes a build: every error here is swallowed.
 """
 
 from __future__ import annotations

@@ -1,0 +1,82 @@
+"""Which functions of a unit are worth the work, hottest first.
+
+A profile file outranks everything. Without one: `__attribute__((hot))`, then loop depth, then the instructions inside
+loops. Recursion counts as a loop. This is a static guess: it knows nothing of trip counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from gccllm.assembly import BodyError, Function, Module, cfg
+from gccllm.config import Settings
+from gccllm.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Heat:
+    function: Function
+    share: float
+    """Share of the profile's samples; 0 without a profile."""
+    hot: bool
+    depth: int
+    in_loops: int
+    """Instructions inside loops."""
+
+    @property
+    def rank(self) -> tuple[float, bool, int, int]:
+        return (self.share, self.hot, self.depth, self.in_loops)
+
+
+def rank(
+    module: Module, settings: Settings, profile: Mapping[str, float] | None = None
+) -> tuple[list[Heat], list[tuple[Function, Reason]]]:
+    """(functions worth working on, hottest first; the others with their reason)."""
+    warm: list[Heat] = []
+    left: list[tuple[Function, Reason]] = []
+    for function in module.functions.values():
+        heat = measure(function, profile)
+        if reason := _leaves(heat, settings, profile):
+            left.append((function, reason))
+        else:
+            warm.append(heat)
+    warm.sort(key=lambda heat: heat.rank, reverse=True)
+    limit = settings["max_functions"]
+    left += [(heat.function, Reason.NOT_HOT) for heat in warm[limit:]]
+    return warm[:limit], left
+
+
+def measure(function: Function, profile: Mapping[str, float] | None = None) -> Heat:
+    try:
+        graph = cfg(function.body)
+        loops = graph.loops
+        depth = max((loop.depth for loop in loops), default=0)
+        blocks = set().union(*(loop.blocks for loop in loops)) if loops else set()
+        in_loops = sum(graph.blocks[block].end - graph.blocks[block].start for block in blocks)
+    except BodyError:
+        depth, in_loops = 0, 0
+    if function.name in function.calls:
+        depth, in_loops = max(depth, 1), max(in_loops, function.instructions)
+    share = (profile or {}).get(function.name, 0.0)
+    return Heat(function, share, ".text.hot" in function.section, depth, in_loops)
+
+
+def _leaves(heat: Heat, settings: Settings, profile: Mapping[str, float] | None) -> Reason | None:
+    name = heat.function.name
+    if _matches(name, settings["exclude"]) or (settings["only"] and not _matches(name, settings["only"])):
+        return Reason.EXCLUDED
+    if _matches(name, settings["include"]) or _matches(name, settings["only"]):
+        return None
+    if ".text.unlikely" in heat.function.section or ".text.exit" in heat.function.section:
+        return Reason.COLD
+    if profile is not None and heat.share == 0.0:
+        return Reason.NOT_HOT
+    if heat.depth == 0 and not heat.hot and heat.share == 0.0:
+        return Reason.NOT_HOT
+    return None
+
+
+def _matches(name: str, globs: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, glob) for glob in globs)

@@ -1,0 +1,108 @@
+"""From one assembler call to a unit that can be worked on: its parsed text, its source and the flags to compile it again."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gccllm import policy
+from gccllm.assembly import Module, NotLossless, isa
+from gccllm.config import Settings
+from gccllm.core import Quit, Request
+from gccllm.reasons import Reason
+from gccllm.toolchain import Toolchain
+
+_LANGUAGES = {".c": "c", ".i": "c", ".cc": "c++", ".cpp": "c++", ".cxx": "c++", ".c++": "c++", ".C": "c++", ".ii": "c++"}
+
+# Options of the driver that take the next word as their argument and say nothing about the code.
+_DROPPED_WITH_WORD = ("-o", "-MF", "-MT", "-MQ", "-MJ", "-dumpdir", "-dumpbase", "-dumpbase-ext", "-Xassembler", "-Xlinker",
+                      "-l", "-L", "-T", "-u", "-z", "-aux-info", "-wrapper", "-B")  # fmt: skip
+_DROPPED = re.compile(
+    r"-c|-S|-E|-M[MDGP]*|-MMD|-save-temps.*|-pipe|-v|-###|-l.*|-L.*|-Wl,.*|-Wa,.*|-Wp,-M.*|-o.+|-d.*|-f?stack-usage"
+    r"|-fverbose-asm|-g.*|-time.*|-fdump-.*|-flto.*|-fno-lto|-ffat-lto-objects|-fcallgraph-info.*|-fopt-info.*|-Q"
+)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One translation unit under work."""
+
+    request: Request
+    module: Module
+    tools: Toolchain
+    source: Path | None
+    """The C file, absolute; None when it cannot be found again (standard input, deleted)."""
+    language: str
+    """`c` or `c++`."""
+    flags: tuple[str, ...]
+    """The user's own options, fit for a side compile: no inputs, outputs, dependency or debug options."""
+    march_level: int
+    """ISA level that -march permits without a guard."""
+    march: frozenset[str]
+    """CPU features (iced names) that -march permits without a guard."""
+    ipa_ra: bool
+    """Callers in the unit may rely on what a local function does not clobber."""
+
+
+def plan(request: Request, settings: Settings) -> Unit:
+    """Raises Quit with the reason why the unit is left to gcc."""
+    policy.declines_unit(request.gcc_options, request.as_argv, request.text, settings)
+    try:
+        module = Module.parse(request.text)
+    except NotLossless as error:
+        raise Quit(Reason.NOT_LOSSLESS, str(error)) from error
+    source, language = find_source(request)
+    options = request.gcc_options
+    march = isa.march_features(options)
+    return Unit(
+        request=request,
+        module=module,
+        tools=Toolchain.find(request.compiler, request.assembler),
+        source=source,
+        language=language,
+        flags=side_flags(options),
+        march_level=isa.march_level(march),
+        march=march,
+        ipa_ra="-fno-ipa-ra" not in options,
+    )
+
+
+def side_flags(options: Sequence[str]) -> tuple[str, ...]:
+    """The options that decide the code, in order."""
+    kept: list[str] = []
+    words = iter(options)
+    for word in words:
+        if word in _DROPPED_WITH_WORD:
+            next(words, None)
+        elif not _DROPPED.fullmatch(word):
+            kept.append(word)
+    return tuple(kept)
+
+
+def find_source(request: Request) -> tuple[Path | None, str]:
+    """The input of this compile and its language: the driver argument that the text's `.file` names."""
+    named = re.search(r'^\t\.file\t"((?:[^"\\]|\\.)*)"$', request.text, re.MULTILINE)
+    if not named:
+        return None, "c"
+    name = named.group(1).encode("latin-1").decode("utf-8", "replace").replace('\\"', '"').replace("\\\\", "\\")
+    language: str | None = None
+    words = iter(request.driver_argv)
+    for word in words:
+        if word == "-x":
+            language = next(words, "none")
+        elif word.startswith("-x") and len(word) > 2:
+            language = word[2:]
+        elif Path(word).name == Path(name).name and not word.startswith("-"):
+            path = (request.cwd / word).resolve()
+            known = language if language not in (None, "none") else _LANGUAGES.get(path.suffix)
+            if path.is_file() and known in ("c", "c++", "cpp-output", "c++-cpp-output"):
+                return path, "c++" if known.startswith("c++") else "c"
+    return None, "c"
+
+
+def unquote_options(collected: str) -> tuple[str, ...]:
+    """COLLECT_GCC_OPTIONS as words. Raises ValueError on unbalanced quotes."""
+    return tuple(shlex.split(collected))

@@ -1,0 +1,127 @@
+"""One entry: a rewrite with its evidence, or the memory that nothing was found.
+
+On disk an entry is text:
+
+    gccllm-entry SCHEMA BLAKE2B-256-OF-THE-REST LENGTH-OF-THE-REST\\n
+    { JSON, keys sorted, two spaces of indent }
+
+A reader takes only its own SCHEMA; another one, a wrong checksum or a wrong length are three different errors, and all
+of them are misses. History: 1 = first release.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from gccllm.reasons import Reason
+
+SCHEMA = 1
+MAX_BYTES = 8 << 20
+
+
+class EntryError(Exception):
+    """The bytes are not a whole entry of this schema. `reason` is ENTRY_CORRUPT or ENTRY_VERSION."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(f"{reason.label}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TimingRecord(Frozen):
+    speedup: float
+    low: float
+    high: float
+    classes: dict[str, float]
+    baseline_ns: float
+    aa: float
+    rounds: int
+    processes: int
+
+
+class EvidenceRecord(Frozen):
+    level: str
+    tests: int
+    seed: int
+    edges_baseline: tuple[int, int]
+    edges_candidate: tuple[int, int]
+    mutants: tuple[int, int]
+    timing: TimingRecord
+    cpu: str
+
+
+class Bench(Frozen):
+    """All that is needed to test the rewrite again with no source at hand."""
+
+    slice: str
+    """Self-contained assembly of the baseline, its callees in the unit and their data."""
+    baseline: str
+    """The baseline's body."""
+    signature: dict[str, Any]
+    """`harvest.Signature` as JSON."""
+    ubsan: str = ""
+    """The same slice from the build that traps on undefined behaviour; empty when there was none."""
+    scalar: str = ""
+    """The slice of the unvectorised build that mutants are made of as well; empty when there was none."""
+    local: bool = False
+    """The function is not visible outside its unit."""
+
+
+class Entry(Frozen):
+    key: str
+    function: str
+    source: str
+    outcome: Literal["accepted", "nothing"]
+    reason: str = ""
+    """Why nothing was found (a `Reason` label); empty when accepted."""
+    detail: str = ""
+    body: str = ""
+    """The rewrite's body text."""
+    isa_level: int = 0
+    proposer: str = ""
+    recipe: str = ""
+    dialect: str = ""
+    evidence: EvidenceRecord | None = None
+    bench: Bench | None = None
+    refusals: dict[str, int] = {}
+    """How many candidates were refused for which reason."""
+    attempts: list[dict[str, Any]] = []
+    """Every candidate put to the gates: proposer, recipe, outcome, reason, speed-up when timed."""
+    created: float
+    expires: float | None = None
+    compiler: str = ""
+    version: str = ""
+    """Version of this package."""
+
+    def dump(self) -> bytes:
+        data = json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True).encode() + b"\n"
+        check = hashlib.blake2b(data, digest_size=32).hexdigest()
+        return f"gccllm-entry {SCHEMA} {check} {len(data)}\n".encode() + data
+
+    @classmethod
+    def load(cls, raw: bytes) -> Entry:
+        """Raises EntryError unless `raw` is exactly one whole entry of this schema."""
+        if len(raw) > MAX_BYTES:
+            raise EntryError(Reason.ENTRY_CORRUPT, f"{len(raw)} bytes, over the cap of {MAX_BYTES}")
+        head, newline, data = raw.partition(b"\n")
+        words = head.split()
+        if not newline or len(words) != 4 or words[0] != b"gccllm-entry" or not words[1].isdigit():
+            raise EntryError(Reason.ENTRY_CORRUPT, "no entry header")
+        if int(words[1]) != SCHEMA:
+            raise EntryError(Reason.ENTRY_VERSION, f"schema {int(words[1])}, this version reads {SCHEMA}")
+        if words[3] != str(len(data)).encode():
+            raise EntryError(Reason.ENTRY_CORRUPT, f"length: want {words[3]!r}, got {len(data)}")
+        if hashlib.blake2b(data, digest_size=32).hexdigest().encode() != words[2]:
+            raise EntryError(Reason.ENTRY_CORRUPT, "checksum")
+        try:
+            return cls.model_validate_json(data)
+        except ValidationError as error:
+            raise EntryError(Reason.ENTRY_CORRUPT, str(error).splitlines()[0]) from error

@@ -1,0 +1,171 @@
+"""The layers of the store: the project's committed `cache/`, then the user's cache.
+
+    <layer>/rewrites/<key>.entry     entries
+    <user>/vouched/<checksum>        project entries that passed their checks again on this machine
+    <user>/quarantine/               damaged entries, moved out of the way
+    <user>/locks/<key>.lock          keeps two builds from working on the same function
+    <user>/epoch                     changes whenever unit-cache answers may be stale
+    <user>/units/ queue/ log/        the shim's unit cache, the queue, the log
+
+Writes go to the user layer only, by rename, so that a reader sees a whole entry or none and a kill loses at most the
+entry being written. Not covered: remote layers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from gccllm.reasons import Reason
+from gccllm.store.entry import Entry, EntryError
+
+_KEY = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    entry: Entry
+    layer: str
+    """`project` or `user`."""
+    path: Path
+    checksum: str
+
+
+class Store:
+    """Raises OSError only from `put`; every lookup error is a miss with a recorded reason in `problems`."""
+
+    def __init__(self, user: Path, project: Path | None = None) -> None:
+        self.user = user
+        self.project = project
+        self.problems: list[tuple[Reason, str]] = []
+
+    def layers(self) -> list[tuple[str, Path]]:
+        project = [("project", self.project)] if self.project else []
+        return [*project, ("user", self.user)]
+
+    def find(self, key: str, now: float | None = None) -> Found | None:
+        """The accepted entry of the first layer that has one, else an unexpired negative one, else None."""
+        negative: Found | None = None
+        for layer, root in self.layers():
+            found = self._read(layer, root / "rewrites" / f"{key}.entry")
+            if found is None or found.entry.key != key:
+                continue
+            if found.entry.outcome == "accepted":
+                return found
+            if (found.entry.expires or 0) > (now or time.time()):
+                negative = negative or found
+        return negative
+
+    def entries(self, layer: str | None = None) -> Iterator[Found]:
+        """Every readable entry, layer by layer, by key."""
+        for name, root in self.layers():
+            if layer in (None, name):
+                for path in sorted((root / "rewrites").glob("*.entry")):
+                    if found := self._read(name, path):
+                        yield found
+
+    def put(self, entry: Entry) -> Path:
+        """Write to the user layer. Raises OSError (disk full, read-only, no home)."""
+        if not _KEY.fullmatch(entry.key):
+            raise ValueError(f"not a key: {entry.key!r}")
+        path = self.user / "rewrites" / f"{entry.key}.entry"
+        write_atomically(path, entry.dump())
+        return path
+
+    def remove(self, found: Found) -> None:
+        found.path.unlink(missing_ok=True)
+        self.bump_epoch()
+
+    # --- unit cache and epoch -------------------------------------------------------------------
+
+    def put_unit(self, key: str, text: bytes) -> None:
+        """Answer for one whole unit, read by the shim without Python; empty text: gcc's own."""
+        if _KEY.fullmatch(key):
+            check = hashlib.blake2b(text, digest_size=32).hexdigest()
+            head = f"gccllm-unit 1 {check} {len(text)}\n".encode()
+            write_atomically(self.user / "units" / key[:2] / key, head + text)
+
+    def bump_epoch(self) -> None:
+        """Make every unit-cache answer stale. Best effort: a store that cannot be written has no unit cache either."""
+        with contextlib.suppress(OSError):
+            write_atomically(self.user / "epoch", secrets.token_hex(8).encode())
+
+    # --- trust ----------------------------------------------------------------------------------
+
+    def is_vouched(self, found: Found) -> bool:
+        """An entry this user's own engine wrote, or one from elsewhere that passed its checks here before."""
+        return found.layer == "user" or (self.user / "vouched" / found.checksum).is_file()
+
+    def vouch(self, found: Found) -> None:
+        with contextlib.suppress(OSError):
+            write_atomically(self.user / "vouched" / found.checksum, b"")
+
+    @contextlib.contextmanager
+    def working_on(self, key: str, wait_s: float) -> Iterator[bool]:
+        """Hold the function's lock; yields False when another build held it for all of `wait_s`.
+
+        Where no lock file can be made the work goes on without one: doing it twice is only slow.
+        """
+        lock = None
+        try:
+            (self.user / "locks").mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.user / "locks" / f"{key}.lock", timeout=wait_s)
+            lock.acquire()
+        except Timeout:
+            yield False
+            return
+        except OSError:
+            yield True
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
+
+    # --- reading --------------------------------------------------------------------------------
+
+    def _read(self, layer: str, path: Path) -> Found | None:
+        try:
+            raw = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self.problems.append((Reason.ENTRY_CORRUPT, f"{path}: {error.strerror}"))
+            return None
+        try:
+            entry = Entry.load(raw)
+        except EntryError as error:
+            self.problems.append((error.reason, f"{path}: {error.detail}"))
+            if layer == "user" and error.reason is Reason.ENTRY_CORRUPT:
+                self._quarantine(path)
+            return None
+        return Found(entry, layer, path, hashlib.blake2b(raw, digest_size=32).hexdigest())
+
+    def _quarantine(self, path: Path) -> None:
+        with contextlib.suppress(OSError):
+            (self.user / "quarantine").mkdir(parents=True, exist_ok=True)
+            path.replace(self.user / "quarantine" / f"{path.name}.{int(time.time())}")
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write beside `path`, flush to disk, rename over it. Raises OSError and leaves no partial file behind."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.parent / f".{path.name[:40]}.{os.getpid()}.{secrets.token_hex(4)}"
+    try:
+        with fresh.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
