@@ -141,6 +141,18 @@ class Observation:
     """Time-stamp-counter ticks of the call itself; for limits, not for timing decisions."""
 
 
+@dataclass(frozen=True, slots=True)
+class CalleeSpec:
+    """How a function of another unit is called, so that a stub can stand in for it: its scalar register arguments and result."""
+
+    ints: tuple[int, ...] = ()
+    """Defined bytes (1, 2, 4, 8) of each integer or pointer argument, in order of registers; at most six."""
+    vectors: tuple[int, ...] = ()
+    """4 (float) or 8 (double) for each floating argument; at most eight."""
+    returns: str = "void"
+    """`void`, `int1`, `int2`, `int4`, `int8`, `float` or `double`."""
+
+
 # --- the function under work ----------------------------------------------------------------------
 
 

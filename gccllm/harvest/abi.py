@@ -1,0 +1,148 @@
+"""Where the System V x86-64 ABI puts arguments and results.
+
+Covers integers, pointers, float, double, and structs and unions by value of such members (in registers up to 16 bytes,
+on the stack above). Does not cover long double, complex, vector types and __int128 as arguments or results.
+Source: System V ABI, AMD64 supplement, section 3.2.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gccllm.core import CalleeSpec, Quit, Returned, Slot
+from gccllm.harvest.types import Array, CType, Floating, Integer, Param, Place, Pointer, Record, Void, describe
+from gccllm.reasons import Reason
+
+INT_REGISTERS = 6
+VECTOR_REGISTERS = 8
+
+
+def place_params(
+    named: Sequence[tuple[str, CType]], returns: CType | None
+) -> tuple[tuple[Param, ...], tuple[Returned, ...]]:
+    """Places of all parameters, a hidden result pointer first where there is one, and the result's slots.
+
+    Raises Quit(UNSUPPORTED_TYPE).
+    """
+    ints = vectors = stack = 0
+    params = []
+    returned = _result(returns)
+    if returned is None:
+        assert returns is not None
+        hidden = Pointer(returns, restrict=True, nonnull=True)
+        params.append(Param("result", hidden, (Place("int", 0, 8),), is_result=True))
+        ints = 1
+        returned = (Returned(Slot.RAX, 8),)
+    for name, ctype in named:
+        classes = classify(ctype)
+        sizes = _eightbytes(ctype)
+        want_ints = classes.count("int")
+        want_vectors = classes.count("vector")
+        places = []
+        if classes and ints + want_ints <= INT_REGISTERS and vectors + want_vectors <= VECTOR_REGISTERS:
+            for file, size in zip(classes, sizes, strict=True):
+                if file == "int":
+                    places.append(Place("int", ints, size))
+                    ints += 1
+                else:
+                    places.append(Place("vector", vectors, size))
+                    vectors += 1
+        else:
+            if ctype.align > 8:
+                raise Quit(Reason.UNSUPPORTED_TYPE, f"{name}: {describe(ctype)}")
+            for size in sizes:
+                places.append(Place("stack", stack, size))
+                stack += 1
+        params.append(Param(name, ctype, tuple(places)))
+    return tuple(params), returned
+
+
+def classify(ctype: CType) -> list[str]:
+    """`int` or `vector` for each eightbyte; empty for the class MEMORY. Raises Quit(UNSUPPORTED_TYPE)."""
+    if isinstance(ctype, Integer | Pointer):
+        return ["int"]
+    if isinstance(ctype, Floating) and ctype.size <= 8:
+        return ["vector"]
+    if not isinstance(ctype, Record) or ctype.in_memory or ctype.size == 0:
+        raise Quit(Reason.UNSUPPORTED_TYPE, describe(ctype))
+    if ctype.size > 16:
+        return []
+    files = [""] * ((ctype.size + 7) // 8)
+    _merge(ctype, 0, files)
+    if "memory" in files:
+        return []
+    return [f or "vector" for f in files]
+
+
+def _merge(ctype: CType, offset: int, files: list[str]) -> None:
+    if isinstance(ctype, Record):
+        for f in ctype.fields:
+            if f.bits is not None:
+                files[(offset * 8 + f.bits[0]) // 64] = "int"
+            else:
+                _merge(f.type, offset + f.offset, files)
+    elif isinstance(ctype, Array):
+        for i in range(ctype.count or 0):
+            _merge(ctype.of, offset + i * ctype.of.size, files)
+    elif isinstance(ctype, Integer | Pointer):
+        if offset % ctype.align:
+            files[0] = "memory"
+        else:
+            files[offset // 8] = "int" if files[offset // 8] != "memory" else "memory"
+    elif isinstance(ctype, Floating) and ctype.size <= 8:
+        if offset % ctype.align:
+            files[0] = "memory"
+        else:
+            files[offset // 8] = files[offset // 8] or "vector"
+    else:
+        raise Quit(Reason.UNSUPPORTED_TYPE, describe(ctype))
+
+
+def _eightbytes(ctype: CType) -> list[int]:
+    """Defined bytes of each eightbyte; a tail that is no power of two counts as 8, its padding being plain data."""
+    sizes = []
+    left = ctype.size
+    while left > 0:
+        sizes.append(left if left in (1, 2, 4) else 8)
+        left -= 8
+    return sizes
+
+
+def _result(returns: CType | None) -> tuple[Returned, ...] | None:
+    """Slots of the result; None when it is returned in memory."""
+    if returns is None or isinstance(returns, Void):
+        return ()
+    classes = classify(returns)
+    if not classes:
+        return None
+    slots = []
+    files = {"int": [Slot.RAX, Slot.RDX], "vector": [Slot.XMM0, Slot.XMM1]}
+    left = returns.size
+    for file in classes:
+        slots.append(Returned(files[file].pop(0), min(left, 8)))
+        left -= 8
+    return tuple(slots)
+
+
+def callee_spec(params: Sequence[CType], returns: CType | None) -> CalleeSpec | None:
+    """The stub's view of a callee; None when an argument or result is not one scalar in a register."""
+    ints: list[int] = []
+    vectors: list[int] = []
+    for ctype in params:
+        if isinstance(ctype, Integer | Pointer):
+            ints.append(ctype.size)
+        elif isinstance(ctype, Floating) and ctype.size <= 8:
+            vectors.append(ctype.size)
+        else:
+            return None
+    if len(ints) > INT_REGISTERS or len(vectors) > VECTOR_REGISTERS:
+        return None
+    if returns is None or isinstance(returns, Void):
+        word = "void"
+    elif isinstance(returns, Integer):
+        word = f"int{returns.size}"
+    elif isinstance(returns, Floating) and returns.size <= 8:
+        word = "float" if returns.size == 4 else "double"
+    else:
+        return None  # a returned pointer would have to point somewhere
+    return CalleeSpec(tuple(ints), tuple(vectors), word)

@@ -1,0 +1,323 @@
+"""Signatures and types out of the DWARF of an object compiled with -g.
+
+Covers C and the C-like part of C++ (references, classes as records, methods' `this`). Templates and namespaces need
+nothing special: functions are found by linkage name. Not covered: types in separate .dwo files or type units.
+Source: DWARF 5, chapters 3 and 5.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from elftools.common.exceptions import DWARFError, ELFError
+from elftools.elf.elffile import ELFFile
+
+from gccllm.core import CalleeSpec, Quit
+from gccllm.harvest.abi import callee_spec, place_params
+from gccllm.harvest.types import (
+    Array,
+    CType,
+    Field,
+    Floating,
+    Integer,
+    Opaque,
+    Pointer,
+    Record,
+    Signature,
+    Variable,
+    Void,
+)
+from gccllm.reasons import Reason
+
+# DW_ATE encodings (DWARF 5, table 7.11)
+_BOOL, _COMPLEX, _FLOAT, _SIGNED, _SIGNED_CHAR, _UNSIGNED, _UNSIGNED_CHAR, _UTF = 2, 3, 4, 5, 6, 7, 8, 16
+_PASS_BY_REFERENCE = 4  # DW_CC_pass_by_reference
+_NAMED_POINTERS = {"DW_TAG_pointer_type", "DW_TAG_reference_type", "DW_TAG_rvalue_reference_type"}
+_RECORDS = {"DW_TAG_structure_type", "DW_TAG_class_type", "DW_TAG_union_type"}
+
+Die = Any  # elftools has no types
+
+
+def signature_of(object_path: Path, name: str) -> Signature:
+    """The signature of function `name` (its assembler name) from the DWARF of `object_path`.
+
+    Raises Quit: NO_TYPES when it is not described there, VARIADIC, VOLATILE, ATOMIC, or UNSUPPORTED_TYPE.
+    """
+    try:
+        with object_path.open("rb") as file:
+            elf = ELFFile(file)
+            if not elf.has_dwarf_info():
+                raise Quit(Reason.NO_TYPES, "no DWARF")
+            return _Reader(elf.get_dwarf_info()).signature(name)
+    except (OSError, ELFError, DWARFError, KeyError) as error:
+        raise Quit(Reason.NO_TYPES, f"{type(error).__name__}: {error}") from error
+
+
+class _Reader:
+    def __init__(self, dwarf: Any) -> None:
+        self.functions: dict[str, Die] = {}
+        self.declared: list[Die] = []
+        self.variables: dict[str, Die] = {}
+        self.types: dict[int, CType] = {}
+        for unit in dwarf.iter_CUs():
+            self.collect(unit.get_top_DIE())
+
+    def collect(self, top: Die) -> None:
+        for die in top.iter_children():
+            if die.tag == "DW_TAG_subprogram":
+                self.collect_function(die)
+                self.collect_statics(die)
+            elif die.tag == "DW_TAG_variable":
+                if (name := text(die, "DW_AT_name")) and name not in self.variables:
+                    self.variables[name] = die
+            elif die.tag in ("DW_TAG_namespace", *_RECORDS) and die.has_children:
+                self.collect(die)
+
+    def collect_function(self, die: Die) -> None:
+        name = text(die, "DW_AT_linkage_name") or text(die, "DW_AT_name")
+        if not name:
+            return
+        if "DW_AT_declaration" in die.attributes:
+            self.declared.append(die)
+        # A concrete instance refers to an abstract one of the same name: either has the parameters.
+        elif name not in self.functions or "DW_AT_low_pc" in die.attributes:
+            self.functions[name] = die
+
+    def collect_statics(self, die: Die) -> None:
+        for child in die.iter_children():
+            if child.tag == "DW_TAG_variable" and "DW_AT_const_value" not in child.attributes:
+                location = child.attributes.get("DW_AT_location")
+                # DW_OP_addr: the variable has an address of its own, so it is a static.
+                is_static = location is not None and isinstance(location.value, list) and location.value[:1] == [3]
+                name = text(child, "DW_AT_name")
+                if is_static and name and name not in self.variables:
+                    self.variables[name] = child
+            elif child.tag == "DW_TAG_lexical_block":
+                self.collect_statics(child)
+
+    def signature(self, name: str) -> Signature:
+        die = self.functions.get(name)
+        if die is None:
+            raise Quit(Reason.NO_TYPES, name)
+        named, returns = self.prototype(die)
+        for label, ctype in [*named, ("result", returns)]:
+            if ctype is not None:
+                refuse(label, ctype)
+        params, returned = place_params(named, returns)
+        return Signature(name, params, returns, returned, self.callees(), self.statics())
+
+    def prototype(self, die: Die) -> tuple[list[tuple[str, CType]], CType | None]:
+        """Parameters in order and the result type. Raises Quit(VARIADIC)."""
+        holder = die
+        while not any(c.tag == "DW_TAG_formal_parameter" for c in holder.iter_children()):
+            follow = origin(holder)
+            if follow is None:
+                break
+            holder = follow
+        named: list[tuple[str, CType]] = []
+        for child in holder.iter_children():
+            if child.tag == "DW_TAG_unspecified_parameters":
+                raise Quit(Reason.VARIADIC, text(die, "DW_AT_name"))
+            if child.tag == "DW_TAG_formal_parameter":
+                named.append((text(child, "DW_AT_name") or f"arg{len(named)}", self.type_of(child)))
+        returns = self.type_of(die) if attribute(die, "DW_AT_type") else None
+        return named, returns
+
+    def callees(self) -> dict[str, CalleeSpec]:
+        specs = {}
+        for die in self.declared:
+            name = text(die, "DW_AT_linkage_name") or text(die, "DW_AT_name")
+            try:
+                named, returns = self.prototype(die)
+                spec = callee_spec([ctype for _, ctype in named], returns)
+            except Quit:
+                continue
+            # A declaration without a prototype says nothing about its arguments.
+            if spec is not None and (named or "DW_AT_prototyped" in die.attributes):
+                specs[name] = spec
+        return specs
+
+    def statics(self) -> dict[str, Variable]:
+        found = {}
+        for name, die in self.variables.items():
+            if attribute(die, "DW_AT_type"):
+                found[name] = Variable(name, self.type_of(die))
+        return found
+
+    # --- types ---
+
+    def type_of(self, die: Die) -> CType:
+        """The type that DW_AT_type of `die` names; void where there is none."""
+        owner = die
+        while "DW_AT_type" not in owner.attributes:
+            follow = origin(owner)
+            if follow is None:
+                return Void()
+            owner = follow
+        return self.build(owner.get_DIE_from_attribute("DW_AT_type"))
+
+    def build(self, die: Die) -> CType:
+        known = self.types.get(die.offset)
+        if known is None:
+            known = self.make(die)
+            self.types[die.offset] = known
+        return known
+
+    def make(self, die: Die) -> CType:
+        tag = die.tag
+        if tag == "DW_TAG_base_type":
+            return base_type(die)
+        if tag in ("DW_TAG_typedef", "DW_TAG_const_type"):
+            return self.type_of(die)
+        if tag == "DW_TAG_volatile_type":
+            return Opaque("volatile")
+        if tag == "DW_TAG_atomic_type":
+            return Opaque("atomic")
+        if tag == "DW_TAG_restrict_type":
+            inner = self.type_of(die)
+            if isinstance(inner, Pointer):
+                return Pointer(inner.to, inner.const, restrict=True, nonnull=inner.nonnull)
+            return inner
+        if tag in _NAMED_POINTERS:
+            pointer = Pointer(Void(), nonnull=tag != "DW_TAG_pointer_type")
+            self.types[die.offset] = pointer  # before the pointee: it may refer back
+            pointer.to = self.type_of(die)
+            pointer.const = is_const(die)
+            return pointer
+        if tag in _RECORDS:
+            return self.record(die)
+        if tag == "DW_TAG_enumeration_type":
+            return enumeration(die)
+        if tag == "DW_TAG_array_type":
+            return self.array(die)
+        return Opaque(tag.removeprefix("DW_TAG_").removesuffix("_type"))
+
+    def record(self, die: Die) -> Record:
+        made = Record(text(die, "DW_AT_name") or "(unnamed)", number(die, "DW_AT_byte_size"))
+        made.is_union = die.tag == "DW_TAG_union_type"
+        made.in_memory = number(die, "DW_AT_calling_convention") == _PASS_BY_REFERENCE
+        self.types[die.offset] = made
+        for child in die.iter_children():
+            if child.tag not in ("DW_TAG_member", "DW_TAG_inheritance") or "DW_AT_external" in child.attributes:
+                continue
+            ctype = self.type_of(child)
+            bits = None
+            if "DW_AT_data_bit_offset" in child.attributes:
+                bits = (number(child, "DW_AT_data_bit_offset"), number(child, "DW_AT_bit_size"))
+            offset = bits[0] // 8 if bits else number(child, "DW_AT_data_member_location")
+            made.fields.append(Field(text(child, "DW_AT_name"), offset, ctype, bits))
+        return made
+
+    def array(self, die: Die) -> CType:
+        if "DW_AT_GNU_vector" in die.attributes:
+            return Opaque("vector")
+        made = self.type_of(die)
+        for bound in reversed([c for c in die.iter_children() if c.tag == "DW_TAG_subrange_type"]):
+            count: int | None = None
+            if isinstance(value := constant(bound, "DW_AT_count"), int):
+                count = value
+            elif isinstance(value := constant(bound, "DW_AT_upper_bound"), int):
+                count = value + 1
+            made = Array(made, count)
+        return made
+
+
+def refuse(label: str, ctype: CType) -> None:
+    """Raise the Quit that a parameter or result of this type deserves. Looks through pointers, arrays and records."""
+    seen: set[int] = set()
+
+    def walk(inner: CType, depth: int) -> None:
+        if id(inner) in seen:
+            return
+        seen.add(id(inner))
+        if isinstance(inner, Opaque):
+            if inner.what == "volatile":
+                raise Quit(Reason.VOLATILE, label)
+            if inner.what == "atomic":
+                raise Quit(Reason.ATOMIC, label)
+            # Deep inside a record such a thing is only bytes; the code under work may never look.
+            if depth == 0:
+                raise Quit(Reason.UNSUPPORTED_TYPE, f"{label}: {inner.what}")
+        elif isinstance(inner, Pointer):
+            walk(inner.to, depth)
+        elif isinstance(inner, Array):
+            walk(inner.of, depth)
+        elif isinstance(inner, Record):
+            for member in inner.fields:
+                walk(member.type, depth + 1)
+
+    walk(ctype, 0)
+
+
+def base_type(die: Die) -> CType:
+    encoding = number(die, "DW_AT_encoding")
+    size = number(die, "DW_AT_byte_size")
+    name = text(die, "DW_AT_name")
+    if encoding == _FLOAT and size in (4, 8):
+        return Floating(size)
+    if size not in (1, 2, 4, 8) or encoding in (_FLOAT, _COMPLEX):
+        return Opaque(name or "base", size, min(size, 16) or 1)
+    return Integer(
+        size,
+        signed=encoding in (_SIGNED, _SIGNED_CHAR),
+        is_bool=encoding == _BOOL,
+        is_text=name == "char" or encoding == _UTF,
+    )
+
+
+def enumeration(die: Die) -> CType:
+    values = sorted({number(c, "DW_AT_const_value") for c in die.iter_children() if c.tag == "DW_TAG_enumerator"})
+    size = number(die, "DW_AT_byte_size")
+    if size not in (1, 2, 4, 8):
+        return Opaque("enum", size)
+    signed = bool(values and values[0] < 0)
+    return Integer(size, signed, values=tuple(values))
+
+
+def is_const(pointer: Die) -> bool:
+    """Whether the pointee of a pointer type is const, seen through typedefs and arrays."""
+    die = pointer
+    while "DW_AT_type" in die.attributes:
+        die = die.get_DIE_from_attribute("DW_AT_type")
+        if die.tag == "DW_TAG_const_type":
+            return True
+        if die.tag not in ("DW_TAG_typedef", "DW_TAG_array_type", "DW_TAG_restrict_type"):
+            return False
+    return False
+
+
+def origin(die: Die) -> Die | None:
+    """The declaration or abstract instance that `die` completes."""
+    for name in ("DW_AT_abstract_origin", "DW_AT_specification"):
+        if name in die.attributes:
+            return die.get_DIE_from_attribute(name)
+    return None
+
+
+def attribute(die: Die, name: str) -> Any:
+    """An attribute, looked up through origins; None when there is none."""
+    at: Die | None = die
+    while at is not None:
+        if name in at.attributes:
+            return at.attributes[name]
+        at = origin(at)
+    return None
+
+
+def text(die: Die, name: str) -> str:
+    found = attribute(die, name)
+    return found.value.decode("latin-1") if found is not None and isinstance(found.value, bytes) else ""
+
+
+def number(die: Die, name: str) -> int:
+    value = constant(die, name)
+    return value if isinstance(value, int) else 0
+
+
+def constant(die: Die, name: str) -> int | None:
+    """An attribute's constant; None when it is missing or an expression (the bound of a variable-length array)."""
+    found = die.attributes.get(name)
+    if found is None or not isinstance(found.value, int) or found.form.startswith("DW_FORM_ref"):
+        return None
+    return found.value

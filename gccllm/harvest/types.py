@@ -1,0 +1,245 @@
+"""C types as the input generator needs them: sizes, signs, layouts and qualifiers; no names of typedefs, no expressions.
+
+Types compare by identity, because records may be recursive; `elements` and `is_like` ask the questions that matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from gccllm.core import CalleeSpec, Returned
+
+
+class CType:
+    """Base of all types. `size` in bytes (0 when unknown: void, incomplete records, open arrays), `align` in bytes."""
+
+    size: int
+    align: int
+
+
+@dataclass(eq=False)
+class Void(CType):
+    size: int = 0
+    align: int = 1
+
+
+@dataclass(eq=False)
+class Integer(CType):
+    """char, _Bool, every int, and enums (with the values of their enumerators)."""
+
+    size: int
+    signed: bool
+    is_bool: bool = False
+    is_text: bool = False
+    """Plain `char` (or wchar-like): probably text."""
+    values: tuple[int, ...] = ()
+    """Enumerators, ascending; empty for other integers."""
+
+    @property
+    def align(self) -> int:  # type: ignore[override]
+        return self.size
+
+    @property
+    def lowest(self) -> int:
+        return -(1 << (8 * self.size - 1)) if self.signed else 0
+
+    @property
+    def highest(self) -> int:
+        return 1 if self.is_bool else (1 << (8 * self.size - self.signed)) - 1
+
+
+@dataclass(eq=False)
+class Floating(CType):
+    """float and double; long double (16 bytes) only inside records."""
+
+    size: int
+
+    @property
+    def align(self) -> int:  # type: ignore[override]
+        return self.size
+
+
+@dataclass(eq=False)
+class Pointer(CType):
+    """Also C++ references. `const` says the pointee is const; it may still be written through another pointer."""
+
+    to: CType
+    const: bool = False
+    restrict: bool = False
+    nonnull: bool = False
+    size: int = 8
+    align: int = 8
+
+
+@dataclass(eq=False)
+class Array(CType):
+    """`count` elements of `of`; None when the bound is open or variable. Dimensions nest."""
+
+    of: CType
+    count: int | None
+
+    @property
+    def size(self) -> int:  # type: ignore[override]
+        return self.of.size * (self.count or 0)
+
+    @property
+    def align(self) -> int:  # type: ignore[override]
+        return self.of.align
+
+
+@dataclass(frozen=True, eq=False)
+class Field:
+    """A member at byte `offset`; bit-fields keep their declared type and say so."""
+
+    name: str
+    offset: int
+    type: CType
+    bits: tuple[int, int] | None = None
+    """Bit-field: (bit offset from the start of the record, number of bits)."""
+
+
+@dataclass(eq=False)
+class Record(CType):
+    """struct, class or union. Complete only when `size` > 0."""
+
+    name: str
+    size: int
+    is_union: bool = False
+    fields: list[Field] = field(default_factory=list)
+    in_memory: bool = False
+    """C++: not trivially copyable, so passed by invisible reference."""
+
+    @property
+    def align(self) -> int:  # type: ignore[override]
+        return max((f.type.align for f in self.fields), default=1)
+
+    def __repr__(self) -> str:
+        return f"Record({self.name!r}, size={self.size})"
+
+
+@dataclass(eq=False)
+class Opaque(CType):
+    """Something that exists but for which no meaningful value can be made: functions, vectors, complex, __int128."""
+
+    what: str
+    size: int = 0
+    align: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """One eightbyte of an argument: register number in its file, or stack slot; `size` bytes of it are defined."""
+
+    file: str
+    """`int`, `vector` or `stack`."""
+    index: int
+    size: int
+
+
+@dataclass(frozen=True, eq=False)
+class Param:
+    """One argument. `places` cover its bytes in order, eight a place."""
+
+    name: str
+    type: CType
+    places: tuple[Place, ...]
+    is_result: bool = False
+    """The hidden pointer to a result that is returned in memory."""
+
+
+@dataclass(frozen=True, eq=False)
+class Variable:
+    """A variable with static storage of the unit."""
+
+    name: str
+    type: CType
+
+
+@dataclass(frozen=True, eq=False)
+class Signature:
+    """How to call a function, and what it may call and touch."""
+
+    name: str
+    params: tuple[Param, ...]
+    returns: CType | None
+    returned: tuple[Returned, ...]
+    callees: dict[str, CalleeSpec]
+    """Functions of other units that the unit declares; those whose types cannot be stood in for are missing."""
+    variables: dict[str, Variable]
+    """Variables with static storage, by source name (a function's static `x` is `x.0` in the assembly)."""
+
+
+def flat(ctype: CType) -> CType:
+    """The innermost element type of a (multi-dimensional) array; any other type itself."""
+    while isinstance(ctype, Array):
+        ctype = ctype.of
+    return ctype
+
+
+def row_length(ctype: CType) -> int:
+    """Number of innermost elements in one `ctype`; 1 for a non-array, and for open arrays."""
+    length = 1
+    while isinstance(ctype, Array):
+        length *= ctype.count or 1
+        ctype = ctype.of
+    return length
+
+
+def pointee(ctype: CType) -> CType | None:
+    return ctype.to if isinstance(ctype, Pointer) else None
+
+
+def is_like(left: CType, right: CType) -> bool:
+    """True when objects of both types may be one under C's aliasing rules, seen from their innermost elements."""
+    left, right = flat(left), flat(right)
+    if left is right or isinstance(left, Void) or isinstance(right, Void):
+        return True
+    if isinstance(left, Integer) and isinstance(right, Integer):
+        return left.size == right.size or 1 in (left.size, right.size)
+    if isinstance(left, Floating) and isinstance(right, Floating):
+        return left.size == right.size
+    if isinstance(left, Pointer) and isinstance(right, Pointer):
+        return is_like(left.to, right.to)
+    return 1 in (left.size, right.size) and isinstance(left, Integer | Floating) and isinstance(right, Integer | Floating)
+
+
+def self_pointers(record: Record) -> list[Field]:
+    """Fields that point to the record's own type: one makes lists, two make trees or doubly linked lists."""
+    return [f for f in record.fields if isinstance(f.type, Pointer) and f.type.to is record]
+
+
+def leaves(ctype: CType, offset: int = 0) -> Iterator[tuple[int, CType]]:
+    """(byte offset, scalar type) of every scalar in `ctype`; unions give their largest member; bit-fields are skipped.
+
+    Arrays are unrolled up to 64 elements: longer ones give their first 64.
+    """
+    if isinstance(ctype, Array):
+        for i in range(min(ctype.count or 0, 64)):
+            yield from leaves(ctype.of, offset + i * ctype.of.size)
+    elif isinstance(ctype, Record):
+        fields = [f for f in ctype.fields if f.bits is None]
+        if ctype.is_union:
+            fields = sorted(fields, key=lambda f: f.type.size)[-1:]
+        for f in fields:
+            yield from leaves(f.type, offset + f.offset)
+    elif not isinstance(ctype, Void):
+        yield offset, ctype
+
+
+def describe(ctype: CType | None) -> str:
+    """Short words for logs: `i32*`, `const u8*`, `f64`, `struct nd*`, `i32[64]*`."""
+    if ctype is None or isinstance(ctype, Void):
+        return "void"
+    if isinstance(ctype, Integer):
+        return "bool" if ctype.is_bool else f"{'i' if ctype.signed else 'u'}{8 * ctype.size}"
+    if isinstance(ctype, Floating):
+        return f"f{8 * ctype.size}"
+    if isinstance(ctype, Pointer):
+        words = ("const " if ctype.const else "") + describe(ctype.to) + "*"
+        return words + (" restrict" if ctype.restrict else "")
+    if isinstance(ctype, Array):
+        return f"{describe(ctype.of)}[{'' if ctype.count is None else ctype.count}]"
+    if isinstance(ctype, Record):
+        return f"{'union' if ctype.is_union else 'struct'} {ctype.name}"
+    return ctype.what if isinstance(ctype, Opaque) else "?"
