@@ -1,10 +1,9 @@
-"""From one assembler call to a unit that can be worked on: its parsed text, its source and the flags to compile it again."""
+"""From one assembler call to a unit that can be worked on: its parsed text, its source, the flags to compile it again."""
 
 from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,18 +11,12 @@ from gccllm import policy
 from gccllm.assembly import Module, NotLossless, isa
 from gccllm.config import Settings
 from gccllm.core import Quit, Request
+from gccllm.propose.unit import compile_flags
 from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain
 
-_LANGUAGES = {".c": "c", ".i": "c", ".cc": "c++", ".cpp": "c++", ".cxx": "c++", ".c++": "c++", ".C": "c++", ".ii": "c++"}
-
-# Options of the driver that take the next word as their argument and say nothing about the code.
-_DROPPED_WITH_WORD = ("-o", "-MF", "-MT", "-MQ", "-MJ", "-dumpdir", "-dumpbase", "-dumpbase-ext", "-Xassembler", "-Xlinker",
-                      "-l", "-L", "-T", "-u", "-z", "-aux-info", "-wrapper", "-B")  # fmt: skip
-_DROPPED = re.compile(
-    r"-c|-S|-E|-M[MDGP]*|-MMD|-save-temps.*|-pipe|-v|-###|-l.*|-L.*|-Wl,.*|-Wa,.*|-Wp,-M.*|-o.+|-d.*|-f?stack-usage"
-    r"|-fverbose-asm|-g.*|-time.*|-fdump-.*|-flto.*|-fno-lto|-ffat-lto-objects|-fcallgraph-info.*|-fopt-info.*|-Q"
-)
+_CXX = (".cc", ".cpp", ".cxx", ".c++", ".C", ".ii")
+_LANGUAGES = {".c": "c", ".i": "c", **dict.fromkeys(_CXX, "c++")}
 
 
 @dataclass(frozen=True)
@@ -63,23 +56,11 @@ def plan(request: Request, settings: Settings) -> Unit:
         tools=Toolchain.find(request.compiler, request.assembler),
         source=source,
         language=language,
-        flags=side_flags(options),
+        flags=compile_flags(options),
         march_level=isa.march_level(march),
         march=march,
         ipa_ra="-fno-ipa-ra" not in options,
     )
-
-
-def side_flags(options: Sequence[str]) -> tuple[str, ...]:
-    """The options that decide the code, in order."""
-    kept: list[str] = []
-    words = iter(options)
-    for word in words:
-        if word in _DROPPED_WITH_WORD:
-            next(words, None)
-        elif not _DROPPED.fullmatch(word):
-            kept.append(word)
-    return tuple(kept)
 
 
 def find_source(request: Request) -> tuple[Path | None, str]:

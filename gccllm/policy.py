@@ -124,3 +124,17 @@ def admits(entry: Entry, settings: Settings, march_level: int) -> Reason | None:
     if evidence.timing.speedup < MIN_SPEEDUP:
         return Reason.NOT_FASTER
     return None
+
+
+_SEMANTIC = re.compile(
+    r"-f(no-)?(fast-math|unsafe-math-optimizations|finite-math-only|signed-zeros|trapping-math|rounding-math|math-errno"
+    r"|signaling-nans|associative-math|reciprocal-math|wrapv|wrapv-pointer|strict-aliasing|strict-overflow|ipa-ra"
+    r"|delete-null-pointer-checks|builtin.*|pic|PIC|pie|PIE|plt|cf-protection.*|asynchronous-unwind-tables"
+    r"|unwind-tables|exceptions|omit-frame-pointer|semantic-interposition|visibility=.*)|-Ofast|-ffp-contract=.*"
+    r"|-fexcess-precision=.*|-fcf-protection=.*|-mno-red-zone|-ftls-model=.*|-f(no-)?common|-std=.*"
+)
+
+
+def semantic_options(flags: Sequence[str]) -> tuple[str, ...]:
+    """The options whose meaning a rewrite may have relied on; part of the key."""
+    return tuple(sorted({flag for flag in flags if _SEMANTIC.fullmatch(flag)}))

@@ -1,0 +1,137 @@
+"""What the assembler shim starts: one unit in, one answer out. `docs/formats.md` gives the request's format.
+
+usage: gccllm-engine DIRECTORY
+
+DIRECTORY holds `request` and `in.s`. Written back: `out.s` (by rename) when there is something to splice, `strict` when
+GCCLLM_STRICT=1 and an eligible function is undecided.
+
+exit: 0 answered (with or without out.s)   1 something of ours failed   3 strict failure
+Nothing is printed for a user: the shim keeps our output in a log. Never leaves a half-written answer.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from gccllm import config
+from gccllm.core import Request
+from gccllm.events import Log
+from gccllm.reasons import Reason
+
+EXIT_OK, EXIT_FAILED, EXIT_STRICT = 0, 1, 3
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = sys.argv[1:] if argv is None else argv
+    if len(args) != 1:
+        print("usage: gccllm-engine DIRECTORY", file=sys.stderr)
+        return EXIT_FAILED
+    directory = Path(args[0])
+    started = time.monotonic()
+    settings = config.load()
+    log = Log(settings.store_dir, pid=os.getpid())
+    try:
+        request = read_request(directory)
+        settings = config.load(request.cwd)
+        return answer(directory, request, settings, log, started)
+    except Exception as error:
+        log.write("engine", Reason.ENGINE_CRASHED, detail=f"{type(error).__name__}: {error}")
+        raise
+
+
+def answer(directory: Path, request: Request, settings: config.Settings, log: Log, started: float) -> int:
+    from gccllm.pipeline import rewrite_unit
+    from gccllm.store import Store
+    from gccllm.store.layers import write_atomically
+
+    store = Store(settings.store_dir, settings.project_cache)
+    for complaint in settings.complaints:
+        log.write("config", detail=complaint)
+    log = log.bind(cwd=str(request.cwd), unit=request.unit_key[:16])
+    result = rewrite_unit(request, settings, store, log, deadline=started + settings["budget"])
+    log.write(
+        "unit",
+        result.unit_reason,
+        seconds=round(time.monotonic() - started, 3),
+        functions=len(result.decisions),
+        admitted=sum(d.word == "admitted" for d in result.decisions),
+        options=list(request.gcc_options),
+    )
+    undecided = result.undecided
+    if undecided and settings["strict"]:
+        (directory / "strict").write_text(f"{len(undecided)} undecided: {', '.join(undecided)}; run `gccllm tune`\n")
+        return EXIT_STRICT
+    text = result.text.encode("latin-1") if result.text is not None else b""
+    if text:
+        write_atomically(directory / "out.s", text)
+    try:
+        if not undecided:
+            store.put_unit(request.unit_key, text)
+        elif settings["mode"] != "cached":
+            queue(directory, store.user, request.unit_key)
+    except OSError as error:
+        log.write("store", Reason.STORE_UNWRITABLE, detail=str(error))
+    return EXIT_OK
+
+
+def queue(directory: Path, store_dir: Path, key: str) -> None:
+    """Leave the unit for `gccllm tune`: a copy of the request, put in place by one rename. Raises OSError."""
+    place = store_dir / "queue" / key
+    if not key or place.exists():
+        return
+    fresh = place.with_name(f".{key[:16]}.{os.getpid()}")
+    fresh.mkdir(parents=True)
+    try:
+        for name in ("request", "in.s"):
+            shutil.copyfile(directory / name, fresh / name)
+        fresh.rename(place)
+    except OSError:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+
+
+_ESCAPES = {"\\\\": "\\", "\\n": "\n", "\\t": "\t"}
+
+
+def _unescape(value: str) -> str:
+    out, i = [], 0
+    while i < len(value):
+        pair = value[i : i + 2]
+        out.append(_ESCAPES.get(pair, value[i]))
+        i += 2 if pair in _ESCAPES else 1
+    return "".join(out)
+
+
+def read_request(directory: Path) -> Request:
+    """Raises OSError when a file is missing, ValueError when a needed key is."""
+    single: dict[str, str] = {}
+    lists: dict[str, list[str]] = {"as_arg": [], "gcc_option": [], "driver_arg": []}
+    raw = (directory / "request").read_text("utf-8", "surrogateescape")
+    for line in raw.split("\n"):
+        name, tab, value = line.partition("\t")
+        if not tab:
+            continue
+        if name in lists:
+            lists[name].append(_unescape(value))
+        else:
+            single[name] = _unescape(value)
+    if missing := {"compiler", "assembler", "cwd"} - single.keys():
+        raise ValueError(f"request lacks {', '.join(sorted(missing))}")
+    return Request(
+        text=(directory / "in.s").read_bytes().decode("latin-1"),
+        as_argv=tuple(lists["as_arg"]),
+        gcc_options=tuple(lists["gcc_option"]),
+        driver_argv=tuple(lists["driver_arg"]),
+        compiler=single["compiler"],
+        assembler=single["assembler"],
+        cwd=Path(single["cwd"]),
+        unit_key=single.get("unit_key", ""),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,185 @@
+"""Read this first: one assembler call of a build, from gcc's text to the text that is assembled.
+
+    request ── plan ── hotness ── for each hot function: store? ── work (harvest, propose, verify, time) ── splice
+
+Each step either gives its result or leaves by a named reason (`gccllm.reasons`); whatever leaves, gcc's own text
+stands. Nothing here changes a build on its own: the shim assembles what `rewrite_unit` returns and falls back to gcc's
+text when that fails.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gccllm import hotness, isa_allowance, policy, work
+from gccllm.assembly import Body, BodyError, Function, Rewrite, baseline_key_text, splice, symbols
+from gccllm.config import Settings
+from gccllm.core import Quit, Request
+from gccllm.events import Log
+from gccllm.plan import Unit, plan
+from gccllm.profile import load_profile
+from gccllm.reasons import Reason, Scope
+from gccllm.store import Entry, Store, function_key
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What became of one function: `admitted`, `declined` or `queued`, and why."""
+
+    function: str
+    word: str
+    reason: Reason | None = None
+    detail: str = ""
+    entry: Entry | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    text: str | None
+    """The spliced text; None: gcc's own."""
+    decisions: tuple[Decision, ...]
+    unit_reason: Reason | None = None
+    detail: str = ""
+
+    @property
+    def undecided(self) -> tuple[str, ...]:
+        """Eligible functions on which there is no answer yet."""
+        return tuple(d.function for d in self.decisions if d.word == "queued")
+
+
+def rewrite_unit(
+    request: Request, settings: Settings, store: Store, log: Log, *, deadline: float = float("inf")
+) -> Result:
+    """Decide every function of a unit and splice what is admitted. `deadline` is on the monotonic clock, in seconds."""
+    # What were we asked, and may we touch this unit at all?
+    try:
+        unit = plan(request, settings)
+    except Quit as quit_:
+        log.write("unit_declined", quit_.reason, detail=quit_.detail)
+        return Result(None, (), quit_.reason, quit_.detail)
+    log = log.bind(source=str(unit.source or "?"))
+
+    # Which functions are worth it? The hottest come first, so that a short budget is spent on them.
+    profile = load_profile(settings.profile_path) if settings.profile_path else None
+    warm, left = hotness.rank(unit.module, settings, profile)
+    decisions = [Decision(function.name, "declined", reason) for function, reason in left]
+
+    # From here on a function is either admitted with evidence, declined for good, or queued; each on its own.
+    shop = work.Shop(unit, settings, log)
+    for heat in warm:
+        decisions.append(decide(heat.function, unit, shop, settings, store, log, deadline))
+    for decision in decisions:
+        _record(decision, log)
+
+    # Splice. A rewrite that does not fit its place is dropped with a reason; the others still go in.
+    rewrites: dict[str, Rewrite] = {}
+    for decision in decisions:
+        if decision.word == "admitted" and decision.entry is not None:
+            level = isa_allowance.guard_level(decision.entry.isa_level, unit.march_level, settings["isa"])
+            rewrites[decision.function] = Rewrite(Body.parse(decision.entry.body), level)
+    if not rewrites:
+        return Result(None, tuple(decisions))
+    try:
+        text = splice(unit.module, rewrites)
+    except BodyError as error:
+        log.write("unit_declined", Reason.SPLICE_REFUSED, detail=str(error))
+        return Result(None, tuple(decisions), Reason.SPLICE_REFUSED, str(error))
+
+    # From here on the symbols are gcc's, plus our own hidden ones: anything else and gcc's text stands.
+    extra = {name for name in symbols(text) ^ symbols(request.text) if not name.startswith("__gccllm_")}
+    if extra:
+        log.write("unit_declined", Reason.SPLICE_REFUSED, detail=f"symbols changed: {', '.join(sorted(extra)[:4])}")
+        return Result(None, tuple(decisions), Reason.SPLICE_REFUSED, "symbols changed")
+    return Result(text, tuple(decisions))
+
+
+def decide(
+    function: Function, unit: Unit, shop: work.Shop, settings: Settings, store: Store, log: Log, deadline: float
+) -> Decision:
+    """The answer for one function: from the store, or by working on it, or none yet."""
+    try:
+        policy.declines_function(function, settings)
+        key = function_key(
+            baseline_key_text(unit.module, function),
+            isa=isa_allowance.key_word(settings["isa"]),
+            march=unit.march,
+            semantics=policy.semantic_options(unit.flags),
+        )
+    except Quit as quit_:
+        return Decision(function.name, "declined", quit_.reason, quit_.detail)
+    except BodyError as error:
+        return Decision(function.name, "declined", Reason.UNSUPPORTED_CODE, str(error))
+
+    if known := _from_store(function, key, unit, shop, settings, store, log):
+        return known
+    if settings["mode"] == "cached":
+        return Decision(function.name, "queued", Reason.NOT_IN_STORE)
+    if time.monotonic() >= deadline:
+        return Decision(function.name, "queued", Reason.BUDGET)
+
+    # One build works on a function at a time; the others wait for its answer as long as their budget lasts.
+    with store.working_on(key, max(0.0, deadline - time.monotonic())) as mine:
+        if known := _from_store(function, key, unit, shop, settings, store, log):
+            return known
+        if not mine:
+            return Decision(function.name, "queued", Reason.BUDGET)
+        entry = shop.work_on(function, key, deadline)
+        if entry is None:  # the budget ended in the middle
+            return Decision(function.name, "queued", Reason.BUDGET)
+        try:
+            store.put(entry)
+        except OSError as error:
+            log.write("store", Reason.STORE_UNWRITABLE, detail=str(error))
+        return _of_entry(function, entry, settings, unit)
+
+
+def _from_store(
+    function: Function, key: str, unit: Unit, shop: work.Shop, settings: Settings, store: Store, log: Log
+) -> Decision | None:
+    found = store.find(key)
+    for reason, detail in store.problems:
+        log.write("store", reason, detail=detail)
+    store.problems.clear()
+    if found is None:
+        return None
+    # What came with the project or from elsewhere is untrusted until it has passed every check but timing here.
+    if found.entry.outcome == "accepted" and not store.is_vouched(found):
+        if reason := shop.recheck(found.entry):
+            log.write("store", Reason.ENTRY_REFUSED, function=function.name, detail=reason, path=str(found.path))
+            return None
+        store.vouch(found)
+    return _of_entry(function, found.entry, settings, unit)
+
+
+def _of_entry(function: Function, entry: Entry, settings: Settings, unit: Unit) -> Decision:
+    if entry.outcome == "accepted":
+        if refusal := policy.admits(entry, settings, unit.march_level):
+            return Decision(function.name, "declined", refusal, "today's policy does not admit the stored rewrite")
+        return Decision(function.name, "admitted", None, _gain(entry), entry)
+    return Decision(function.name, "declined", Reason(entry.reason), entry.detail, entry)
+
+
+def _gain(entry: Entry) -> str:
+    timing = entry.evidence.timing if entry.evidence else None
+    return f"{entry.proposer}: {entry.recipe}, {timing.speedup:.2f}x" if timing else entry.proposer
+
+
+def _record(decision: Decision, log: Log) -> None:
+    entry = decision.entry
+    words: dict[str, object] = {"function": decision.function, "word": decision.word, "detail": decision.detail}
+    if entry is not None:
+        words |= {"key": entry.key, "proposer": entry.proposer, "recipe": entry.recipe}
+        if entry.evidence is not None:
+            words["speedup"] = round(entry.evidence.timing.speedup, 4)
+    log.write("function", decision.reason, **words)
+
+
+def scopes(decisions: Sequence[Decision]) -> dict[Scope, int]:
+    """How many decisions fall under each scope of reasons; admitted ones have none."""
+    counts: dict[Scope, int] = {}
+    for decision in decisions:
+        if decision.reason is not None:
+            counts[decision.reason.scope] = counts.get(decision.reason.scope, 0) + 1
+    return counts

@@ -1,0 +1,170 @@
+"""What a person reads: stats, explain and show. Only rendering; the facts come from the log and the store."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console, Group
+from rich.panel import Panel
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+
+from gccllm.reasons import Reason
+from gccllm.store import Entry
+
+_WORD_STYLE = {"admitted": "bold green", "queued": "yellow", "declined": "dim"}
+_SAYS = {reason.label: reason.says for reason in Reason}
+
+
+def summarise(events: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Counts over the log. A function's last decision counts, so that a rebuild does not count twice."""
+    last: dict[tuple[str, str, str], Mapping[str, Any]] = {}
+    units: dict[tuple[str, str], Mapping[str, Any]] = {}
+    engine: Counter[str] = Counter()
+    for event in events:
+        where = (str(event.get("cwd", "")), str(event.get("source", event.get("unit", ""))))
+        if event["event"] == "function":
+            last[(*where, str(event.get("function")))] = event
+        elif event["event"] in ("unit", "unit_declined"):
+            units[where] = event
+        elif event["event"] in ("engine", "store", "model") and "reason" in event:
+            engine[str(event["reason"])] += 1
+    words = Counter(str(event.get("word")) for event in last.values())
+    admitted = [event for event in last.values() if event.get("word") == "admitted"]
+    return {
+        "units": len(units),
+        "units_declined": dict(Counter(str(e["reason"]) for e in units.values() if e.get("reason"))),
+        "functions": {word: words.get(word, 0) for word in ("admitted", "declined", "queued")},
+        "reasons": dict(Counter(str(e.get("reason")) for e in last.values() if e.get("reason")).most_common()),
+        "proposers": dict(Counter(str(e.get("proposer")) for e in admitted)),
+        "speedups": {str(e.get("function")): e.get("speedup") for e in admitted},
+        "engine": dict(engine),
+    }
+
+
+def print_stats(console: Console, summary: Mapping[str, Any], entries: Sequence[Entry]) -> None:
+    functions = summary["functions"]
+    accepted = [entry for entry in entries if entry.outcome == "accepted"]
+    console.print(
+        f"[bold]{summary['units']}[/] units seen, functions: [green]{functions['admitted']} admitted[/], "
+        f"{functions['declined']} declined, [yellow]{functions['queued']} queued[/]; "
+        f"store: {len(accepted)} rewrites, {len(entries) - len(accepted)} remembered failures"
+    )
+    rows = [
+        ("declined" if reason != "budget" else "queued", reason, count) for reason, count in summary["reasons"].items()
+    ]
+    rows += [("unit", reason, count) for reason, count in summary["units_declined"].items()]
+    rows += [("ours", reason, count) for reason, count in summary["engine"].items()]
+    if rows:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for column in ("what", "reason", "count", "because"):
+            table.add_column(column, justify="right" if column == "count" else "left")
+        most = max(count for _, _, count in rows)
+        for what, reason, count in sorted(rows, key=lambda row: -row[2]):
+            bar = "█" * max(1, round(12 * count / most))
+            table.add_row(what, reason, f"{count} {bar:<12}", _SAYS.get(reason, ""))
+        console.print(table)
+    if accepted:
+        console.print(entries_table(accepted))
+
+
+def entries_table(entries: Sequence[Entry], title: str | None = None) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title)
+    for column in ("function", "proposer", "recipe", "evidence", "tests", "mutants", "ISA", "speed-up", "95% interval"):
+        table.add_column(column, justify="right" if column in ("tests", "mutants", "ISA", "speed-up") else "left")
+    for entry in sorted(entries, key=lambda e: -(e.evidence.timing.speedup if e.evidence else 0)):
+        if (evidence := entry.evidence) is None:
+            continue
+        timing = evidence.timing
+        table.add_row(
+            entry.function,
+            entry.proposer,
+            entry.recipe,
+            evidence.level,
+            str(evidence.tests),
+            f"{evidence.mutants[0]}/{evidence.mutants[1]}",
+            str(entry.isa_level),
+            f"{timing.speedup:.2f}x",
+            f"{timing.low:.2f}-{timing.high:.2f}",
+        )
+    return table
+
+
+def print_decisions(console: Console, decisions: Sequence[Any], verbose: bool = False) -> None:
+    """One line per function: name, admitted/declined/queued, reason, what it means."""
+    width = max((len(d.function) for d in decisions), default=8)
+    for decision in sorted(decisions, key=lambda d: (d.word != "admitted", d.word != "queued", d.function)):
+        line = Text(f"{decision.function:<{width}}  ")
+        line.append(f"{decision.word:<8}", style=_WORD_STYLE.get(decision.word, ""))
+        if decision.reason is not None:
+            line.append(f"  {decision.reason.label}: {decision.reason.says}")
+        if decision.detail:
+            line.append(f"  ({decision.detail})", style="dim")
+        console.print(line, soft_wrap=True)
+        if verbose and decision.entry is not None:
+            for attempt in decision.entry.attempts:
+                gain = f" {attempt['speedup']:.2f}x" if attempt.get("speedup") else ""
+                why = f" {attempt.get('reason') or ''} {attempt.get('detail') or ''}".rstrip()
+                console.print(
+                    Text(
+                        f"    {attempt['proposer']}: {attempt['recipe']}: {attempt['outcome']}{gain}{why}", style="dim"
+                    ),
+                    soft_wrap=True,
+                )
+
+
+def print_entry(console: Console, entry: Entry) -> None:
+    """Baseline and rewrite side by side, with the evidence under them."""
+    baseline = entry.bench.baseline if entry.bench else ""
+    if entry.outcome != "accepted":
+        console.print(
+            f"{entry.function}: nothing admitted: {entry.reason}: {_SAYS.get(entry.reason, '')} {entry.detail}"
+        )
+    left, right = align(baseline.splitlines(), entry.body.splitlines())
+    table = Table(box=box.SIMPLE_HEAD, expand=True, title=f"{entry.function}  ({entry.source})")
+    table.add_column("gcc", ratio=1)
+    table.add_column(f"{entry.proposer}: {entry.recipe}" if entry.body else "no rewrite", ratio=1)
+    table.add_row(_syntax(left), _syntax(right))
+    parts: list[Any] = [table]
+    if evidence := entry.evidence:
+        timing = evidence.timing
+        lines = [
+            f"evidence    {evidence.level}: {evidence.tests} tests (seed {evidence.seed}), "
+            f"edges gcc {evidence.edges_baseline[0]}/{evidence.edges_baseline[1]}, "
+            f"rewrite {evidence.edges_candidate[0]}/{evidence.edges_candidate[1]}, "
+            f"mutants killed {evidence.mutants[0]}/{evidence.mutants[1]}",
+            f"speed-up    {timing.speedup:.3f} (95% {timing.low:.3f} to {timing.high:.3f}), A/A {timing.aa:.3f}, "
+            f"{timing.rounds} rounds in {timing.processes} processes, on {evidence.cpu}",
+            "classes     " + ", ".join(f"{name} {ratio:.2f}x" for name, ratio in timing.classes.items()),
+            f"needs       ISA level {entry.isa_level}",
+            f"again       gccllm cache verify {entry.key[:12]}",
+        ]
+        parts.append(Panel("\n".join(lines), box=box.SIMPLE))
+    if entry.refusals:
+        parts.append(Text("refused: " + ", ".join(f"{k} {v}" for k, v in sorted(entry.refusals.items()))))
+    console.print(Group(*parts))
+
+
+def _syntax(lines: Sequence[str]) -> Syntax:
+    return Syntax("\n".join(line.expandtabs(8) for line in lines), "gas", theme="ansi_dark", background_color="default")
+
+
+def align(left: Sequence[str], right: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Pad two texts so that equal lines stand side by side."""
+    out_left: list[str] = []
+    out_right: list[str] = []
+    for _, a0, a1, b0, b1 in difflib.SequenceMatcher(a=left, b=right, autojunk=False).get_opcodes():
+        height = max(a1 - a0, b1 - b0)
+        out_left += [*left[a0:a1], *[""] * (height - (a1 - a0))]
+        out_right += [*right[b0:b1], *[""] * (height - (b1 - b0))]
+    return out_left, out_right
+
+
+def as_json(value: Any) -> str:
+    return json.dumps(value, indent=2, sort_keys=True, default=str)
