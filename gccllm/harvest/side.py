@@ -1,0 +1,137 @@
+"""Compiling the source a second and third time, next to the build: once for its types, once with traps for undefined
+behaviour.
+
+Nothing of a side compile is ever linked into the user's program. Covers what `-g` and `-fsanitize` leave unchanged;
+sources that read __DATE__, __COUNTER__-dependent generated headers and the like may not compile to the same code twice,
+which `typed_object` notices.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from elftools.common.exceptions import ELFError
+from elftools.elf.elffile import ELFFile
+
+from gccllm.core import Quit
+from gccllm.reasons import Reason
+from gccllm.toolchain import Toolchain
+
+_SHF_ALLOC = 2
+
+# What UBSan checks here. `object-size` and `vptr` are left out: they need optimisation or a run-time library.
+_CHECKS = (
+    "shift,integer-divide-by-zero,unreachable,vla-bound,null,return,signed-integer-overflow,bounds,bounds-strict,"
+    "alignment,nonnull-attribute,returns-nonnull-attribute,bool,enum,pointer-overflow,builtin,float-cast-overflow"
+)
+# Appended for the trapping compile; later options win over the user's.
+_TRAPPING = (
+    "-O1", "-g0", "-w", f"-fsanitize={_CHECKS}", "-fsanitize-undefined-trap-on-error", "-fno-inline", "-fno-ipa-sra",
+    "-fno-ipa-cp", "-fno-ipa-icf", "-fno-tree-vectorize", "-fno-reorder-blocks-and-partition", "-fno-partial-inlining",
+    "-fno-stack-protector", "-fno-optimize-sibling-calls",
+)  # fmt: skip
+
+# Options that cannot stand together with the trapping compile, or that would name files of the build.
+_COLLIDES = re.compile(
+    r"-Werror.*|-W[^lap].*|-pedantic.*|-O.*|-fsanitize.*|-fstack-protector.*|-fprofile-.*|-fauto-profile.*"
+    r"|-fdiagnostics-.*|-fipa-.*|-frandom-seed=.*|-fanalyzer|-ffunction-sections|-fdata-sections|-fstack-clash-protection"
+)
+
+
+def typed_object(
+    tools: Toolchain,
+    flags: Sequence[str],
+    source: Path,
+    baseline: str,
+    workdir: Path,
+    *,
+    language: str = "c",
+    cwd: Path | None = None,
+    deadline_s: float = 30.0,
+) -> Path:
+    """An object of `source` with DWARF, whose code and data equal those of `baseline`, gcc's text in the build.
+
+    Raises Quit(SIDE_COMPILE) when gcc refuses, or when code, data or relocations differ: then the types found might be
+    those of other code.
+    """
+    with_types = workdir / "side.o"
+    ran = tools.compile(
+        [*flags, "-gdwarf-5", "-g", "-w", "-c", "-x", language, str(source), "-o", str(with_types)],
+        cwd=cwd,
+        deadline_s=deadline_s,
+    )
+    if not ran.ok:
+        raise Quit(Reason.SIDE_COMPILE, _first_line(ran.err))
+    plain = workdir / "baseline.o"
+    ran = tools.assemble(baseline, plain)
+    if not ran.ok:
+        raise Quit(Reason.SIDE_COMPILE, _first_line(ran.err))
+    try:
+        ours, theirs = _loaded_parts(with_types.read_bytes()), _loaded_parts(plain.read_bytes())
+    except (ELFError, OSError) as error:
+        raise Quit(Reason.SIDE_COMPILE, str(error)) from error
+    differing = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
+    if differing:
+        raise Quit(Reason.SIDE_COMPILE, f"sections differ: {', '.join(differing[:4])}")
+    return with_types
+
+
+def trapping_text(
+    tools: Toolchain,
+    flags: Sequence[str],
+    source: Path,
+    *,
+    language: str = "c",
+    cwd: Path | None = None,
+    deadline_s: float = 30.0,
+) -> str | None:
+    """Assembly of `source` that runs into `ud2` where the C standard leaves behaviour undefined; None if gcc refuses.
+
+    Options that define something (-fwrapv, -fno-strict-overflow) stay, so what they define does not trap. Functions
+    keep their own symbols and calling conventions: nothing is inlined, cloned or folded.
+    """
+    kept = [flag for flag in flags if not _COLLIDES.fullmatch(flag)]
+    keep_static = ["-fkeep-static-functions"]
+    if language == "c":
+        keep_static.append("-fkeep-inline-functions")
+    ran = tools.compile(
+        [*kept, *_TRAPPING, *keep_static, "-S", "-x", language, str(source), "-o", "-"], cwd=cwd, deadline_s=deadline_s
+    )
+    return ran.out.decode("latin-1") if ran.ok else None
+
+
+def _loaded_parts(data: bytes) -> dict[str, tuple[bytes, tuple[tuple[object, ...], ...]]]:
+    """Contents and relocations of every section that is loaded, but for the unwind table."""
+    elf = ELFFile(io.BytesIO(data))
+    symbols = elf.get_section_by_name(".symtab")
+    parts: dict[str, tuple[bytes, tuple[tuple[object, ...], ...]]] = {}
+    for section in elf.iter_sections():
+        is_loaded = bool(section["sh_flags"] & _SHF_ALLOC)
+        if is_loaded and section.name not in (".eh_frame", ".note.gnu.property"):
+            content = section.data() if section["sh_type"] != "SHT_NOBITS" else str(section["sh_size"]).encode()
+            # Two sections may share a name (COMDAT groups): keep all their contents in order.
+            before = parts.get(section.name, (b"", ()))
+            parts[section.name] = (before[0] + content, before[1] + _relocations(elf, section, symbols))
+    return {name: part for name, part in parts.items() if part != (b"", ()) and part != (b"0", ())}
+
+
+def _relocations(elf: Any, section: Any, symbols: Any) -> tuple[tuple[object, ...], ...]:
+    table = elf.get_section_by_name(f".rela{section.name}")
+    if table is None or symbols is None:
+        return ()
+    rows: list[tuple[object, ...]] = []
+    for row in table.iter_relocations():
+        symbol = symbols.get_symbol(row["r_info_sym"])
+        name = symbol.name
+        if not name and isinstance(symbol["st_shndx"], int):
+            name = elf.get_section(symbol["st_shndx"]).name
+        rows.append((row["r_offset"], row["r_info_type"], name, row["r_addend"]))
+    return tuple(rows)
+
+
+def _first_line(err: str) -> str:
+    return next((line for line in err.splitlines() if "error" in line.lower()), err[:200]).strip()
