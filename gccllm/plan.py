@@ -1,4 +1,4 @@
-"""From one assembler call to a unit that can be worked on: its parsed text, its source, the flags to compile it again."""
+"""From one assembler call to a unit that can be worked on: parsed text, source, and the flags to compile it again."""
 
 from __future__ import annotations
 

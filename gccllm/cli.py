@@ -1,0 +1,270 @@
+"""`gccllm`: one function a subcommand. `gcc-llm`, the compiler, has no options of its own.
+
+Heavy imports stay inside the functions, so that `gccllm --help` and `gccllm config` start at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from gccllm import __version__, config
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    # A pipe or a CI log has no width of its own; tables must not be cut there.
+    return console if console.is_terminal else Console(highlight=False, width=160)
+
+
+def _store(settings: config.Settings) -> Any:
+    from gccllm.store import Store
+
+    return Store(settings.store_dir, settings.project_cache)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="gcc-llm")
+def main() -> None:
+    """Read, tune and check what gcc-llm does in your builds. To build: CC=gcc-llm make."""
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@click.option("--clear", is_flag=True, help="Forget the log (the store stays).")
+def stats(as_json: bool, clear: bool) -> None:
+    """Counts of what was admitted, declined and queued, by reason."""
+    from gccllm import events, report
+
+    settings = config.load()
+    if clear:
+        (settings.store_dir / "log" / "events.jsonl").unlink(missing_ok=True)
+        return
+    summary = report.summarise(events.read(settings.store_dir))
+    entries = [found.entry for found in _store(settings).entries()]
+    if as_json:
+        summary["store"] = {"accepted": sum(e.outcome == "accepted" for e in entries), "entries": len(entries)}
+        click.echo(report.as_json(summary))
+    else:
+        report.print_stats(_console(), summary, entries)
+
+
+@main.command(context_settings={"ignore_unknown_options": True})
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("flags", nargs=-1, type=click.UNPROCESSED)
+@click.option("--work", is_flag=True, help="Work on undecided functions now.")
+@click.option("-v", "--verbose", is_flag=True, help="Every candidate and its verdict.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+def explain(file: Path, flags: tuple[str, ...], work: bool, verbose: bool, as_json: bool) -> None:
+    """Every function of FILE.c: admitted, declined or queued, and why. FLAGS: as given to gcc (default -O3)."""
+    from gccllm import oneshot, report
+
+    settings = config.load(Path.cwd()).with_values(mode="inline" if work else "cached", budget=1e5 if work else None)
+    result = _or_exit(lambda: oneshot.explain(file, flags or ("-O3",), settings))
+    if as_json:
+        rows = [
+            {"function": d.function, "word": d.word, "reason": d.reason.label if d.reason else None, "detail": d.detail}
+            for d in result.decisions
+        ]
+        unit = result.unit_reason.label if result.unit_reason else None
+        click.echo(report.as_json({"functions": rows, "unit": unit, "detail": result.detail}))
+        return
+    if result.unit_reason is not None:
+        click.echo(f"{file}: declined {result.unit_reason.label}: {result.unit_reason.says} {result.detail}".rstrip())
+    report.print_decisions(_console(), result.decisions, verbose)
+
+
+@main.command()
+@click.argument("function")
+def show(function: str) -> None:
+    """Baseline and rewrite of FUNCTION (a name or the start of a key) side by side, with the evidence."""
+    from gccllm import report
+
+    entries = [
+        f.entry
+        for f in _store(config.load()).entries()
+        if f.entry.function == function or f.entry.key.startswith(function)
+    ]
+    entries.sort(key=lambda e: (e.outcome == "accepted", e.created))
+    if not entries:
+        raise click.ClickException(f"the store has nothing about '{function}'; `gccllm cache ls` lists what it has")
+    report.print_entry(_console(), entries[-1])
+
+
+@main.command()
+@click.option("--budget", type=float, help="Seconds in all; the rest stays queued.")
+@click.option("--again", is_flag=True, help="Also retry functions on which nothing was found.")
+def tune(budget: float | None, again: bool) -> None:
+    """Work the queue that builds have left."""
+    from gccllm import queue
+
+    settings = config.load()
+    raise SystemExit(queue.tune(settings, _console(), budget, again))
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8080, show_default=True)
+@click.option("--socket", type=click.Path(path_type=Path), help="A Unix socket instead of a port.")
+@click.option("--model", type=click.Path(path_type=Path), help="A GGUF file instead of the built-in model.")
+@click.option("--allow-remote", is_flag=True, help="Needed to listen anywhere but on this machine.")
+def serve(host: str, port: int, socket: Path | None, model: Path | None, allow_remote: bool) -> None:
+    """Serve the model on an OpenAI-compatible endpoint (use it with GCCLLM_ENDPOINT)."""
+    from gccllm import serve as server
+
+    _or_exit(lambda: server.serve(host=host, port=port, socket=socket, model=model, allow_remote=allow_remote))
+
+
+@main.command()
+def doctor() -> None:
+    """Check the installation and say how to mend what is wrong."""
+    from gccllm import doctor as checks
+
+    raise SystemExit(checks.run(_console(), config.load()))
+
+
+@main.command(context_settings={"ignore_unknown_options": True})
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("gccllm.profile"), show_default=True)
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def profile(output: Path, command: tuple[str, ...]) -> None:
+    """Run COMMAND and note which functions the time goes to."""
+    from gccllm import profile as profiler
+
+    raise SystemExit(_or_exit(lambda: profiler.run(list(command), output)))
+
+
+@main.group()
+def cache() -> None:
+    """The store of rewrites."""
+
+
+@cache.command("ls")
+@click.option("--json", "as_json", is_flag=True)
+def cache_ls(as_json: bool) -> None:
+    """What the store holds, by layer."""
+    from gccllm import report
+
+    found = list(_store(config.load()).entries())
+    if as_json:
+        click.echo(
+            report.as_json([f.entry.model_dump(mode="json", exclude={"bench"}) | {"layer": f.layer} for f in found])
+        )
+        return
+    console = _console()
+    for layer in ("project", "user"):
+        entries = [f.entry for f in found if f.layer == layer]
+        if accepted := [e for e in entries if e.outcome == "accepted"]:
+            console.print(report.entries_table(accepted, f"{layer}: {len(accepted)} rewrites"))
+        if nothing := len(entries) - len(accepted):
+            console.print(f"{layer}: nothing was found for {nothing} functions")
+
+
+@cache.command("verify")
+@click.argument("keys", nargs=-1)
+@click.option("--project", "only_project", is_flag=True, help="Only the project's committed cache.")
+def cache_verify(keys: tuple[str, ...], only_project: bool) -> None:
+    """Run every check but timing again on accepted rewrites (all, or KEYS by their start or function name)."""
+    from gccllm import maintenance
+
+    settings = config.load()
+    raise SystemExit(maintenance.verify(_store(settings), settings, _console(), keys, only_project))
+
+
+@cache.command("export")
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path), required=False)
+def cache_export(directory: Path | None) -> None:
+    """Copy accepted rewrites into DIRECTORY (default: the project's cache/)."""
+    from gccllm import maintenance
+
+    settings = config.load()
+    target = directory or settings.project_cache
+    if target is None:
+        raise click.ClickException("no gccllm.toml here or above; name a directory, or create an empty gccllm.toml")
+    click.echo(f"{maintenance.export(_store(settings), target)} rewrites exported to {target}")
+
+
+@cache.command("import")
+@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def cache_import(directory: Path) -> None:
+    """Take over the rewrites in DIRECTORY after checking each."""
+    from gccllm import maintenance
+
+    settings = config.load()
+    raise SystemExit(maintenance.import_(_store(settings), settings, directory, _console()))
+
+
+@cache.command("gc")
+@click.option("--all", "everything", is_flag=True, help="Accepted rewrites too.")
+def cache_gc(everything: bool) -> None:
+    """Drop expired failures, unit answers, quarantine and leftovers; accepted rewrites stay."""
+    from gccllm import maintenance
+
+    click.echo(maintenance.gc(_store(config.load()), everything))
+
+
+@main.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+@click.option(
+    "--suite", type=click.Choice(["kernels", "mutants", "overhead", "programs"]), default="kernels", show_default=True
+)
+@click.argument("args", nargs=-1, type=click.UNPROCESSED)
+def bench(suite: str, args: tuple[str, ...]) -> None:
+    """Run a benchmark; ARGS go to the suite (try `gccllm bench --suite kernels -- --help`)."""
+    import importlib
+
+    raise SystemExit(importlib.import_module(f"gccllm.bench.{suite}").main(list(args)))
+
+
+@main.command("config")
+@click.option("--json", "as_json", is_flag=True)
+def config_(as_json: bool) -> None:
+    """Each setting, its value, where that came from, and how to set it."""
+    from rich import box
+    from rich.table import Table
+
+    from gccllm import report
+
+    settings = config.load()
+    if as_json:
+        click.echo(
+            report.as_json(
+                {s.name: {"value": settings[s.name], "origin": settings.origins[s.name]} for s in config.SETTINGS}
+            )
+        )
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("setting", "value", "origin", "environment", "meaning"):
+        table.add_column(column)
+    for row in config.SETTINGS:
+        value = settings[row.name]
+        text = ",".join(value) if isinstance(value, tuple) else str(value)
+        table.add_row(row.name, text, settings.origins[row.name], row.env, row.says)
+    console = _console()
+    console.print(table)
+    console.print(f"project: {settings.project or 'none (no gccllm.toml here or above)'}   store: {settings.store_dir}")
+    for complaint in settings.complaints:
+        console.print(f"[yellow]{complaint}[/]")
+
+
+def _or_exit(action: Any) -> Any:
+    """Run it; a named or system failure becomes one line and exit status 1."""
+    from gccllm.core import Quit
+
+    try:
+        return action()
+    except Quit as quit_:
+        raise click.ClickException(f"{quit_.reason.label}: {quit_.reason.says} {quit_.detail}".rstrip()) from quit_
+    except OSError as error:
+        raise click.ClickException(f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")) from error
+
+
+def run(argv: Sequence[str] | None = None) -> None:
+    main(args=list(argv) if argv is not None else sys.argv[1:])
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,47 @@
+"""One source file through the pipeline outside a build: `gccllm explain`, tests and benchmarks."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from gccllm.config import Settings
+from gccllm.core import Quit, Request
+from gccllm.events import Log
+from gccllm.pipeline import Result, rewrite_unit
+from gccllm.plan import unquote_options
+from gccllm.reasons import Reason
+from gccllm.store import Store
+from gccllm.toolchain import Toolchain, clean_environment, run
+
+
+def request_for(source: Path, flags: Sequence[str], gcc: str | None = None, cwd: Path | None = None) -> Request:
+    """The request that a build would make of `gcc FLAGS -c SOURCE`. Raises Quit(NOT_GCC_OUTPUT) when gcc refuses it."""
+    cwd = cwd or Path.cwd()
+    tools = Toolchain.find(gcc or shutil.which("gcc"))
+    argv = [*flags, "-S", "-o", "-", str(source)]
+    compiled = run([tools.gcc, *argv], cwd=cwd)
+    if not compiled.ok:
+        raise Quit(Reason.NOT_GCC_OUTPUT, compiled.err.strip().splitlines()[0] if compiled.err.strip() else tools.gcc)
+    # gcc prints the options as it would hand them to its children.
+    shown = run([tools.gcc, "-###", *argv], cwd=cwd, env=clean_environment()).err
+    collected = [line.partition("=")[2] for line in shown.splitlines() if line.startswith("COLLECT_GCC_OPTIONS=")]
+    return Request(
+        text=compiled.out.decode("latin-1"),
+        as_argv=("--64", "-o", "out.o", "in.s"),
+        gcc_options=unquote_options(collected[0]) if collected else tuple(flags),
+        driver_argv=tuple(argv),
+        compiler=tools.gcc,
+        assembler=tools.assembler,
+        cwd=cwd,
+    )
+
+
+def explain(source: Path, flags: Sequence[str], settings: Settings) -> Result:
+    """The decisions on every function of one source file. Raises Quit when gcc refuses it."""
+    request = request_for(source, flags, settings["cc"] or None)
+    store = Store(settings.store_dir, settings.project_cache)
+    log = Log(settings.store_dir, cwd=str(request.cwd), unit="explain")
+    return rewrite_unit(request, settings, store, log, deadline=time.monotonic() + settings["budget"])
