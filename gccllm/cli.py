@@ -125,7 +125,7 @@ def doctor() -> None:
     """Check the installation and say how to mend what is wrong."""
     from gccllm import doctor as checks
 
-    raise SystemExit(checks.run(_console(), config.load()))
+    raise SystemExit(checks.run_doctor(_console(), config.load()))
 
 
 @main.command(context_settings={"ignore_unknown_options": True})

@@ -1,7 +1,8 @@
 """`gccllm tune`: work through the units that builds have queued, in any order, resumable at any moment.
 
-A queued unit is a directory `<store>/queue/<unit key>` with the engine's own request format. It leaves the queue only when
-every function of it is decided; a kill loses the function under work and nothing else.
+A queued unit is a directory `<store>/queue/<unit key>` with the engine's own request format. It leaves the queue only
+when every function of it is decided; a kill loses the function under work and nothing else. The whole unit's answer then
+goes into the unit cache under the key that the shim will ask for, so that the next build needs no Python.
 """
 
 from __future__ import annotations
@@ -48,7 +49,6 @@ def tune(settings: config.Settings, console: Console, budget_s: float | None, ag
     left = len(queued_units(store.user))
     console.print(f"{len(units) - left} units done, {admitted} functions admitted, {left} units still queued")
     if admitted:
-        store.bump_epoch()
         console.print("build again (touch or `make clean` first) to link them")
     return 2 if left else 0
 
@@ -69,5 +69,6 @@ def _work_on_unit(place: Path, store: Store, console: Console, deadline: float) 
     for decision in admitted:
         console.print(f"{decision.function}: admitted ({decision.detail})")
     if not result.undecided:
+        store.put_unit(request.unit_key, (result.text or "").encode("latin-1"))
         shutil.rmtree(place, ignore_errors=True)
     return len(admitted)

@@ -1,0 +1,181 @@
+"""`gccllm doctor`: what works here, what does not, and how to mend it. One row a check; every check really tries."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from gccllm.config import Settings
+from gccllm.core import Quit
+from gccllm.toolchain import Toolchain, run
+
+Check = Callable[[Settings], tuple[str, str]]
+"""Returns (state, words): state is `ok`, `warn` (works, but less) or `fail` (gcc's own output only)."""
+
+
+def _prefix_file(*parts: str) -> Path | None:
+    for base in (Path(sys.prefix), Path(sys.executable).parent.parent):
+        if (path := base.joinpath(*parts)).is_file():
+            return path
+    return None
+
+
+def check_gcc(settings: Settings) -> tuple[str, str]:
+    tools = Toolchain.find(settings["cc"] or None)
+    version = run([tools.gcc, "--version"])
+    if not version.ok:
+        return "fail", f"{tools.gcc} does not run; install gcc or set GCCLLM_CC"
+    first = version.out.decode().splitlines()[0]
+    if b"Free Software Foundation" not in version.out:
+        return "fail", f"{first} is not gcc; set GCCLLM_CC to a gcc"
+    return "ok", first
+
+
+def check_shim(settings: Settings) -> tuple[str, str]:
+    shim = _prefix_file("libexec", "gccllm", "as")
+    if shim is None:
+        return "fail", "libexec/gccllm/as is missing; install again: pip install --force-reinstall gcc-llm"
+    env = {**os.environ, "COMPILER_PATH": str(shim.parent)}
+    named = run([settings["cc"] or "gcc", "-print-prog-name=as"], env=env).out.decode().strip()
+    if Path(named) != shim:
+        return "fail", f"gcc asks {named} and not our assembler shim (configured --with-as?); builds are plain gcc"
+    return "ok", f"gcc asks {shim}"
+
+
+def check_launcher(settings: Settings) -> tuple[str, str]:
+    found = shutil.which("gcc-llm")
+    if found is None:
+        return "fail", f"gcc-llm is not on PATH; add {Path(sys.executable).parent}"
+    return "ok", found
+
+
+def check_sandbox(settings: Settings) -> tuple[str, str]:
+    from gccllm.core import RunStatus, Test
+    from gccllm.verify.image import build_image
+    from gccllm.verify.replay import Replayer
+
+    text = "\t.text\n\t.globl f\n\t.type f, @function\nf:\n\tleal 1(%rdi), %eax\n\tret\n\t.size f, .-f\n"
+    try:
+        with tempfile.TemporaryDirectory(prefix="gccllm-") as scratch:
+            image = build_image(Path(scratch), text, Toolchain.find(settings["cc"] or None))
+            with Replayer(image, ()) as replayer:
+                seen = replayer.run("f", [Test(ints=(41,), int_bytes=(4,))])[0]
+    except Quit as quit_:
+        return "fail", f"{quit_.reason.says} ({quit_.detail}); nothing can be verified here"
+    if seen.status is not RunStatus.OK:
+        return "fail", f"a test run ended with {seen.status}"
+    return "ok", "a function ran confined (seccomp, rlimits)"
+
+
+def check_model(settings: Settings) -> tuple[str, str]:
+    from gccllm.propose import doctor as model_doctor
+
+    return model_doctor.check(settings)
+
+
+def check_clang(settings: Settings) -> tuple[str, str]:
+    from gccllm.propose.unit import find_clang
+
+    clang = find_clang()
+    return (
+        ("ok", clang)
+        if clang
+        else ("warn", "none; a clang (clang-19) on PATH gives the recompile proposer more recipes")
+    )
+
+
+def check_store(settings: Settings) -> tuple[str, str]:
+    store = settings.store_dir
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=store):
+            pass
+    except OSError as error:
+        return "warn", f"{store}: {error.strerror}; every build starts from nothing (set GCCLLM_CACHE_DIR)"
+    free = shutil.disk_usage(store).free
+    if free < 100 << 20:
+        return "warn", f"{store}: only {free >> 20} MiB free"
+    return "ok", f"{store}, {free >> 30} GiB free"
+
+
+def check_settings(settings: Settings) -> tuple[str, str]:
+    return ("warn", "; ".join(settings.complaints)) if settings.complaints else ("ok", "all read")
+
+
+def check_ccache(settings: Settings) -> tuple[str, str]:
+    ccache = shutil.which("ccache")
+    if ccache is None:
+        return "ok", "not installed"
+    shown = run([ccache, "-p"], env=dict(os.environ)).out.decode()
+    if "--gccllm-fingerprint" in shown:
+        return "ok", "asks for our fingerprint"
+    return "warn", "before `ccache gcc-llm`: export CCACHE_COMPILERCHECK='%compiler% --gccllm-fingerprint'"
+
+
+def check_build(settings: Settings) -> tuple[str, str]:
+    """A real compile through the launcher gives gcc's own object where nothing is eligible."""
+    launcher = shutil.which("gcc-llm")
+    if launcher is None:
+        return "fail", "no launcher"
+    with tempfile.TemporaryDirectory(prefix="gccllm-") as scratch:
+        source = Path(scratch) / "t.c"
+        source.write_text("int f(int x) { return x + 1; }\n")
+        objects = []
+        for compiler in (settings["cc"] or "gcc", launcher):
+            ran = subprocess.run(
+                [compiler, "-O3", "-c", "t.c", "-o", "t.o"], cwd=scratch, capture_output=True, check=False
+            )
+            if ran.returncode or ran.stderr:
+                return "fail", f"{compiler}: {ran.stderr.decode('utf-8', 'replace').strip() or ran.returncode}"
+            objects.append((Path(scratch) / "t.o").read_bytes())
+    return ("ok", "same object as gcc") if objects[0] == objects[1] else ("fail", "the object differs from gcc's")
+
+
+CHECKS: tuple[tuple[str, Check], ...] = (
+    ("gcc", check_gcc),
+    ("launcher", check_launcher),
+    ("assembler shim", check_shim),
+    ("compile", check_build),
+    ("sandbox", check_sandbox),
+    ("model", check_model),
+    ("clang", check_clang),
+    ("store", check_store),
+    ("settings", check_settings),
+    ("ccache", check_ccache),
+)
+
+
+def run_checks(settings: Settings) -> list[tuple[str, str, str]]:
+    rows = []
+    for name, check in CHECKS:
+        try:
+            state, words = check(settings)
+        except Exception as error:  # a check that breaks is a finding, not a crash of the doctor
+            state, words = "fail", f"{type(error).__name__}: {error}"
+        rows.append((name, state, words))
+    return rows
+
+
+def run_table(console: Console, rows: list[tuple[str, str, str]]) -> None:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("check", "state", "what"):
+        table.add_column(column)
+    style = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+    for name, state, words in rows:
+        table.add_row(name, f"[{style[state]}]{state}[/]", words)
+    console.print(table)
+
+
+def run_doctor(console: Console, settings: Settings) -> int:
+    rows = run_checks(settings)
+    run_table(console, rows)
+    return 1 if any(state == "fail" for _, state, _ in rows) else 0

@@ -1,0 +1,101 @@
+"""Looking after the store: verify again, export, import, collect garbage."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from gccllm.config import Settings
+from gccllm.store import Found, Store
+from gccllm.store.layers import write_atomically
+
+
+def verify(store: Store, settings: Settings, console: Console, keys: Sequence[str], only_project: bool) -> int:
+    """Run every check but timing again on accepted entries; 0 when all stand, 1 when one fails or none was found.
+
+    A failing entry of the user's own store is removed; a project's is reported, since it belongs to the project.
+    """
+    from gccllm.work import recheck
+
+    chosen = [
+        found
+        for found in store.entries("project" if only_project else None)
+        if found.entry.outcome == "accepted" and (not keys or _is_named(found, keys))
+    ]
+    for reason, detail in store.problems:
+        console.print(f"[red]{reason.label}[/]: {detail}")
+    broken = len(store.problems)
+    for found in chosen:
+        entry = found.entry
+        started = time.monotonic()
+        failure = recheck(entry, settings)
+        took = time.monotonic() - started
+        if failure is None:
+            store.vouch(found)
+            tests = entry.evidence.tests if entry.evidence else 0
+            console.print(f"{entry.function:<24} [green]stands[/]   {found.layer:<8} {tests} tests, {took:.1f} s")
+        else:
+            broken += 1
+            console.print(f"{entry.function:<24} [red]FAILS[/]    {found.layer:<8} {failure}")
+            if found.layer == "user":
+                store.remove(found)
+    console.print(f"{len(chosen) + len(store.problems) - broken} of {len(chosen) + len(store.problems)} rewrites stand")
+    return 0 if chosen and not broken else 1
+
+
+def _is_named(found: Found, keys: Sequence[str]) -> bool:
+    return any(found.entry.key.startswith(key) or found.entry.function == key for key in keys)
+
+
+def export(store: Store, target: Path) -> int:
+    """Copy the user's accepted entries to another layer; returns how many. Raises OSError."""
+    count = 0
+    for found in store.entries("user"):
+        if found.entry.outcome == "accepted":
+            write_atomically(target / "rewrites" / found.path.name, found.path.read_bytes())
+            count += 1
+    return count
+
+
+def import_(store: Store, settings: Settings, directory: Path, console: Console) -> int:
+    """Take over the accepted entries of another layer, each only after passing its checks here. 0 when all passed."""
+    from gccllm.work import recheck
+
+    other = Store(directory)
+    taken = refused = 0
+    # Read as a project layer, so that a damaged foreign file is reported and left where it is.
+    for found in Store(store.user, other.user).entries("project"):
+        if found.entry.outcome != "accepted":
+            continue
+        if failure := recheck(found.entry, settings):
+            refused += 1
+            console.print(f"{found.entry.function}: refused: {failure}")
+        else:
+            store.put(found.entry)
+            taken += 1
+    if taken:
+        store.bump_epoch()
+    console.print(f"{taken} rewrites imported, {refused} refused")
+    return 1 if refused or not taken else 0
+
+
+def gc(store: Store, everything: bool) -> str:
+    """Drop what can be made again; with `everything`, the accepted rewrites of the user's store too. Says what it did."""
+    now = time.time()
+    dropped = 0
+    for found in list(store.entries("user")):
+        expired = found.entry.outcome == "nothing" and (found.entry.expires or 0) <= now
+        if everything or expired:
+            found.path.unlink(missing_ok=True)
+            dropped += 1
+    for name in ("units", "quarantine", "locks", *(["queue", "vouched"] if everything else [])):
+        shutil.rmtree(store.user / name, ignore_errors=True)
+    for leftover in store.user.glob("*/.*.*"):
+        if leftover.is_file() and now - leftover.stat().st_mtime > 3600:
+            leftover.unlink(missing_ok=True)
+    store.bump_epoch()
+    return f"{dropped} entries dropped; unit answers, quarantine and locks cleared"
