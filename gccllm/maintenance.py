@@ -84,7 +84,7 @@ def import_(store: Store, settings: Settings, directory: Path, console: Console)
 
 
 def gc(store: Store, everything: bool) -> str:
-    """Drop what can be made again; with `everything`, the accepted rewrites of the user's store too. Says what it did."""
+    """Drop what can be made again; with `everything`, the accepted rewrites too. Says what it did."""
     now = time.time()
     dropped = 0
     for found in list(store.entries("user")):

@@ -1,7 +1,7 @@
 """`gccllm tune`: work through the units that builds have queued, in any order, resumable at any moment.
 
 A queued unit is a directory `<store>/queue/<unit key>` with the engine's own request format. It leaves the queue only
-when every function of it is decided; a kill loses the function under work and nothing else. The whole unit's answer then
+when every function of it is decided; a kill loses the function under work and nothing else. The whole answer then
 goes into the unit cache under the key that the shim will ask for, so that the next build needs no Python.
 """
 

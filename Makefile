@@ -1,0 +1,58 @@
+# make demo    set everything up and show gcc-llm on two small projects
+# make check   lint, types and every test (what CI runs)
+# make clean   drop the virtual environment and all build products
+#
+# PYTHON=python3.12 make demo    another Python (3.11 or newer)
+
+PYTHON ?= python3
+TORCH  ?= torch==2.13.0
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMPS := $(VENV)/.stamps
+
+# llama.cpp is built from source: without its multimodal and command-line parts that is a few minutes, not ten.
+LLAMA_CMAKE := -DLLAVA_BUILD=OFF -DLLAMA_OPENSSL=OFF -DCMAKE_PROJECT_INCLUDE=$(CURDIR)/wrappers/llama-trim.cmake
+PIP := CMAKE_ARGS="$(LLAMA_CMAKE)" $(BIN)/python -m pip --disable-pip-version-check -q
+
+SOURCES := pyproject.toml $(shell find gccllm wrappers -type f -not -path '*/__pycache__/*')
+
+.PHONY: demo check clean install venv
+.DELETE_ON_ERROR:
+
+demo: install
+	$(BIN)/python examples/demo.py
+
+install: $(STAMPS)/package
+
+check: $(STAMPS)/package $(STAMPS)/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q
+
+$(STAMPS)/venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: PYTHON=python3.12 make $(MAKECMDGOALS)"; exit 1; }
+	@for tool in gcc make cmake; do command -v $$tool >/dev/null || { echo "$$tool is needed: apt-get install gcc g++ make cmake python3-venv"; exit 1; }; done
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip --disable-pip-version-check -q install -U pip ninja
+	@mkdir -p $(STAMPS) && touch $@
+
+# What the package needs at run time; llama-cpp-python is the long part.
+$(STAMPS)/needs: pyproject.toml wrappers/llama-trim.cmake | $(STAMPS)/venv
+	@echo "installing what gcc-llm needs (llama.cpp is compiled once, a few minutes)"
+	@$(BIN)/python -c 'import tomllib; print("\n".join(tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"]))' > $(STAMPS)/needs.txt
+	$(PIP) install -r $(STAMPS)/needs.txt "scikit-build-core>=0.10"
+	@touch $@
+
+$(STAMPS)/package: $(SOURCES) $(STAMPS)/needs
+	$(PIP) install --no-deps --no-build-isolation --force-reinstall .
+	@touch $@
+
+$(STAMPS)/dev: pyproject.toml $(STAMPS)/needs
+	$(PIP) install "$(TORCH)"
+	@$(BIN)/python -c 'import tomllib; x = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; print("\n".join(r for k in ("serve", "train", "dev") for r in x.get(k, ()) if not r.startswith("torch")))' > $(STAMPS)/dev.txt
+	$(PIP) install -r $(STAMPS)/dev.txt
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
