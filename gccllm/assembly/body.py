@@ -1,0 +1,424 @@
+"""A function body as data: instructions, labels and private constants, and nothing else.
+
+This is the only form in which a candidate enters the program. It is built from untrusted text by `Body.parse`, which
+accepts an allow-list, and printed back from the parsed form, so that no byte of the text reaches an assembler as it
+was.
+
+Covered: AT&T instructions, `.L` labels, constants in read-only sections. Not covered (refused): every other directive,
+numeric labels, `;`, macros, strings outside constants, the location counter `.`.
+Whether an instruction exists is left to the assembler; whether it may be used, to the screen.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from gccllm.assembly.syntax import (
+    NORETURN,
+    PREFIXES,
+    Flow,
+    Kind,
+    LexError,
+    callee,
+    flow,
+    has_numeric_label,
+    lex,
+    split_commas,
+    substitute,
+    symbols,
+)
+from gccllm.reasons import Reason
+
+MAX_TEXT_BYTES = 64 * 1024
+MAX_INSTRUCTIONS = 4000
+MAX_DATA_BYTES = 256 * 1024
+MAX_ALIGN = 4096
+
+_MNEMONIC = re.compile(r"[a-z][a-z0-9]*(\.[a-z0-9]+)?")
+_OPERAND = re.compile(r"[A-Za-z0-9_.$%@()+\-*,{}:\x80-\xff]+")
+_INTEGER = re.compile(r"[-+]?(0[xX][0-9a-fA-F]+|[0-9]+)")
+_STRING = re.compile(r'"(?:[^"\\]|\\[0-7]{1,3}|\\x[0-9a-fA-F]{1,2}|\\[bfnrt"\\])*"', re.DOTALL)
+_SECTION = re.compile(r"\.(rodata|data\.rel\.ro)(?:\.[A-Za-z0-9_.$\x80-\xff]*)?")
+_SECTION_ARGS = re.compile(r'[^,]+(,[ \t]*"[aMSw]*"[ \t]*(,[ \t]*@progbits[ \t]*(,[ \t]*[0-9]+)?)?)?')
+_SPACES = re.compile(r"[ \t]+")
+
+# Directive -> (name we print, bytes a value). Strings are counted by length.
+DATA = {
+    ".byte": (".byte", 1),
+    ".value": (".value", 2), ".short": (".value", 2), ".hword": (".value", 2), ".2byte": (".value", 2),
+    ".word": (".value", 2),
+    ".long": (".long", 4), ".int": (".long", 4), ".4byte": (".long", 4),
+    ".quad": (".quad", 8), ".8byte": (".quad", 8),
+    ".zero": (".zero", 0), ".skip": (".zero", 0), ".space": (".zero", 0),
+    ".string": (".string", 1), ".asciz": (".string", 1), ".ascii": (".ascii", 1),
+}  # fmt: skip
+
+
+class BodyError(Exception):
+    """The text is not a body we can represent, or a body cannot be used as asked.
+
+    `reason` is a member of `Reason`, `detail` the values compared.
+    """
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(f"{reason.label}: {detail}" if detail else reason.label)
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A label (`label` set) or an instruction (`mnemonic` set). Operands in AT&T order, free of white space."""
+
+    mnemonic: str = ""
+    operands: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
+    label: str = ""
+
+    @property
+    def is_label(self) -> bool:
+        return bool(self.label)
+
+    @property
+    def flow(self) -> Flow:
+        return flow(self.mnemonic, self.operands[0] if self.operands else "")
+
+    @property
+    def target(self) -> str:
+        """Symbol of a direct branch, jump or call; "" for anything else."""
+        if self.flow in (Flow.BRANCH, Flow.JUMP, Flow.CALL) and self.operands:
+            return callee(self.operands[0])
+        return ""
+
+    @property
+    def stops(self) -> bool:
+        """Control never reaches the next line."""
+        kind = self.flow
+        if kind is Flow.CALL:
+            return self.target in NORETURN
+        return kind in (Flow.JUMP, Flow.INDIRECT_JUMP, Flow.RETURN, Flow.STOP)
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return tuple(name for operand in self.operands for name in symbols(operand))
+
+    def text(self) -> str:
+        if self.label:
+            return f"{self.label}:"
+        head = " ".join((*self.prefixes, self.mnemonic))
+        return f"\t{head}\t{', '.join(self.operands)}" if self.operands else f"\t{head}"
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """Private read-only data. `directives` are (name, arguments) such as (".long", "7") or (".long", ".L4-.L3")."""
+
+    label: str
+    directives: tuple[tuple[str, str], ...]
+    align: int = 1
+    section: str = ".rodata"
+    """`.rodata`, or `.data.rel.ro` for tables of addresses in position-independent code."""
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return tuple(
+            name
+            for directive, args in self.directives
+            if directive not in (".string", ".ascii")
+            for name in symbols(args)
+        )
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return sum(_data_size(name, args) for name, args in self.directives)
+
+    def text(self) -> str:
+        rows = [f"\t.align\t{self.align}"] if self.align > 1 else []
+        rows.append(f"{self.label}:")
+        rows.extend(f"\t{name}\t{args}" for name, args in self.directives)
+        return "\n".join(rows)
+
+
+@dataclass(frozen=True)
+class Body:
+    """Instructions and labels in order, then the private constants they use."""
+
+    lines: tuple[Line, ...]
+    constants: tuple[Constant, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Body:
+        """Untrusted text to a body. Raises BodyError: UNPARSABLE, DIRECTIVE or TOO_LONG."""
+        return _Parser(text).run()
+
+    def text(self) -> str:
+        """The body as assembler text, ending in a newline; `Body.parse(body.text()) == body`."""
+        rows = [line.text() for line in self.lines]
+        section = ""
+        for constant in self.constants:
+            if constant.section != section:
+                section = constant.section
+                rows.append(f"\t.section\t{section}")
+            rows.append(constant.text())
+        return "\n".join(rows) + "\n"
+
+    @cached_property
+    def instructions(self) -> int:
+        return sum(not line.is_label for line in self.lines)
+
+    @cached_property
+    def labels(self) -> dict[str, int]:
+        """Code label -> index of its line."""
+        return {line.label: i for i, line in enumerate(self.lines) if line.label}
+
+    @cached_property
+    def references(self) -> frozenset[str]:
+        """Every symbol that instructions or constants name, private ones included."""
+        out = {name for line in self.lines for name in line.symbols}
+        return frozenset(out | {name for constant in self.constants for name in constant.symbols})
+
+    @cached_property
+    def externals(self) -> frozenset[str]:
+        """Symbols that the body names and does not define."""
+        own = {constant.label for constant in self.constants}
+        return frozenset(name for name in self.references if name not in self.labels and name not in own)
+
+    @cached_property
+    def calls(self) -> tuple[str, ...]:
+        """Direct callees, tail jumps included, in order of first use."""
+        out: dict[str, None] = {}
+        for line in self.lines:
+            name = line.target
+            if name and name not in self.labels:
+                out.setdefault(name)
+        return tuple(out)
+
+    def with_symbols(self, rename: Callable[[str], str]) -> Body:
+        """Every symbol, defined or named, replaced by `rename(symbol)`."""
+        lines = tuple(
+            Line(label=rename(line.label))
+            if line.label
+            else Line(line.mnemonic, tuple(substitute(op, rename) for op in line.operands), line.prefixes)
+            for line in self.lines
+        )
+        constants = tuple(
+            Constant(
+                rename(constant.label),
+                tuple(
+                    (name, args if name in (".string", ".ascii") else substitute(args, rename))
+                    for name, args in constant.directives
+                ),
+                constant.align,
+                constant.section,
+            )
+            for constant in self.constants
+        )
+        return Body(lines, constants)
+
+    def renamed(self, prefix: str) -> Body:
+        """All own labels become `.L<prefix>_<old without .L>`, so that bodies can share one text.
+
+        `prefix` must be made of letters, digits and underscores, and be unique in that text.
+        """
+        own = {*self.labels, *(constant.label for constant in self.constants)}
+        return self.with_symbols(lambda name: f".L{prefix}_{name.removeprefix('.L')}" if name in own else name)
+
+    def replace_symbol(self, old: str, new: str) -> Body:
+        """Every use of symbol `old` names `new` instead (e.g. a candidate's call to itself)."""
+        return self.with_symbols(lambda name: new if name == old else name)
+
+    def without_endbr(self) -> Body:
+        """The body without a leading endbr64."""
+        for at, line in enumerate(self.lines):
+            if not line.is_label:
+                if line.mnemonic == "endbr64":
+                    return Body(self.lines[:at] + self.lines[at + 1 :], self.constants)
+                break
+        return self
+
+
+def normal_operand(text: str) -> str:
+    return _SPACES.sub("", text)
+
+
+def instruction(name: str, args: str) -> Line:
+    """An instruction statement as a Line. Raises BodyError(UNPARSABLE) for what no instruction looks like."""
+    prefixes: list[str] = []
+    word, rest = name.lower(), args
+    while word in PREFIXES or word.startswith("{"):
+        prefixes.append(word)
+        if not rest:
+            if len(prefixes) == 1 and not word.startswith("{"):
+                return Line(word)  # a bare `lock` or `rep` line; the assembler takes it as an instruction
+            raise BodyError(Reason.UNPARSABLE, f"prefix without instruction: {name} {args}"[:80])
+        head, _, tail = rest.replace("\t", " ").partition(" ")
+        word, rest = head.lower(), tail.strip(" ")
+    if not _MNEMONIC.fullmatch(word):
+        raise BodyError(Reason.UNPARSABLE, f"mnemonic: {word[:40]!r}")
+    operands = tuple(normal_operand(operand) for operand in split_commas(rest))
+    for operand in operands:
+        if not _OPERAND.fullmatch(operand) or operand.count("(") != operand.count(")"):
+            raise BodyError(Reason.UNPARSABLE, f"operand: {operand[:60]!r}")
+        if has_numeric_label(operand):
+            raise BodyError(Reason.UNPARSABLE, f"numeric label: {operand[:60]!r}")
+        if "." in operand and "." in symbols(operand):
+            raise BodyError(Reason.UNPARSABLE, f"location counter: {operand[:60]!r}")
+    return Line(word, operands, tuple(prefixes))
+
+
+def data(name: str, args: str) -> list[tuple[str, str]]:
+    """A data directive as (name, argument) pairs, one a value, in our own spelling.
+
+    Raises BodyError(DIRECTIVE) for other directives and for forms that are not allowed.
+    """
+    if name not in DATA:
+        raise BodyError(Reason.DIRECTIVE, name[:40])
+    ours, _ = DATA[name]
+    out: list[tuple[str, str]] = []
+    parts = split_commas(args)
+    if ours == ".zero":
+        if len(parts) == 2 and parts[1] == "0":
+            parts.pop()
+        if len(parts) != 1 or not re.fullmatch(r"[0-9]{1,7}", parts[0]):
+            raise BodyError(Reason.DIRECTIVE, f"{name} {args}"[:80])
+    for part in parts:
+        if ours in (".string", ".ascii"):
+            if not _STRING.fullmatch(part):
+                raise BodyError(Reason.DIRECTIVE, f"{name} {part}"[:80])
+            out.append((ours, part))
+            continue
+        value = normal_operand(part)
+        if not _INTEGER.fullmatch(value):
+            if not re.fullmatch(r"[A-Za-z0-9_.$@+\-\x80-\xff]+", value) or has_numeric_label(value):
+                raise BodyError(Reason.DIRECTIVE, f"{name} {part}"[:80])
+            if "." in symbols(value):
+                raise BodyError(Reason.DIRECTIVE, f"location counter: {part}"[:80])
+        out.append((ours, value))
+    return out
+
+
+def _data_size(name: str, args: str) -> int:
+    if name == ".zero":
+        return int(args)
+    if name in (".string", ".ascii"):
+        plain = re.sub(r"\\(?:[0-7]{1,3}|x[0-9a-fA-F]{1,2}|.)", "_", args[1:-1])
+        return len(plain) + (name == ".string")
+    return DATA[name][1]
+
+
+def alignment(name: str, args: str) -> int:
+    """Bytes that `.align`, `.balign` or `.p2align` asks for. Raises BodyError(DIRECTIVE)."""
+    first = args.split(",", 1)[0].strip(" \t")
+    if not re.fullmatch(r"[0-9]{1,4}", first):
+        raise BodyError(Reason.DIRECTIVE, f"{name} {args}"[:80])
+    value = int(first)
+    if name == ".p2align":
+        value = 1 << value if value <= 12 else MAX_ALIGN + 1
+    value = max(value, 1)
+    if value > MAX_ALIGN or value & (value - 1):
+        raise BodyError(Reason.DIRECTIVE, f"{name} {args}"[:80])
+    return value
+
+
+def constant_section(name: str) -> str:
+    """Our section for a constant: `.rodata` or `.data.rel.ro`; "" when it is neither."""
+    match = _SECTION.fullmatch(name)
+    return f".{match[1]}" if match else ""
+
+
+class _Parser:
+    def __init__(self, text: str) -> None:
+        if len(text) > MAX_TEXT_BYTES:
+            raise BodyError(Reason.TOO_LONG, f"{len(text)} bytes, limit {MAX_TEXT_BYTES}")
+        self.text = text
+        self.lines: list[Line] = []
+        self.constants: list[Constant] = []
+        self.section = ""
+        self.align = 1
+        self.open: str = ""
+        self.rows: list[tuple[str, str]] = []
+
+    def run(self) -> Body:
+        if not self.text.isascii() and not all(ord(c) < 256 for c in self.text):
+            raise BodyError(Reason.UNPARSABLE, "characters that are not bytes")
+        for raw in self.text.split("\n"):
+            try:
+                statements = lex(raw)
+            except LexError as error:
+                raise BodyError(Reason.UNPARSABLE, str(error)) from None
+            if len(statements) > 1 and any(s.kind is not Kind.LABEL for s in statements[:-1]):
+                raise BodyError(Reason.UNPARSABLE, "several statements on one line")
+            for statement in statements:
+                self.take(statement.kind, statement.name, statement.args)
+        self.close()
+        body = Body(tuple(self.lines), tuple(self.constants))
+        check(body)
+        return body
+
+    def take(self, kind: Kind, name: str, args: str) -> None:
+        if kind is Kind.LABEL:
+            if not re.fullmatch(r"\.L[A-Za-z0-9_.$]+", name):
+                raise BodyError(Reason.UNPARSABLE, f"label: {name[:40]!r}")
+            if not self.section:
+                self.lines.append(Line(label=name))
+                return
+            self.close()
+            self.open = name
+        elif kind is Kind.DIRECTIVE:
+            self.directive(name, args)
+        elif kind is Kind.INSTRUCTION and not self.section:
+            self.lines.append(instruction(name, args))
+        elif kind is Kind.INSTRUCTION:
+            raise BodyError(Reason.UNPARSABLE, f"instruction after the constants: {name[:40]}")
+        else:
+            raise BodyError(Reason.DIRECTIVE, f"assignment to {name[:40]}")
+
+    def directive(self, name: str, args: str) -> None:
+        if name == ".section":
+            section = constant_section(args.split(",", 1)[0].strip(" \t"))
+            if not section or not _SECTION_ARGS.fullmatch(args):
+                raise BodyError(Reason.DIRECTIVE, f".section {args}"[:80])
+            self.close()
+            self.section = section
+        elif name in (".align", ".balign", ".p2align") and self.section:
+            self.close()
+            self.align = max(self.align, alignment(name, args))
+        elif self.section and self.open:
+            self.rows.extend(data(name, args))
+        else:
+            raise BodyError(Reason.DIRECTIVE, name[:40])
+
+    def close(self) -> None:
+        if self.open:
+            self.constants.append(Constant(self.open, tuple(self.rows), self.align, self.section))
+            self.open, self.rows, self.align = "", [], 1
+
+
+def check(body: Body) -> None:
+    """Raise BodyError unless labels are unique, private references are defined, and sizes are within the limits."""
+    if not body.instructions:
+        raise BodyError(Reason.UNPARSABLE, "no instruction")
+    if body.instructions > MAX_INSTRUCTIONS:
+        raise BodyError(Reason.TOO_LONG, f"{body.instructions} instructions, limit {MAX_INSTRUCTIONS}")
+    if sum(constant.size for constant in body.constants) > MAX_DATA_BYTES:
+        raise BodyError(Reason.TOO_LONG, f"constants over {MAX_DATA_BYTES} bytes")
+    own: dict[str, int] = {}
+    for name in (*(line.label for line in body.lines if line.label), *(c.label for c in body.constants)):
+        if name in own:
+            raise BodyError(Reason.UNPARSABLE, f"label {name} is defined twice")
+        own[name] = 1
+    for name in body.externals:
+        if name.startswith(".L"):
+            raise BodyError(Reason.UNPARSABLE, f"label {name} is not defined")
+        if name == ".":
+            raise BodyError(Reason.UNPARSABLE, "location counter")
+
+
+def used_labels(body: Body) -> frozenset[str]:
+    """Labels that an instruction or a constant names."""
+    own: Mapping[str, int] = body.labels
+    return frozenset(name for name in body.references if name in own)

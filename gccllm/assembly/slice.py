@@ -1,0 +1,149 @@
+"""A self-contained text around one function: itself, its callees in the unit, the data they touch; nothing else.
+
+Functions and data of the unit become global and hidden, so that a linker map shows them. CFI, debug information,
+exception tables and COMDAT are dropped; loop alignment and cold sections stay as gcc printed them.
+"""
+
+from __future__ import annotations
+
+import re
+
+from gccllm.assembly.body import BodyError
+from gccllm.assembly.module import DataObject, Function, Item, Module, Section
+from gccllm.assembly.syntax import Kind, callee, split_commas, symbols
+from gccllm.reasons import Reason
+
+_GROUP = re.compile(r"^(\t\.section\t[^,]*,\")([^\"]*)(\".*?)(,[^,]*,comdat)$")
+_DROPPED = (
+    ".cfi_", ".loc", ".file", ".type", ".size", ".globl", ".hidden", ".weak", ".internal", ".protected", ".ident",
+)  # fmt: skip
+
+
+def slice_text(module: Module, name: str, extra_text: str = "") -> str:
+    """Assembler text that defines function `name` and everything of the unit it can reach.
+
+    `extra_text` (e.g. candidates as global functions) is appended, in .text. What it names must be reachable from
+    `name`, or be defined in it. Raises BodyError(UNSUPPORTED_CODE) when something reachable is not a compiler's plain
+    function or data object (top-level asm, indirect functions).
+    """
+    functions, objects, aliases = _reach(module, name)
+    rows: list[str] = []
+    for one in functions:
+        rows.extend(_function_rows(module.functions[one]))
+    for one in objects:
+        rows.extend(_object_rows(module.objects[one]))
+    for alias in aliases:
+        if not alias.startswith(".L"):
+            rows.extend((f"\t.globl\t{alias}", f"\t.hidden\t{alias}"))
+        rows.append(f"\t.set\t{alias},{module.aliases[alias]}")
+    rows.append("\t.text")
+    if extra_text:
+        rows.append(extra_text.rstrip("\n"))
+    rows.append('\t.section\t.note.GNU-stack,"",@progbits')
+    return "\n".join(rows) + "\n"
+
+
+def reachable(module: Module, name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Functions (`name` first) and data objects of the unit that `name` can reach through code and data."""
+    functions, objects, _ = _reach(module, name)
+    return tuple(functions), tuple(objects)
+
+
+def _reach(module: Module, name: str) -> tuple[list[str], list[str], list[str]]:
+    if name not in module.functions:
+        raise BodyError(Reason.UNSUPPORTED_CODE, f"{name} is not a function of the unit")
+    owners = {part: f.name for f in module.functions.values() for part in f.parts}
+    functions: dict[str, None] = {}
+    objects: dict[str, None] = {}
+    aliases: dict[str, None] = {}
+    todo = [name]
+    while todo:
+        one = owners.get(todo[0], todo[0])
+        del todo[0]
+        if one in functions or one in objects or one in aliases:
+            continue
+        if one in module.functions:
+            functions[one] = None
+            todo.extend(sorted(module.functions[one].refs))
+        elif one in module.objects:
+            objects[one] = None
+            todo.extend(sorted(module.objects[one].references))
+        elif one in module.aliases:
+            aliases[one] = None
+            todo.extend(symbols(module.aliases[one]))
+        elif module.symbol_types.get(one) in ("function", "gnu_indirect_function") and module.defines(one):
+            raise BodyError(Reason.UNSUPPORTED_CODE, f"{one} is defined in a way that is not modelled")
+    # An object whose contents name labels inside a function (a jump table) travels with that function's lines.
+    inside = {
+        i.statement.name for f in functions for i in module.functions[f].items if i.statement.kind is Kind.LABEL
+    }
+    return list(functions), [one for one in objects if one not in inside], list(aliases)
+
+
+def _flat(section: Section) -> str:
+    """The section's directive without its COMDAT group."""
+    match = _GROUP.match(section.directive)
+    if not match:
+        return section.directive
+    return f"{match[1]}{match[2].replace('G', '')}{match[3]}"
+
+
+def _function_rows(function: Function) -> list[str]:
+    name = function.name
+    rows = ["\t.text", f"\t.balign\t{max(function.align, 1)}", f"\t.globl\t{name}", f"\t.hidden\t{name}",
+            f"\t.type\t{name}, @function"]  # fmt: skip
+    used = {s for i in function.items if _kept(i) for s in symbols(i.statement.args)}
+    section = _flat(function.items[0].section)
+    if section != "\t.text":
+        rows[0] = section
+    parts = set(function.parts)
+    at_end = section
+    for item in function.items:
+        s = item.statement
+        if not item.section.is_allocated and not item.section.is_code:
+            continue
+        if item.section.name.startswith(".gcc_except_table"):
+            continue
+        if s.kind is Kind.LABEL:
+            if s.name in parts or s.name == name or s.name in used or not s.name.startswith(".L"):
+                rows.extend(_switched(at_end, item))
+                at_end = _flat(item.section)
+                rows.append(f"{s.name}:")
+        elif _kept(item):
+            rows.extend(_switched(at_end, item))
+            at_end = _flat(item.section)
+            rows.append(f"\t{s.name}\t{s.args}" if s.args else f"\t{s.name}")
+    if at_end != section:
+        rows.append(section)
+    rows.append(f"\t.size\t{name}, .-{name}")
+    return rows
+
+
+def _switched(current: str, item: Item) -> list[str]:
+    wanted = _flat(item.section)
+    return [wanted] if wanted != current else []
+
+
+def _kept(item: Item) -> bool:
+    s = item.statement
+    if s.kind is Kind.INSTRUCTION or s.kind is Kind.ASSIGN:
+        return True
+    if s.kind is not Kind.DIRECTIVE or s.name.startswith(_DROPPED):
+        return False
+    return s.name not in (".section", ".text", ".data", ".bss", ".pushsection", ".popsection", ".previous")
+
+
+def _object_rows(thing: DataObject) -> list[str]:
+    name = thing.name
+    private = name.startswith(".L")
+    shown = [] if private else [f"\t.globl\t{name}", f"\t.hidden\t{name}", f"\t.type\t{name}, @object"]
+    if thing.common:
+        parts = split_commas(thing.common)
+        size = parts[1] if len(parts) > 1 else "8"
+        align = parts[2] if len(parts) > 2 else "16"
+        return ["\t.bss", f"\t.balign\t{align}", *shown, f"{name}:", f"\t.zero\t{size}", f"\t.size\t{name}, {size}"]
+    rows = [_flat(thing.section), f"\t.balign\t{max(thing.align, 1)}", *shown, f"{name}:"]
+    rows.extend(f"\t{directive}\t{args}" for directive, args in thing.directives)
+    if thing.size and callee(name) == name and not private:
+        rows.append(f"\t.size\t{name}, {thing.size}")
+    return rows
