@@ -1,0 +1,39 @@
+"""Fixtures that more than one test directory needs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def build_wrappers(build: Path, prefix: Path, *settings: str) -> None:
+    """Configure, build and install `wrappers/`; raises CalledProcessError with cmake's output on failure."""
+    cmake = ["cmake", f"-DCMAKE_INSTALL_PREFIX={prefix}", *settings, "-S", str(ROOT / "wrappers"), "-B", str(build)]
+    for command in (cmake, ["cmake", "--build", str(build)], ["cmake", "--install", str(build)]):
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            pytest.fail(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
+
+
+@pytest.fixture(scope="session")
+def prefix(tmp_path_factory: pytest.TempPathFactory, worker_id: str = "master") -> Path:
+    """An installation as pip would make it: bin/gcc-llm, libexec/gccllm/as, and bin/gccllm-engine run from this tree.
+
+    Built once, also when several workers run the tests.
+    """
+    shared = tmp_path_factory.getbasetemp() if worker_id == "master" else tmp_path_factory.getbasetemp().parent
+    place = shared / "prefix"
+    with FileLock(f"{place}.lock"):
+        if not place.exists():
+            build_wrappers(shared / "prefix-build", shared / "prefix-new")
+            engine = shared / "prefix-new" / "bin" / "gccllm-engine"
+            engine.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m gccllm.engine "$@"\n')
+            engine.chmod(0o755)
+            (shared / "prefix-new").rename(place)
+    return place

@@ -1,0 +1,402 @@
+/*
+ * gcc-llm: be gcc, with our assembler shim in its path.
+ *
+ * usage: gcc-llm [gcc's options]            runs gcc (g++-llm runs g++)
+ *        gcc-llm COMPILER [options]         runs that one: the form of CMAKE_C_COMPILER_LAUNCHER
+ *        cc, gcc, x86_64-linux-gnu-gcc-12…  as symbolic links to this program: runs the next one of that name in PATH
+ *        gcc-llm --gccllm-fingerprint       prints a hash of all that decides our output, for ccache's compiler check
+ *
+ * The command line goes to the real compiler as it came, but for -O3 after the last -O option where that asks for -O1 or
+ * more. COMPILER_PATH gets our libexec directory in front, where gcc finds `as`.
+ *
+ * Environment read:  GCCLLM_CC (another C compiler), GCCLLM_MODE (off: leave everything alone), GCCLLM_OPT (keep: leave
+ *                    the level alone); the last two also as `mode` and `opt` in gccllm.toml.
+ * Environment given: COMPILER_PATH; GCCLLM_COMPILER, path of the real compiler; GCCLLM_ARGV, its arguments joined by
+ *                    0x1f, for the shim; GCCLLM_DEPTH, against compilers that are wrappers around us again.
+ *
+ * Not done: compilers other than gcc, and gcc for other machines, are run without any of this. Nothing is printed.
+ *
+ * exit: the compiler's own; 127 with one line on standard error when there is none.
+ */
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common.h"
+
+enum { DEEPEST = 8, RESPONSE_NESTING = 8, ARGV_BYTES = 100 << 10, NAME_BYTES = 256 };
+
+enum kind { NO_COMPILER, C_DRIVER, CXX_DRIVER, OTHER_DRIVER };
+
+/* What the command line asks for. */
+struct asked {
+	int inputs;
+	int is_probe; /* no assembler will run: preprocessing, versions, dependencies only */
+	int level;    /* of the last -O option: 0 for none, -O0, -Og, -Os, -Oz, -Ofast and -O3 and above */
+	int place;    /* index in argv of that option, or of the response file that holds it */
+	int skip;     /* the next word is the last option's argument */
+};
+
+/* Options whose argument may be the next word. */
+static const char * const with_argument[] = {
+	"-A", "-B", "-D", "-F", "-I", "-L", "-MF", "-MQ", "-MT", "-T", "-Tbss", "-Tdata", "-Ttext", "-U", "-Xassembler",
+	"-Xlinker", "-Xpreprocessor", "-aux-info", "-dumpbase", "-dumpbase-ext", "-dumpdir", "-e", "-h", "-idirafter",
+	"-imacros", "-imultilib", "-include", "-iprefix", "-iquote", "-isysroot", "-isystem", "-iwithprefix",
+	"-iwithprefixbefore", "-l", "-o", "-specs", "-u", "-wrapper", "-x", "-z", "--assert", "--define-macro",
+	"--entry", "--for-assembler", "--for-linker", "--force-link", "--imacros", "--include", "--include-directory",
+	"--include-directory-after", "--include-prefix", "--include-with-prefix", "--include-with-prefix-after",
+	"--include-with-prefix-before", "--language", "--library-directory", "--output", "--param", "--prefix", "--specs",
+	"--sysroot", "--undefine-macro",
+};
+
+/* Whole words after which no code is generated. */
+static const char * const probes[] = {
+	"-###", "-E", "-M", "-MM", "-dumpfullversion", "-dumpmachine", "-dumpspecs", "-dumpversion", "-fsyntax-only",
+	"--dependencies", "--preprocess", "--target-help", "--user-dependencies", "--version",
+};
+
+#define COUNT(table) (sizeof(table) / sizeof((table)[0]))
+
+static int
+is_among(const char * word, const char * const * table, size_t count)
+{
+
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(word, table[i]) == 0)
+			return (1);
+	return (0);
+}
+
+/* 1..2 when an -O option of that level should become -O3, else 0. */
+static int
+level_of(const char * option)
+{
+	const char * value = option + 2;
+
+	if (strncmp(option, "--optimize", 10) == 0)
+		value = option + 10 + (option[10] == '=');
+	if (*value == '\0')
+		return (1);
+	return (value[1] == '\0' && (*value == '1' || *value == '2') ? *value - '0' : 0);
+}
+
+static void see_response_file(struct asked *, const char * path, int place, int nesting);
+
+static void
+see_word(struct asked * asked, const char * word, int place, int nesting)
+{
+
+	if (asked->skip) {
+		asked->skip = 0;
+	} else if (word[0] == '@' && word[1] != '\0') {
+		see_response_file(asked, word + 1, place, nesting + 1);
+	} else if (word[0] != '-' || word[1] == '\0') {
+		asked->inputs++;
+	} else if (is_among(word, with_argument, COUNT(with_argument))) {
+		asked->skip = 1;
+	} else if (is_among(word, probes, COUNT(probes)) || strncmp(word, "--help", 6) == 0 ||
+	    strncmp(word, "-print-", 7) == 0 || strncmp(word, "--print-", 8) == 0) {
+		asked->is_probe = 1;
+	} else if (word[1] == 'O' || strcmp(word, "--optimize") == 0 || strncmp(word, "--optimize=", 11) == 0) {
+		asked->level = level_of(word);
+		asked->place = place;
+	}
+}
+
+/* Words as gcc splits them: blanks separate, quotes of both kinds and backslashes protect. */
+static void
+see_response_file(struct asked * asked, const char * path, int place, int nesting)
+{
+	struct bytes text = nesting > RESPONSE_NESTING ? (struct bytes){NULL, 0} : read_file(path);
+	char * word = text.data == NULL ? NULL : malloc(text.length + 1);
+	const char * at = text.data;
+
+	if (word == NULL) {
+		asked->inputs++; /* gcc takes an unreadable @file for a file of that name */
+		free(text.data);
+		return;
+	}
+	for (;;) {
+		size_t length = 0;
+		char quote = '\0';
+
+		at += strspn(at, " \t\r\n\v\f");
+		if (*at == '\0')
+			break;
+		for (; *at != '\0' && (quote != '\0' || strchr(" \t\r\n\v\f", *at) == NULL); at++) {
+			if (*at == '\\' && at[1] != '\0')
+				word[length++] = *++at;
+			else if (quote != '\0' ? *at == quote : (*at == '\'' || *at == '"'))
+				quote = quote == '\0' ? *at : '\0';
+			else
+				word[length++] = *at;
+		}
+		word[length] = '\0';
+		see_word(asked, word, place, nesting);
+	}
+	free(word);
+	free(text.data);
+}
+
+/* Drop a trailing -12 or -12.2.0. */
+static void
+drop_version(char * name)
+{
+	char * dash = strrchr(name, '-');
+
+	if (dash != NULL && dash[1] != '\0' && dash[1 + strspn(dash + 1, "0123456789.")] == '\0')
+		*dash = '\0';
+}
+
+static enum kind
+kind_of(const char * path)
+{
+	char name[NAME_BYTES];
+	const char * last;
+
+	if (snprintf(name, sizeof(name), "%s", basename_of(path)) >= (int)sizeof(name))
+		return (NO_COMPILER);
+	drop_version(name);
+	last = strrchr(name, '-');
+	last = last == NULL ? name : last + 1;
+	if (is_among(last, (const char * const[]){"gcc", "cc", "c89", "c99"}, 4))
+		return (C_DRIVER);
+	if (is_among(last, (const char * const[]){"g++", "c++"}, 2))
+		return (CXX_DRIVER);
+	if (is_among(last, (const char * const[]){"clang", "clang++", "gfortran"}, 3))
+		return (OTHER_DRIVER);
+	return (NO_COMPILER);
+}
+
+/* Is this gcc for the machine we rewrite for? The file behind the links tells: Debian's is x86_64-linux-gnu-gcc-12. */
+static int
+is_our_gcc(const char * path)
+{
+	char * file = realpath(path, NULL);
+	const char * name = file == NULL ? "" : basename_of(file);
+	enum kind kind = kind_of(name);
+	int is = kind == NO_COMPILER; /* a wrapper such as ccache: what it leads to decides */
+
+	if (kind == C_DRIVER || kind == CXX_DRIVER) {
+		char * bare = strdup(name);
+
+		if (bare != NULL)
+			drop_version(bare);
+		is = bare != NULL && (strchr(bare, '-') == NULL || strncmp(bare, "x86_64-", 7) == 0);
+		free(bare);
+	}
+	free(file);
+	return (is);
+}
+
+static const char *
+search_path(void)
+{
+	const char * path = getenv("PATH");
+
+	return (path != NULL ? path : "/usr/local/bin:/usr/bin:/bin");
+}
+
+/* The real compiler's path, skipping ourselves and, when we are called by a wrapper, that wrapper. */
+static char *
+find_compiler(const char * wanted, const struct identity * skipped, size_t skips)
+{
+
+	if (strchr(wanted, '/') == NULL)
+		return (find_in_path(wanted, search_path(), skipped, skips));
+	for (size_t i = 0; i < skips; i++)
+		if (is_same_file(identity_of(wanted), skipped[i]))
+			return (NULL);
+	return (access(wanted, X_OK) == 0 ? strdup(wanted) : NULL);
+}
+
+/* argv[0]: what the user would have typed, if PATH leads from there to the real compiler, else its path: gcc looks for
+ * its own parts relative to it, and for its name in messages. */
+static char *
+name_to_run(const char * wanted, char * compiler)
+{
+	char * first;
+	int is_plain;
+
+	if (strchr(wanted, '/') != NULL || (first = find_in_path(wanted, search_path(), NULL, 0)) == NULL)
+		return (compiler);
+	is_plain = is_same_file(identity_of(first), identity_of(compiler));
+	free(first);
+	return (is_plain ? strdup(wanted) : compiler);
+}
+
+static void
+add_status(struct blake2b * hash, const char * name, const char * path)
+{
+	struct stat status;
+
+	if (path == NULL || stat(path, &status) != 0)
+		return;
+	add_field(hash, name, path, strlen(path));
+	add_field(hash, "size", &status.st_size, sizeof(status.st_size));
+	add_field(hash, "time", &status.st_mtim, sizeof(status.st_mtim));
+}
+
+static int
+print_fingerprint(const char * compiler, const char * shim)
+{
+	struct blake2b hash;
+	char hex[BLAKE2B_HEX + 1];
+	char * mode = setting("mode");
+
+	blake2b_start(&hash);
+	add_circumstances(&hash);
+	if (mode != NULL)
+		add_field(&hash, "mode", mode, strlen(mode));
+	add_status(&hash, "compiler", compiler);
+	add_status(&hash, "launcher", "/proc/self/exe");
+	add_status(&hash, "shim", shim);
+	blake2b_end(&hash, hex);
+	free(mode);
+	return (puts(hex) == EOF || fflush(stdout) != 0);
+}
+
+/* GCCLLM_ARGV; NULL when a word holds the separator or all are too long. */
+static char *
+joined(char * const * words)
+{
+	size_t length = strlen("GCCLLM_ARGV=") + 1;
+	char * text;
+	char * end;
+
+	for (size_t i = 0; words[i] != NULL; i++) {
+		if (strchr(words[i], '\x1f') != NULL)
+			return (NULL);
+		length += strlen(words[i]) + 1;
+	}
+	if (length > ARGV_BYTES || (text = malloc(length)) == NULL)
+		return (NULL);
+	end = stpcpy(text, "GCCLLM_ARGV=");
+	for (size_t i = 0; words[i] != NULL; i++) {
+		if (i > 0)
+			*end++ = '\x1f';
+		end = stpcpy(end, words[i]);
+	}
+	return (text);
+}
+
+/* argv with -O3 behind the option at `place`. */
+static char **
+with_o3(char ** argv, int argc, int place)
+{
+	char ** fresh = calloc((size_t)argc + 2, sizeof(*fresh));
+
+	if (fresh == NULL)
+		return (argv);
+	memcpy(fresh, argv, (size_t)(place + 1) * sizeof(*fresh));
+	fresh[place + 1] = strdup("-O3");
+	memcpy(fresh + place + 2, argv + place + 1, (size_t)(argc - place - 1) * sizeof(*fresh));
+	return (fresh);
+}
+
+/* COMPILER_PATH with the shim's directory in front, once. */
+static char *
+compiler_path(const char * libexec)
+{
+	const char * old = getenv("COMPILER_PATH");
+	size_t length = strlen(libexec);
+
+	if (old == NULL || *old == '\0')
+		return (formatted("COMPILER_PATH=%s", libexec));
+	if (strncmp(old, libexec, length) == 0 && (old[length] == ':' || old[length] == '\0'))
+		return (formatted("COMPILER_PATH=%s", old));
+	return (formatted("COMPILER_PATH=%s:%s", libexec, old));
+}
+
+int
+main(int argc, char ** argv)
+{
+	static const char * const replaced[] = {"COMPILER_PATH", "GCCLLM_ARGV", "GCCLLM_COMPILER", "GCCLLM_DEPTH", NULL};
+	const char * own_name = argc > 0 ? basename_of(argv[0]) : "gcc-llm";
+	const char * chosen = getenv("GCCLLM_CC");
+	const char * depth_text = getenv("GCCLLM_DEPTH");
+	int depth = depth_text == NULL ? 0 : atoi(depth_text);
+	struct identity skipped[2] = {identity_of("/proc/self/exe"), {0, 0}};
+	const char * wanted = "gcc";
+	enum kind kind = kind_of(own_name);
+	struct asked asked = {0};
+	char * compiler = NULL;
+	char * none[] = {NULL};
+
+	if (argc < 1)
+		argv = none;
+	if (depth > 0)
+		skipped[1] = identity_of(getenv("GCCLLM_COMPILER"));
+
+	/* Which compiler is meant? From here on argv[0] is the word that named it. */
+	if (kind != NO_COMPILER) {
+		wanted = own_name;
+	} else if (argc > 1 && argv[1][0] != '-' && kind_of(argv[1]) != NO_COMPILER) {
+		argv++;
+		argc--;
+		wanted = argv[0];
+		kind = kind_of(wanted);
+	} else {
+		kind = strncmp(own_name, "g++", 3) == 0 ? CXX_DRIVER : C_DRIVER;
+		wanted = kind == CXX_DRIVER ? "g++" : "gcc";
+	}
+	if (kind == C_DRIVER && chosen != NULL && *chosen != '\0' && (compiler = find_compiler(chosen, skipped, 2)) != NULL)
+		wanted = chosen;
+	if (compiler == NULL)
+		compiler = find_compiler(wanted, skipped, 2);
+	if (compiler == NULL)
+		compiler = find_compiler(wanted = kind == CXX_DRIVER ? "g++" : "gcc", skipped, 1);
+	if (compiler == NULL || depth >= DEEPEST) {
+		fprintf(stderr, "gcc-llm: error: %s; GCCLLM_CC can name a compiler\n",
+		    compiler == NULL ? "no gcc found in PATH" : "the compiler leads back to gcc-llm");
+		return (127);
+	}
+
+	char * prefix = installation();
+	char * libexec = prefix == NULL ? NULL : formatted("%s/libexec/gccllm", prefix);
+	char * shim = libexec == NULL ? NULL : formatted("%s/as", libexec);
+
+	if (argc == 2 && strcmp(argv[1], "--gccllm-fingerprint") == 0)
+		return (print_fingerprint(compiler, shim));
+
+	/* Does an assembler run, and is it to be ours? */
+	char * added[5] = {formatted("GCCLLM_DEPTH=%d", depth + 1), formatted("GCCLLM_COMPILER=%s", compiler)};
+	size_t next = 2;
+	char ** words = argv;
+
+	for (int i = 1; i < argc; i++)
+		see_word(&asked, argv[i], i, 0);
+	if (asked.inputs > 0 && !asked.is_probe && shim != NULL && access(shim, X_OK) == 0 && !is_mode("off") &&
+	    is_our_gcc(compiler)) {
+		char * level = setting("opt");
+		char * all;
+
+		if (asked.level > 0 && (level == NULL || strcmp(level, "keep") != 0))
+			words = with_o3(argv, argc, asked.place);
+		if ((added[next] = compiler_path(libexec)) != NULL)
+			next++;
+		if ((all = joined(words + 1)) != NULL)
+			added[next++] = all;
+	} else {
+		/* Somebody's own COMPILER_PATH stays as it is. */
+		const char * old = getenv("COMPILER_PATH");
+
+		if (old != NULL)
+			added[next++] = formatted("COMPILER_PATH=%s", old);
+	}
+	char ** fresh = environment(replaced, added);
+
+	if (words == NULL || words[0] == NULL) {
+		char * only[] = {compiler, NULL};
+
+		execve(compiler, only, fresh);
+	} else {
+		words[0] = name_to_run(wanted, compiler);
+		execve(compiler, words, fresh);
+	}
+	perror("gcc-llm: error: cannot run the compiler");
+	return (127);
+}
