@@ -1,6 +1,6 @@
-"""C types as the input generator needs them: sizes, signs, layouts and qualifiers; no names of typedefs, no expressions.
+"""C types as the input generator needs them: sizes, signs, layouts and qualifiers; no typedef names, no expressions.
 
-Types compare by identity, because records may be recursive; `elements` and `is_like` ask the questions that matter.
+Types compare by identity, because records may be recursive; `is_like` asks whether two may describe one object.
 """
 
 from __future__ import annotations
@@ -201,7 +201,8 @@ def is_like(left: CType, right: CType) -> bool:
         return left.size == right.size
     if isinstance(left, Pointer) and isinstance(right, Pointer):
         return is_like(left.to, right.to)
-    return 1 in (left.size, right.size) and isinstance(left, Integer | Floating) and isinstance(right, Integer | Floating)
+    scalars = isinstance(left, Integer | Floating) and isinstance(right, Integer | Floating)
+    return scalars and 1 in (left.size, right.size)
 
 
 def self_pointers(record: Record) -> list[Field]:

@@ -1,0 +1,256 @@
+"""An input in symbolic form: blocks of memory that point to one another, not yet at any address.
+
+A scene can be placed several ways (loosely, flush against either guard page), mutated, and trimmed; `lower` makes the
+`Test` of it. Pointers are (block, offset) pairs until then.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from random import Random
+from typing import NamedTuple
+
+from gccllm.core import ARENA_BYTES, ARENAS, GlobalBytes, Region, Test, arena_address
+from gccllm.harvest.types import CType, Integer, Signature
+
+
+class Ref(NamedTuple):
+    """A pointer: byte `offset` in block number `block`; the offset may lie outside of the block."""
+
+    block: int
+    offset: int
+
+
+@dataclass
+class Block:
+    """One piece of memory. `scalar` and `stride` say what it mostly holds, for mutation."""
+
+    data: bytearray
+    align: int
+    scalar: CType | None = None
+    refs: dict[int, Ref] = field(default_factory=dict)
+    place: int = 0
+    """Offset in its arena of byte 0; may be negative, or push the end out: what does not fit is cut off."""
+
+    def copy(self) -> Block:
+        return Block(bytearray(self.data), self.align, self.scalar, dict(self.refs), self.place)
+
+
+@dataclass
+class Value:
+    """Bytes of an argument or a global, with pointers at some offsets."""
+
+    data: bytes
+    refs: dict[int, Ref] = field(default_factory=dict)
+
+
+@dataclass
+class Scene:
+    """All arguments, memory and globals of one call."""
+
+    args: list[Value]
+    """One for each parameter of the signature."""
+    blocks: list[Block]
+    globals: list[tuple[str, Value]] = field(default_factory=list)
+    label: str = ""
+    size: int = 0
+    """The nominal number of elements it was made for."""
+    choices: tuple[tuple[str, str], ...] = ()
+    """Which strategies made it: (decision, option)."""
+    fill: int = 0
+    junk: int = 0
+    """Seed of the undefined upper bits of narrow arguments."""
+
+    def copy(self) -> Scene:
+        return replace(
+            self,
+            args=[Value(v.data, dict(v.refs)) for v in self.args],
+            blocks=[b.copy() for b in self.blocks],
+            globals=[(name, Value(v.data, dict(v.refs))) for name, v in self.globals],
+        )
+
+
+SHARED = ARENAS - 1
+"""The arena of all blocks that have no arena of their own."""
+
+
+class DoesNotFit(Exception):
+    """The scene needs more memory than the arenas have."""
+
+
+def arena_of(block: int) -> int:
+    return min(block, SHARED)
+
+
+def lower(scene: Scene, signature: Signature) -> Test:
+    """The test of a scene. Raises DoesNotFit."""
+    places = _places(scene)
+
+    def address(ref: Ref) -> int:
+        return arena_address(arena_of(ref.block)) + places[ref.block] + ref.offset
+
+    regions = []
+    for number, block in enumerate(scene.blocks):
+        data = _resolved(block.data, block.refs, address)
+        start = places[number]
+        begin, end = max(0, -start), min(len(data), ARENA_BYTES - start)
+        if begin < end:
+            regions.append(Region(arena_of(number), start + begin, bytes(data[begin:end])))
+    ints = [0] * 6
+    int_bytes = [0] * 6
+    vectors = [0] * 8
+    stack: dict[int, int] = {}
+    used = {"int": 0, "vector": 0}
+    junk = Random(scene.junk)
+    for param, value in zip(signature.params, scene.args, strict=True):
+        given = bytes(_resolved(bytearray(value.data), value.refs, address))
+        for number, place in enumerate(param.places):
+            piece = given[8 * number : 8 * number + 8]
+            low = int.from_bytes(piece, "little")
+            if place.file == "vector":
+                # The rest of the register is undefined by the ABI.
+                vectors[place.index] = low | junk.getrandbits(128 - 8 * len(piece)) << (8 * len(piece))
+                used["vector"] = max(used["vector"], place.index + 1)
+                continue
+            if len(piece) < 8:
+                low |= junk.getrandbits(64 - 8 * len(piece)) << (8 * len(piece))
+            if place.file == "int":
+                ints[place.index] = low
+                int_bytes[place.index] = place.size
+                used["int"] = max(used["int"], place.index + 1)
+            else:
+                stack[place.index] = low
+    return Test(
+        ints=tuple(ints[: used["int"]]),
+        int_bytes=tuple(int_bytes[: used["int"]]),
+        vectors=tuple(vectors[: used["vector"]]),
+        stack=tuple(stack[i] for i in range(len(stack))),
+        regions=tuple(regions),
+        globals=tuple(
+            GlobalBytes(name, 0, bytes(_resolved(bytearray(v.data), v.refs, address))) for name, v in scene.globals
+        ),
+        fill=scene.fill,
+        arenas=min(len(scene.blocks), ARENAS),
+        label=scene.label,
+    )
+
+
+def _resolved(data: bytearray, refs: dict[int, Ref], address: Callable[[Ref], int]) -> bytearray:
+    if refs:
+        data = bytearray(data)
+        for at, ref in refs.items():
+            if 0 <= at <= len(data) - 8:
+                struct.pack_into("<Q", data, at, address(ref) & (1 << 64) - 1)
+    return data
+
+
+def _places(scene: Scene) -> list[int]:
+    places = [block.place for block in scene.blocks]
+    at = 0
+    for number in range(SHARED, len(scene.blocks)):
+        if len(scene.blocks) == SHARED + 1:
+            break  # it has its arena to itself
+        block = scene.blocks[number]
+        at = -(-at // 16) * 16
+        places[number] = at
+        at += len(block.data)
+        if at > ARENA_BYTES:
+            raise DoesNotFit
+    return places
+
+
+Extent = tuple[int, int]
+"""First and one past the last byte touched, relative to the start of a block."""
+
+
+def extents(scene: Scene, touched: Iterable[tuple[int, int]]) -> list[Extent | None]:
+    """The extent of every block under `touched`, address intervals [low, high) of one run; None where untouched.
+
+    Blocks that share an arena get None.
+    """
+    found: list[Extent | None] = [None] * len(scene.blocks)
+    alone = min(len(scene.blocks), SHARED if len(scene.blocks) > ARENAS else ARENAS)
+    bases = [arena_address(i) for i in range(alone)]
+    for low, high in touched:
+        for number, base in enumerate(bases):
+            if base <= low < base + ARENA_BYTES:
+                start = base + scene.blocks[number].place
+                before = found[number]
+                first, last = low - start, high - start
+                found[number] = (min(first, before[0]), max(last, before[1])) if before else (first, last)
+    return found
+
+
+def tightened(scene: Scene, found: list[Extent | None], side: str) -> Scene:
+    """A copy with every block's extent flush against the guard page at its end (`trailing`) or start (`leading`).
+
+    Alignment is kept, so up to `align - 1` bytes may stay between. Bytes outside of the extent are kept where the arena
+    has room for them. An untouched block ends up with its pointers' target at the edge.
+    """
+    tight = scene.copy()
+    for number, block in enumerate(tight.blocks):
+        if len(tight.blocks) > ARENAS and number >= SHARED:
+            continue
+        extent = found[number]
+        if extent is None:
+            target = _target(tight, number)
+            extent = (target, target)
+        align = block.align
+        if side == "trailing":
+            block.place = (ARENA_BYTES - extent[1]) // align * align
+        else:
+            block.place = -(extent[0] // align * align)
+    return tight
+
+
+def _target(scene: Scene, block: int) -> int:
+    """Where in `block` the arguments point; 0 when none does."""
+    for value in scene.args:
+        for ref in value.refs.values():
+            if ref.block == block:
+                return ref.offset
+    return 0
+
+
+def trimmed(scene: Scene, found: list[Extent | None], slack: int = 192) -> Scene:
+    """A copy without the data further than `slack` bytes from what was touched: junk serves as well there."""
+    small = scene.copy()
+    for number, block in enumerate(small.blocks):
+        extent = found[number]
+        if len(small.blocks) > ARENAS and number >= SHARED:
+            continue
+        low, high = extent if extent else (0, 64)
+        low, high = max(0, low - slack), max(0, high + slack)
+        if high < len(block.data):
+            del block.data[high:]
+            block.refs = {at: ref for at, ref in block.refs.items() if at + 8 <= high}
+        low = min(low, len(block.data)) // max(block.align, 16) * max(block.align, 16)
+        if low > 4096:
+            del block.data[:low]
+            block.place += low
+            block.refs = {at - low: ref for at, ref in block.refs.items() if at >= low}
+            _shift(small, number, low)
+    return small
+
+
+def _shift(scene: Scene, block: int, by: int) -> None:
+    """Let every pointer into `block` follow when its first `by` bytes are gone."""
+    holders = [v.refs for v in scene.args] + [v.refs for _, v in scene.globals] + [b.refs for b in scene.blocks]
+    for refs in holders:
+        for at, ref in refs.items():
+            if ref.block == block:
+                refs[at] = Ref(block, ref.offset - by)
+
+
+def integer_of(value: Value, ctype: CType) -> int | None:
+    """The value of an integer argument; None for other types."""
+    if not isinstance(ctype, Integer):
+        return None
+    return int.from_bytes(value.data[: ctype.size], "little", signed=ctype.signed)
+
+
+def integer_value(number: int, ctype: Integer) -> Value:
+    """`number` wrapped into the type."""
+    return Value((number & (1 << 8 * ctype.size) - 1).to_bytes(ctype.size, "little"))
