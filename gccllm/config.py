@@ -101,7 +101,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("only", "GCCLLM_ONLY", (), _words, "globs: when given, no other function is touched"),
     Setting("profile", "GCCLLM_PROFILE", "", str, "profile file that outranks the static guess of what is hot"),
     Setting("max_functions", "GCCLLM_MAX_FUNCTIONS", 32, _count, "hottest functions to work on per unit"),
-    Setting("max_instructions", "GCCLLM_MAX_INSTRUCTIONS", 600, _count, "largest baseline, in instructions"),
+    Setting("max_instructions", "GCCLLM_MAX_INSTRUCTIONS", 1000, _count, "largest baseline, in instructions"),
     Setting("negative_days", "GCCLLM_NEGATIVE_DAYS", 30, _count, "days until a function on which nothing was found is tried again"),
 )  # fmt: skip
 

@@ -54,7 +54,7 @@ def measure(function: Function, profile: Mapping[str, float] | None = None) -> H
         loops = graph.loops
         depth = max((loop.depth for loop in loops), default=0)
         blocks = set().union(*(loop.blocks for loop in loops)) if loops else set()
-        in_loops = sum(graph.blocks[block].end - graph.blocks[block].start for block in blocks)
+        in_loops = sum(graph.blocks[block].last - graph.blocks[block].first for block in blocks)
     except BodyError:
         depth, in_loops = 0, 0
     if function.name in function.calls:

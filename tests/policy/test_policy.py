@@ -1,0 +1,144 @@
+"""Who is eligible: each decline has an example that meets it and a neighbour that does not."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from gccllm import config, hotness, policy
+from gccllm.assembly import Module
+from gccllm.core import Quit
+from gccllm.oneshot import request_for
+from gccllm.plan import find_source, plan
+from gccllm.reasons import Reason, Scope
+
+LOOP = "int f(const int *a, int n) { int s = 0; for (int i = 0; i < n; i++) s += a[i]; return s; }\n"
+
+
+def settings(**env: str) -> config.Settings:
+    return config.load(Path("/"), {f"GCCLLM_{name.upper()}": value for name, value in env.items()})
+
+
+def unit_reason(
+    options: list[str], text: str = '\t.ident\t"GCC: (X) 12"\n', as_argv: tuple[str, ...] = ()
+) -> Reason | None:
+    try:
+        policy.declines_unit(options, as_argv, text, settings())
+    except Quit as quit_:
+        return quit_.reason
+    return None
+
+
+@pytest.mark.parametrize("row", policy.UNIT_ROWS, ids=lambda row: row.example)
+def test_each_row_declines_its_example(row: policy.UnitRow) -> None:
+    assert re.fullmatch(row.pattern, row.example)
+    assert unit_reason(["-O2", row.example]) is row.reason
+
+
+@pytest.mark.parametrize("row", [r for r in policy.UNIT_ROWS if r.unless], ids=lambda row: row.unless)
+def test_a_later_option_takes_a_decline_back(row: policy.UnitRow) -> None:
+    assert unit_reason(["-O2", row.example, row.unless]) is None
+    assert unit_reason(["-O2", row.unless, row.example]) is row.reason
+
+
+@pytest.mark.parametrize(
+    "options", [["-O2", "-Wall"], ["-O1", "-mcmodel=small"], ["-Ofast"], ["-O0", "-O3"], ["-O", "-g3"]]
+)
+def test_ordinary_options_are_not_declined(options: list[str]) -> None:
+    assert unit_reason(options) is None
+
+
+@pytest.mark.parametrize("options", [[], ["-O0"], ["-O3", "-Og"], ["-O2", "-Os"], ["-O3", "-O0"]])
+def test_a_debug_or_size_build_is_left_alone(options: list[str]) -> None:
+    assert unit_reason(options) is Reason.OPTIMISATION_OFF
+
+
+def test_text_that_gcc_did_not_print_is_left_alone() -> None:
+    assert unit_reason(["-O2"], text="f:\n\tret\n") is Reason.NOT_GCC_OUTPUT
+
+
+@pytest.mark.parametrize("argument", ["-a", "-al=x.lst", "-ahlms"])
+def test_a_listing_is_of_gccs_own_text(argument: str) -> None:
+    assert unit_reason(["-O2"], as_argv=(argument,)) is Reason.ASSEMBLER_LISTING
+
+
+FUNCTIONS = {
+    Reason.ASM_INLINE: 'int f(int n, int s) { for (int i = 0; i < n; i++) __asm__ volatile("incl %0" : "+r"(s)); return s; }',
+    Reason.ATOMIC: "int f(int *p, int n) { for (int i = 0; i < n; i++) __atomic_add_fetch(p + i, 1, 5); return *p; }",
+    Reason.TLS: "__thread int t; int f(int n) { for (int i = 0; i < n; i++) t ^= t * i; return t; }",
+    Reason.INDIRECT_CALL: "int f(int (*g)(int), int n) { int s = 0; for (int i = 0; i < n; i++) s += g(i); return s; }",
+    Reason.SETJMP: "#include <setjmp.h>\njmp_buf b; int g(void);"
+    " int f(int n) { while (n-- > 0) if (setjmp(b) == 0) n -= g(); return n; }",
+}
+
+
+@pytest.mark.parametrize("reason", FUNCTIONS, ids=str)
+def test_each_static_reason_has_a_function_that_meets_it(tmp_path: Path, reason: Reason) -> None:
+    (tmp_path / "t.c").write_text(FUNCTIONS[reason] + "\n")
+    module = Module.parse(request_for(tmp_path / "t.c", ["-O2"]).text)
+    with pytest.raises(Quit) as caught:
+        policy.declines_function(module.functions["f"], settings())
+    assert caught.value.reason is reason
+
+
+def test_a_plain_loop_is_eligible_and_a_straight_line_is_not_hot(tmp_path: Path) -> None:
+    (tmp_path / "t.c").write_text(
+        LOOP + "int g(int x) { return x * 3; }\nint h(int n) { return n < 2 ? n : h(n - 1) + h(n - 2); }\n"
+    )
+    module = Module.parse(request_for(tmp_path / "t.c", ["-O2"]).text)
+    warm, left = hotness.rank(module, settings())
+    assert {heat.function.name for heat in warm} == {"f", "h"}
+    assert [(function.name, reason) for function, reason in left] == [("g", Reason.NOT_HOT)]
+
+
+def test_deeper_loops_come_first_and_a_profile_outranks_depth(tmp_path: Path) -> None:
+    deep = "void g(int *a, int n) { for (int i = 0; i < n; i++) for (int j = 0; j < i; j++) a[i] ^= a[j] * 7; }\n"
+    (tmp_path / "t.c").write_text(LOOP + deep)
+    module = Module.parse(request_for(tmp_path / "t.c", ["-O2"]).text)
+    assert [h.function.name for h in hotness.rank(module, settings())[0]] == ["g", "f"]
+    assert [h.function.name for h in hotness.rank(module, settings(), {"f": 0.9, "g": 0.1})[0]] == ["f", "g"]
+    assert [h.function.name for h in hotness.rank(module, settings(), {"f": 0.9})[0]] == ["f"]
+
+
+def test_globs_exclude_and_include(tmp_path: Path) -> None:
+    (tmp_path / "t.c").write_text(LOOP + "int g(int x) { return x * 3; }\n")
+    module = Module.parse(request_for(tmp_path / "t.c", ["-O2"]).text)
+    assert [h.function.name for h in hotness.rank(module, settings(exclude="f*", include="g"))[0]] == ["g"]
+
+
+def test_cold_code_is_not_hot(tmp_path: Path) -> None:
+    (tmp_path / "t.c").write_text("__attribute__((cold)) " + LOOP)
+    module = Module.parse(request_for(tmp_path / "t.c", ["-O2"]).text)
+    assert hotness.rank(module, settings())[1][0][1] is Reason.COLD
+
+
+def test_the_plan_finds_the_source_again(tmp_path: Path) -> None:
+    (tmp_path / "a b.c").write_text(LOOP)
+    unit = plan(request_for(Path("a b.c"), ["-O2", "-DX=1", "-MD", "-g"], cwd=tmp_path), settings())
+    assert unit.source == (tmp_path / "a b.c").resolve()
+    assert "-DX=1" in unit.flags
+    assert not {"-MD", "-g", "-S", "-o"} & set(unit.flags)
+
+
+def test_standard_input_has_no_source(tmp_path: Path) -> None:
+    text = subprocess.run(
+        ["gcc", "-O2", "-S", "-x", "c", "-", "-o", "-"], input=LOOP.encode(), capture_output=True, check=True
+    )
+    request = request_for(_written(tmp_path), ["-O2"])
+    stdin = type(request)(text.stdout.decode("latin-1"), (), ("-O2",), ("-O2", "-x", "c", "-"), "gcc", "as", tmp_path)
+    assert find_source(stdin)[0] is None
+
+
+def _written(tmp_path: Path) -> Path:
+    (tmp_path / "t.c").write_text(LOOP)
+    return tmp_path / "t.c"
+
+
+def test_reason_labels_are_unique_stable_words() -> None:
+    labels = [reason.label for reason in Reason]
+    assert len(set(labels)) == len(labels)
+    assert all(re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)*", label) for label in labels)
+    assert all(reason.says and reason.scope in Scope for reason in Reason)
