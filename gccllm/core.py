@@ -82,6 +82,8 @@ class Test:
     """Defined low bytes (1, 2, 4, 8) of each of `ints`; the second poison flips what lies above."""
     vectors: tuple[int, ...] = ()
     """Up to eight unsigned 128-bit values: xmm0..xmm7."""
+    vector_bytes: tuple[int, ...] = ()
+    """Defined low bytes (4, 8, 16) of each of `vectors`, 16 where missing; the second poison flips what lies above."""
     stack: tuple[int, ...] = ()
     """8-byte stack argument slots, first at 8(%rsp) on entry."""
     regions: tuple[Region, ...] = ()

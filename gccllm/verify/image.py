@@ -1,0 +1,241 @@
+"""A linked image of a function, its callees and any number of candidates, at the addresses of `layout`.
+
+`build_image` assembles a self-contained text, stands in for what the text leaves undefined, and links. The slice comes
+first in the text, candidates after it, so the unit's own functions, constants and data keep their addresses whatever
+candidates lie beside them; hence digests of memory that holds such addresses stay comparable between images.
+
+Undefined symbols:
+
+    a pure library function   runs for real, from the replayer's own copy; afterwards the stub overwrites what a call
+                              may clobber
+    a function with a spec    a stub logs the call and gives an answer made from its arguments
+    a call that does not      a trap: reaching it is a fault
+    return
+    weak                      0
+    anything else             Quit(CALLEE_UNKNOWN) for calls, Quit(FAR_DATA) for data
+
+Not covered: thread-local storage, constructors, ifuncs, section symbols of other units, writable data over
+`layout.MAX_IMAGE_DATA`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from elftools.elf.elffile import ELFFile
+
+from gccllm.core import Quit, Returned, Slot
+from gccllm.reasons import Reason
+from gccllm.toolchain import Toolchain, run
+from gccllm.verify import layout
+
+_DATA_SIZES = (1, 2, 4, 8)
+
+
+class AssembleError(Exception):
+    """The assembler or linker refuses the text; `detail` is its message."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class CalleeSpec:
+    """What a stand-in for a function of another unit must know.
+
+    `ints`, `vectors`: defined bytes of the arguments in rdi.. and xmm0.. in order; `stack`: of the 8-byte stack slots.
+    `returns`: sizes of the results. `is_float`: vector results are `float`, else `double`.
+    Pure enough to stand in for means: reads memory perhaps, writes none, returns no pointer. A spec with
+    `is_pure=False` makes `build_image` quit.
+    """
+
+    ints: tuple[int, ...] = ()
+    vectors: tuple[int, ...] = ()
+    stack: tuple[int, ...] = ()
+    returns: tuple[Returned, ...] = ()
+    is_float: bool = False
+    is_pure: bool = True
+
+    def packed(self) -> bytes:
+        sizes = {slot: 0 for slot in (Slot.RAX, Slot.RDX, Slot.XMM0, Slot.XMM1)}
+        for result in self.returns:
+            if result.slot not in sizes or result.size not in (1, 2, 4, 8):
+                raise Quit(Reason.IMPURE_CALLEE, f"result of {result.size} bytes in {result.slot}")
+            sizes[result.slot] = result.size
+        if len(self.ints) > 6 or len(self.vectors) > 8 or len(self.stack) > 16:
+            raise Quit(Reason.IMPURE_CALLEE, "too many arguments")
+        return layout.CALLEE.pack(
+            len(self.stack), *_padded(self.ints, 6), *_padded(self.vectors, 8), *_padded(self.stack, 16),
+            *sizes.values(), int(self.is_float), 0,
+        )  # fmt: skip
+
+
+def _padded(values: tuple[int, ...], n: int) -> tuple[int, ...]:
+    return values + (0,) * (n - len(values))
+
+
+@dataclass(frozen=True)
+class Image:
+    """A linked image: `symbols` are absolute addresses of everything named in it; `writable` is the range of its data."""
+
+    path: Path
+    symbols: Mapping[str, int]
+    writable: tuple[int, int]
+    callees: tuple[bytes, ...] = ()
+    sizes: Mapping[str, int] = field(default_factory=dict)
+
+
+def build_image(
+    workdir: Path,
+    text: str,
+    tools: Toolchain,
+    callees: Mapping[str, CalleeSpec] | None = None,
+    *,
+    plain: bool = False,
+    name: str = "image",
+) -> Image:
+    """Assemble and link `text`; every symbol in it is an entry.
+
+    `plain`: stubs neither overwrite clobbered registers nor digest memory, for timing.
+    Raises AssembleError when the assembler refuses the text, Quit for what cannot be stood in for.
+    """
+    callees = callees or {}
+    workdir.mkdir(parents=True, exist_ok=True)
+    unit, stubs, out = (workdir / f"{name}{end}" for end in (".o", ".stubs.o", ".elf"))
+    done = tools.assemble(text, unit)
+    if not done.ok:
+        raise AssembleError(_first_lines(done.err))
+    called, data = _undefined(unit)
+    numbers: dict[str, int] = {}
+    stub_text = _stubs(sorted(called | data), called, callees, numbers, plain)
+    done = tools.assemble(stub_text, stubs)
+    if not done.ok:
+        raise AssembleError(_first_lines(done.err))
+    script = workdir / "image.ld"
+    if not script.exists():
+        script.write_text(_SCRIPT)
+    done = run([
+        tools.linker, "-static", "-nostdlib", "-z", "noexecstack", "-z", "norelro", "-e", "0", "--no-warn-rwx-segments",
+        "--build-id=none", "-T", str(script), "-o", str(out), str(unit), str(stubs),
+    ])  # fmt: skip
+    if not done.ok:
+        raise AssembleError(_first_lines(done.err))
+    symbols, sizes, writable = _read(out)
+    if writable[1] - writable[0] > layout.MAX_IMAGE_DATA:
+        raise Quit(Reason.TOO_LARGE, f"{writable[1] - writable[0]} bytes of writable data")
+    return Image(out, symbols, writable, tuple(callees[n].packed() for n in numbers), sizes)
+
+
+def _first_lines(text: str) -> str:
+    return "\n".join(line for line in text.splitlines()[:4] if line)
+
+
+def _undefined(unit: Path) -> tuple[set[str], set[str]]:
+    """Names the object leaves undefined and not weak: those only ever called or jumped to, and the rest."""
+    with unit.open("rb") as stream:
+        elf = ELFFile(stream)
+        table = elf.get_section_by_name(".symtab")
+        names: dict[int, str] = {}
+        for index, symbol in enumerate(table.iter_symbols() if table else ()):
+            if symbol["st_shndx"] == "SHN_UNDEF" and symbol["st_info"]["bind"] == "STB_GLOBAL" and symbol.name:
+                if symbol["st_info"]["type"] == "STT_TLS":
+                    raise Quit(Reason.TLS, symbol.name)
+                names[index] = symbol.name
+        names = {index: name for index, name in names.items() if name != "_GLOBAL_OFFSET_TABLE_"}
+        plt = 4  # R_X86_64_PLT32
+        data: set[str] = set()
+        for section in elf.iter_sections():
+            if section["sh_type"] != "SHT_RELA" or ".debug" in section.name:
+                continue
+            for relocation in section.iter_relocations():
+                if relocation["r_info_sym"] in names and relocation["r_info_type"] != plt:
+                    data.add(names[relocation["r_info_sym"]])
+    return set(names.values()) - data, data
+
+
+def _stubs(
+    undefined: Iterable[str],
+    called: set[str],
+    callees: Mapping[str, CalleeSpec],
+    numbers: dict[str, int],
+    plain: bool,
+) -> str:
+    """Assembly of the stand-ins; `numbers` receives the logged callees in the order of their numbers."""
+    imports: list[str] = []
+
+    def slot(name: str) -> str:
+        if name not in imports:
+            imports.append(name)
+        return f"{layout.IMAGE_IMPORTS + 8 * imports.index(name):#x}"
+
+    lines = ['\t.section .gccllm.stubs,"ax",@progbits']
+    for name in undefined:
+        lines += ["\t.p2align 4", f"\t.globl {name}", f"\t.type {name}, @function", f"{name}:"]
+        traced = name.removeprefix(layout.TRACED_PREFIX)
+        if name in layout.NO_RETURN:
+            lines.append("\tud2")
+        elif name in callees:
+            if not callees[name].is_pure:
+                raise Quit(Reason.IMPURE_CALLEE, name)
+            if len(numbers) == layout.MAX_CALLEES:
+                raise Quit(Reason.TOO_LARGE, "too many functions of other units are called")
+            number = numbers.setdefault(name, len(numbers))
+            lines += [f"\tpushq ${number}", f"\tjmp *{slot(layout.HOOKS[0])}"]
+        elif name in layout.IMPORTS or (traced != name and traced in layout.TRACED_IMPORTS):
+            if plain:
+                lines.append(f"\tjmp *{slot(name)}")
+            else:
+                # A misaligned stack would pass here and fail in another C library: trap.
+                lines += [
+                    f"\tpopq {layout.SLOT_RETURN:#x}", "\ttestb $15, %spl", "\tje 1f", "\tud2",
+                    f"1:\tcall *{slot(name)}", f"\tjmp *{slot(layout.HOOKS[1])}",
+                ]  # fmt: skip
+        elif name in called:
+            raise Quit(Reason.CALLEE_UNKNOWN, name)
+        else:
+            raise Quit(Reason.FAR_DATA, name)
+    lines += ['\t.section .gccllm.names,"a",@progbits']
+    lines += [f'.Lname{i}:\t.string "{name}"' for i, name in enumerate(imports)]
+    lines += ['\t.section .gccllm.imports,"aw",@progbits', *(f"\t.quad .Lname{i}" for i in range(len(imports)))]
+    lines += ["\t.quad 0", '\t.section .note.GNU-stack,"",@progbits']
+    return "\n".join(lines) + "\n"
+
+
+def _read(path: Path) -> tuple[dict[str, int], dict[str, int], tuple[int, int]]:
+    symbols: dict[str, int] = {}
+    sizes: dict[str, int] = {}
+    writable = (layout.IMAGE_DATA, layout.IMAGE_DATA)
+    with path.open("rb") as stream:
+        elf = ELFFile(stream)
+        for symbol in elf.get_section_by_name(".symtab").iter_symbols():
+            if symbol.name and symbol["st_shndx"] not in ("SHN_UNDEF", "SHN_ABS"):
+                symbols[symbol.name] = symbol["st_value"]
+                sizes[symbol.name] = symbol["st_size"]
+        for part in elf.iter_segments("PT_LOAD"):
+            if part["p_vaddr"] == layout.IMAGE_DATA:
+                writable = (layout.IMAGE_DATA, layout.IMAGE_DATA + part["p_memsz"])
+    return symbols, sizes, writable
+
+
+_SCRIPT = f"""\
+PHDRS {{ text PT_LOAD FLAGS(5); constants PT_LOAD FLAGS(4); stubs PT_LOAD FLAGS(5); imports PT_LOAD FLAGS(6);
+         data PT_LOAD FLAGS(6); }}
+SECTIONS
+{{
+  . = {layout.IMAGE_TEXT:#x};
+  .text : {{ *(.text .text.* .gnu.linkonce.t.*) }} :text
+  . = {layout.IMAGE_RODATA:#x};
+  .rodata : {{ *(.rodata .rodata.* .gnu.linkonce.r.* .data.rel.ro .data.rel.ro.*) *(.gccllm.names) *(.got .got.plt) }} :constants
+  . = {layout.IMAGE_STUBS:#x};
+  .stubs : {{ *(.gccllm.stubs) }} :stubs
+  . = {layout.IMAGE_IMPORTS:#x};
+  .imports : {{ KEEP(*(.gccllm.imports)) }} :imports
+  . = {layout.IMAGE_DATA:#x};
+  .data : {{ *(.data .data.* .gnu.linkonce.d.*) }} :data
+  .bss : {{ *(.bss .bss.* .gnu.linkonce.b.* COMMON) }} :data
+  /DISCARD/ : {{ *(.eh_frame .comment .note .note.* .gnu.* .init_array .init_array.* .ctors .fini_array .debug* .gcc_except_table*) }}
+}}
+"""

@@ -1,0 +1,214 @@
+"""Every address, record format and bit that the replayer and its Python side share.
+
+This module is the specification: `header()` prints the C header `native/layout.h`, and a test holds the two equal.
+All records are little-endian and packed as written here; sizes are bytes, times are milliseconds unless named `ticks`
+(time-stamp counter).
+
+Address map of the replaying process (its own code is position independent and lies elsewhere):
+
+    CONTROL        one page: scratch slots of stubs and of instrumented code
+    IMAGE_*        code, constants, stubs and writable data of the linked image, each at a fixed place, so that the
+                   addresses of a unit's own functions and data do not depend on the candidates linked beside them
+    LOG            the access log of traced runs; the page behind it is unmapped
+    arenas         see `gccllm.core`
+    STACK          the test stack between two unmapped pages
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+from typing import Final
+
+import numpy as np
+
+from gccllm.core import ARENA_BASE, ARENA_BYTES, ARENA_STRIDE, ARENAS
+
+VERSION: Final = 1
+PAGE: Final = 4096
+
+CONTROL: Final = 0x1000_0000
+IMAGE_TEXT: Final = 0x2000_0000
+IMAGE_RODATA: Final = 0x2800_0000
+IMAGE_STUBS: Final = 0x2C00_0000
+IMAGE_IMPORTS: Final = 0x2E00_0000
+"""Eight-byte slots up to a zero; each holds the address of a name, which the replayer replaces by that of the function."""
+IMAGE_DATA: Final = 0x3000_0000
+IMAGE_END: Final = 0x3800_0000
+LOG_BASE: Final = 0x4000_0000
+LOG_BYTES: Final = 1 << 26
+STACK_BASE: Final = 0x6200_0000_0000
+STACK_BYTES: Final = 1 << 20
+STACK_ENTRY: Final = STACK_BASE + STACK_BYTES - 2048 - 8
+"""rsp when the function starts: the return address lies here, stack arguments above it."""
+
+# Slots of the control page, reachable by 32-bit absolute addresses.
+SLOT_RETURN: Final = CONTROL + 0x00
+SLOT_LOG: Final = CONTROL + 0x08
+SLOT_SAVE_A: Final = CONTROL + 0x10
+SLOT_SAVE_B: Final = CONTROL + 0x18
+
+MAX_TESTS: Final = 1 << 15
+"""Tests in one request; `replay.run` splits longer lists."""
+PAYLOAD_BYTES: Final = 1 << 28
+MAX_IMAGE_DATA: Final = 1 << 20
+"""Writable data of an image: it is reset and digested for every test."""
+MAX_CALLS: Final = 1024
+"""Logged calls in one test; one more ends it as a timeout."""
+MAX_CALLEES: Final = 256
+TICK_MS: Final = 4
+"""Period of the CPU-time interval timer; time limits are rounded up to it."""
+
+
+class RequestKind(enum.IntEnum):
+    LOAD = 1  # payload: test records; kept until the next LOAD
+    RUN = 2  # run one entry on all loaded tests
+    TIME = 3  # payload: pairs to time; see `timing.h`
+    CALLEES = 4  # payload: CALLEE records
+
+
+class Flag(enum.IntFlag):
+    POISON = 1  # the second pattern of junk in dead registers
+    FORK_EACH = 2  # one child process per test
+    TRACE = 4  # send the log
+
+
+class Status(enum.IntEnum):
+    DIED = 0
+    OK = 1
+    FAULT = 2
+    TIMEOUT = 3
+    SYSCALL = 4
+    ABI = 5
+    SKIPPED = 6  # not run: `give_up_after` time-outs came before
+
+
+class AbiBit(enum.IntFlag):
+    """What `Observation.abi` says is wrong."""
+
+    RSP = 1
+    RBX = 2
+    RBP = 4
+    R12 = 8
+    R13 = 16
+    R14 = 32
+    R15 = 64
+    DF = 128
+    MXCSR = 256
+    X87_CONTROL = 512
+    X87_STACK = 1024
+    CALLER_FRAME = 2048  # bytes above the stack arguments were written
+    CALL_ALIGNMENT = 4096  # rsp not 16-byte aligned, or DF set, at a call
+
+
+class Error(enum.IntEnum):
+    """Why the replayer could not do a request at all."""
+
+    NONE = 0
+    SANDBOX = 3
+    BAD_REQUEST = 4
+    MEMORY = 5
+
+
+class Special(enum.IntEnum):
+    """Site numbers of the log that are not sites."""
+
+    READ = 1  # a library call read `length` bytes
+    WRITE = 2
+    MASK = 3  # the address field is the lane mask of the next entry
+    ENTER = 4
+    LEAVE = 5
+    FIRST_SITE = 16
+
+
+REQUEST: Final = struct.Struct("<IIQIIIIQ")
+"""magic, kind, entry, flags, deadline_ms, give_up_after, x87 results, payload bytes."""
+REPLY: Final = struct.Struct("<IIIIQ")
+"""magic, error, observations, 0, log bytes."""
+REQUEST_MAGIC: Final = 0x47435251
+REPLY_MAGIC: Final = 0x47435250
+
+TEST: Final = struct.Struct("<IIIIQ6Q16B16Q")
+"""record bytes, arenas, stack slots, patches, fill, ints, defined bytes of six ints (0: unused), two zeros, defined
+bytes of eight vectors (0: unused), vectors as pairs of words. Then the stack slots, then the patches."""
+PATCH: Final = struct.Struct("<QQ")
+"""address, bytes; the data follows, padded to 8. Patches are applied in order."""
+CALLEE: Final = struct.Struct("<I6B8B16BBBBBBB")
+"""stack arguments; defined bytes of the integer registers (0: unused), of the vector registers, of the stack slots;
+bytes returned in rax, rdx, xmm0, xmm1; 1 when the vector results are of `float`; 0."""
+
+OBSERVATION: Final = np.dtype([
+    ("status", "<u4"), ("signal", "<u4"), ("fault", "<u8"), ("abi", "<u4"), ("calls_made", "<u4"),
+    ("rax", "<u8"), ("rdx", "<u8"), ("xmm0", "<u8", 2), ("xmm1", "<u8", 2), ("st0", "<u8", 2), ("st1", "<u8", 2),
+    ("memory", "<u8", 2), ("calls", "<u8", 2), ("ticks", "<u8"), ("log_start", "<u8"), ("log_end", "<u8"),
+])  # fmt: skip
+LOG: Final = np.dtype([("site", "<u4"), ("length", "<u4"), ("address", "<u8")])
+
+# Library functions that have no state and whose answer depends on their arguments and the memory these name only. They
+# run for real, from the replayer's own static copy.
+MEMORY_FUNCTIONS: Final = (
+    "bcmp", "memchr", "memcmp", "memcpy", "memmem", "memmove", "mempcpy", "memrchr", "memset", "rawmemchr", "stpcpy",
+    "strcasecmp", "strcat", "strchr", "strchrnul", "strcmp", "strcpy", "strcspn", "strlen", "strncasecmp", "strncat",
+    "strncmp", "strncpy", "strnlen", "strpbrk", "strrchr", "strspn", "strstr",
+)  # fmt: skip
+CTYPE_FUNCTIONS: Final = (
+    "__ctype_b_loc", "__ctype_tolower_loc", "__ctype_toupper_loc", "isalnum", "isalpha", "isblank", "iscntrl", "isdigit",
+    "isgraph", "islower", "isprint", "ispunct", "isspace", "isupper", "isxdigit", "tolower", "toupper",
+)  # fmt: skip
+MATH_FUNCTIONS: Final = tuple(
+    name + suffix
+    for name in (
+        "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "ceil", "copysign", "cos", "cosh", "erf",
+        "erfc", "exp", "exp2", "expm1", "fabs", "fdim", "floor", "fma", "fmax", "fmin", "fmod", "frexp", "hypot",
+        "ilogb", "ldexp", "llrint", "llround", "log", "log10", "log1p", "log2", "logb", "lrint", "lround", "modf",
+        "nearbyint", "nextafter", "pow", "remainder", "rint", "round", "roundeven", "scalbln", "scalbn", "sin",
+        "sincos", "sinh", "sqrt", "tan", "tanh", "trunc",
+    )
+    for suffix in ("", "f")
+)  # fmt: skip
+OTHER_FUNCTIONS: Final = ("abs", "ffs", "ffsl", "ffsll", "labs", "llabs")
+CHECKED_COPIES: Final = ("__memcpy_chk", "__memmove_chk", "__memset_chk", "__strcpy_chk", "__strcat_chk", "__strncpy_chk")
+IMPORTS: Final = tuple(
+    sorted(MEMORY_FUNCTIONS + CTYPE_FUNCTIONS + MATH_FUNCTIONS + OTHER_FUNCTIONS + CHECKED_COPIES)
+)
+TRACED_PREFIX: Final = "gccllm_traced_"
+"""`gccllm_traced_memcpy` logs the ranges it touches, then is memcpy. Exists for `TRACED_IMPORTS`."""
+TRACED_IMPORTS: Final = tuple(sorted(MEMORY_FUNCTIONS + CHECKED_COPIES))
+NO_RETURN: Final = (
+    "__assert_fail", "__chk_fail", "__stack_chk_fail", "_exit", "abort", "exit",
+)  # fmt: skip
+"""Calls that end the program. Reaching one is a fault: such inputs are not defined ones."""
+
+HOOKS: Final = ("gccllm_log_call", "gccllm_poison_return")
+"""Entry points of the replayer itself that stubs jump to, imported like library functions."""
+
+
+def imports_header() -> str:
+    """The C header `native/imports.h`: one X(name) line a library function, one T(name) line a traced one."""
+    lines = ["/* Generated by gccllm/verify/layout.py, the specification; a test compares the two. */"]
+    lines += [f"X({name})" for name in IMPORTS]
+    lines += [f"T({name})" for name in TRACED_IMPORTS]
+    return "\n".join(lines) + "\n"
+
+
+def header() -> str:
+    """The C header `native/layout.h`."""
+    numbers: list[tuple[str, int]] = [
+        (name, value)
+        for name, value in globals().items()
+        if name.isupper() and isinstance(value, int) and not name.startswith("_")
+    ]
+    numbers += [("ARENAS", ARENAS), ("ARENA_BYTES", ARENA_BYTES), ("ARENA_BASE", ARENA_BASE)]
+    numbers += [("ARENA_STRIDE", ARENA_STRIDE), ("TEST_BYTES", TEST.size), ("CALLEE_BYTES", CALLEE.size)]
+    numbers += [("OBSERVATION_BYTES", OBSERVATION.itemsize), ("REQUEST_BYTES", REQUEST.size)]
+    numbers += [("REPLY_BYTES", REPLY.size), ("LOG_ENTRY_BYTES", LOG.itemsize)]
+    for prefix, members in (
+        ("KIND", RequestKind), ("FLAG", Flag), ("STATUS", Status), ("ABI", AbiBit), ("ERROR", Error), ("SITE", Special),
+    ):  # fmt: skip
+        numbers += [(f"{prefix}_{member.name}", int(member)) for member in members]  # type: ignore[attr-defined]
+    seen: dict[str, int] = {}
+    for name, value in numbers:
+        seen.setdefault(name, value)
+    lines = ["/* Generated by gccllm/verify/layout.py, the specification; a test compares the two. */", "#pragma once"]
+    lines += [f"#define {name} {value:#x}{'' if value < 1 << 31 else 'ul'}" for name, value in seen.items()]
+    return "\n".join(lines) + "\n"

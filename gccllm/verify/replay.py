@@ -1,0 +1,425 @@
+"""Running entries of an image on tests, confined, in another process.
+
+`Replayer.run` returns what happened; it judges nothing, and nothing here knows what should happen. `same` compares two
+observations. A crash, hang or kill of the replaying process is an observation (DIED), never an exception.
+
+Raises Quit(SANDBOX_UNAVAILABLE) when the kernel refuses the confinement or the replayer cannot be had: then nothing ran.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import select
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import platformdirs
+
+from gccllm.core import (
+    ARENA_BYTES,
+    ARENAS,
+    Observation,
+    Quit,
+    Returned,
+    RunStatus,
+    Slot,
+    Test,
+    arena_address,
+)
+from gccllm.reasons import Reason
+from gccllm.toolchain import run as run_tool
+from gccllm.verify import layout
+from gccllm.verify.image import Image
+
+_STATUS = {
+    layout.Status.DIED: RunStatus.DIED,
+    layout.Status.OK: RunStatus.OK,
+    layout.Status.FAULT: RunStatus.FAULT,
+    layout.Status.TIMEOUT: RunStatus.TIMEOUT,
+    layout.Status.SYSCALL: RunStatus.SYSCALL,
+    layout.Status.ABI: RunStatus.ABI,
+    layout.Status.SKIPPED: RunStatus.TIMEOUT,
+}
+_CHUNK_BYTES = 1 << 26
+_ZEROS = b"\0" * 8
+
+Raw = npt.NDArray[np.void]
+
+
+# --- the replayer program -------------------------------------------------------------------------
+
+
+def replayer_path() -> Path:
+    """The installed replayer, or one built from the packaged source into the user's cache directory."""
+    homes = [Path(sys.prefix), Path(sysconfig.get_path("scripts")).parent, Path(sys.argv[0]).resolve().parent.parent]
+    for home in homes:
+        installed = home / "libexec" / "gccllm" / "replay"
+        if os.access(installed, os.X_OK):
+            return installed
+    return _built()
+
+
+def cache_directory() -> Path:
+    return Path(os.environ.get("GCCLLM_CACHE_DIR") or platformdirs.user_cache_dir("gccllm"))
+
+
+def _built() -> Path:
+    native = Path(__file__).parent / "native"
+    sources = sorted([*native.glob("*.h"), native / "replay.c"])
+    key = hashlib.sha256(b"".join(s.read_bytes() for s in sources)).hexdigest()[:16]
+    program = cache_directory() / "bin" / key / "replay"
+    if os.access(program, os.X_OK):
+        return program
+    try:
+        program.parent.mkdir(parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(dir=program.parent)) / "replay"
+    except OSError as error:
+        raise Quit(Reason.SANDBOX_UNAVAILABLE, f"no place for the replayer: {error}") from error
+    flags = ["-std=gnu17", "-O2", "-fPIE", "-static-pie", "-fno-stack-protector", "-fcf-protection=none"]
+    ran = run_tool([shutil.which("gcc") or "gcc", *flags, "-o", str(made), str(native / "replay.c"), "-lm"])
+    if not ran.ok:
+        raise Quit(Reason.SANDBOX_UNAVAILABLE, f"the replayer does not build: {ran.err[:300]}")
+    os.replace(made, program)
+    made.parent.rmdir()
+    return program
+
+
+# --- encoding -------------------------------------------------------------------------------------
+
+
+def encode(test: Test, image: Image) -> bytes:
+    """One TEST record. Raises ValueError for what lies outside the arenas in use or the image's writable data."""
+    ints = [v & (1 << 64) - 1 for v in test.ints]
+    if len(ints) > 6 or len(test.vectors) > 8 or len(test.stack) > 128 or not 0 <= test.arenas <= ARENAS:
+        raise ValueError("too many arguments or arenas")
+    int_bytes = [*test.int_bytes[: len(ints)], *([8] * (len(ints) - len(test.int_bytes)))]
+    vector_bytes = [*test.vector_bytes[: len(test.vectors)], *([16] * (len(test.vectors) - len(test.vector_bytes)))]
+    vectors = [half for v in test.vectors for half in (v & (1 << 64) - 1, v >> 64 & (1 << 64) - 1)]
+    patches: list[bytes] = []
+    for region in test.regions:
+        if not (0 <= region.arena < test.arenas and 0 <= region.offset <= ARENA_BYTES - len(region.data)):
+            raise ValueError(f"region of {len(region.data)} bytes at {region.offset} of arena {region.arena}")
+        patches.append(_patch(arena_address(region.arena) + region.offset, region.data))
+    for piece in test.globals:
+        if piece.symbol not in image.symbols:
+            raise ValueError(f"no symbol {piece.symbol} in the image")
+        at = image.symbols[piece.symbol] + piece.offset
+        if not image.writable[0] <= at <= image.writable[1] - len(piece.data):
+            raise ValueError(f"{piece.symbol} is not writable data")
+        patches.append(_patch(at, piece.data))
+    stack = b"".join((v & (1 << 64) - 1).to_bytes(8, "little") for v in test.stack)
+    tail = b"".join(patches)
+    head = layout.TEST.pack(
+        layout.TEST.size + len(stack) + len(tail), test.arenas, len(test.stack), len(patches),
+        test.fill & (1 << 64) - 1, *ints, *([0] * (6 - len(ints))), *int_bytes, *([0] * (8 - len(int_bytes))),
+        *vector_bytes, *([0] * (8 - len(vector_bytes))), *vectors, *([0] * (16 - len(vectors))),
+    )  # fmt: skip
+    return head + stack + tail
+
+
+def _patch(address: int, data: bytes) -> bytes:
+    return layout.PATCH.pack(address, len(data)) + data + _ZEROS[: -len(data) % 8]
+
+
+def decode(row: Any) -> Observation:
+    """One OBSERVATION record (a numpy void) as the shared type."""
+    return Observation(
+        status=_STATUS.get(int(row["status"]), RunStatus.DIED),  # type: ignore[call-overload]
+        signal=int(row["signal"]),
+        fault_address=int(row["fault"]),
+        abi=int(row["abi"]),
+        returned={
+            Slot.RAX: row["rax"].tobytes(),
+            Slot.RDX: row["rdx"].tobytes(),
+            Slot.XMM0: row["xmm0"].tobytes(),
+            Slot.XMM1: row["xmm1"].tobytes(),
+            Slot.ST0: row["st0"].tobytes()[:10],
+            Slot.ST1: row["st1"].tobytes()[:10],
+        },
+        memory=row["memory"].tobytes(),
+        calls=row["calls"].tobytes(),
+        ticks=int(row["ticks"]),
+    )
+
+
+# --- running --------------------------------------------------------------------------------------
+
+
+class Replayer:
+    """A replaying process for one image. Use as a context manager, from one thread.
+
+    `returns` says which result registers count (it only tells the x87 stack depth to expect here).
+    `deadline_ms` is CPU time a test, rounded up to `layout.TICK_MS`.
+    """
+
+    def __init__(self, image: Image, returns: tuple[Returned, ...] = (), *, deadline_ms: int = 40) -> None:
+        self.image = image
+        self.returns = returns
+        self.deadline_ms = deadline_ms
+        self.x87_results = sum(1 for r in returns if r.slot in (Slot.ST0, Slot.ST1))
+        self._program = replayer_path()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._loaded: list[Test] = []
+        self._encoded: dict[int, tuple[Test, bytes]] = {}
+
+    def __enter__(self) -> Replayer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        child, self._child, self._loaded = self._child, None, []
+        if child is not None:
+            child.kill()
+            child.wait()
+            for pipe in (child.stdin, child.stdout):
+                if pipe:
+                    try:
+                        pipe.close()
+                    except OSError:
+                        pass
+
+    def run(
+        self,
+        entry: str,
+        tests: Sequence[Test],
+        *,
+        poison: int = 0,
+        fork_each: bool = False,
+        deadline_ms: int | None = None,
+        give_up_after: int = 0,
+    ) -> list[Observation]:
+        """Call `entry` once on each test; one observation a test, in the order given.
+
+        `poison` (0 or 1) selects the junk in registers and bytes that the function must not depend on.
+        `fork_each`: a process per test, in shuffled order.
+        `give_up_after`: after so many time-outs the remaining tests are reported as time-outs without being run.
+        """
+        raw = self.run_raw(
+            entry, tests, poison=poison, fork_each=fork_each, deadline_ms=deadline_ms, give_up_after=give_up_after
+        )
+        return [decode(row) for row in raw]
+
+    def run_raw(
+        self,
+        entry: str,
+        tests: Sequence[Test],
+        *,
+        poison: int = 0,
+        fork_each: bool = False,
+        deadline_ms: int | None = None,
+        give_up_after: int = 0,
+    ) -> Raw:
+        """`run`, as an array of `layout.OBSERVATION`: for comparing many candidates fast (see `differs`)."""
+        flags = (layout.Flag.POISON if poison else 0) | (layout.Flag.FORK_EACH if fork_each else 0)
+        order = list(range(len(tests)))
+        if fork_each:
+            random.Random(len(tests)).shuffle(order)
+        else:
+            order.sort(key=lambda i: tests[i].arenas)
+        out = np.zeros(len(tests), layout.OBSERVATION)
+        for chunk in self._chunks(tests, order):
+            rows, _ = self._run_chunk(
+                entry, [tests[i] for i in chunk], int(flags), deadline_ms or self.deadline_ms, give_up_after
+            )
+            out[chunk] = rows
+        return out
+
+    def run_traced(self, entry: str, tests: Sequence[Test], deadline_ms: int) -> tuple[Raw, npt.NDArray[np.void]]:
+        """Observations in the order given and the joint log; each observation says which part is its own (bytes)."""
+        return self._run_chunk(entry, list(tests), int(layout.Flag.TRACE), deadline_ms, 0)
+
+    # --- one request ----
+
+    def _chunks(self, tests: Sequence[Test], order: list[int]) -> list[list[int]]:
+        chunks: list[list[int]] = []
+        room = 0
+        for i in order:
+            size = len(self._record(tests[i]))
+            if not chunks or size > room or len(chunks[-1]) == layout.MAX_TESTS:
+                chunks.append([])
+                room = _CHUNK_BYTES
+            chunks[-1].append(i)
+            room -= size
+        return chunks
+
+    def _record(self, test: Test) -> bytes:
+        known = self._encoded.get(id(test))
+        if known is None or known[0] is not test:
+            if len(self._encoded) > 4096:
+                self._encoded.clear()
+            known = self._encoded[id(test)] = (test, encode(test, self.image))
+        return known[1]
+
+    def _run_chunk(
+        self, entry: str, tests: list[Test], flags: int, deadline_ms: int, give_up_after: int
+    ) -> tuple[Raw, npt.NDArray[np.void]]:
+        address = self.image.symbols[entry]
+        try:
+            if not self._holds(tests):
+                payload = b"".join(self._record(t) for t in tests)
+                self._ask(layout.RequestKind.LOAD, payload=payload, limit_s=60.0)
+                self._loaded = tests
+            # The replayer itself limits CPU time; this is for a machine so loaded, or a child so wild, that it cannot.
+            limit_s = 30.0 + 20.0 * len(tests) * (deadline_ms + layout.TICK_MS) / 1000
+            seen, log = self._ask(
+                layout.RequestKind.RUN, address, flags, deadline_ms, give_up_after, limit_s=min(limit_s, 600.0)
+            )
+        except _Lost:
+            self.close()
+            return np.zeros(len(tests), layout.OBSERVATION), np.zeros(0, layout.LOG)
+        if len(seen) != len(tests):
+            self.close()
+            return np.zeros(len(tests), layout.OBSERVATION), np.zeros(0, layout.LOG)
+        return seen, log
+
+    def _holds(self, tests: list[Test]) -> bool:
+        held = self._loaded
+        return self._child is not None and len(held) == len(tests) and all(a is b for a, b in zip(held, tests, strict=True))
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        if self._child is None:
+            try:
+                self._child = subprocess.Popen(
+                    [str(self._program), str(self.image.path)],
+                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={}, close_fds=True,
+                    bufsize=0,
+                )  # fmt: skip
+            except OSError as error:
+                raise Quit(Reason.SANDBOX_UNAVAILABLE, f"the replayer does not start: {error}") from error
+            if self.image.callees:
+                self._ask(layout.RequestKind.CALLEES, payload=b"".join(self.image.callees), limit_s=10.0)
+        return self._child
+
+    def _ask(
+        self,
+        kind: layout.RequestKind,
+        entry: int = 0,
+        flags: int = 0,
+        deadline_ms: int = 0,
+        give_up_after: int = 0,
+        *,
+        payload: bytes = b"",
+        limit_s: float,
+    ) -> tuple[Raw, npt.NDArray[np.void]]:
+        child = self._start()
+        assert child.stdin is not None
+        head = layout.REQUEST.pack(
+            layout.REQUEST_MAGIC, kind, entry, flags, deadline_ms, give_up_after, self.x87_results, len(payload)
+        )
+        end = time.monotonic() + limit_s
+        try:
+            child.stdin.write(head)
+            view = memoryview(payload)
+            while view:
+                view = view[child.stdin.write(view) or 0 :]
+        except OSError as error:
+            if child.wait() == 4:
+                raise Quit(Reason.SANDBOX_UNAVAILABLE, "the image cannot be mapped") from error
+            raise _Lost from error
+        magic, error_code, count, _, log_bytes = layout.REPLY.unpack(self._read(layout.REPLY.size, end))
+        if magic != layout.REPLY_MAGIC:
+            raise _Lost
+        if error_code == layout.Error.SANDBOX:
+            raise Quit(Reason.SANDBOX_UNAVAILABLE, "seccomp or a resource limit was refused")
+        if error_code:
+            raise ValueError(f"the replayer refuses the request: {layout.Error(error_code).name}")
+        seen = np.frombuffer(self._read(count * layout.OBSERVATION.itemsize, end), layout.OBSERVATION)
+        log = np.frombuffer(self._read(log_bytes, end), layout.LOG)
+        return seen, log
+
+    def _read(self, n: int, end: float) -> bytes:
+        child = self._child
+        assert child is not None and child.stdout is not None
+        parts: list[bytes] = []
+        while n:
+            if not select.select([child.stdout], [], [], max(0.0, end - time.monotonic()))[0]:
+                raise _Lost
+            part = os.read(child.stdout.fileno(), min(n, 1 << 20))
+            if not part:
+                if child.wait() == 4:
+                    raise Quit(Reason.SANDBOX_UNAVAILABLE, "the image cannot be mapped")
+                raise _Lost
+            parts.append(part)
+            n -= len(part)
+        return b"".join(parts)
+
+
+class _Lost(Exception):
+    """The replaying process is gone or does not answer."""
+
+
+# --- comparing ------------------------------------------------------------------------------------
+
+
+def same(a: Observation, b: Observation, returns: tuple[Returned, ...]) -> str | None:
+    """None when both ran well and agree on every result byte, all memory and all calls; else the difference in words.
+
+    `a` is the baseline. The reason that goes with the words is `reason_of(a, b, returns)`.
+    """
+    found = difference(a, b, returns)
+    return None if found is None else found[1]
+
+
+def difference(a: Observation, b: Observation, returns: tuple[Returned, ...]) -> tuple[Reason, str] | None:
+    """`same`, with the named reason."""
+    if b.status is not RunStatus.OK:
+        return _REFUSED.get(b.status, Reason.FAULTED), _says(b)
+    if a.status is not RunStatus.OK:
+        return Reason.WRONG_VALUE, f"the baseline does not define this input: {_says(a)}"
+    for result in returns:
+        want, got = (o.returned[result.slot][: result.size] for o in (a, b))
+        if want != got:
+            return Reason.WRONG_VALUE, f"{result.slot}: want {_number(want)}, got {_number(got)}"
+    if a.calls != b.calls:
+        return Reason.WRONG_CALLS, "the calls, their arguments or the memory at a call differ"
+    if a.memory != b.memory:
+        return Reason.WRONG_MEMORY, "the memory after the call differs"
+    return None
+
+
+_REFUSED = {
+    RunStatus.FAULT: Reason.FAULTED,
+    RunStatus.DIED: Reason.FAULTED,
+    RunStatus.TIMEOUT: Reason.TIMED_OUT,
+    RunStatus.SYSCALL: Reason.SYSTEM_CALL,
+    RunStatus.ABI: Reason.ABI_BROKEN,
+}
+
+
+def _says(o: Observation) -> str:
+    if o.status is RunStatus.ABI:
+        return "abi: " + ", ".join(str(bit.name).lower() for bit in layout.AbiBit(o.abi))
+    if o.status is RunStatus.FAULT:
+        return f"fault: signal {o.signal} at {o.fault_address:#x}"
+    return str(o.status)
+
+
+def _number(data: bytes) -> str:
+    return f"{int.from_bytes(data, 'little'):#x}"
+
+
+def differs(a: Raw, b: Raw, returns: tuple[Returned, ...]) -> npt.NDArray[np.bool_]:
+    """Vectorised `difference(...) is not None` over two results of `run_raw`, (n,) and (n,) to (n,)."""
+    bad: npt.NDArray[np.bool_] = (a["status"] != layout.Status.OK) | (b["status"] != layout.Status.OK)
+    bad |= (a["memory"] != b["memory"]).any(axis=1) | (a["calls"] != b["calls"]).any(axis=1)
+    for result in returns:
+        width = layout.OBSERVATION[result.slot.value].itemsize
+        want, got = (np.ascontiguousarray(x[result.slot.value]).view(np.uint8).reshape(len(x), width) for x in (a, b))
+        bad |= (want[:, : result.size] != got[:, : result.size]).any(axis=1)
+    return bad
