@@ -145,14 +145,22 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class CalleeSpec:
-    """How a function of another unit is called, so that a stub can stand in for it: its scalar register arguments and result."""
+    """What a stand-in for a function of another unit must know.
+
+    It can be stood in for when it reads memory perhaps, but writes none, and returns no pointer.
+    """
 
     ints: tuple[int, ...] = ()
-    """Defined bytes (1, 2, 4, 8) of each integer or pointer argument, in order of registers; at most six."""
+    """Defined bytes (1, 2, 4, 8) of each argument in an integer register, in order."""
     vectors: tuple[int, ...] = ()
-    """4 (float) or 8 (double) for each floating argument; at most eight."""
-    returns: str = "void"
-    """`void`, `int1`, `int2`, `int4`, `int8`, `float` or `double`."""
+    """4 (float) or 8 (double) for each argument in a vector register, in order."""
+    stack: tuple[int, ...] = ()
+    """Defined bytes of each 8-byte stack slot."""
+    returns: tuple[Returned, ...] = ()
+    is_float: bool = False
+    """Results in vector registers are `float`, else `double`."""
+    is_pure: bool = True
+    """False: it takes a pointer through which it may write, or returns one. No stand-in can do that."""
 
 
 # --- the function under work ----------------------------------------------------------------------

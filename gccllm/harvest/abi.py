@@ -125,24 +125,18 @@ def _result(returns: CType | None) -> tuple[Returned, ...] | None:
 
 
 def callee_spec(params: Sequence[CType], returns: CType | None) -> CalleeSpec | None:
-    """The stub's view of a callee; None when an argument or result is not one scalar in a register."""
-    ints: list[int] = []
-    vectors: list[int] = []
-    for ctype in params:
-        if isinstance(ctype, Integer | Pointer):
-            ints.append(ctype.size)
-        elif isinstance(ctype, Floating) and ctype.size <= 8:
-            vectors.append(ctype.size)
-        else:
-            return None
-    if len(ints) > INT_REGISTERS or len(vectors) > VECTOR_REGISTERS:
+    """The stub's view of a callee; None when an argument or result has no place that we know."""
+    try:
+        placed, returned = place_params([("", ctype) for ctype in params], returns)
+    except Quit:
         return None
-    if returns is None or isinstance(returns, Void):
-        word = "void"
-    elif isinstance(returns, Integer):
-        word = f"int{returns.size}"
-    elif isinstance(returns, Floating) and returns.size <= 8:
-        word = "float" if returns.size == 4 else "double"
-    else:
-        return None  # a returned pointer would have to point somewhere
-    return CalleeSpec(tuple(ints), tuple(vectors), word)
+    slots: dict[str, list[int]] = {"int": [], "vector": [], "stack": []}
+    for param in placed:
+        for place in param.places:
+            slots[place.file].append(place.size)
+    writes = any(isinstance(param.type, Pointer) and not param.type.const for param in placed)
+    is_float = isinstance(returns, Floating) and returns.size == 4
+    is_pure = not writes and not isinstance(returns, Pointer)
+    return CalleeSpec(
+        tuple(slots["int"]), tuple(slots["vector"]), tuple(slots["stack"]), returned, is_float, is_pure
+    )

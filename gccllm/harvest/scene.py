@@ -101,6 +101,7 @@ def lower(scene: Scene, signature: Signature) -> Test:
     ints = [0] * 6
     int_bytes = [0] * 6
     vectors = [0] * 8
+    vector_bytes = [0] * 8
     stack: dict[int, int] = {}
     used = {"int": 0, "vector": 0}
     junk = Random(scene.junk)
@@ -111,6 +112,7 @@ def lower(scene: Scene, signature: Signature) -> Test:
             low = int.from_bytes(piece, "little")
             if place.file == "vector":
                 # The rest of the register is undefined by the ABI.
+                vector_bytes[place.index] = len(piece)
                 vectors[place.index] = low | junk.getrandbits(128 - 8 * len(piece)) << (8 * len(piece))
                 used["vector"] = max(used["vector"], place.index + 1)
                 continue
@@ -126,6 +128,7 @@ def lower(scene: Scene, signature: Signature) -> Test:
         ints=tuple(ints[: used["int"]]),
         int_bytes=tuple(int_bytes[: used["int"]]),
         vectors=tuple(vectors[: used["vector"]]),
+        vector_bytes=tuple(vector_bytes[: used["vector"]]),
         stack=tuple(stack[i] for i in range(len(stack))),
         regions=tuple(regions),
         globals=tuple(

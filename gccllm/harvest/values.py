@@ -347,7 +347,8 @@ def _unit(mood: Mood, count: int) -> Floats:
 def _wide(mood: Mood, count: int) -> Floats:
     spread = mood.rng.choice((4, 20, 60, 250))
     powers = uniform(mood.rng, count, -spread, spread)
-    return _unit(mood, count) * 2.0 ** powers.astype(np.float64)
+    scaled: Floats = _unit(mood, count) * 2.0 ** powers.astype(np.float64)
+    return scaled
 
 
 FLOAT_STYLES: Mapping[str, tuple[float, Callable[[Mood, int], Floats]]] = {
