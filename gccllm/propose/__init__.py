@@ -1,1 +1,100 @@
-"""See the module docstrings."""
+"""Candidates: who proposes rewrites, and how they are asked.
+
+    prompt = make_prompt(function, unit, isa)            what is asked: one function
+    for proposer in proposers(settings):                 who is asked, in the user's order
+        for candidate in proposer.propose(prompt, n, seconds): ...
+
+Heavy libraries (llama.cpp, numpy, httpx) load when the first prompt needs them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from gccllm.assembly import BodyError, Function, canonical
+from gccllm.propose import csource
+from gccllm.propose.protocol import Attempt, Deadline, Failure, Isa, Prompt, Proposer
+from gccllm.propose.unit import CompileUnit
+
+SCALAR = ("-O3", "-fno-tree-vectorize", "-fno-tree-slp-vectorize")
+"""Flags of the text that the built-in model was trained on: short, and the same shape on every CPU."""
+
+
+class SettingsLike(Protocol):
+    def __getitem__(self, name: str) -> Any: ...
+
+
+def proposers(settings: SettingsLike, env: Mapping[str, str] | None = None) -> list[Proposer]:
+    """The proposers that `settings["proposers"]` names, in that order.
+
+    `model` is the server of `settings["endpoint"]` when there is one, else the GGUF of `settings["model"]`, else the
+    built-in model. The endpoint's model name and key come from GCCLLM_ENDPOINT_MODEL and GCCLLM_ENDPOINT_KEY, which are
+    no settings because a key must not end up in a file that is committed.
+    """
+    env = os.environ if env is None else env
+    made: list[Proposer] = []
+    for word in settings["proposers"]:
+        if word == "recompile":
+            from gccllm.propose.recompile import RecompileProposer
+
+            made.append(RecompileProposer())
+        elif settings["endpoint"]:
+            from gccllm.propose.endpoint import EndpointProposer
+
+            made.append(
+                EndpointProposer(
+                    settings["endpoint"],
+                    env.get("GCCLLM_ENDPOINT_MODEL", "default"),
+                    env.get("GCCLLM_ENDPOINT_KEY", ""),
+                    seed=settings["seed"],
+                )
+            )
+        else:
+            from gccllm.propose.model import model_proposer
+
+            made.append(model_proposer(settings["model"], seed=settings["seed"]))
+    return made
+
+
+def make_prompt(
+    function: Function, unit: CompileUnit | None, isa: Isa, *, signature: str = "", attempts: tuple[Attempt, ...] = ()
+) -> Prompt:
+    """What a proposer is told of one function. Raises BodyError when its baseline is no body.
+
+    Side compiles the unit once for the scalar text (shared by all functions of the unit).
+    """
+    scalar, found = "", None
+    if unit is not None:
+        module = unit.module(SCALAR)
+        twin = module.functions.get(function.name) if module is not None else None
+        if twin is not None:
+            try:
+                scalar = canonical(twin.body.without_endbr())
+            except BodyError:
+                scalar = ""
+        found = csource.find(unit.original or "", function.name)
+    return Prompt(
+        function=function.name,
+        baseline=canonical(function.body.without_endbr()),
+        scalar=scalar,
+        isa=isa,
+        signature=signature or (found.signature if found else ""),
+        c_source=found.text if found else None,
+        attempts=attempts,
+        unit=unit,
+    )
+
+
+__all__ = [
+    "Attempt",
+    "CompileUnit",
+    "Deadline",
+    "Failure",
+    "Isa",
+    "Prompt",
+    "Proposer",
+    "make_prompt",
+    "proposers",
+]

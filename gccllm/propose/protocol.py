@@ -117,7 +117,7 @@ class Proposer(Protocol):
 
 
 class Tokens(Protocol):
-    """What `gccllm.propose.tokens` gives: the built-in model's own words. Ids never pass through llama.cpp's tokeniser."""
+    """What `gccllm.propose.tokens` gives: the built-in model's own words, which llama.cpp's tokeniser never sees."""
 
     end: int
     """The id after which an answer is complete."""

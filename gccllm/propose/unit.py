@@ -1,7 +1,7 @@
 """One translation unit, compiled again with other flags.
 
-A `CompileUnit` knows the user's own source, flags and directory; it runs side compiles away from the build's outputs and
-remembers each by its flags, so that all functions of a unit share one compile per recipe.
+A `CompileUnit` knows the user's own source, flags and directory; it runs side compiles away from the build's outputs
+and remembers each by its flags, so that all functions of a unit share one compile per recipe.
 
 Covers C and C++ units whose source is a file. Does not cover units read from standard input without `stdin`, nor
 sources that `__DATE__`, `__COUNTER__` side files or a changing header make differ between two compiles: the caller
@@ -17,84 +17,58 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from gccllm.assembly import Module, NotLossless
 from gccllm.toolchain import Toolchain, run
 
 MAX_TEXT = 32 << 20
-"""Bytes of assembly or preprocessed text that a side compile may print."""
-
-# Options that take the next argument as their value and that a side compile must not repeat.
-_DROPPED_WITH_VALUE = frozenset({"-o", "-MF", "-MT", "-MQ", "-MD", "-MMD", "-aux-info", "-dumpdir", "-dumpbase", "-dumpbase-ext",
-                                 "-wrapper", "-Xassembler", "-Xlinker", "-L", "-l", "-T", "-u", "-z", "-e"})  # fmt: skip
-# -MD and -MMD take a value only inside COLLECT_GCC_OPTIONS of the old style; on a command line they stand alone.
-_STAND_ALONE = frozenset({"-MD", "-MMD"})
-_DROPPED = frozenset({"-c", "-S", "-E", "-M", "-MM", "-MP", "-MG", "-v", "-###", "-pipe", "-save-temps", "-Werror", "-static",
-                      "-shared", "-pie", "-no-pie", "-rdynamic", "-pthreads", "-s", "-fsyntax-only", "-H", "-Q", "-ftime-report",
-                      "-fstack-usage", "-fverbose-asm", "-ffat-lto-objects", "-pass-exit-codes"})  # fmt: skip
-_DROPPED_PREFIX = ("-g", "-flto", "-fno-lto", "-fuse-linker-plugin", "-Wa,", "-Wl,", "-save-temps=", "-Werror=", "-l", "-L", "-dumpdir",
-                   "-dumpbase", "-fdump-", "-fopt-info", "-fprofile-use", "-fauto-profile", "-specs=", "-fdiagnostics-",
-                   "-fcallgraph-info", "-ftest-coverage", "-d")  # fmt: skip
-
-
-def compile_flags(options: Sequence[str], inputs: Sequence[str] = ()) -> tuple[str, ...]:
-    """The options that decide what code is made: outputs, dependencies, debugging, linking and warnings-as-errors go.
-
-    `options`  COLLECT_GCC_OPTIONS or a driver's argv, unquoted; `inputs` names to drop wherever they stand alone.
-    """
-    kept: list[str] = []
-    dropped_inputs = set(inputs)
-    it = iter(options)
-    for option in it:
-        if option in _STAND_ALONE:
-            continue
-        if option in _DROPPED_WITH_VALUE:
-            next(it, None)
-            continue
-        if option in ("-include", "-imacros", "-isystem", "-iquote", "-idirafter", "-iprefix", "-isysroot", "-I", "-D", "-U",
-                      "-x", "--param", "-Xpreprocessor", "-imultilib", "-imultiarch"):  # fmt: skip
-            value = next(it, None)
-            if value is not None and option not in ("-x", "-imultiarch", "-imultilib"):
-                kept += [option, value]
-            continue
-        if option in dropped_inputs or option in _DROPPED:
-            continue
-        if option.startswith(_DROPPED_PREFIX):
-            continue
-        if not option.startswith("-"):
-            continue
-        kept.append(option)
-    return tuple(kept)
+"""Bytes of assembly that a side compile may print."""
+MAX_MEMORY = 4 << 30
+"""Bytes of address space for compiling untrusted text."""
+_PRLIMIT = shutil.which("prlimit")
 
 
 @dataclass(eq=False)
 class CompileUnit:
     """Side compiles of one translation unit. Not for use by several threads.
 
-    Every method returns None for a compile that failed; `errors` then holds the compiler's own words by flags.
+    Every method returns None for a compile that failed; `last_error` then holds the compiler's words.
     """
 
     source: Path
     flags: tuple[str, ...]
-    """As `compile_flags` leaves them."""
+    """The options that decide the code: no inputs, outputs, dependency or debug options (`gccllm.plan.side_flags`)."""
     cwd: Path
     tools: Toolchain = field(default_factory=Toolchain.find)
-    language: str = ""
-    """gcc's -x value; empty lets the suffix decide."""
-    baseline_text: str = ""
-    """gcc's own assembly of the unit, where known: equalises hardening."""
-    errors: dict[tuple[str, ...], str] = field(default_factory=dict)
-    _texts: dict[tuple[str, ...], str | None] = field(default_factory=dict, repr=False)
+    language: str = "c"
+    """gcc's -x value."""
+    baseline: Module | None = None
+    """gcc's own assembly of the unit, where known: names of symbols and hardening follow it."""
+    last_error: str = ""
+    """The compiler's own words on the last compile that failed."""
+    timed_out: bool = False
+    """The last compile was stopped at its deadline."""
+    _modules: dict[tuple[str, ...], Module | None] = field(default_factory=dict, repr=False)
 
-    def assembly(self, extra: Sequence[str] = (), *, compiler: str = "", flags: Sequence[str] | None = None,
-                 source: Path | None = None, deadline_s: float = 60.0) -> str | None:  # fmt: skip
-        """Assembly text (latin-1) of the unit with `extra` after the user's flags; memoised by compiler and flags.
+    def module(self, extra: Sequence[str] = (), *, compiler: str = "", flags: Sequence[str] | None = None,
+               deadline_s: float = 60.0) -> Module | None:  # fmt: skip
+        """The unit with `extra` after the user's flags, private data renamed (`privatised`); memoised.
 
-        `flags` replaces the user's own (for a compiler that does not know them all).
+        `flags` replaces the user's own, for a compiler that does not know them all.
         """
-        argv = self._argv(compiler, flags, extra, ("-S", "-o", "-"), source)
+        argv = self._argv(compiler, flags, extra, self.source)
         key = tuple(argv)
-        if key not in self._texts:
-            self._texts[key] = self._run(argv, deadline_s)
-        return self._texts[key]
+        if key not in self._modules:
+            text = self._run(argv, deadline_s)
+            if text is None and self.timed_out:
+                return None  # says nothing about the flags: another function may have more time
+            self._modules[key] = self._parse(text) if text is not None else None
+        return self._modules[key]
+
+    def module_of(self, source: Path, extra: Sequence[str], *, deadline_s: float = 60.0) -> Module | None:
+        """Another source, compiled with the unit's flags within limits of memory; not memoised. For untrusted text."""
+        limits = [_PRLIMIT, f"--as={MAX_MEMORY}", f"--fsize={MAX_TEXT}"] if _PRLIMIT else []
+        text = self._run([*limits, *self._argv("", None, extra, source)], deadline_s)
+        return self._parse(text) if text is not None else None
 
     @cached_property
     def original(self) -> str | None:
@@ -105,30 +79,50 @@ class CompileUnit:
         except OSError:
             return None
 
-    @cached_property
-    def preprocessed(self) -> str | None:
-        """The unit after the preprocessor, without line markers."""
-        return self._run(self._argv("", None, (), ("-E", "-P", "-o", "-"), None), 60.0)
-
-    @property
-    def is_cxx(self) -> bool:
-        return self.language == "c++" or self.source.suffix in (".cc", ".cpp", ".cxx", ".C", ".c++", ".cp", ".CPP", ".ii")
-
-    def _argv(self, compiler: str, flags: Sequence[str] | None, extra: Sequence[str], mode: Sequence[str],
-              source: Path | None) -> list[str]:  # fmt: skip
-        language = ["-x", self.language] if self.language and source is None else []
+    def _argv(self, compiler: str, flags: Sequence[str] | None, extra: Sequence[str], source: Path) -> list[str]:
         own = self.flags if flags is None else flags
-        return [compiler or self.tools.gcc, *own, *extra, "-w", *mode, *language, str(source or self.source)]
+        return [compiler or self.tools.gcc, *own, *extra, "-w", "-S", "-o", "-", "-x", self.language, str(source)]
 
     def _run(self, argv: Sequence[str], deadline_s: float) -> str | None:
         ran = run(argv, cwd=self.cwd, deadline_s=deadline_s)
+        self.timed_out = ran.code == -1
         if not ran.ok:
-            self.errors[tuple(argv)] = ran.err[:2000]
+            self.last_error = ran.err[:4000]
             return None
         if len(ran.out) > MAX_TEXT:
-            self.errors[tuple(argv)] = "too much output"
+            self.last_error = "too much output"
             return None
         return ran.out.decode("latin-1")
+
+    def _parse(self, text: str) -> Module | None:
+        try:
+            return Module.parse(privatised(text, self.baseline))
+        except NotLossless as error:
+            self.last_error = str(error)
+            return None
+
+
+def privatised(text: str, baseline: Module | None) -> str:
+    """`text` with local read-only data renamed to private labels, so that a body brings it along, wherever the baseline
+    has none of that name or has it with other contents: compilers number and name function-level statics as they
+    please (`table.0`, `f.table`).
+
+    Raises NotLossless.
+    """
+    module = Module.parse(text)
+    renamed: list[str] = []
+    for name, thing in module.objects.items():
+        if name.startswith(".L") or thing.is_writable or module.binding(name) != "local":
+            continue
+        twin = baseline.objects.get(name) if baseline is not None else None
+        if twin is None or twin.directives != thing.directives:
+            renamed.append(name)
+    if not renamed:
+        return text
+    names = "|".join(re.escape(name) for name in sorted(renamed, key=len, reverse=True))
+    # Declarations of private labels mean nothing to the assembler.
+    text = re.sub(rf"^[ \t]*\.(?:type|size|local|hidden)\s+(?:{names})\b[^\n]*\n", "", text, flags=re.M)
+    return re.sub(rf"(?<![\w.$@])({names})(?![\w$@]|\.\w)", r".Lprivate.\1", text)
 
 
 _CLANG_NAMES = ("clang", *(f"clang-{v}" for v in range(24, 13, -1)))
@@ -138,8 +132,3 @@ def find_clang() -> str | None:
     """Path of the newest clang on PATH by name, or None."""
     numbered = [path for name in _CLANG_NAMES[1:] if (path := shutil.which(name))]
     return numbered[0] if numbered else shutil.which("clang")
-
-
-def has_endbr(text: str) -> bool:
-    """True when the assembly was made with -fcf-protection's landing pads."""
-    return re.search(r"^\tendbr64\b", text, re.M) is not None

@@ -1,0 +1,108 @@
+"""Compilers' flags that beat `gcc -O3` often enough to be tried: one row a recipe, likeliest first.
+
+How the rows were chosen is in docs/log.md. Every row keeps floating-point results equal to the last bit: no -ffast-math
+or part of it, and no contraction into fused multiply-adds that the baseline does not have.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+LEVEL_FLAGS: dict[int, tuple[str, ...]] = {
+    2: ("-march=x86-64-v2",),
+    3: ("-march=x86-64-v3", "-maes", "-mpclmul"),
+    4: ("-march=x86-64-v4", "-maes", "-mpclmul"),
+    5: ("-march=x86-64-v4", "-maes", "-mpclmul", "-mavx512vbmi", "-mavx512vbmi2", "-mavx512ifma", "-mavx512vnni",
+        "-mavx512bitalg", "-mavx512vpopcntdq", "-mgfni", "-mvaes", "-mvpclmulqdq", "-msha"),
+}  # fmt: skip
+"""ISA level of `gccllm.assembly.isa` -> flags that let gcc and clang use it, whatever CPU they run on."""
+LEVEL_FLAGS[6] = LEVEL_FLAGS[5]
+
+SAME_SYMBOLS = ("-fno-ipa-cp", "-fno-ipa-sra", "-fno-partial-inlining", "-fkeep-static-functions", "-fno-ipa-ra",
+                "-fno-ipa-icf", "-fno-reorder-blocks-and-partition")  # fmt: skip
+"""gcc: every function keeps its own name, the ABI's calling convention and one piece."""
+
+BASELINE_LIKE = ("-fno-ipa-ra", "-fno-reorder-blocks-and-partition")
+"""gcc: clones and their names as in the baseline; but a callee's habits are not relied on, since it is the baseline's
+callee that will be called."""
+
+
+class Recipe(NamedTuple):
+    name: str
+    """What reports say; stable."""
+    compiler: str
+    """`gcc`, `clang`, or `no clang`: gcc, where no clang is installed to do better."""
+    isa: str
+    """`own`: the unit's -march; `v3`: x86-64-v3; `best`: the highest level allowed."""
+    flags: str
+
+
+_SCALAR = "-fno-tree-vectorize -fno-tree-slp-vectorize"
+_NO_IF = "-fno-if-conversion -fno-if-conversion2 -fno-tree-loop-if-convert"
+_NO_GUESS = "-fno-guess-branch-probability"
+_SPLIT_SUMS = "-fvariable-expansion-in-unroller --param=max-variable-expansions-in-unroller=4"
+_WIDE = "-mtune=icelake-server -mprefer-vector-width=512"
+_FAR = "--param=max-unroll-times=16 --param=max-unrolled-insns=600 --param=max-average-unrolled-insns=300"
+
+RECIPES: tuple[Recipe, ...] = (
+    Recipe("clang-wide", "clang", "best", "-O3 -mprefer-vector-width=512"),
+    Recipe("gcc-wide", "gcc", "best", f"-O3 {_WIDE} -funroll-all-loops -fno-tree-slp-vectorize {_SPLIT_SUMS}"),
+    Recipe("clang-unrolled", "clang", "best", "-O3 -mllvm -unroll-runtime -mllvm -unroll-count=4"),
+    Recipe("gcc-branchy", "gcc", "best", f"-O2 {_NO_IF} -funroll-all-loops"),
+    Recipe("clang-small-core", "clang", "own", "-O3 -mtune=goldmont-plus"),
+    Recipe("gcc-scalar-unrolled", "gcc", "own", f"-O3 {_SCALAR} -mbranch-cost=0 {_NO_GUESS} -funroll-all-loops"),
+    Recipe("gcc-wide-far", "gcc", "best", f"-O3 {_WIDE} -funroll-loops -fno-tree-slp-vectorize {_FAR} {_SPLIT_SUMS}"),
+    Recipe("gcc-v3-unrolled", "gcc", "v3", "-O3 -funroll-all-loops -fno-tree-slp-vectorize"),
+    Recipe("gcc-narrow", "gcc", "best", "-O3 -mtune=icelake-server"),
+    Recipe("gcc-no-guess", "gcc", "own", f"-O3 {_NO_GUESS}"),
+    Recipe("gcc-no-ivopts", "no clang", "own", "-O3 -fno-ivopts"),
+    Recipe("gcc-wide-slp", "no clang", "best", f"-O3 {_WIDE} -funroll-loops"),
+    Recipe("gcc-small-core", "no clang", "own", "-O3 -mtune=goldmont-plus -funroll-all-loops -fno-tree-slp-vectorize"),
+)
+
+
+def level_flags(recipe: Recipe, permitted: int, allowed: int) -> tuple[str, ...] | None:
+    """Instruction-set flags of a recipe, or None when it makes no sense at these levels.
+
+    `permitted` is what the unit's -march gives, `allowed` the highest level a candidate may use.
+    """
+    if recipe.isa == "own":
+        return ()
+    if recipe.isa == "v3":
+        return LEVEL_FLAGS[3] if permitted < 3 <= allowed else None
+    best = max((level for level in LEVEL_FLAGS if level <= allowed), default=0)
+    return LEVEL_FLAGS[best] if best > permitted else ()
+
+
+# --- clang ----------------------------------------------------------------------------------------
+
+CLANG_KEEPS = frozenset({
+    "-ansi", "-fPIC", "-fPIE", "-fcommon", "-ffreestanding", "-fgnu89-inline", "-fno-PIC", "-fno-PIE", "-fno-builtin",
+    "-fno-common", "-fno-delete-null-pointer-checks", "-fno-math-errno", "-fno-pic", "-fno-pie", "-fno-plt",
+    "-fno-semantic-interposition", "-fno-strict-aliasing", "-fno-strict-overflow", "-fno-wrapv", "-fopenmp-simd",
+    "-fpic", "-fpie", "-frounding-math", "-fsemantic-interposition", "-fshort-enums", "-fsigned-bitfields",
+    "-fsigned-char", "-fstrict-aliasing", "-ftrapv", "-funsigned-bitfields", "-funsigned-char", "-fwrapv", "-m64",
+    "-mno-red-zone", "-nostdinc", "-pthread",
+})  # fmt: skip
+"""gcc options that clang knows by the same name and meaning and that decide the code."""
+CLANG_KEEPS_PREFIX = (
+    "-D", "-I", "-U", "-fcf-protection", "-fno-builtin-", "-fvisibility=", "-madx", "-maes", "-march=", "-mavx",
+    "-mbmi", "-mf16c", "-mfma", "-mgfni", "-mlzcnt", "-mmovbe", "-mno-", "-mpclmul", "-mpopcnt", "-msha", "-msse",
+    "-std=",
+)  # fmt: skip
+CLANG_KEEPS_WITH_WORD = frozenset({"-I", "-D", "-U", "-include", "-imacros", "-isystem", "-iquote", "-idirafter"})
+CLANG_FIXED = ("-ffp-contract=off", "-fno-stack-protector", "-fno-addrsig", "-fno-asynchronous-unwind-tables",
+               "-Qunused-arguments", "-fno-verbose-asm")  # fmt: skip
+
+
+def clang_flags(flags: tuple[str, ...]) -> tuple[str, ...]:
+    """The user's gcc options that clang shall see; all others are dropped."""
+    kept: list[str] = []
+    words = iter(flags)
+    for word in words:
+        if word in CLANG_KEEPS_WITH_WORD:
+            value = next(words, None)
+            kept += [word, value] if value is not None else []
+        elif word in CLANG_KEEPS or (word.startswith(CLANG_KEEPS_PREFIX) and word != "-march=native"):
+            kept.append(word)
+    return tuple(kept)
