@@ -26,12 +26,14 @@ from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
 
+from gccllm.assembly.syntax import NORETURN
 from gccllm.core import Quit, Returned, Slot
 from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain, run
 from gccllm.verify import layout
 
-_DATA_SIZES = (1, 2, 4, 8)
+_STUB_BYTES = 64
+_KNOWN = (*layout.IMPORTS, *(layout.TRACED_PREFIX + name for name in layout.TRACED_IMPORTS))
 
 
 class AssembleError(Exception):
@@ -60,7 +62,7 @@ class CalleeSpec:
     is_pure: bool = True
 
     def packed(self) -> bytes:
-        sizes = {slot: 0 for slot in (Slot.RAX, Slot.RDX, Slot.XMM0, Slot.XMM1)}
+        sizes = dict.fromkeys((Slot.RAX, Slot.RDX, Slot.XMM0, Slot.XMM1), 0)
         for result in self.returns:
             if result.slot not in sizes or result.size not in (1, 2, 4, 8):
                 raise Quit(Reason.IMPURE_CALLEE, f"result of {result.size} bytes in {result.slot}")
@@ -79,7 +81,7 @@ def _padded(values: tuple[int, ...], n: int) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Image:
-    """A linked image: `symbols` are absolute addresses of everything named in it; `writable` is the range of its data."""
+    """A linked image: `symbols` are addresses of everything named in it; `writable` is the range of its data."""
 
     path: Path
     symbols: Mapping[str, int]
@@ -110,7 +112,7 @@ def build_image(
         raise AssembleError(_first_lines(done.err))
     called, data = _undefined(unit)
     numbers: dict[str, int] = {}
-    stub_text = _stubs(sorted(called | data), called, callees, numbers, plain)
+    stub_text = _stubs(called | data, called, callees, numbers, plain)
     done = tools.assemble(stub_text, stubs)
     if not done.ok:
         raise AssembleError(_first_lines(done.err))
@@ -171,11 +173,14 @@ def _stubs(
             imports.append(name)
         return f"{layout.IMAGE_IMPORTS + 8 * imports.index(name):#x}"
 
+    # A stub's address must not depend on which others there are: it may be stored in memory.
+    place = {name: _STUB_BYTES * i for i, name in enumerate(_KNOWN)}
     lines = ['\t.section .gccllm.stubs,"ax",@progbits']
-    for name in undefined:
-        lines += ["\t.p2align 4", f"\t.globl {name}", f"\t.type {name}, @function", f"{name}:"]
+    for name in sorted(undefined, key=lambda n: (place.get(n, 1 << 30), n)):
+        place.setdefault(name, _STUB_BYTES * len(place))
+        lines += [f"\t.org {place[name]}", f"\t.globl {name}", f"\t.type {name}, @function", f"{name}:"]
         traced = name.removeprefix(layout.TRACED_PREFIX)
-        if name in layout.NO_RETURN:
+        if name in NORETURN:
             lines.append("\tud2")
         elif name in callees:
             if not callees[name].is_pure:
@@ -228,7 +233,8 @@ SECTIONS
   . = {layout.IMAGE_TEXT:#x};
   .text : {{ *(.text .text.* .gnu.linkonce.t.*) }} :text
   . = {layout.IMAGE_RODATA:#x};
-  .rodata : {{ *(.rodata .rodata.* .gnu.linkonce.r.* .data.rel.ro .data.rel.ro.*) *(.gccllm.names) *(.got .got.plt) }} :constants
+  .rodata : {{ *(.rodata .rodata.* .gnu.linkonce.r.* .data.rel.ro .data.rel.ro.*) *(.gccllm.names .got .got.plt) }}
+    :constants
   . = {layout.IMAGE_STUBS:#x};
   .stubs : {{ *(.gccllm.stubs) }} :stubs
   . = {layout.IMAGE_IMPORTS:#x};
@@ -236,6 +242,7 @@ SECTIONS
   . = {layout.IMAGE_DATA:#x};
   .data : {{ *(.data .data.* .gnu.linkonce.d.*) }} :data
   .bss : {{ *(.bss .bss.* .gnu.linkonce.b.* COMMON) }} :data
-  /DISCARD/ : {{ *(.eh_frame .comment .note .note.* .gnu.* .init_array .init_array.* .ctors .fini_array .debug* .gcc_except_table*) }}
+  /DISCARD/ : {{ *(.eh_frame .comment .note .note.* .gnu.* .init_array .init_array.* .ctors .fini_array
+    .debug* .gcc_except_table*) }}
 }}
 """

@@ -32,7 +32,7 @@ IMAGE_TEXT: Final = 0x2000_0000
 IMAGE_RODATA: Final = 0x2800_0000
 IMAGE_STUBS: Final = 0x2C00_0000
 IMAGE_IMPORTS: Final = 0x2E00_0000
-"""Eight-byte slots up to a zero; each holds the address of a name, which the replayer replaces by that of the function."""
+"""Eight-byte slots up to a zero: each the address of a name, which the replayer replaces by that of the function."""
 IMAGE_DATA: Final = 0x3000_0000
 IMAGE_END: Final = 0x3800_0000
 LOG_BASE: Final = 0x4000_0000
@@ -152,8 +152,8 @@ MEMORY_FUNCTIONS: Final = (
     "strncmp", "strncpy", "strnlen", "strpbrk", "strrchr", "strspn", "strstr",
 )  # fmt: skip
 CTYPE_FUNCTIONS: Final = (
-    "__ctype_b_loc", "__ctype_tolower_loc", "__ctype_toupper_loc", "isalnum", "isalpha", "isblank", "iscntrl", "isdigit",
-    "isgraph", "islower", "isprint", "ispunct", "isspace", "isupper", "isxdigit", "tolower", "toupper",
+    "__ctype_b_loc", "__ctype_tolower_loc", "__ctype_toupper_loc", "isalnum", "isalpha", "isblank", "iscntrl",
+    "isdigit", "isgraph", "islower", "isprint", "ispunct", "isspace", "isupper", "isxdigit", "tolower", "toupper",
 )  # fmt: skip
 MATH_FUNCTIONS: Final = tuple(
     name + suffix
@@ -167,18 +167,15 @@ MATH_FUNCTIONS: Final = tuple(
     for suffix in ("", "f")
 )  # fmt: skip
 OTHER_FUNCTIONS: Final = ("abs", "ffs", "ffsl", "ffsll", "labs", "llabs")
-CHECKED_COPIES: Final = ("__memcpy_chk", "__memmove_chk", "__memset_chk", "__strcpy_chk", "__strcat_chk", "__strncpy_chk")
+CHECKED_COPIES: Final = (
+    "__memcpy_chk", "__memmove_chk", "__memset_chk", "__strcat_chk", "__strcpy_chk", "__strncpy_chk",
+)  # fmt: skip
 IMPORTS: Final = tuple(
     sorted(MEMORY_FUNCTIONS + CTYPE_FUNCTIONS + MATH_FUNCTIONS + OTHER_FUNCTIONS + CHECKED_COPIES)
 )
 TRACED_PREFIX: Final = "gccllm_traced_"
 """`gccllm_traced_memcpy` logs the ranges it touches, then is memcpy. Exists for `TRACED_IMPORTS`."""
 TRACED_IMPORTS: Final = tuple(sorted(MEMORY_FUNCTIONS + CHECKED_COPIES))
-NO_RETURN: Final = (
-    "__assert_fail", "__chk_fail", "__stack_chk_fail", "_exit", "abort", "exit",
-)  # fmt: skip
-"""Calls that end the program. Reaching one is a fault: such inputs are not defined ones."""
-
 HOOKS: Final = ("gccllm_log_call", "gccllm_poison_return")
 """Entry points of the replayer itself that stubs jump to, imported like library functions."""
 
@@ -205,7 +202,7 @@ def header() -> str:
     for prefix, members in (
         ("KIND", RequestKind), ("FLAG", Flag), ("STATUS", Status), ("ABI", AbiBit), ("ERROR", Error), ("SITE", Special),
     ):  # fmt: skip
-        numbers += [(f"{prefix}_{member.name}", int(member)) for member in members]  # type: ignore[attr-defined]
+        numbers += [(f"{prefix}_{member.name}", int(member)) for member in members]
     seen: dict[str, int] = {}
     for name, value in numbers:
         seen.setdefault(name, value)

@@ -3,11 +3,12 @@
 `Replayer.run` returns what happened; it judges nothing, and nothing here knows what should happen. `same` compares two
 observations. A crash, hang or kill of the replaying process is an observation (DIED), never an exception.
 
-Raises Quit(SANDBOX_UNAVAILABLE) when the kernel refuses the confinement or the replayer cannot be had: then nothing ran.
+Raises Quit(SANDBOX_UNAVAILABLE) when the kernel refuses the confinement or there is no replayer: then nothing ran.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import random
@@ -189,10 +190,8 @@ class Replayer:
             child.wait()
             for pipe in (child.stdin, child.stdout):
                 if pipe:
-                    try:
+                    with contextlib.suppress(OSError):
                         pipe.close()
-                    except OSError:
-                        pass
 
     def run(
         self,
@@ -289,8 +288,9 @@ class Replayer:
         return seen, log
 
     def _holds(self, tests: list[Test]) -> bool:
-        held = self._loaded
-        return self._child is not None and len(held) == len(tests) and all(a is b for a, b in zip(held, tests, strict=True))
+        if self._child is None or len(self._loaded) != len(tests):
+            return False
+        return all(a is b for a, b in zip(self._loaded, tests, strict=True))
 
     def _start(self) -> subprocess.Popen[bytes]:
         if self._child is None:
@@ -345,7 +345,8 @@ class Replayer:
 
     def _read(self, n: int, end: float) -> bytes:
         child = self._child
-        assert child is not None and child.stdout is not None
+        assert child is not None
+        assert child.stdout is not None
         parts: list[bytes] = []
         while n:
             if not select.select([child.stdout], [], [], max(0.0, end - time.monotonic()))[0]:
@@ -382,12 +383,13 @@ def difference(a: Observation, b: Observation, returns: tuple[Returned, ...]) ->
         return _REFUSED.get(b.status, Reason.FAULTED), _says(b)
     if a.status is not RunStatus.OK:
         return Reason.WRONG_VALUE, f"the baseline does not define this input: {_says(a)}"
+    # First: an answer taken at the wrong moment makes everything after it differ.
+    if a.calls != b.calls:
+        return Reason.WRONG_CALLS, "the calls, their arguments or the memory at a call differ"
     for result in returns:
         want, got = (o.returned[result.slot][: result.size] for o in (a, b))
         if want != got:
             return Reason.WRONG_VALUE, f"{result.slot}: want {_number(want)}, got {_number(got)}"
-    if a.calls != b.calls:
-        return Reason.WRONG_CALLS, "the calls, their arguments or the memory at a call differ"
     if a.memory != b.memory:
         return Reason.WRONG_MEMORY, "the memory after the call differs"
     return None
