@@ -231,7 +231,7 @@ PHDRS {{ text PT_LOAD FLAGS(5); constants PT_LOAD FLAGS(4); stubs PT_LOAD FLAGS(
 SECTIONS
 {{
   . = {layout.IMAGE_TEXT:#x};
-  .text : {{ *(.text .text.* .gnu.linkonce.t.*) }} :text
+  .text : {{ *(.text.* .gnu.linkonce.t.*) *(.text) }} :text
   . = {layout.IMAGE_RODATA:#x};
   .rodata : {{ *(.rodata .rodata.* .gnu.linkonce.r.* .data.rel.ro .data.rel.ro.*) *(.gccllm.names .got .got.plt) }}
     :constants

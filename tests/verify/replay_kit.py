@@ -15,12 +15,15 @@ TOOLS = Toolchain.find()
 
 def compiled(source: str, *flags: str) -> str:
     ran = subprocess.run(
-        [TOOLS.gcc, "-O2", *flags, "-S", "-o", "-", "-xc", "-"], input=source, capture_output=True, text=True, check=True
-    )
+        [TOOLS.gcc, "-O2", *flags, "-S", "-o", "-", "-xc", "-"],
+        input=source, capture_output=True, text=True, check=True,
+    )  # fmt: skip
     return ran.stdout
 
 
-def image(where: Path, source: str, extra: str = "", callees: dict[str, CalleeSpec] | None = None, **how: bool) -> Image:
+def image(
+    where: Path, source: str, extra: str = "", callees: dict[str, CalleeSpec] | None = None, **how: bool
+) -> Image:
     return build_image(where, compiled(source) + "\t.text\n" + extra, TOOLS, callees or {}, **how)
 
 

@@ -60,7 +60,7 @@ EXTRA = "".join((
     function("old_kernel_gate", "movl $20, %eax", "int $0x80", "ret"),
     function("jumps_to_zero", "xorl %eax, %eax", "jmp *%rax"),
     function("wild_store", "movabsq $0x123456789000, %rax", "movq $1, (%rax)", "ret"),
-    function("control_page", *(f"movq $-1, {layout.CONTROL + i:#x}" for i in range(0, 64, 8)), "xorl %eax, %eax", "ret"),
+    function("control_page", *(f"movq $-1, {layout.CONTROL + i:#x}" for i in range(0, 64, 8)), "ret"),
     function("own_code", "movb $0xc3, own_code(%rip)", "ret"),
     function("next_arena", f"movabsq ${arena_address(1):#x}, %rax", "movl (%rax), %eax", "ret"),
     function("divides", "xorl %ecx, %ecx", "xorl %edx, %edx", "divl %ecx", "ret"),
