@@ -3,26 +3,42 @@
 from gccllm.assembly.body import Body, BodyError, Constant, Line
 from gccllm.assembly.canonical import baseline_key_text, canonical, canonicalize
 from gccllm.assembly.cfg import Block, Cfg, Loop, cfg
+from gccllm.assembly.cfi import synthesize_cfi
+from gccllm.assembly.decode import Access, Decoded, DecodedLine, Use, decode
+from gccllm.assembly.isa import LEVELS, guard_level, level_of, march_features
 from gccllm.assembly.module import DataObject, Function, Module, NotLossless, Section
 from gccllm.assembly.slice import reachable, slice_text
+from gccllm.assembly.splice import Rewrite, splice
 
 __all__ = [
+    "LEVELS",
+    "Access",
     "Block",
     "Body",
     "BodyError",
     "Cfg",
     "Constant",
     "DataObject",
+    "Decoded",
+    "DecodedLine",
     "Function",
     "Line",
     "Loop",
     "Module",
     "NotLossless",
+    "Rewrite",
     "Section",
+    "Use",
     "baseline_key_text",
     "canonical",
     "canonicalize",
     "cfg",
+    "decode",
+    "guard_level",
+    "level_of",
+    "march_features",
     "reachable",
     "slice_text",
+    "splice",
+    "synthesize_cfi",
 ]

@@ -16,12 +16,15 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from gccllm.assembly.body import DATA, Body, BodyError, Constant, Line, alignment, constant_section, data, instruction
-from gccllm.assembly.syntax import Kind, LexError, Statement, callee, lex, split_commas, substitute, symbols
+from gccllm.assembly.syntax import Kind, LexError, Statement, callee, lex, split_commas, substitute, symbols, words
 from gccllm.reasons import Reason
 
 # Directives that make what follows mean something else than it says.
 _OPAQUE = frozenset(
-    [".macro", ".endm", ".rept", ".irp", ".irpc", ".endr", ".if", ".ifdef", ".ifndef", ".ifeq", ".ifne", ".ifb", ".else", ".elseif", ".endif", ".include", ".altmacro", ".intel_syntax", ".code16", ".code32", ".org", ".struct", ".abort", ".end", ".err", ".incbin"]
+    words(
+        """.macro .endm .rept .irp .irpc .endr .if .ifdef .ifndef .ifeq .ifne .ifb .else .elseif .endif .include
+        .altmacro .intel_syntax .code16 .code32 .org .struct .abort .end .err .incbin"""
+    )
 )
 
 _DATA_DIRECTIVES = frozenset(DATA) | frozenset(

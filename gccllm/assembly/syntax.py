@@ -170,11 +170,16 @@ def has_numeric_label(expression: str) -> bool:
     return _LOCAL_NUMBER.search(expression) is not None
 
 
-PREFIXES = frozenset(
-    ["rep", "repe", "repz", "repne", "repnz", "lock", "notrack", "bnd", "data16", "addr32", "rex64", "rex.w", "cs", "ds", "es", "ss", "fs", "gs", "xacquire", "xrelease"]
-)
 
-CONDITIONS = tuple(["o", "no", "b", "nae", "c", "nb", "ae", "nc", "e", "z", "ne", "nz", "be", "na", "nbe", "a", "s", "ns", "p", "pe", "np", "po", "l", "nge", "nl", "ge", "le", "ng", "nle", "g"])
+
+def words(text: str) -> tuple[str, ...]:
+    """A table of words written as text."""
+    return tuple(word for word in text.replace("\n", " ").split(" ") if word)
+
+
+PREFIXES = frozenset(words("rep repe repz repne repnz lock notrack bnd data16 addr32 rex64 rex.w cs ds es ss fs gs"))
+
+CONDITIONS = words("o no b nae c nb ae nc e z ne nz be na nbe a s ns p pe np po l nge nl ge le ng nle g")
 
 JCC = frozenset(f"j{c}" for c in CONDITIONS) | {"jrcxz", "jecxz", "loop", "loope", "loopne", "loopz", "loopnz"}
 
@@ -210,7 +215,16 @@ def flow(mnemonic: str, operand: str = "") -> Flow:
 # Functions that never come back, by name: what C and C++ run-time libraries declare so. A unit's own noreturn
 # functions are not known here; `cfi` finds them by the stack depths that would not fit.
 NORETURN = frozenset(
-    ["abort", "exit", "_exit", "_Exit", "quick_exit", "__assert_fail", "__assert_perror_fail", "__assert", "__stack_chk_fail", "__chk_fail", "__fortify_fail", "longjmp", "siglongjmp", "_longjmp", "__longjmp_chk", "pthread_exit", "thrd_exit", "_Unwind_Resume", "__cxa_throw", "__cxa_rethrow", "__cxa_bad_cast", "__cxa_bad_typeid", "__cxa_pure_virtual", "__cxa_call_unexpected", "__cxa_throw_bad_array_new_length", "__cxa_throw_bad_array_length", "__clang_call_terminate", "_ZSt9terminatev", "err", "errx", "verr", "verrx", "_ZSt17__throw_bad_allocv", "_ZSt20__throw_length_errorPKc", "_ZSt19__throw_logic_errorPKc", "_ZSt20__throw_out_of_rangePKc", "_ZSt24__throw_out_of_range_fmtPKcz", "_ZSt24__throw_invalid_argumentPKc", "_ZSt16__throw_bad_castv", "_ZSt25__throw_bad_function_callv", "_ZSt21__throw_runtime_errorPKc", "_ZSt28__throw_bad_array_new_lengthv", "__builtin_unreachable", "__ubsan_handle_builtin_unreachable"]
+    words(
+        """abort exit _exit _Exit quick_exit __assert_fail __assert_perror_fail __assert __stack_chk_fail __chk_fail
+        __fortify_fail longjmp siglongjmp _longjmp __longjmp_chk pthread_exit thrd_exit err errx verr verrx
+        _Unwind_Resume __cxa_throw __cxa_rethrow __cxa_bad_cast __cxa_bad_typeid __cxa_pure_virtual
+        __cxa_call_unexpected __cxa_throw_bad_array_new_length __cxa_throw_bad_array_length __clang_call_terminate
+        _ZSt9terminatev _ZSt17__throw_bad_allocv _ZSt20__throw_length_errorPKc _ZSt19__throw_logic_errorPKc
+        _ZSt20__throw_out_of_rangePKc _ZSt24__throw_out_of_range_fmtPKcz _ZSt24__throw_invalid_argumentPKc
+        _ZSt16__throw_bad_castv _ZSt25__throw_bad_function_callv _ZSt21__throw_runtime_errorPKc
+        _ZSt28__throw_bad_array_new_lengthv"""
+    )
 )
 
 

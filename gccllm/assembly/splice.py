@@ -1,0 +1,263 @@
+"""Put rewrites into gcc's text: every line that is not a rewritten function's code stays as gcc wrote it.
+
+Without a guard the new body takes the place of gcc's instructions: gcc's labels that other sections name (debug
+information) stay defined, at the start of the function; its tables and its cold part's code go. With a guard gcc's own
+text follows the new body, unchanged but for its endbr64, its CFI starting from the entry state again.
+
+Refused with BodyError: functions with exception tables (LSDA), code that data outside names by label
+(UNSUPPORTED_CODE), bodies without a derivable unwind table (CFI, STACK_DEPTH, CALLEE_SAVED).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gccllm.assembly.body import Body, BodyError
+from gccllm.assembly.cfi import ENTRY_ROW, change, unwind
+from gccllm.assembly.isa import constructor, guard
+from gccllm.assembly.module import Function, Item, Module
+from gccllm.assembly.syntax import Kind, Statement, symbols
+from gccllm.reasons import Reason
+
+_VIEW = re.compile(r"\bview[ \t]+(\.LVU[0-9]+)")
+_UNNAMED = (".cfi_", ".file", ".ident", ".loc")
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """A body for a function. `isa_level` 0: instead of gcc's; above: for machines of that level, behind a guard."""
+
+    body: Body
+    isa_level: int = 0
+
+
+def splice(module: Module, rewrites: Mapping[str, Rewrite]) -> str:
+    """The unit's text with the rewrites in place. Raises BodyError and changes nothing when one cannot be placed."""
+    lines: list[str | None] = list(module.lines)
+    before: dict[int, list[str]] = {}
+    for number, (name, rewrite) in enumerate(rewrites.items()):
+        function = module.functions.get(name)
+        if function is None:
+            raise BodyError(Reason.UNSUPPORTED_CODE, f"{name} is not a function of the unit")
+        if function.has_lsda:
+            raise BodyError(Reason.UNSUPPORTED_CODE, f"{name} has exception tables")
+        _Place(module, function, rewrite, number, lines, before).run()
+    out: list[str] = []
+    for at, line in enumerate(lines):
+        out.extend(before.get(at, ()))
+        if line is not None:
+            out.append(line)
+    text = "\n".join(out)
+    if any(rewrite.isa_level > 0 for rewrite in rewrites.values()):
+        has_cfi = any(f.has_cfi for f in module.functions.values())
+        text = (text if text.endswith("\n") else text + "\n") + constructor(has_cfi)
+    return text
+
+
+class _Place:
+    """One function's rewrite, put into the line list."""
+
+    def __init__(
+        self, module: Module, function: Function, rewrite: Rewrite, number: int,
+        lines: list[str | None], before: dict[int, list[str]],
+    ) -> None:  # fmt: skip
+        self.module = module
+        self.function = function
+        self.rewrite = rewrite
+        self.prefix = f"gccllm{number}"
+        self.lines = lines
+        self.before = before
+        self.is_guarded = rewrite.isa_level > 0
+
+    def run(self) -> None:
+        function = self.function
+        body = self.rewrite.body.without_endbr().renamed(self.prefix)
+        first = self._first()
+        self._one_statement_a_line()
+        rows = ["\tendbr64"] if function.has_endbr64 else []
+        baseline = f".L{self.prefix}_baseline"
+        if self.is_guarded:
+            rows += guard(self.rewrite.isa_level, baseline)
+        last = ENTRY_ROW
+        if function.has_cfi:
+            laid = unwind(body)
+            rows += laid.lines
+            last = laid.last
+        else:
+            rows += [line.text() for line in body.lines]
+        if self.is_guarded:
+            rows += ["\t.p2align 4", f"{baseline}:", *(change(last, ENTRY_ROW) if function.has_cfi else [])]
+            if function.has_endbr64:
+                mark = next(i for i in function.items if i.statement.name == "endbr64")
+                self.lines[mark.at] = None
+            self._insert(first.at, rows)
+        else:
+            self._insert(first.at, [*self._drop_old(first), *rows])
+        self._align()
+        self._insert(function.last + 1, self._constants(body))
+
+    def _first(self) -> Item:
+        """Where the new code goes: before gcc's first instruction, alignment, or label that code branches to."""
+        function = self.function
+        named = {name for s in function.code for name in symbols(s.args)}
+        for item in function.items[1:]:
+            s = item.statement
+            if item.section != function.items[0].section:
+                break
+            if s.kind is Kind.INSTRUCTION or s.name == ".p2align" or (s.kind is Kind.LABEL and s.name in named):
+                return item
+        raise BodyError(Reason.UNSUPPORTED_CODE, f"{function.name} has no instruction where it starts")
+
+    def _insert(self, at: int, rows: list[str]) -> None:
+        self.before.setdefault(at, []).extend(rows)
+
+    def _one_statement_a_line(self) -> None:
+        seen: set[int] = set()
+        for item in self.function.items:
+            if item.at in seen:
+                raise BodyError(Reason.UNSUPPORTED_CODE, f"several statements on line {item.at + 1}")
+            seen.add(item.at)
+
+    def _align(self) -> None:
+        """The function's alignment becomes 64: from its label back to the directives before it."""
+        row = f"{self.function.name}:"
+        if self.lines[self.function.first] != row:
+            raise BodyError(Reason.UNSUPPORTED_CODE, f"label line of {self.function.name}")
+        self.before.setdefault(self.function.first, []).insert(0, "\t.p2align 6")
+
+    # --- without a guard: gcc's own code goes --------------------------------------------------------
+
+    def _drop_old(self, first: Item) -> list[str]:
+        """Remove gcc's code, tables and unwind rows. Returns lines for the start of the new body."""
+        function = self.function
+        parts = set(function.parts)
+        main = function.items[0].section
+        wanted = self._named_elsewhere()
+        start: list[str] = []
+        kept_labels: list[str] = []
+        views: list[str] = []
+        has_line = False
+        for item in function.items[1:]:
+            s = item.statement
+            if s.kind is Kind.LABEL:
+                self._drop_label(item, parts, wanted, first, kept_labels)
+            elif s.kind is Kind.INSTRUCTION:
+                self.lines[item.at] = None
+            elif s.kind is Kind.ASSIGN:
+                raise BodyError(Reason.UNSUPPORTED_CODE, f"assignment to {s.name} in {function.name}")
+            elif s.name == ".loc":
+                if match := _VIEW.search(s.args):
+                    views.append(match[1])
+                if item.at > first.at or item.section != main:
+                    self.lines[item.at] = None
+                else:
+                    has_line = True
+            elif not self._stays(item, parts):
+                self.lines[item.at] = None
+        for item in self.module.items:
+            s = item.statement
+            if s.name in (".size", ".type") and s.args.split(",", 1)[0].strip() in parts:
+                self.lines[item.at] = None
+        start.extend(f"{label}:" for label in kept_labels)
+        kept_views = {match[1] for line in self.lines if line and (match := _VIEW.search(line))}
+        text = "\n".join(line for line in self.lines if line is not None and ".LVU" in line)
+        start.extend(
+            f"\t.set\t{view},0" for view in views if view not in kept_views and re.search(rf"{re.escape(view)}\b", text)
+        )
+        if not has_line:
+            where = next((i.statement for i in function.items if i.statement.name == ".loc"), None)
+            if where is not None:
+                start.append(f"\t.loc\t{_VIEW.sub('', where.args).rstrip()}")
+        return start
+
+    def _named_elsewhere(self) -> frozenset[str]:
+        """Private labels of the function that text outside it names. Raises BodyError when that text is not debug."""
+        function = self.function
+        own = {i.statement.name for i in function.items if i.statement.kind is Kind.LABEL}
+        out: set[str] = set()
+        for item in self.module.items:
+            if function.first <= item.at <= function.last:
+                continue
+            s = item.statement
+            if s.kind is not Kind.LABEL and s.name not in (".string", ".ascii", ".type", ".size"):
+                named = own.intersection(symbols(s.args))
+                if named and item.section.is_allocated and named != {function.name}:
+                    loaded = sorted(n for n in named if n != function.name)
+                    raise BodyError(Reason.UNSUPPORTED_CODE, f"{loaded[0]} is named outside of {function.name}")
+                out |= named
+        return frozenset(out | (own & debug_names(self.module)))
+
+    def _drop_label(
+        self, item: Item, parts: set[str], wanted: frozenset[str], first: Item, kept: list[str]
+    ) -> None:
+        name = item.statement.name
+        if item.section != self.function.items[0].section:
+            # A label of the cold part stays where it is, so that distances within that section can be told.
+            if name not in wanted or not item.section.is_code:
+                self.lines[item.at] = None
+            elif name in parts:
+                raise BodyError(Reason.UNSUPPORTED_CODE, f"{name} is named outside of {self.function.name}")
+        elif name not in wanted:
+            self.lines[item.at] = None
+        elif item.at > first.at and not self._after_code(item):
+            self.lines[item.at] = None
+            kept.append(name)
+
+    def _after_code(self, item: Item) -> bool:
+        """No instruction of the same section follows: the label marks the end."""
+        return not any(
+            i.at > item.at and i.section == item.section and i.statement.kind is Kind.INSTRUCTION
+            for i in self.function.items
+        )
+
+    def _stays(self, item: Item, parts: set[str]) -> bool:
+        s: Statement = item.statement
+        name = s.name
+        in_main = item.section == self.function.items[0].section
+        if name in (".cfi_startproc", ".cfi_endproc"):
+            return in_main
+        if name in (".section", ".text", ".data", ".pushsection", ".popsection", ".previous"):
+            return True
+        if name in (".type", ".size"):
+            return s.args.split(",", 1)[0].strip(" \t") not in parts
+        if name in (".globl", ".local", ".hidden", ".weak", ".file"):
+            return s.args.strip(" \t") not in parts
+        return False
+
+    # --- constants -----------------------------------------------------------------------------------
+
+    def _constants(self, body: Body) -> list[str]:
+        if not body.constants:
+            return []
+        function = self.function
+        group = f',{function.comdat},comdat' if function.comdat else ""
+        letter = "G" if group else ""
+        out: list[str] = []
+        for section, flags in ((".rodata", "a"), (".data.rel.ro.local", "aw")):
+            chosen = [c for c in body.constants if (c.section == ".rodata") == (section == ".rodata")]
+            if chosen:
+                out.append(f'\t.pushsection\t{section}.{function.name},"{flags}{letter}",@progbits{group}')
+                for constant in chosen:
+                    out.extend(constant.text().split("\n"))
+                out.append("\t.popsection")
+        return out
+
+
+_DEBUG_LABEL = re.compile(r"\.L[A-Za-z0-9_.$]+")
+
+
+def debug_names(module: Module) -> frozenset[str]:
+    """Private labels that debug sections name. Their rows are not indexed, so the lines are read."""
+    cached = module.__dict__.get("_debug_names")
+    if cached is None:
+        out: set[str] = set()
+        inside = False
+        for line in module.lines:
+            if line.startswith(("\t.section", "\t.text", "\t.data", "\t.bss")):
+                inside = ".debug_" in line
+            elif inside and ".L" in line and not line.endswith(":"):
+                out.update(_DEBUG_LABEL.findall(line))
+        cached = module.__dict__["_debug_names"] = frozenset(out)
+    return cached
