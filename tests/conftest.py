@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -22,12 +23,14 @@ def build_wrappers(build: Path, prefix: Path, *settings: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def prefix(tmp_path_factory: pytest.TempPathFactory, worker_id: str = "master") -> Path:
+def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An installation as pip would make it: bin/gcc-llm, libexec/gccllm/as, and bin/gccllm-engine run from this tree.
 
     Built once, also when several workers run the tests.
     """
-    shared = tmp_path_factory.getbasetemp() if worker_id == "master" else tmp_path_factory.getbasetemp().parent
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
     place = shared / "prefix"
     with FileLock(f"{place}.lock"):
         if not place.exists():

@@ -12,7 +12,7 @@
  * Environment read:  GCCLLM_CC (another C compiler), GCCLLM_MODE (off: leave everything alone), GCCLLM_OPT (keep: leave
  *                    the level alone); the last two also as `mode` and `opt` in gccllm.toml.
  * Environment given: COMPILER_PATH; GCCLLM_COMPILER, path of the real compiler; GCCLLM_ARGV, its arguments joined by
- *                    0x1f, for the shim; GCCLLM_DEPTH, against compilers that are wrappers around us again.
+ *                    0x1f, for the shim; GCCLLM_DEPTH, the files passed through so far, against going round in circles.
  *
  * Not done: compilers other than gcc, and gcc for other machines, are run without any of this. Nothing is printed.
  *
@@ -25,121 +25,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "asked.h"
 #include "common.h"
 
-enum { DEEPEST = 8, RESPONSE_NESTING = 8, ARGV_BYTES = 100 << 10, NAME_BYTES = 256 };
+enum { DEEPEST = 16, ARGV_BYTES = 100 << 10, NAME_BYTES = 256 };
 
 enum kind { NO_COMPILER, C_DRIVER, CXX_DRIVER, OTHER_DRIVER };
-
-/* What the command line asks for. */
-struct asked {
-	int inputs;
-	int is_probe; /* no assembler will run: preprocessing, versions, dependencies only */
-	int level;    /* of the last -O option: 0 for none, -O0, -Og, -Os, -Oz, -Ofast and -O3 and above */
-	int place;    /* index in argv of that option, or of the response file that holds it */
-	int skip;     /* the next word is the last option's argument */
-};
-
-/* Options whose argument may be the next word. */
-static const char * const with_argument[] = {
-	"-A", "-B", "-D", "-F", "-I", "-L", "-MF", "-MQ", "-MT", "-T", "-Tbss", "-Tdata", "-Ttext", "-U", "-Xassembler",
-	"-Xlinker", "-Xpreprocessor", "-aux-info", "-dumpbase", "-dumpbase-ext", "-dumpdir", "-e", "-h", "-idirafter",
-	"-imacros", "-imultilib", "-include", "-iprefix", "-iquote", "-isysroot", "-isystem", "-iwithprefix",
-	"-iwithprefixbefore", "-l", "-o", "-specs", "-u", "-wrapper", "-x", "-z", "--assert", "--define-macro",
-	"--entry", "--for-assembler", "--for-linker", "--force-link", "--imacros", "--include", "--include-directory",
-	"--include-directory-after", "--include-prefix", "--include-with-prefix", "--include-with-prefix-after",
-	"--include-with-prefix-before", "--language", "--library-directory", "--output", "--param", "--prefix", "--specs",
-	"--sysroot", "--undefine-macro",
-};
-
-/* Whole words after which no code is generated. */
-static const char * const probes[] = {
-	"-###", "-E", "-M", "-MM", "-dumpfullversion", "-dumpmachine", "-dumpspecs", "-dumpversion", "-fsyntax-only",
-	"--dependencies", "--preprocess", "--target-help", "--user-dependencies", "--version",
-};
-
-#define COUNT(table) (sizeof(table) / sizeof((table)[0]))
-
-static int
-is_among(const char * word, const char * const * table, size_t count)
-{
-
-	for (size_t i = 0; i < count; i++)
-		if (strcmp(word, table[i]) == 0)
-			return (1);
-	return (0);
-}
-
-/* 1..2 when an -O option of that level should become -O3, else 0. */
-static int
-level_of(const char * option)
-{
-	const char * value = option + 2;
-
-	if (strncmp(option, "--optimize", 10) == 0)
-		value = option + 10 + (option[10] == '=');
-	if (*value == '\0')
-		return (1);
-	return (value[1] == '\0' && (*value == '1' || *value == '2') ? *value - '0' : 0);
-}
-
-static void see_response_file(struct asked *, const char * path, int place, int nesting);
-
-static void
-see_word(struct asked * asked, const char * word, int place, int nesting)
-{
-
-	if (asked->skip) {
-		asked->skip = 0;
-	} else if (word[0] == '@' && word[1] != '\0') {
-		see_response_file(asked, word + 1, place, nesting + 1);
-	} else if (word[0] != '-' || word[1] == '\0') {
-		asked->inputs++;
-	} else if (is_among(word, with_argument, COUNT(with_argument))) {
-		asked->skip = 1;
-	} else if (is_among(word, probes, COUNT(probes)) || strncmp(word, "--help", 6) == 0 ||
-	    strncmp(word, "-print-", 7) == 0 || strncmp(word, "--print-", 8) == 0) {
-		asked->is_probe = 1;
-	} else if (word[1] == 'O' || strcmp(word, "--optimize") == 0 || strncmp(word, "--optimize=", 11) == 0) {
-		asked->level = level_of(word);
-		asked->place = place;
-	}
-}
-
-/* Words as gcc splits them: blanks separate, quotes of both kinds and backslashes protect. */
-static void
-see_response_file(struct asked * asked, const char * path, int place, int nesting)
-{
-	struct bytes text = nesting > RESPONSE_NESTING ? (struct bytes){NULL, 0} : read_file(path);
-	char * word = text.data == NULL ? NULL : malloc(text.length + 1);
-	const char * at = text.data;
-
-	if (word == NULL) {
-		asked->inputs++; /* gcc takes an unreadable @file for a file of that name */
-		free(text.data);
-		return;
-	}
-	for (;;) {
-		size_t length = 0;
-		char quote = '\0';
-
-		at += strspn(at, " \t\r\n\v\f");
-		if (*at == '\0')
-			break;
-		for (; *at != '\0' && (quote != '\0' || strchr(" \t\r\n\v\f", *at) == NULL); at++) {
-			if (*at == '\\' && at[1] != '\0')
-				word[length++] = *++at;
-			else if (quote != '\0' ? *at == quote : (*at == '\'' || *at == '"'))
-				quote = quote == '\0' ? *at : '\0';
-			else
-				word[length++] = *at;
-		}
-		word[length] = '\0';
-		see_word(asked, word, place, nesting);
-	}
-	free(word);
-	free(text.data);
-}
 
 /* Drop a trailing -12 or -12.2.0. */
 static void
@@ -213,6 +104,34 @@ find_compiler(const char * wanted, const struct identity * skipped, size_t skips
 	return (access(wanted, X_OK) == 0 ? strdup(wanted) : NULL);
 }
 
+/* The files in GCCLLM_DEPTH, as `device:inode ` each: launchers and what they launched. Less than DEEPEST. */
+static size_t
+passed_through(struct identity * passed)
+{
+	const char * list = getenv("GCCLLM_DEPTH");
+	unsigned long long device, inode;
+	size_t count = 0;
+	int length;
+
+	for (; list != NULL && count < DEEPEST && sscanf(list, "%llx:%llx %n", &device, &inode, &length) == 2; list += length)
+		passed[count++] = (struct identity){(dev_t)device, (ino_t)inode};
+	return (count);
+}
+
+static char *
+as_variable(const struct identity * passed, size_t count)
+{
+	char * text = strdup("GCCLLM_DEPTH=");
+
+	for (size_t i = 0; i < count && text != NULL; i++) {
+		char * longer = formatted("%s%llx:%llx ", text, (unsigned long long)passed[i].device, (unsigned long long)passed[i].inode);
+
+		free(text);
+		text = longer;
+	}
+	return (text);
+}
+
 /* argv[0]: what the user would have typed, if PATH leads from there to the real compiler, else its path: gcc looks for
  * its own parts relative to it, and for its name in messages. */
 static char *
@@ -221,7 +140,7 @@ name_to_run(const char * wanted, char * compiler)
 	char * first;
 	int is_plain;
 
-	if (strchr(wanted, '/') != NULL || (first = find_in_path(wanted, search_path(), NULL, 0)) == NULL)
+	if (strchr(wanted, '/') != NULL || getenv("PATH") == NULL || (first = find_in_path(wanted, search_path(), NULL, 0)) == NULL)
 		return (compiler);
 	is_plain = is_same_file(identity_of(first), identity_of(compiler));
 	free(first);
@@ -317,9 +236,8 @@ main(int argc, char ** argv)
 	static const char * const replaced[] = {"COMPILER_PATH", "GCCLLM_ARGV", "GCCLLM_COMPILER", "GCCLLM_DEPTH", NULL};
 	const char * own_name = argc > 0 ? basename_of(argv[0]) : "gcc-llm";
 	const char * chosen = getenv("GCCLLM_CC");
-	const char * depth_text = getenv("GCCLLM_DEPTH");
-	int depth = depth_text == NULL ? 0 : atoi(depth_text);
-	struct identity skipped[2] = {identity_of("/proc/self/exe"), {0, 0}};
+	struct identity passed[DEEPEST + 2];
+	size_t depth = passed_through(passed);
 	const char * wanted = "gcc";
 	enum kind kind = kind_of(own_name);
 	struct asked asked = {0};
@@ -328,8 +246,7 @@ main(int argc, char ** argv)
 
 	if (argc < 1)
 		argv = none;
-	if (depth > 0)
-		skipped[1] = identity_of(getenv("GCCLLM_COMPILER"));
+	passed[depth] = identity_of("/proc/self/exe");
 
 	/* Which compiler is meant? From here on argv[0] is the word that named it. */
 	if (kind != NO_COMPILER) {
@@ -343,12 +260,15 @@ main(int argc, char ** argv)
 		kind = strncmp(own_name, "g++", 3) == 0 ? CXX_DRIVER : C_DRIVER;
 		wanted = kind == CXX_DRIVER ? "g++" : "gcc";
 	}
-	if (kind == C_DRIVER && chosen != NULL && *chosen != '\0' && (compiler = find_compiler(chosen, skipped, 2)) != NULL)
+	if (kind == C_DRIVER && chosen != NULL && *chosen != '\0' && (compiler = find_compiler(chosen, passed, depth + 1)) != NULL)
 		wanted = chosen;
 	if (compiler == NULL)
-		compiler = find_compiler(wanted, skipped, 2);
+		compiler = find_compiler(wanted, passed, depth + 1);
 	if (compiler == NULL)
-		compiler = find_compiler(wanted = kind == CXX_DRIVER ? "g++" : "gcc", skipped, 1);
+		compiler = find_compiler(wanted = kind == CXX_DRIVER ? "g++" : "gcc", passed, depth + 1);
+	/* The variable may have come from further away than a wrapper: it forbids nothing when nothing else is left. */
+	if (compiler == NULL)
+		compiler = find_compiler(wanted, &passed[depth], 1);
 	if (compiler == NULL || depth >= DEEPEST) {
 		fprintf(stderr, "gcc-llm: error: %s; GCCLLM_CC can name a compiler\n",
 		    compiler == NULL ? "no gcc found in PATH" : "the compiler leads back to gcc-llm");
@@ -363,12 +283,14 @@ main(int argc, char ** argv)
 		return (print_fingerprint(compiler, shim));
 
 	/* Does an assembler run, and is it to be ours? */
-	char * added[5] = {formatted("GCCLLM_DEPTH=%d", depth + 1), formatted("GCCLLM_COMPILER=%s", compiler)};
+	passed[depth + 1] = identity_of(compiler);
+
+	char * added[5] = {as_variable(passed, depth + 2), formatted("GCCLLM_COMPILER=%s", compiler)};
 	size_t next = 2;
 	char ** words = argv;
 
 	for (int i = 1; i < argc; i++)
-		see_word(&asked, argv[i], i, 0);
+		see_word(&asked, argv[i], i);
 	if (asked.inputs > 0 && !asked.is_probe && shim != NULL && access(shim, X_OK) == 0 && !is_mode("off") &&
 	    is_our_gcc(compiler)) {
 		char * level = setting("opt");

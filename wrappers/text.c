@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "asked.h"
 #include "shim.h"
 
 enum { LABEL_BITS = 1 << 16 };
@@ -40,7 +41,9 @@ is_optimised(char * const * options)
 	for (; *options != NULL; options++) {
 		const char * option = *options;
 
-		if (option[0] == '-' && option[1] == 'O')
+		if (takes_argument(option) && options[1] != NULL)
+			options++;
+		else if (option[0] == '-' && option[1] == 'O')
 			is = strchr("0gsz", option[2]) == NULL || option[2] == '\0';
 	}
 	return (is);

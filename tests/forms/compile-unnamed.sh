@@ -1,0 +1,9 @@
+#!/bin/sh
+# -c alone: the object is named after the source.
+. "$(dirname "$0")/lib.sh"
+
+form() { $CC -O2 -c loop.c; }
+
+compare 0
+asked 1
+labelled
