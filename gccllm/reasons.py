@@ -118,6 +118,7 @@ class Reason(enum.Enum):
     RED_ZONE = ("red_zone", Scope.REFUTED, "it uses memory below the red zone, or the red zone across a call")
     CFI = ("cfi", Scope.REFUTED, "no unwind table can be derived for it")
     VZEROUPPER = ("vzeroupper", Scope.REFUTED, "the upper vector halves are dirty at a return or call")
+    X87_STACK = ("x87_stack", Scope.REFUTED, "the x87 stack does not hold what it must at a return or call")
     DIRECTION_FLAG = ("direction_flag", Scope.REFUTED, "the direction flag may be set at a return or call")
     CONTROL_WORD = ("control_word", Scope.REFUTED, "it changes a floating-point control word")
     ISA = ("isa", Scope.REFUTED, "it needs an instruction set that no guard tests")

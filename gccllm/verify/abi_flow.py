@@ -1,0 +1,541 @@
+"""What the calling convention asks of a body, decided by one forward dataflow over its decoded instructions.
+
+Followed on every path: the stack pointer (also through a frame pointer and through gcc's realigned frames), where
+callee-saved registers are kept and that they are back at every return, what is undefined at entry or after a call,
+the flags, dirty upper vector halves, the depth of the x87 stack, use of the red zone, and gcc's jump tables.
+
+Undefined is a "may" property: a register that is undefined on one path to its use is undefined there.
+
+Not covered: stores through computed addresses that hit the frame (the replayer compares the ABI state of every run),
+the bounds check in front of a jump table, uninitialised stack slots, the upper bits of narrow arguments, and 8- and
+16-bit writes, which count as defining the whole register. The last four are covered by running with two poisons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from iced_x86 import OpKind
+
+from gccllm.assembly.syntax import NORETURN
+from gccllm.reasons import Reason
+from gccllm.verify.decode import ARITHMETIC_FLAGS, CALLEE_SAVED, GENERAL, MASKS, VECTORS, Decoded, Insn, full_name
+
+FLAGS = "FLAGS"
+UPPER = "UPPER"
+X87 = "X87"
+INTEGER_ARGUMENTS = ("RDI", "RSI", "RDX", "RCX", "R8", "R9")
+VECTOR_ARGUMENTS = VECTORS[:8]
+CALLER_SAVED = frozenset({r for r in GENERAL if r not in CALLEE_SAVED and r != "RSP"} | {*VECTORS, *MASKS, FLAGS, X87})
+"""What a call may clobber. UPPER stands for the bits above 127 of vector registers that are otherwise kept."""
+RED_ZONE_BYTES = 128
+
+Value = tuple[object, ...]
+DEFINED: Value = ("defined",)
+UNDEFINED_AT_ENTRY: Value = ("undefined", "at entry")
+UNDEFINED_AFTER_CALL: Value = ("undefined", "after a call")
+# ("kept", register)            what a callee-saved register held at entry
+# ("stack", frame, offset)      an address: `offset` above rsp at entry, or above a realigned rsp
+# ("table" | "step" | "targets", section, offset)   a jump table, an entry of it, the code it leads to
+# ("function", symbol)          an address loaded from the global offset table
+
+ENTRY_FRAME = "entry"
+
+
+@dataclass(slots=True)
+class State:
+    """What is known before an instruction, over all paths to it."""
+
+    general: dict[str, Value]
+    slots: dict[tuple[object, int], Value]
+    """(frame, offset) of 8-byte stack slots that hold something worth following."""
+    undefined: frozenset[str]
+    """Vector and mask registers that may be undefined."""
+    flags: int
+    """Flags that may be undefined."""
+    dirty: bool = False
+    red: bool = False
+    x87: int | None = 0
+
+    def copy(self) -> State:
+        return State(
+            dict(self.general), dict(self.slots), self.undefined, self.flags, self.dirty, self.red, self.x87
+        )  # fmt: skip
+
+
+def _meet(a: Value, b: Value) -> Value:
+    if a == b:
+        return a
+    for value in (a, b):
+        if value[0] == "undefined":
+            return value
+    return UNDEFINED_AT_ENTRY if "kept" in (a[0], b[0]) else DEFINED
+
+
+def _merge(old: State | None, new: State) -> State | None:
+    """The join of both, or None when `old` already says it."""
+    if old is None:
+        return new.copy()
+    joined = State(
+        {r: _meet(old.general[r], new.general[r]) for r in GENERAL},
+        {k: _meet(v, new.slots[k]) for k, v in old.slots.items() if k in new.slots},
+        old.undefined | new.undefined,
+        old.flags | new.flags,
+        old.dirty or new.dirty,
+        old.red or new.red,
+        old.x87 if old.x87 == new.x87 else None,
+    )
+    return None if joined == old else joined
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    reason: Reason
+    detail: str
+
+
+@dataclass(slots=True)
+class Flow:
+    """The result. `problems` in order of offset."""
+
+    problems: list[Problem] = field(default_factory=list)
+    live_in: set[str] = field(default_factory=set)
+    """Registers whose undefined value at entry may be read (FLAGS too)."""
+    clobbers: frozenset[str] = frozenset()
+    unaligned_calls: set[str] = field(default_factory=set)
+    """Symbols called while rsp is not, or may not be, a multiple of 16."""
+
+
+def entry_state(defined: frozenset[str]) -> State:
+    general: dict[str, Value] = {}
+    for register in GENERAL:
+        if register in CALLEE_SAVED:
+            general[register] = ("kept", register)
+        else:
+            general[register] = DEFINED if register in defined else UNDEFINED_AT_ENTRY
+    general["RSP"] = ("stack", ENTRY_FRAME, 0)
+    return State(general, {}, frozenset({*VECTORS, *MASKS}) - defined, ARITHMETIC_FLAGS)
+
+
+def analyse(
+    code: Decoded,
+    defined: frozenset[str],
+    *,
+    noreturn: frozenset[str] = frozenset(),
+    callee_clobbers: Mapping[str, frozenset[str]] | None = None,
+    x87_results: frozenset[int] = frozenset({0}),
+    is_entry_aligned: bool = True,
+    loose_callees: frozenset[str] = frozenset(),
+) -> Flow:
+    """Follow every path from the first instruction.
+
+    `defined` names what holds a value at entry (RDI, ZMM0 ...). Branch targets must already be known to be
+    instructions of the body. `callee_clobbers` gives what a callee of the same unit is known to clobber (gcc's
+    -fipa-ra lets its callers rely on that); every other call clobbers all caller-saved registers.
+
+    gcc knows which functions of the unit need no aligned stack and calls them with rsp at any multiple of 8: those
+    are `loose_callees`; `is_entry_aligned` is False when the function itself is called so.
+    """
+    analysis = _Analysis(code, noreturn | NORETURN, callee_clobbers or {}, x87_results, is_entry_aligned, loose_callees)
+    return analysis.run(entry_state(defined))
+
+
+class _Analysis:
+    def __init__(
+        self, code: Decoded, noreturn: frozenset[str], callee_clobbers: Mapping[str, frozenset[str]],
+        x87_results: frozenset[int], is_entry_aligned: bool, loose_callees: frozenset[str],
+    ) -> None:  # fmt: skip
+        self.code = code
+        self.noreturn = noreturn
+        self.callee_clobbers = callee_clobbers
+        self.x87_results = x87_results
+        self.is_entry_aligned = is_entry_aligned
+        self.loose_callees = loose_callees
+        self.has_call = any(i.is_call for i in code.insns)
+        self.flow = Flow()
+        self.reporting = False
+
+    def run(self, entry: State) -> Flow:
+        states: dict[int, State] = {0: entry}
+        work = [0]
+        while work:
+            at = work.pop()
+            insn = self.code.insns[at]
+            after = states[at].copy()
+            targets = list(self.successors(insn, states[at]))
+            self.step(insn, after)
+            for offset in targets:
+                to = self.code.at.get(offset)
+                if to is None:
+                    continue
+                joined = _merge(states.get(to), after)
+                if joined is not None:
+                    states[to] = joined
+                    work.append(to)
+        self.reporting = True
+        clobbers: set[str] = set()
+        for at in sorted(states):
+            insn = self.code.insns[at]
+            self.check_edges(insn, states[at])
+            self.step(insn, states[at].copy())
+            clobbers |= self.clobbers(insn)
+        self.flow.clobbers = frozenset(clobbers)
+        return self.flow
+
+    def say(self, reason: Reason, detail: str, insn: Insn) -> None:
+        if self.reporting:
+            self.flow.problems.append(Problem(reason, f"{detail} at {insn}"))
+
+    # --- where control goes ---------------------------------------------------------------------
+
+    def successors(self, insn: Insn, before: State) -> Iterator[int]:
+        if insn.target is not None:
+            yield insn.target
+        if insn.is_indirect_jump:
+            yield from self.table_targets(insn, before) or ()
+        if not insn.ends_flow and not self.never_returns(insn):
+            yield insn.end
+
+    def never_returns(self, insn: Insn) -> bool:
+        return insn.is_call and insn.relocation is not None and insn.relocation.symbol in self.noreturn
+
+    def table_targets(self, insn: Insn, before: State) -> tuple[int, ...] | None:
+        value = self.jump_value(insn, before)
+        if value[0] != "targets":
+            return None
+        return self.code.jump_table(str(value[1]), int(str(value[2])))
+
+    def jump_value(self, insn: Insn, before: State) -> Value:
+        raw = insn.raw
+        if raw.op_kind(0) == OpKind.REGISTER:
+            return before.general.get(full_name(raw.op_register(0)), DEFINED)
+        return self.loaded(insn, before)
+
+    def check_edges(self, insn: Insn, before: State) -> None:
+        is_local = insn.is_indirect_jump and not self.goes_to_function(insn, before)
+        if is_local and self.table_targets(insn, before) is None:
+            self.say(Reason.BRANCH_TARGET, "an indirect jump through no jump table of its own", insn)
+        if insn.is_call and insn.relocation is None and not self.goes_to_function(insn, before):
+            self.say(Reason.BRANCH_TARGET, "an indirect call", insn)
+        falls = not insn.ends_flow and not self.never_returns(insn)
+        if falls and insn.end not in self.code.at:
+            self.say(Reason.FALLS_OFF, "control runs past the end", insn)
+
+    def goes_to_function(self, insn: Insn, before: State) -> bool:
+        return insn.raw.op_count == 1 and self.jump_value(insn, before)[0] == "function"
+
+    # --- one instruction ------------------------------------------------------------------------
+
+    def step(self, insn: Insn, state: State) -> None:
+        """Check `insn` in `state` and bring `state` behind it."""
+        self.check_memory(insn, state)
+        self.check_reads(insn, state)
+        rsp = state.general["RSP"]
+        if rsp[0] != "stack":
+            self.say(Reason.STACK_DEPTH, "the stack pointer differs between paths or cannot be followed", insn)
+        if insn.is_call:
+            self.call(insn, state)
+        elif insn.mnemonic == "RET" or insn.is_tail_jump or (
+            insn.is_indirect_jump and self.goes_to_function(insn, state)
+        ):  # fmt: skip
+            self.leave_function(insn, state)
+        else:
+            self.move(insn, state)
+        self.x87(insn, state)
+
+    def check_reads(self, insn: Insn, state: State) -> None:
+        effects = insn.effects
+        copied = self.copied_register(insn, state)
+        for register in sorted(effects.reads):
+            if register in state.general:
+                value = state.general[register]
+                if value[0] == "undefined" and not (insn.mnemonic == "PUSH" and register == copied):
+                    self.read_undefined(register, str(value[1]), insn)
+                elif value[0] == "kept" and register != copied:
+                    self.read_undefined(register, str(UNDEFINED_AT_ENTRY[1]), insn)
+            elif register in state.undefined:
+                self.read_undefined(register, "at entry or after a call", insn)
+        if effects.flags_read & state.flags:
+            self.read_undefined(FLAGS, "at entry, after a call or after an instruction that leaves it undefined", insn)
+
+    def read_undefined(self, register: str, when: str, insn: Insn) -> None:
+        if self.reporting:
+            self.flow.live_in.add(register)
+            self.flow.problems.append(Problem(Reason.DEAD_READ, f"{register} is undefined {when} at {insn}"))
+
+    def copied_register(self, insn: Insn, state: State) -> str:
+        """The register that the instruction only moves elsewhere, where what it held at entry may go."""
+        raw = insn.raw
+        if insn.mnemonic == "PUSH" and raw.op_kind(0) == OpKind.REGISTER:
+            return full_name(raw.op_register(0))
+        if insn.mnemonic != "MOV" or raw.op_count != 2 or raw.op_kind(1) != OpKind.REGISTER:
+            return ""
+        if raw.op_kind(0) == OpKind.MEMORY and self.address(insn, state) is None:
+            return ""
+        return full_name(raw.op_register(1))
+
+    def address(self, insn: Insn, state: State) -> tuple[object, int] | None:
+        """(frame, offset) of the memory operand when it is a fixed place on the stack."""
+        memory = insn.effects.memory
+        if memory is None or memory.index or memory.base not in state.general:
+            return None
+        value = state.general[memory.base]
+        if value[0] != "stack":
+            return None
+        return value[1], int(str(value[2])) + memory.displacement
+
+    def check_memory(self, insn: Insn, state: State) -> None:
+        memory, rsp = insn.effects.memory, state.general["RSP"]
+        if memory is None or memory.base not in state.general or not (memory.is_read or memory.is_written):
+            return
+        value = state.general[memory.base]
+        if value[0] != "stack":
+            return
+        start = int(str(value[2])) + memory.displacement
+        if memory.is_written and value[1] == ENTRY_FRAME and not memory.index and start < 8 and start + memory.size > 0:
+            self.say(Reason.STACK_DEPTH, "the return address is overwritten", insn)
+        if not self.is_entry_aligned and value[1] == ENTRY_FRAME and memory.size >= 16 and "U" not in insn.mnemonic:
+            self.say(Reason.STACK_DEPTH, "callers in the unit do not align the stack", insn)
+        if rsp[0] != "stack" or rsp[1] != value[1] or start >= int(str(rsp[2])):
+            return
+        below = int(str(rsp[2])) - start
+        if below > RED_ZONE_BYTES:
+            self.say(Reason.RED_ZONE, f"{below} bytes below the stack pointer", insn)
+        elif self.has_call:
+            self.say(Reason.RED_ZONE, "below the stack pointer in a function that calls", insn)
+        state.red = True
+
+    def move(self, insn: Insn, state: State) -> None:
+        """Everything but calls and exits."""
+        handler = _HANDLERS.get(insn.mnemonic)
+        new = handler(self, insn, state) if handler is not None else None
+        effects = insn.effects
+        if insn.mnemonic not in ("PUSH", "POP", "LEAVE"):
+            self.forget_slots(insn, state, new)
+        for register in effects.writes:
+            if register in state.general:
+                state.general[register] = DEFINED
+        state.undefined -= effects.writes
+        state.flags = (state.flags | effects.flags_undefined) & ~effects.flags_written
+        if insn.mnemonic in ("VZEROUPPER", "VZEROALL"):
+            state.dirty = False
+        elif effects.wide_write:
+            state.dirty = True
+        for register, value in (new or {}).items():
+            state.general[register] = value
+        if state.general["RSP"][0] == "defined" and "RSP" in effects.writes:
+            self.say(Reason.STACK_DEPTH, "the stack pointer cannot be followed", insn)
+
+    def forget_slots(self, insn: Insn, state: State, new: dict[str, Value] | None) -> None:
+        memory, place = insn.effects.memory, self.address(insn, state)
+        if memory is None or place is None or not memory.is_written:
+            return
+        frame, start = place
+        for key in [k for k in state.slots if k[0] == frame and k[1] < start + memory.size and start < k[1] + 8]:
+            del state.slots[key]
+        raw = insn.raw
+        if insn.mnemonic == "MOV" and memory.size == 8 and raw.op_kind(1) == OpKind.REGISTER:
+            value = state.general[full_name(raw.op_register(1))]
+            if value[0] in ("kept", "stack"):
+                state.slots[place] = value
+
+    def loaded(self, insn: Insn, state: State) -> Value:
+        """What an 8-byte load by `insn` gives."""
+        place = self.address(insn, state)
+        if place is not None:
+            return state.slots.get(place, DEFINED)
+        relocation = insn.relocation
+        if relocation is not None and relocation.kind in ("GOTPCREL", "GOTPCRELX", "REX_GOTPCRELX"):
+            return ("function", relocation.symbol)
+        memory = insn.effects.memory
+        if relocation is not None and memory is not None and memory.scale == 8 and relocation.kind in ("32", "32S"):
+            return ("targets", relocation.section, relocation.addend)
+        if memory is not None and memory.scale == 8 and memory.displacement == 0 and memory.base in state.general:
+            value = state.general[memory.base]
+            if value[0] == "table" and memory.index:
+                return ("targets", value[1], value[2])
+        return DEFINED
+
+    def call(self, insn: Insn, state: State) -> None:
+        symbol = insn.relocation.symbol if insn.relocation is not None else ""
+        rsp = state.general["RSP"]
+        if rsp[0] == "stack":
+            is_known = self.is_entry_aligned or rsp[1] != ENTRY_FRAME
+            if not is_known or int(str(rsp[2])) % 16 != (8 if rsp[1] == ENTRY_FRAME else 0):
+                self.flow.unaligned_calls.add(symbol)
+                if symbol not in self.loose_callees:
+                    self.say(Reason.STACK_DEPTH, "rsp is not a multiple of 16 at a call", insn)
+        self.check_clean(insn, state)
+        if state.x87 != 0:
+            self.say(Reason.X87_STACK, "the x87 stack is not empty at a call", insn)
+        clobbers = self.callee_clobbers.get(symbol, CALLER_SAVED)
+        for register in GENERAL:
+            if register in clobbers:
+                state.general[register] = UNDEFINED_AFTER_CALL
+        state.general["RAX"] = state.general["RDX"] = DEFINED
+        state.undefined = (state.undefined | (clobbers & {*VECTORS, *MASKS})) - {"ZMM0", "ZMM1"}
+        state.flags = ARITHMETIC_FLAGS
+        state.dirty = state.red = False
+
+    def leave_function(self, insn: Insn, state: State) -> None:
+        rsp = state.general["RSP"]
+        if rsp[0] == "stack" and rsp[1:] != (ENTRY_FRAME, 0):
+            what = f"rsp is off by {rsp[2]}" if rsp[1] == ENTRY_FRAME else "rsp is realigned"
+            self.say(Reason.STACK_DEPTH, what, insn)
+        for register in sorted(CALLEE_SAVED):
+            if state.general[register] != ("kept", register):
+                self.say(Reason.CALLEE_SAVED, f"{register} is not what it was", insn)
+        self.check_clean(insn, state)
+        allowed = self.x87_results if insn.mnemonic == "RET" else frozenset({0})
+        if state.x87 not in allowed:
+            self.say(Reason.X87_STACK, f"{state.x87} values on the x87 stack, want {sorted(allowed)}", insn)
+
+    def check_clean(self, insn: Insn, state: State) -> None:
+        if state.dirty:
+            self.say(Reason.VZEROUPPER, "upper vector halves may be dirty", insn)
+
+    def x87(self, insn: Insn, state: State) -> None:
+        info = insn.raw.fpu_stack_increment_info()
+        if not info.increment and not info.writes_top:
+            return
+        if state.x87 is None or info.conditional or (info.writes_top and not info.increment):
+            self.say(Reason.X87_STACK, "the depth of the x87 stack cannot be followed", insn)
+            state.x87 = None
+            return
+        state.x87 -= info.increment
+        if not 0 <= state.x87 <= 8:
+            self.say(Reason.X87_STACK, f"depth {state.x87}", insn)
+            state.x87 = None
+
+    def clobbers(self, insn: Insn) -> set[str]:
+        effects = insn.effects
+        out = {r for r in effects.writes | effects.keeps if r in CALLER_SAVED}
+        if effects.flags_written | effects.flags_undefined:
+            out.add(FLAGS)
+        if insn.mnemonic in ("VZEROUPPER", "VZEROALL"):
+            out.add(UPPER)
+        if any(r.startswith("ST") for r in effects.writes):
+            out.add(X87)
+        if insn.is_call or insn.is_tail_jump:
+            symbol = insn.relocation.symbol if insn.relocation is not None else ""
+            out |= self.callee_clobbers.get(symbol, CALLER_SAVED | {UPPER})
+        return out
+
+
+# --- instructions that move addresses and saved registers about: the general registers they set -------
+
+
+def _register(insn: Insn, operand: int) -> str:
+    """Full name of a 64-bit general register operand, or empty."""
+    raw = insn.raw
+    if raw.op_count <= operand or raw.op_kind(operand) != OpKind.REGISTER:
+        return ""
+    name = full_name(raw.op_register(operand))
+    from gccllm.verify.decode import REGISTERS
+
+    return name if REGISTERS[raw.op_register(operand)] == name and name in GENERAL else ""
+
+
+def _push(flow: _Analysis, insn: Insn, state: State) -> dict[str, Value]:
+    rsp = state.general["RSP"]
+    if rsp[0] != "stack":
+        return {"RSP": DEFINED}
+    if state.red:
+        flow.say(Reason.RED_ZONE, "a push over the red zone in use", insn)
+    width = -insn.raw.stack_pointer_increment
+    place = (rsp[1], int(str(rsp[2])) - width)
+    source = _register(insn, 0)
+    if source and state.general[source][0] in ("kept", "stack"):
+        state.slots[place] = state.general[source]
+    else:
+        state.slots.pop(place, None)
+    return {"RSP": ("stack", *place)}
+
+
+def _pop(flow: _Analysis, insn: Insn, state: State) -> dict[str, Value]:
+    rsp, target = state.general["RSP"], _register(insn, 0)
+    if rsp[0] != "stack" or target == "RSP":
+        return {"RSP": DEFINED}
+    offset = int(str(rsp[2]))
+    out: dict[str, Value] = {"RSP": ("stack", rsp[1], offset + insn.raw.stack_pointer_increment)}
+    if target:
+        out[target] = state.slots.get((rsp[1], offset), DEFINED)
+    return out
+
+
+def _leave(flow: _Analysis, insn: Insn, state: State) -> dict[str, Value]:
+    rbp = state.general["RBP"]
+    if rbp[0] != "stack":
+        return {"RSP": DEFINED}
+    offset = int(str(rbp[2]))
+    return {"RBP": state.slots.get((rbp[1], offset), DEFINED), "RSP": ("stack", rbp[1], offset + 8)}
+
+
+def _mov(flow: _Analysis, insn: Insn, state: State) -> dict[str, Value]:
+    target, source = _register(insn, 0), _register(insn, 1)
+    if target and source:
+        return {target: state.general[source]}
+    if target and insn.effects.memory is not None:
+        return {target: flow.loaded(insn, state)}
+    return {}
+
+
+def _lea(flow: _Analysis, insn: Insn, state: State) -> dict[str, Value]:
+    target, place = _register(insn, 0), flow.address(insn, state)
+    if target and place is not None:
+        return {target: ("stack", *place)}
+    relocation = insn.relocation
+    if target and relocation is not None and relocation.section and relocation.section != ".text":
+        return {target: ("table", relocation.section, relocation.addend + insn.end - relocation.offset)}
+    return {}
+
+
+def _add(flow: _Analysis, insn: Insn, state: State) -> dict[str, Value]:
+    target, source = _register(insn, 0), _register(insn, 1)
+    if not target:
+        return {}
+    value = state.general[target]
+    if source:
+        other = state.general[source]
+        if {value[0], other[0]} == {"table", "step"} and value[1:] == other[1:] and insn.mnemonic == "ADD":
+            return {target: ("targets", *value[1:])}
+        return {}
+    if value[0] == "stack" and insn.effects.memory is None:
+        by = _signed(insn.raw.immediate(1))
+        return {target: ("stack", value[1], int(str(value[2])) + (by if insn.mnemonic == "ADD" else -by))}
+    return {}
+
+
+def _and(flow: _Analysis, insn: Insn, state: State) -> dict[str, Value]:
+    target = _register(insn, 0)
+    if not target or insn.raw.op_kind(1) in (OpKind.REGISTER, OpKind.MEMORY):
+        return {}
+    align = -_signed(insn.raw.immediate(1))
+    if state.general[target][0] == "stack" and align >= 16 and align & (align - 1) == 0:
+        return {target: ("stack", insn.offset, 0)}
+    return {}
+
+
+def _movsxd(flow: _Analysis, insn: Insn, state: State) -> dict[str, Value]:
+    target, memory = _register(insn, 0), insn.effects.memory
+    if target and memory is not None and memory.base in state.general and memory.scale == 4 and memory.index:
+        value = state.general[memory.base]
+        if value[0] == "table" and memory.displacement == 0:
+            return {target: ("step", *value[1:])}
+    return {}
+
+
+def _xchg(flow: _Analysis, insn: Insn, state: State) -> dict[str, Value]:
+    a, b = _register(insn, 0), _register(insn, 1)
+    return {a: state.general[b], b: state.general[a]} if a and b else {}
+
+
+def _signed(value: int) -> int:
+    return value - (1 << 64) if value >> 63 else value
+
+
+_HANDLERS = {
+    "ADD": _add, "AND": _and, "LEA": _lea, "LEAVE": _leave, "MOV": _mov, "MOVSXD": _movsxd, "POP": _pop,
+    "PUSH": _push, "SUB": _add, "XCHG": _xchg,
+}  # fmt: skip

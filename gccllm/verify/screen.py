@@ -1,0 +1,323 @@
+"""The static gate: is this assembled body one that could stand in the baseline's place, whatever it computes?
+
+Everything is read from the object the real assembler made of the candidate alone (`decode`), and compared with the
+object of the baseline. The order of the checks is the order of the story below; the first refusal names the reason.
+
+Covered: sections, symbols, relocations, forbidden instructions, branch targets, jump tables, absolute addresses, the
+calling convention on every path (`abi_flow`), unwindability, -fipa-ra clobbers, hardening, ISA level.
+Not covered: what the body computes, which addresses it forms, how long it runs. Those are for replay and contract.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gccllm.assembly import Body, BodyError, Module, isa
+from gccllm.assembly.cfi import synthesize_cfi
+from gccllm.core import Verdict, accepted, refuted
+from gccllm.reasons import Reason
+from gccllm.toolchain import Toolchain
+from gccllm.verify import abi_flow
+from gccllm.verify.decode import VECTORS, Decoded, Insn, Refused, Relocation, assemble
+from gccllm.verify.forbidden import refusal
+
+MEMORY_CALLS = frozenset({"memcpy", "memmove", "memset", "memcmp"})
+"""What gcc itself may make of a loop, so what a candidate may call without the baseline doing so."""
+
+_ABSOLUTE = frozenset({"32", "32S", "64", "16", "8"})
+_GOT = frozenset({"GOTPCREL", "GOTPCRELX", "REX_GOTPCRELX"})
+_DIRECT = frozenset({"PC32", "PLT32"})
+
+_WRITE, _ALLOC, _EXECUTE = 1, 2, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the screen has to know about the function besides its baseline body."""
+
+    name: str
+    has_unit_callers: bool = False
+    """Something else in the unit calls it: such callers may rely on what the baseline leaves alone (gcc's -fipa-ra,
+    for every callee that cannot be interposed, local or not)."""
+    is_entry_aligned: bool = True
+    """False when a caller in the unit calls it with rsp at an odd multiple of 8 (gcc does so where it sees that
+    the callee does not care)."""
+    has_ipa_ra: bool = True
+    """False when the unit is compiled with -fno-ipa-ra."""
+    march: frozenset[str] = frozenset()
+    """CPU features (iced-x86 names) that the unit's own flags allow without a guard."""
+    arguments: frozenset[str] = frozenset()
+    """Argument registers of the signature (RDI, ZMM0 ...) when it is known; the baseline's own are always added."""
+    x87_results: int = 0
+    """Values returned on the x87 stack."""
+    unit_functions: frozenset[str] = frozenset()
+    """Functions the unit defines: a unit that defines memcpy itself gets no new calls of it."""
+    callee_clobbers: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Registers that local callees of the unit clobber, where gcc could know it (see `clobbers_of`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Screened:
+    """`level` is the ISA level that a guard must test (0: none); `features` every CPU feature used."""
+
+    verdict: Verdict
+    level: int = 0
+    features: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The baseline as the screen sees it: computed once a function, compared with many candidates."""
+
+    code: Decoded
+    live_in: frozenset[str]
+    clobbers: frozenset[str]
+    reached: Mapping[str, frozenset[str]]
+    """Symbol to the relocation kinds it is reached by."""
+    has_absolute: bool
+    terminal_calls: frozenset[str]
+    loose_callees: frozenset[str]
+    has_endbr64: bool
+    uses_trap: bool
+
+
+def read_baseline(body: Body, context: Context, tools: Toolchain, workdir: Path) -> Baseline:
+    """Assemble and analyse the baseline. Raises BodyError(UNSUPPORTED_CODE) when it does not assemble alone."""
+    code = assemble(context.name, body.text(), tools, workdir)
+    if isinstance(code, Refused):
+        raise BodyError(Reason.UNSUPPORTED_CODE, code.message)
+    flow = abi_flow.analyse(code, frozenset(), noreturn=_terminal_calls(code), callee_clobbers=context.callee_clobbers)
+    reached: dict[str, set[str]] = {}
+    for relocation in code.relocations:
+        if relocation.symbol:
+            reached.setdefault(relocation.symbol, set()).add(relocation.kind)
+    return Baseline(
+        code,
+        frozenset(flow.live_in),
+        flow.clobbers,
+        {symbol: frozenset(kinds) for symbol, kinds in reached.items()},
+        any(r.kind in _ABSOLUTE for r in code.relocations),
+        _terminal_calls(code),
+        frozenset(flow.unaligned_calls) if context.is_entry_aligned else code.calls,
+        bool(code.insns) and code.insns[0].mnemonic == "ENDBR64",
+        any(i.mnemonic == "UD2" for i in code.insns),
+    )
+
+
+def context_of(
+    module: Module,
+    name: str,
+    tools: Toolchain,
+    workdir: Path,
+    *,
+    march: frozenset[str] = frozenset(),
+    has_ipa_ra: bool = True,
+    arguments: frozenset[str] = frozenset(),
+    x87_results: int = 0,
+) -> Context:
+    """The context of one function of a unit."""
+    callers = [f.name for f in module.functions.values() if f.name != name and name in f.calls]
+    is_aligned = all(_calls_aligned(module, caller, name, tools, workdir) for caller in callers)
+    clobbers: dict[str, frozenset[str]] = {}
+    if has_ipa_ra:
+        for callee in module.functions[name].calls:
+            if callee in module.functions and callee != name:
+                _clobbers_of(module, callee, tools, workdir, clobbers)
+    return Context(
+        name, bool(callers), is_aligned, has_ipa_ra, march, arguments, x87_results,
+        frozenset(module.functions), clobbers,
+    )  # fmt: skip
+
+
+def _calls_aligned(module: Module, caller: str, callee: str, tools: Toolchain, workdir: Path) -> bool:
+    """Whether every call of `callee` in `caller` leaves rsp a multiple of 16; False where that cannot be read."""
+    try:
+        code = assemble(caller, module.functions[caller].body.text(), tools, workdir)
+    except BodyError:
+        return False
+    if isinstance(code, Refused):
+        return False
+    return callee not in abi_flow.analyse(code, frozenset(), noreturn=_terminal_calls(code)).unaligned_calls
+
+
+def _clobbers_of(
+    module: Module, name: str, tools: Toolchain, workdir: Path, known: dict[str, frozenset[str]]
+) -> frozenset[str]:
+    """What a function of the unit may change (see `abi_flow`); recursion and what cannot be read: everything."""
+    if name not in known:
+        known[name] = abi_flow.CALLER_SAVED | {abi_flow.UPPER}
+        function = module.functions[name]
+        for callee in function.calls:
+            if callee in module.functions:
+                _clobbers_of(module, callee, tools, workdir, known)
+        try:
+            code = assemble(name, function.body.text(), tools, workdir)
+        except BodyError:
+            return known[name]
+        if not isinstance(code, Refused):
+            terminal = _terminal_calls(code)
+            flow = abi_flow.analyse(code, frozenset(), noreturn=terminal, callee_clobbers=known)
+            known[name] = flow.clobbers
+    return known[name]
+
+
+def screen(candidate: Body, baseline: Baseline, context: Context, tools: Toolchain, workdir: Path) -> Screened:
+    """The verdict on one candidate: accepted, or refuted at stage `assemble` or `screen` with its reason."""
+    code = assemble(context.name, candidate.text(), tools, workdir)
+    if isinstance(code, Refused):
+        return Screened(refuted("assemble", Reason.DOES_NOT_ASSEMBLE, code.message))
+    features = code.features
+    try:
+        level = _check(candidate, code, baseline, context)
+        synthesize_cfi(candidate)
+    except BodyError as error:
+        return Screened(refuted("screen", error.reason, error.detail), features=features)
+    return Screened(accepted("screen", f"{len(code.insns)} instructions, ISA level {level}"), level, features)
+
+
+def _check(body: Body, code: Decoded, baseline: Baseline, context: Context) -> int:
+    """The checks, in order. Returns the ISA level; raises BodyError with the reason of the first refusal."""
+    check_sections(code)
+    check_symbols(code, baseline, context)
+    for insn in code.insns:
+        check_instruction(insn, code, baseline)
+    for relocation in code.relocations:
+        check_relocation(relocation, code, baseline)
+    check_hardening(code, baseline)
+    level = check_isa(code, context)
+
+    # From here on every branch inside lands on an instruction, so that paths can be followed.
+    flow = abi_flow.analyse(
+        code,
+        _defined_at_entry(baseline, context),
+        noreturn=baseline.terminal_calls,
+        callee_clobbers=context.callee_clobbers,
+        x87_results=frozenset({context.x87_results}),
+        is_entry_aligned=context.is_entry_aligned,
+        loose_callees=baseline.loose_callees,
+    )
+    for problem in flow.problems:
+        raise BodyError(problem.reason, problem.detail)
+    check_clobbers(flow.clobbers, baseline, context)
+    return level
+
+
+def check_sections(code: Decoded) -> None:
+    for section in code.sections.values():
+        if not section.flags & _ALLOC:
+            raise BodyError(Reason.DIRECTIVE, f"section {section.name}")
+        is_text = section.name == ".text" and section.flags & (_WRITE | _EXECUTE) == _EXECUTE
+        is_constant = section.name.startswith(".rodata") and not section.flags & (_WRITE | _EXECUTE)
+        is_relocated = section.name.startswith(".data.rel.ro") and not section.flags & _EXECUTE
+        if not (is_text or is_constant or is_relocated):
+            raise BodyError(Reason.DIRECTIVE, f"section {section.name}, flags {section.flags:#x}")
+    if not code.insns or code.insns[-1].end != len(code.sections[".text"].data):
+        raise BodyError(Reason.FORBIDDEN_INSTRUCTION, "the text does not decode to its end")
+
+
+def check_symbols(code: Decoded, baseline: Baseline, context: Context) -> None:
+    """No definition but its own; uses are those of the baseline, and mem* calls."""
+    if code.defined != {context.name}:
+        raise BodyError(Reason.DIRECTIVE, f"defines {sorted(code.defined - {context.name})[:3]}")
+    allowed = set(baseline.reached) | (MEMORY_CALLS - context.unit_functions - {context.name})
+    for symbol in sorted({r.symbol for r in code.relocations if r.symbol} | code.undefined):
+        if symbol not in allowed and symbol != "_GLOBAL_OFFSET_TABLE_":
+            raise BodyError(Reason.UNKNOWN_SYMBOL, symbol)
+
+
+def check_instruction(insn: Insn, code: Decoded, baseline: Baseline) -> None:
+    said = refusal(insn)
+    if said is not None:
+        raise BodyError(*said)
+    if insn.mnemonic in ("UD0", "UD1", "UD2") and not (insn.mnemonic == "UD2" and baseline.uses_trap):
+        raise BodyError(Reason.FORBIDDEN_INSTRUCTION, f"a trap that the baseline has not: {insn}")
+    if insn.target is not None and insn.target not in code.at:
+        raise BodyError(Reason.BRANCH_TARGET, str(insn))
+    if insn.is_call and insn.relocation is None and insn.raw.is_call_near:
+        raise BodyError(Reason.BRANCH_TARGET, f"a call into the body: {insn}")
+    if insn.is_branch and insn.relocations and not insn.is_tail_jump:
+        raise BodyError(Reason.BRANCH_TARGET, f"a conditional branch out of the body: {insn}")
+    called = insn.relocation if insn.is_call or insn.is_tail_jump else None
+    if called is not None and (called.section or called.symbol not in baseline.code.calls | MEMORY_CALLS):
+        raise BodyError(Reason.UNKNOWN_SYMBOL, f"a call of what the baseline does not call: {insn}")
+    check_address(insn)
+
+
+def check_address(insn: Insn) -> None:
+    """Memory is named by registers, by own constants or by symbols; never by a number or as a place in the code."""
+    memory = insn.effects.memory
+    if memory is None:
+        return
+    if memory.base == "RIP" and insn.relocation is None:
+        raise BodyError(Reason.ABSOLUTE_ADDRESS, f"a place in the code: {insn}")
+    if memory.base == "RIP" and insn.relocation is not None and insn.relocation.section == ".text":
+        raise BodyError(Reason.ABSOLUTE_ADDRESS, f"a place in the code: {insn}")
+    is_bare = not memory.base and insn.relocation is None
+    if is_bare and not memory.index and insn.mnemonic != "NOP":
+        raise BodyError(Reason.ABSOLUTE_ADDRESS, str(insn))
+
+
+def check_relocation(relocation: Relocation, code: Decoded, baseline: Baseline) -> None:
+    """The kinds are the baseline's: what is legal in its output (PIE, shared) is known only from there."""
+    if relocation.kind in _ABSOLUTE and not baseline.has_absolute:
+        raise BodyError(Reason.ABSOLUTE_ADDRESS, f"relocation {relocation.kind}, position-independent baseline")
+    if relocation.kind not in _ABSOLUTE | _GOT | _DIRECT:
+        raise BodyError(Reason.UNKNOWN_SYMBOL, f"relocation {relocation.kind}")
+    if not relocation.symbol:
+        if relocation.section == ".text" and relocation in code.sections[".text"].relocations:
+            raise BodyError(Reason.ABSOLUTE_ADDRESS, "the address of a place in the code")
+        return
+    if relocation in code.sections[".text"].relocations:
+        kinds = baseline.reached.get(relocation.symbol)
+        reaches_directly = relocation.kind == "PC32" and kinds is not None
+        if kinds is not None and reaches_directly and not kinds & {"PC32", *_ABSOLUTE}:
+            raise BodyError(Reason.UNKNOWN_SYMBOL, f"{relocation.symbol} without the table that the baseline goes by")
+    elif relocation.kind not in baseline.reached.get(relocation.symbol, frozenset()):
+        raise BodyError(Reason.UNKNOWN_SYMBOL, f"{relocation.symbol} in a constant")
+
+
+def check_hardening(code: Decoded, baseline: Baseline) -> None:
+    """Checked library calls stay; where gcc marks branch targets (-fcf-protection), table jumps are `notrack`.
+
+    The leading endbr64 is put back by the splice whether the candidate has it or not.
+    """
+    for symbol in sorted(baseline.code.calls):
+        if symbol.endswith(("_chk", "__stack_chk_fail")) and symbol not in code.calls:
+            raise BodyError(Reason.HARDENING, f"{symbol} is not called any more")
+    if baseline.has_endbr64:
+        for insn in code.insns:
+            if insn.is_indirect_jump and insn.relocation is None and insn.code[0] != 0x3E:
+                raise BodyError(Reason.HARDENING, f"an indirect jump without notrack: {insn}")
+
+
+def check_isa(code: Decoded, context: Context) -> int:
+    needed = code.features - context.march
+    level = isa.level_of(needed)
+    if level is None:
+        unknown = sorted(f for f in needed if isa.level_of([f]) is None)
+        raise BodyError(Reason.ISA, f"{unknown} in no level")
+    return level
+
+
+def check_clobbers(clobbers: frozenset[str], baseline: Baseline, context: Context) -> None:
+    if context.has_unit_callers and context.has_ipa_ra and not clobbers <= baseline.clobbers:
+        raise BodyError(Reason.IPA_CLOBBER, ", ".join(sorted(clobbers - baseline.clobbers)))
+
+
+def _defined_at_entry(baseline: Baseline, context: Context) -> frozenset[str]:
+    return context.arguments | baseline.live_in - frozenset({abi_flow.FLAGS})
+
+
+def _terminal_calls(code: Decoded) -> frozenset[str]:
+    """Callees whose call is the last instruction: gcc knows that they do not return."""
+    last = code.insns[-1] if code.insns else None
+    if last is None or not last.is_call or last.relocation is None:
+        return frozenset()
+    return frozenset({last.relocation.symbol})
+
+
+def argument_registers(integers: int, vectors: int) -> frozenset[str]:
+    """Registers of a signature that passes so many integer and vector values in registers."""
+    return frozenset((*abi_flow.INTEGER_ARGUMENTS[:integers], *VECTORS[:vectors]))
