@@ -122,7 +122,7 @@ class EndpointProposer:
             body["n"] = n
         for attempt in range(TRIES):
             try:
-                return _texts(self._post(body, deadline))
+                return _texts(self.request("POST", "chat/completions", body, deadline))
             except EndpointError as error:
                 wait = BACKOFF_S * 2**attempt * random.uniform(0.5, 1.5)
                 if not error.is_passing or attempt == TRIES - 1 or wait >= deadline.left:
@@ -130,8 +130,8 @@ class EndpointProposer:
                 time.sleep(wait)
         raise AssertionError("unreachable")
 
-    def _post(self, body: Mapping[str, Any], deadline: Deadline) -> bytes:
-        """The response's bytes, or EndpointError.
+    def request(self, method: str, path: str, body: Mapping[str, Any] | None, deadline: Deadline) -> bytes:
+        """The bytes of a response with status 200. Raises EndpointError.
 
         The exchange runs in a thread of its own that is left behind at the deadline: the client's time-outs are per
         packet, and a server that trickles headers would hold us for as long as it likes.
@@ -141,7 +141,7 @@ class EndpointProposer:
 
         def exchange() -> None:
             try:
-                box.append(self._exchange(client, body, deadline))
+                box.append(self._exchange(client, method, path, body, deadline))
             except BaseException as error:  # handed to the waiting thread
                 box.append(error)
 
@@ -155,14 +155,16 @@ class EndpointProposer:
             raise box[0]
         return box[0]
 
-    def _exchange(self, client: httpx.Client, body: Mapping[str, Any], deadline: Deadline) -> bytes:
+    def _exchange(
+        self, client: httpx.Client, method: str, path: str, body: Mapping[str, Any] | None, deadline: Deadline
+    ) -> bytes:
         headers = {"Accept-Encoding": "identity"}
         if self.key:
             headers["Authorization"] = f"Bearer {self.key}"
         received = bytearray()
         try:
             left = max(0.001, deadline.left)
-            with client.stream("POST", "chat/completions", json=body, headers=headers, timeout=left) as response:
+            with client.stream(method, path, json=body, headers=headers, timeout=left) as response:
                 for chunk in response.iter_raw():
                     received += chunk
                     if len(received) > MAX_RESPONSE:
@@ -206,3 +208,15 @@ def _texts(response: bytes) -> list[str]:
     if not texts:
         raise FinalError("a chat completion without text")
     return texts
+
+
+def models(url: str, *, key: str = "", deadline_s: float = 5.0) -> list[str]:
+    """Names of the models that a server lists. Raises EndpointError."""
+    proposer = EndpointProposer(url, key=key)
+    try:
+        parsed = json.loads(proposer.request("GET", "models", None, Deadline(deadline_s)))
+        return [str(row["id"]) for row in parsed["data"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise FinalError("no list of models") from error
+    finally:
+        proposer.close()

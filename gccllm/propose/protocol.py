@@ -117,7 +117,10 @@ class Proposer(Protocol):
 
 
 class Tokens(Protocol):
-    """What `gccllm.propose.tokens` gives: the built-in model's own words, which llama.cpp's tokeniser never sees."""
+    """What `gccllm.propose.tokens` gives: the built-in model's own words, which llama.cpp's tokeniser never sees.
+
+    `tokens.load(path)` makes one from a `tokens.json`; it raises OSError or ValueError.
+    """
 
     end: int
     """The id after which an answer is complete."""

@@ -1,0 +1,266 @@
+"""Sampling from a GGUF file with llama.cpp, in this process: many answers from one reading of the prompt.
+
+Token ids go in and come out; no text, no tokeniser. One sequence per answer: the prompt is evaluated once and shared,
+then all unfinished answers take a step together.
+
+Not covered: models that need more than one thread to be of use (one by default: a build has its own), GPUs, and files
+so damaged that llama.cpp aborts the process instead of refusing them; the shim then assembles gcc's own text.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from gccllm.propose.protocol import Deadline
+
+BATCH = 512
+"""Tokens evaluated at a time."""
+MIN_P = 0.02
+"""Tokens less likely than this share of the likeliest are never drawn."""
+
+
+class ModelError(Exception):
+    """llama.cpp is not there, refuses the file, or failed."""
+
+
+class PromptTooLong(ModelError):
+    """Prompt and shortest useful answer do not fit into the model's context."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    ids: tuple[int, ...]
+    """Without the end token."""
+    log_likelihood: float
+    """Nats, under the model itself (temperature 1)."""
+    complete: bool
+    """It ended by itself, not at a limit."""
+
+
+@cache
+def library() -> Any:
+    """llama_cpp's low-level module, silenced for good. Raises ModelError."""
+    try:
+        from llama_cpp import llama_cpp as lib
+    except (ImportError, OSError, RuntimeError) as error:
+        raise ModelError(f"llama-cpp-python cannot be loaded: {error}") from error
+    lib.llama_log_set(_quiet(lib), ctypes.c_void_p(0))
+    lib.llama_backend_init()
+    return lib
+
+
+@cache
+def _quiet(lib: Any) -> Any:
+    """A log callback that says nothing; cached because C keeps the pointer."""
+    return lib.llama_log_callback(lambda level, text, data: None)
+
+
+class Gguf:
+    """A loaded model. Raises ModelError when it cannot be."""
+
+    def __init__(self, path: Path, threads: int = 1) -> None:
+        lib = library()
+        if not path.is_file():
+            raise ModelError(f"{path} is not there")
+        parameters = lib.llama_model_default_params()
+        parameters.n_gpu_layers = 0
+        self._model = lib.llama_model_load_from_file(str(path).encode(), parameters)
+        if not self._model:
+            raise ModelError(f"{path} is not a model that llama.cpp can load")
+        self.path = path
+        self.threads = threads
+        self.vocabulary = int(lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(self._model)))
+        self.context = int(lib.llama_model_n_ctx_train(self._model))
+
+    def close(self) -> None:
+        if self._model:
+            library().llama_model_free(self._model)
+            self._model = None
+
+    def sample(
+        self,
+        prompt: Sequence[int],
+        n: int,
+        *,
+        end: int,
+        max_tokens: int,
+        temperature: float,
+        seed: int,
+        deadline: Deadline,
+        greedy_first: bool = True,
+    ) -> list[Answer]:
+        """`n` answers, the greedy one first (if asked for), the rest by falling likelihood; equal ones once.
+
+        Fewer, or incomplete ones, when the deadline or `max_tokens` comes first. Deterministic by seed on one machine.
+        Raises PromptTooLong, ModelError.
+        """
+        if any(not 0 <= token < self.vocabulary for token in prompt) or not 0 <= end < self.vocabulary:
+            raise ModelError(f"a token id is outside the model's vocabulary of {self.vocabulary}")
+        room = self.context - len(prompt)
+        if not prompt or room < 16:
+            raise PromptTooLong(f"{len(prompt)} tokens, the context holds {self.context}")
+        with _Context(self, len(prompt), n, min(max_tokens, room)) as context:
+            drawn = context.run(prompt, end, temperature, seed, deadline, greedy_first)
+        first, rest = (drawn[:1], drawn[1:]) if greedy_first else ([], drawn)
+        ordered = first + sorted(rest, key=lambda answer: -answer.log_likelihood)
+        return list({answer.ids: answer for answer in reversed(ordered)}.values())[::-1]
+
+
+class _Context:
+    """llama.cpp's evaluation state for one prompt and `n` answers of at most `max_tokens`."""
+
+    def __init__(self, model: Gguf, prompt: int, n: int, max_tokens: int) -> None:
+        lib = library()
+        parameters = lib.llama_context_default_params()
+        parameters.n_ctx = prompt + n * max_tokens + 64
+        parameters.n_batch = parameters.n_ubatch = BATCH
+        parameters.n_seq_max = n
+        parameters.n_threads = parameters.n_threads_batch = model.threads
+        parameters.kv_unified = True
+        parameters.flash_attn_type = 0
+        parameters.no_perf = True
+        self.model, self.n, self.max_tokens = model, n, max_tokens
+        self.handle = lib.llama_init_from_model(model._model, parameters)
+        if not self.handle:
+            raise ModelError("llama.cpp could not make a context (memory?)")
+        self.memory = lib.llama_get_memory(self.handle)
+        self.batch = lib.llama_batch_init(BATCH, 0, 1)
+
+    def __enter__(self) -> _Context:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        library().llama_batch_free(self.batch)
+        library().llama_free(self.handle)
+
+    def run(
+        self, prompt: Sequence[int], end: int, temperature: float, seed: int, deadline: Deadline, greedy_first: bool
+    ) -> list[Answer]:
+        import numpy as np
+
+        generator = np.random.default_rng(seed)
+        logits = self._read(prompt, deadline)
+        if logits is None:
+            return []
+        for sequence in range(1, self.n):
+            library().llama_memory_seq_cp(self.memory, 0, sequence, -1, -1)
+        logits = np.repeat(logits, self.n, axis=0)
+        answers: list[list[int]] = [[] for _ in range(self.n)]
+        likelihood = np.zeros(self.n)
+        alive = list(range(self.n))
+        complete = [False] * self.n
+        for step in range(self.max_tokens):
+            tokens, logs = _draw(np, logits, temperature, generator, greedy_first and alive[0] == 0)
+            still: list[tuple[int, int]] = []
+            for sequence, token, log in zip(alive, tokens, logs, strict=True):
+                likelihood[sequence] += log
+                if token == end:
+                    complete[sequence] = True
+                else:
+                    answers[sequence].append(int(token))
+                    still.append((sequence, int(token)))
+            alive = [sequence for sequence, _ in still]
+            if not alive or step == self.max_tokens - 1 or deadline.is_over:
+                break
+            position = len(prompt) + step
+            logits = self._evaluate([(token, position, sequence, True) for sequence, token in still])
+        return [
+            Answer(tuple(ids), float(log), done) for ids, log, done in zip(answers, likelihood, complete, strict=True)
+        ]
+
+    def _read(self, prompt: Sequence[int], deadline: Deadline) -> Any:
+        """Logits (1, V) after the prompt, or None at the deadline."""
+        logits = None
+        for start in range(0, len(prompt), BATCH):
+            if deadline.is_over:
+                return None
+            chunk = prompt[start : start + BATCH]
+            last = len(prompt) - 1
+            rows = [(token, start + i, 0, start + i == last) for i, token in enumerate(chunk)]
+            logits = self._evaluate(rows)
+        return logits
+
+    def _evaluate(self, rows: Sequence[tuple[int, int, int, bool]]) -> Any:
+        """Evaluate (token, position, sequence, wants logits) rows; logits (wanted, V) float32, a copy."""
+        import numpy as np
+
+        lib, batch = library(), self.batch
+        batch.n_tokens = len(rows)
+        for i, (token, position, sequence, wanted) in enumerate(rows):
+            batch.token[i] = token
+            batch.pos[i] = position
+            batch.n_seq_id[i] = 1
+            batch.seq_id[i][0] = sequence
+            batch.logits[i] = wanted
+        code = lib.llama_decode(self.handle, batch)
+        if code != 0:
+            raise ModelError(f"llama_decode: {code}")
+        wanted_rows = sum(row[3] for row in rows)
+        if not wanted_rows:
+            return None
+        return np.ctypeslib.as_array(lib.llama_get_logits(self.handle), (wanted_rows, self.model.vocabulary)).copy()
+
+
+def _draw(np: Any, logits: Any, temperature: float, generator: Any, greedy: bool) -> tuple[Any, Any]:
+    """One token a row of `logits` (n, V), and its log-probability; row 0 by argmax when `greedy`."""
+    logits = logits.astype(np.float64)
+    top = logits.max(axis=1, keepdims=True)
+    logs = logits - top
+    logs = logs - np.log(np.exp(logs).sum(axis=1, keepdims=True))
+    scaled = (logits - top) / max(temperature, 1e-6)
+    # The Gumbel-max trick draws from all rows at once.
+    scaled = np.where(scaled >= np.log(MIN_P), scaled + generator.gumbel(size=scaled.shape), -np.inf)
+    if greedy:
+        scaled[0] = logits[0]
+    tokens = scaled.argmax(axis=1)
+    return tokens, logs[np.arange(len(tokens)), tokens]
+
+
+def chat(path: Path, messages: Sequence[dict[str, str]], n: int, *, temperature: float, max_tokens: int, seed: int,
+         deadline: Deadline, threads: int, max_characters: int) -> Iterator[str]:  # fmt: skip
+    """Answers of any chat model to `messages`, one after the other, each cut at the limits. Raises ModelError."""
+    library()
+    import llama_cpp
+
+    if not path.is_file():
+        raise ModelError(f"{path} is not there")
+    try:
+        model = llama_cpp.Llama(
+            str(path), n_ctx=CHAT_CONTEXT, n_threads=threads, n_threads_batch=threads, flash_attn=False, verbose=False
+        )
+    except (ValueError, OSError, RuntimeError) as error:
+        raise ModelError(f"{path}: {error}") from error
+    library().llama_log_set(_quiet(library()), ctypes.c_void_p(0))
+    try:
+        for number in range(n):
+            yield _one_chat(model, messages, temperature if number else 0.0, max_tokens, seed + number, deadline,
+                            max_characters)  # fmt: skip
+            if deadline.is_over:
+                return
+    except ValueError as error:  # "Requested tokens exceed context window"
+        raise PromptTooLong(str(error)) from error
+    except (RuntimeError, OSError) as error:
+        raise ModelError(str(error)) from error
+    finally:
+        model.close()
+
+
+CHAT_CONTEXT = 16384
+
+
+def _one_chat(model: Any, messages: Sequence[dict[str, str]], temperature: float, max_tokens: int, seed: int,
+              deadline: Deadline, max_characters: int) -> str:  # fmt: skip
+    text = ""
+    stream = model.create_chat_completion(
+        messages=list(messages), temperature=temperature, max_tokens=max_tokens, seed=seed, stream=True
+    )
+    for chunk in stream:
+        text += chunk["choices"][0]["delta"].get("content") or ""
+        if deadline.is_over or len(text) > max_characters:
+            break
+    return text
