@@ -65,14 +65,12 @@ class Bench(Frozen):
     """Self-contained assembly of the baseline, its callees in the unit and their data."""
     baseline: str
     """The baseline's body."""
-    signature: dict[str, Any]
-    """`harvest.Signature` as JSON."""
+    facts: dict[str, Any]
+    """`store.graph` of the signature, the writable data it touches and the screen's context."""
     ubsan: str = ""
     """The same slice from the build that traps on undefined behaviour; empty when there was none."""
     scalar: str = ""
-    """The slice of the unvectorised build that mutants are made of as well; empty when there was none."""
-    local: bool = False
-    """The function is not visible outside its unit."""
+    """The slice of the unvectorised build, of which mutants are made as well; empty when there was none."""
 
 
 class Entry(Frozen):
