@@ -2,7 +2,8 @@
 
     {"root": VALUE, "nodes": [[CLASS, {FIELD: VALUE}], ...]}
     VALUE: null, bool, number, string; {"n": index of a node}; {"l": [...]} list; {"t": [...]} tuple;
-           {"s": [...]} frozenset (sorted); {"d": [[key, value], ...]} dict; {"b": "hex"} bytes; {"e": [CLASS, value]} enum
+           {"s": [...]} frozenset (sorted); {"d": [[key, value], ...]} dict; {"b": "hex"} bytes;
+           {"e": [CLASS, value]} enum
 
 Only classes that the caller names are ever made, by setting their fields: nothing of theirs is called, so that an entry
 from elsewhere cannot run code. A field that a class does not have, or a node that does not exist, is a ValueError.
@@ -51,7 +52,7 @@ def decode(data: Any, classes: Iterable[type]) -> Any:
     """Raises ValueError for anything that `encode` would not have written with these classes."""
     known = {cls.__name__: cls for cls in classes}
     try:
-        made = [object.__new__(_dataclass(known, name)) for name, _ in data["nodes"]]
+        made: list[Any] = [object.__new__(_dataclass(known, name)) for name, _ in data["nodes"]]
 
         def value(item: Any) -> Any:
             if not isinstance(item, dict):

@@ -56,6 +56,10 @@ def test_what_encode_would_not_write_is_refused(data: object) -> None:
         decode(data, CLASSES)
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda x: st.lists(x, max_size=3) | st.dictionaries(st.text(max_size=3), x, max_size=3), max_leaves=20))  # fmt: skip
+LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=5)
+VALUES = st.recursive(LEAVES, lambda x: st.lists(x, max_size=3) | st.dictionaries(st.text(max_size=3), x, max_size=3))
+
+
+@given(VALUES)
 def test_plain_values_come_back(value: object) -> None:
     assert decode(json.loads(json.dumps(encode(value))), ()) == value
