@@ -10,7 +10,7 @@ so damaged that llama.cpp aborts the process instead of refusing them; the shim 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,6 +18,8 @@ from typing import Any
 
 from gccllm.propose.protocol import Deadline
 
+CHAT_CONTEXT = 16384
+"""Tokens of prompt and answer for a model that is asked in words."""
 BATCH = 512
 """Tokens evaluated at a time."""
 MIN_P = 0.02
@@ -221,46 +223,53 @@ def _draw(np: Any, logits: Any, temperature: float, generator: Any, greedy: bool
     return tokens, logs[np.arange(len(tokens)), tokens]
 
 
-def chat(path: Path, messages: Sequence[dict[str, str]], n: int, *, temperature: float, max_tokens: int, seed: int,
-         deadline: Deadline, threads: int, max_characters: int) -> Iterator[str]:  # fmt: skip
-    """Answers of any chat model to `messages`, one after the other, each cut at the limits. Raises ModelError."""
-    library()
-    import llama_cpp
+class Chat:
+    """Any chat model, asked in words. Raises ModelError when it cannot be loaded."""
 
-    if not path.is_file():
-        raise ModelError(f"{path} is not there")
-    try:
-        model = llama_cpp.Llama(
-            str(path), n_ctx=CHAT_CONTEXT, n_threads=threads, n_threads_batch=threads, flash_attn=False, verbose=False
-        )
-    except (ValueError, OSError, RuntimeError) as error:
-        raise ModelError(f"{path}: {error}") from error
-    library().llama_log_set(_quiet(library()), ctypes.c_void_p(0))
-    try:
-        for number in range(n):
-            yield _one_chat(model, messages, temperature if number else 0.0, max_tokens, seed + number, deadline,
-                            max_characters)  # fmt: skip
-            if deadline.is_over:
-                return
-    except ValueError as error:  # "Requested tokens exceed context window"
-        raise PromptTooLong(str(error)) from error
-    except (RuntimeError, OSError) as error:
-        raise ModelError(str(error)) from error
-    finally:
-        model.close()
+    def __init__(self, path: Path, threads: int = 1) -> None:
+        library()
+        import llama_cpp
 
+        if not path.is_file():
+            raise ModelError(f"{path} is not there")
+        try:
+            self._model = llama_cpp.Llama(
+                str(path),
+                n_ctx=CHAT_CONTEXT,
+                n_threads=threads,
+                n_threads_batch=threads,
+                flash_attn=False,
+                verbose=False,
+            )
+        except (ValueError, OSError, RuntimeError) as error:
+            raise ModelError(f"{path}: {error}") from error
+        library().llama_log_set(_quiet(library()), ctypes.c_void_p(0))
 
-CHAT_CONTEXT = 16384
+    def close(self) -> None:
+        self._model.close()
 
-
-def _one_chat(model: Any, messages: Sequence[dict[str, str]], temperature: float, max_tokens: int, seed: int,
-              deadline: Deadline, max_characters: int) -> str:  # fmt: skip
-    text = ""
-    stream = model.create_chat_completion(
-        messages=list(messages), temperature=temperature, max_tokens=max_tokens, seed=seed, stream=True
-    )
-    for chunk in stream:
-        text += chunk["choices"][0]["delta"].get("content") or ""
-        if deadline.is_over or len(text) > max_characters:
-            break
-    return text
+    def answer(
+        self,
+        messages: Sequence[dict[str, str]],
+        *,
+        temperature: float,
+        max_tokens: int,
+        seed: int,
+        deadline: Deadline,
+        max_characters: int,
+    ) -> str:
+        """One answer, cut at the limits and the deadline. Raises PromptTooLong, ModelError."""
+        text = ""
+        try:
+            stream = self._model.create_chat_completion(
+                messages=list(messages), temperature=temperature, max_tokens=max_tokens, seed=seed, stream=True
+            )
+            for chunk in stream:
+                text += chunk["choices"][0]["delta"].get("content") or ""
+                if deadline.is_over or len(text) > max_characters:
+                    break
+        except ValueError as error:  # what llama-cpp-python raises for a prompt over the context
+            raise PromptTooLong(str(error)) from error
+        except Exception as error:  # a model's own chat template runs here, and may fail in any way
+            raise ModelError(f"{type(error).__name__}: {error}") from error
+        return text

@@ -6,14 +6,15 @@ that are a body and nothing else. Any other GGUF is asked in words (`prompt_text
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import importlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from gccllm.core import Candidate
 from gccllm.propose import prompt_text
 from gccllm.propose.answers import to_candidate
-from gccllm.propose.llama import Gguf, ModelError, PromptTooLong, chat
+from gccllm.propose.llama import Chat, Gguf, ModelError, PromptTooLong
 from gccllm.propose.protocol import Deadline, Failure, Prompt, Proposer, Tokens
 from gccllm.reasons import Reason
 
@@ -21,6 +22,8 @@ BUILTIN = Path(__file__).with_name("builtin") / "model.gguf"
 TOKENS = "tokens.json"
 MAX_TOKENS = 1024
 """Longest answer of the built-in model."""
+MAX_CHAT_TOKENS = 4096
+"""Longest answer of a model that is asked in words, reasoning included."""
 TEMPERATURE = 0.7
 REFINING_TEMPERATURE = 1.0
 """Hotter when the likeliest answers have been refused already."""
@@ -112,8 +115,7 @@ class BuiltinProposer:
 def load_tokens(path: Path) -> Tokens:
     """The built-in model's tokens. Raises ModelError."""
     try:
-        from gccllm.propose import tokens
-
+        tokens = importlib.import_module("gccllm.propose.tokens")
         loaded: Tokens = tokens.load(path)
     except (ImportError, OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path}: {error}") from error
@@ -122,44 +124,57 @@ def load_tokens(path: Path) -> Tokens:
 
 @dataclass
 class ChatProposer:
-    """A GGUF that is asked in words, in this process. Slow for anything large: `gccllm serve` keeps it loaded."""
+    """A GGUF that is asked in words, in this process. A large one is better left to `gccllm serve`, loaded once."""
 
     path: Path
     seed: int = 1
     threads: int = 1
     name: str = "model"
     failures: list[Failure] = field(default_factory=list)
+    _model: Chat | None = field(default=None, repr=False)
 
     def propose(self, prompt: Prompt, n: int, deadline_s: float) -> Iterator[Candidate]:
         deadline = Deadline(deadline_s)
         seen: set[str] = set()
-        try:
-            texts = chat(
-                self.path,
-                prompt_text.messages(prompt),
-                n,
-                temperature=TEMPERATURE,
-                max_tokens=4096,
-                seed=self.seed,
-                deadline=deadline,
-                threads=self.threads,
-                max_characters=prompt_text.MAX_ANSWER,
-            )
-            for number, text in enumerate(texts):
-                made = to_candidate(text, prompt, f"{self.path.name}, seed {self.seed}, sample {number}", deadline)
-                if isinstance(made, Failure):
-                    self.failures.append(made)
-                elif made.body not in seen:
-                    seen.add(made.body)
-                    yield made
-        except PromptTooLong as error:
-            self.failures.append(Failure(Reason.PROMPT_TOO_LONG, str(error)))
-        except ModelError as error:
-            absent = not self.path.is_file()
-            self.failures.append(Failure(Reason.MODEL_ABSENT if absent else Reason.MODEL_FAILED, str(error)))
+        messages = prompt_text.messages(prompt)
+        for number in range(n):
+            if deadline.is_over:
+                return
+            try:
+                text = self.answer(messages, TEMPERATURE if number else 0.0, MAX_CHAT_TOKENS, number, deadline)
+            except PromptTooLong as error:
+                self.failures.append(Failure(Reason.PROMPT_TOO_LONG, str(error)))
+                return
+            except ModelError as error:
+                reason = Reason.MODEL_FAILED if self._model is not None else Reason.MODEL_ABSENT
+                self.failures.append(Failure(reason, str(error)))
+                return
+            made = to_candidate(text, prompt, f"{self.path.name}, seed {self.seed}, sample {number}", deadline)
+            if isinstance(made, Failure):
+                self.failures.append(made)
+            elif made.body not in seen:
+                seen.add(made.body)
+                yield made
 
     def refine(self, prompt: Prompt, n: int, deadline_s: float) -> Iterator[Candidate]:
         return self.propose(prompt, n, deadline_s)
 
     def close(self) -> None:
-        pass
+        if self._model is not None:
+            self._model.close()
+        self._model = None
+
+    def answer(
+        self, messages: Sequence[dict[str, str]], temperature: float, max_tokens: int, number: int, deadline: Deadline
+    ) -> str:
+        """The model's own words for one sample. Loads it the first time. Raises ModelError."""
+        if self._model is None:
+            self._model = Chat(self.path, self.threads)
+        return self._model.answer(
+            messages,
+            temperature=temperature,
+            max_tokens=max_tokens,
+            seed=self.seed + number,
+            deadline=deadline,
+            max_characters=prompt_text.MAX_ANSWER,
+        )
