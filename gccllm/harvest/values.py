@@ -347,8 +347,7 @@ def _unit(mood: Mood, count: int) -> Floats:
 def _wide(mood: Mood, count: int) -> Floats:
     spread = mood.rng.choice((4, 20, 60, 250))
     powers = uniform(mood.rng, count, -spread, spread)
-    scaled: Floats = _unit(mood, count) * 2.0 ** powers.astype(np.float64)
-    return scaled
+    return _unit(mood, count) * 2.0 ** powers.astype(np.float64)
 
 
 FLOAT_STYLES: Mapping[str, tuple[float, Callable[[Mood, int], Floats]]] = {
@@ -370,7 +369,8 @@ FLOAT_STYLES: Mapping[str, tuple[float, Callable[[Mood, int], Floats]]] = {
 
 def _float_dictionary(mood: Mood, count: int) -> Floats:
     table = np.array(mood.dictionary.floats or _SPECIAL[:4])
-    return table[uniform(mood.rng, count, 0, len(table) - 1)] + uniform(mood.rng, count, -1, 1) * 0.5
+    picked: Floats = table[uniform(mood.rng, count, 0, len(table) - 1)]
+    return picked + uniform(mood.rng, count, -1, 1) * 0.5
 
 
 def float_array(mood: Mood, key: str, ctype: Floating, count: int) -> bytes:

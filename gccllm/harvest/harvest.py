@@ -1,0 +1,267 @@
+"""Finding test inputs for one function: generate, keep what is defined, look at what it does, place it tightly.
+
+`harvest` is the story. All budgets are counts, so the same seed gives the same tests; only the outer deadline looks at
+the clock, and a harvest that it cut short says so.
+
+Covers functions of scalars, buffers, records, lists, trees and unit globals. Not covered: inputs that must obey a
+grammar, hash tables that must be consistent, sizes that must divide one another unless chance or a constant helps.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from math import log2
+from random import Random
+
+from gccllm.assembly import cfg
+from gccllm.core import Test
+from gccllm.harvest import workload
+from gccllm.harvest.generate import Generator, dictionary_of
+from gccllm.harvest.perturb import perturbed
+from gccllm.harvest.probe import Edge, HarvestTarget, Probe, Ran, no_inputs
+from gccllm.harvest.scene import Scene, tightened, trimmed
+from gccllm.harvest.types import Signature, describe
+
+EXPLORE_ROUNDS = 8
+EXPLORE_SCENES = 56
+GRID = (*range(36), *range(36, 70, 3), 63, 64, 65, 72, 80, 95, 96, 97, 127, 128, 129, 160, 191, 200, 255, 256, 257)
+GRID_SCENES = 3
+VALUE_SCENES = 320
+PERTURB_ROUNDS = 10
+PERTURB_SCENES = 64
+MOST_TESTS = 480
+MOST_WORK = 60_000
+"""Log entries of a functional test; more makes a thousand candidates slow to check."""
+
+
+@dataclass
+class Harvest:
+    """Everything found for one function."""
+
+    seed: int
+    tests: list[Test] = field(default_factory=list)
+    timing: dict[str, list[Test]] = field(default_factory=dict)
+    """Per class (`small`, `medium`, `large`, or `typical`) at least 16 different inputs."""
+    confirm: dict[str, list[Test]] = field(default_factory=dict)
+    """Fresh inputs of the same classes, for timing a winner again."""
+    edges_taken: int = 0
+    edges_all: int = 0
+    missing: list[Edge] = field(default_factory=list)
+    why: list[str] = field(default_factory=list)
+    """What was found and what was not, a sentence each."""
+    discards: dict[str, int] = field(default_factory=dict)
+    """Inputs thrown away, by reason."""
+    cut_short: bool = False
+    """The deadline ended it before the budgets did; another run may find other tests."""
+
+
+def harvest(target: HarvestTarget, seed: int = 1, deadline_s: float = 20.0) -> Harvest:
+    """Tests for `target`. Raises Quit(NO_INPUTS, ...), BodyError or AssembleError."""
+    with Probe(target) as probe:
+        search = Search(probe, seed, time.monotonic() + deadline_s)
+
+        # Learn which kinds of input the function accepts and does something with.
+        search.explore()
+        if not search.pool:
+            raise no_inputs(probe.discards)
+
+        # Every size around vector widths and unroll factors; then many values.
+        search.fill_grid()
+        search.vary_values()
+
+        # Go after the edges nobody took, starting from inputs that came near.
+        search.chase_edges()
+
+        # From here on no new input is made for correctness: choose, and move to the guard pages.
+        chosen = search.choose()
+        result = Harvest(seed=seed, tests=[ran.test for ran in search.place(chosen)])
+        result.timing, result.confirm = workload.classes(probe, search.generator, search.pool, search.is_over)
+
+        result.edges_all, result.edges_taken = len(probe.all_edges), len(probe.taken & probe.all_edges)
+        result.missing = probe.missing
+        result.discards = {what: count for what, count in probe.discards.most_common() if count}
+        result.cut_short = search.cut_short
+        result.why = explain(target, result, probe)
+        return result
+
+
+class Search:
+    """The state of one search: the pool of defined inputs, and what was learnt."""
+
+    def __init__(self, probe: Probe, seed: int, end: float) -> None:
+        target = probe.target
+        self.probe = probe
+        self.end = end
+        self.cut_short = False
+        lines = [(line.mnemonic, line.operands) for line in target.body.lines]
+        constants = [row for constant in target.body.constants for row in constant.data]
+        self.generator = Generator(target.signature, target.symbols, dictionary_of(lines, constants), seed)
+        self.rng = Random(seed + 1)
+        self.pool: list[Ran] = []
+        self.most_work = 1
+
+    def is_over(self) -> bool:
+        """Whether the deadline has passed; remembers that it mattered."""
+        if time.monotonic() > self.end:
+            self.cut_short = True
+        return self.cut_short
+
+    # --- stages -------------------------------------------------------------------------------
+
+    def explore(self) -> None:
+        sizes = (0, 1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 20, 24, 31, 32, 33, 40, 48, 64, 65)
+        for number in range(EXPLORE_ROUNDS):
+            if self.is_over():
+                return
+            # Small sizes first: what fails or hangs there fails cheaply.
+            reach = sizes[: 8 + 2 * number]
+            scenes = [self.generator.scene(self.rng.choice(reach), "fuzz") for _ in range(EXPLORE_SCENES)]
+            self.take(scenes, trace=40, learn=True)
+
+    def fill_grid(self) -> None:
+        for start in range(0, len(GRID), 16):
+            if self.is_over():
+                return
+            sizes = [n for n in GRID[start : start + 16] for _ in range(GRID_SCENES)]
+            self.take([self.generator.scene(n, _label(n)) for n in sizes], trace=len(sizes), learn=True)
+
+    def vary_values(self) -> None:
+        sizes = (1, 2, 3, 5, 6, 8, 11, 13, 16, 18, 21, 23, 26, 30, 33, 37, 40, 48, 64)
+        for _ in range(VALUE_SCENES // 64):
+            if self.is_over():
+                return
+            scenes = [self.generator.scene(self.rng.choice(sizes), "values") for _ in range(64)]
+            self.take(scenes, trace=40, learn=False)
+
+    def chase_edges(self) -> None:
+        for _ in range(PERTURB_ROUNDS):
+            if not self.probe.missing or self.is_over():
+                return
+            parents = self.near_missing()
+            scenes = []
+            for number in range(PERTURB_SCENES):
+                if number % 4 == 3:
+                    scenes.append(self.generator.scene(self.rng.choice(GRID[:48]), "fuzz"))
+                else:
+                    scenes.append(self.perturb(self.rng.choice(parents)))
+            self.take(scenes, trace=PERTURB_SCENES, learn=False)
+
+    def near_missing(self) -> list[Ran]:
+        """Traced inputs that reached the block before a missing edge; all traced ones if none did."""
+        sources = {a for a, _ in self.probe.missing}
+        near = [ran for ran in self.pool if ran.traced and any({a, b} & sources for a, b in ran.edges)]
+        return near or [ran for ran in self.pool if ran.traced] or self.pool
+
+    def perturb(self, ran: Ran) -> Scene:
+        generator = self.generator
+        return perturbed(ran.scene, generator.signature, generator.dictionary, self.rng, "fuzz")
+
+    # --- running a batch ----------------------------------------------------------------------
+
+    def take(self, scenes: Sequence[Scene], *, trace: int, learn: bool) -> None:
+        """Run scenes; trace up to `trace` of the defined ones; learn from all; pool what was traced."""
+        rans = self.probe.defined(scenes)
+        looked = [ran for ran in rans if ran is not None][:trace]
+        self.probe.trace(looked)
+        for ran in looked:
+            self.most_work = max(self.most_work, ran.work)
+            if ran.traced and (ran.fresh or ran.work <= MOST_WORK):
+                ran.scene = trimmed(ran.scene, ran.extents)
+                self.pool.append(ran)
+        if learn:
+            for scene, ran in zip(scenes, rans, strict=True):
+                if ran is None or ran.traced:
+                    self.generator.learner.learn(scene.choices, self.reward(ran))
+
+    def reward(self, ran: Ran | None) -> float:
+        """0 for an undefined input, else 0.2 to 1 by how much was done."""
+        return 0.0 if ran is None else 0.2 + 0.8 * log2(1 + ran.work) / log2(1 + self.most_work)
+
+    # --- choosing -----------------------------------------------------------------------------
+
+    def choose(self) -> list[Ran]:
+        """Inputs that took an edge first, some of every size, then of every path seen, up to MOST_TESTS."""
+        chosen: dict[int, Ran] = {}
+
+        def add(rans: Iterable[Ran]) -> None:
+            for ran in rans:
+                if len(chosen) < MOST_TESTS:
+                    chosen[id(ran)] = ran
+
+        add(ran for ran in self.pool if ran.fresh)
+        by_size: dict[int, list[Ran]] = {}
+        for ran in self.pool:
+            by_size.setdefault(ran.scene.size, []).append(ran)
+        for size in sorted(by_size):
+            add(sorted(by_size[size], key=lambda r: -r.work)[:3])
+        by_path: Counter[frozenset[Edge]] = Counter()
+        rest = [ran for ran in self.pool if id(ran) not in chosen]
+        for ran in rest:
+            by_path[ran.edges] += 1
+            if by_path[ran.edges] <= 24:
+                add([ran])
+        add(rest)
+        return list(chosen.values())
+
+    def place(self, chosen: list[Ran]) -> list[Ran]:
+        """Move each input to a guard page: at the end of the arena, for a third of them also at its start.
+
+        What is no longer defined there stays where it was. Inputs that took an edge first get both places too.
+        """
+        plan: list[tuple[Ran, Scene]] = []
+        for number, ran in enumerate(chosen):
+            sides = ("trailing", "leading") if ran.fresh or number % 3 == 2 else ("trailing",)
+            plan += [(ran, tightened(ran.scene, ran.extents, side)) for side in sides]
+        moved = self.probe.defined([scene for _, scene in plan])
+        out: list[Ran] = []
+        seen: set[object] = set()
+        for (ran, _), tight in zip(plan, moved, strict=True):
+            kept = tight or self.again(ran)
+            if kept is not None and (key := _key(kept.test)) not in seen:
+                seen.add(key)
+                out.append(kept)
+        return out
+
+    def again(self, ran: Ran) -> Ran | None:
+        """The input as it was found: trimming must not have changed that it is defined."""
+        return self.probe.defined([ran.scene])[0]
+
+
+def _key(test: Test) -> object:
+    """What makes two tests one: all but labels and junk."""
+    return test.ints, test.vectors, test.stack, test.regions, test.globals
+
+
+def _label(n: int) -> str:
+    return "edge" if n == 0 else "tiny" if n < 8 else "small" if n <= 128 else "medium"
+
+
+def explain(target: HarvestTarget, result: Harvest, probe: Probe) -> list[str]:
+    """Sentences for `explain`."""
+    labels = Counter(test.label for test in result.tests)
+    said = [
+        f"signature: {signature_words(target.signature)}",
+        f"{len(result.tests)} tests ({', '.join(f'{count} {label}' for label, count in labels.most_common())})",
+        f"edges of the baseline taken: {result.edges_taken} of {result.edges_all}",
+    ]
+    graph = cfg(target.body)
+    for a, b in result.missing[:8]:
+        block = graph.blocks[a]
+        last = target.body.lines[block.last - 1].text().strip()
+        said.append(f"no input takes edge {a} -> {b}, after `{last}`")
+    said.append("timing classes: " + (", ".join(f"{k} {len(v)}" for k, v in result.timing.items()) or "none"))
+    if result.discards:
+        said.append("discarded: " + ", ".join(f"{what} {count}" for what, count in result.discards.items()))
+    if probe.trapping is None:
+        said.append("no trapping build: undefined behaviour was not looked for")
+    if result.cut_short:
+        said.append("the deadline ended the search early")
+    return said
+
+
+def signature_words(signature: Signature) -> str:
+    params = ", ".join(f"{p.name}: {describe(p.type)}" for p in signature.params)
+    return f"{signature.name}({params}) -> {describe(signature.returns)}"

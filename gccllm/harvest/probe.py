@@ -1,0 +1,236 @@
+"""Which inputs are defined, and what the baseline does on them.
+
+An input counts as defined when the baseline ends well and soon under both poisons with the same result, the trapping
+build does not trap, and, where that build agrees with the baseline at all, it agrees here too. The last rule catches
+what traps miss: reads of uninitialised memory, broken aliasing rules, and NaNs whose payload C leaves open.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from gccllm.assembly import Body, BodyError, Module, cfg, reachable, slice_text
+from gccllm.core import Quit, RunStatus, Test
+from gccllm.harvest.generate import GlobalSymbol
+from gccllm.harvest.scene import DoesNotFit, Extent, Scene, extents, lower
+from gccllm.harvest.types import Signature
+from gccllm.reasons import Reason
+from gccllm.toolchain import Toolchain
+from gccllm.verify import image, layout, replay, trace
+
+DEADLINE_MS = 8
+SLOW_TICKS = 600_000
+"""Tests slower than this (about 0.2 ms) are left out: hundreds of candidates run every test."""
+GIVE_UP = 24
+"""Time-outs in one batch after which its rest is not run."""
+
+Edge = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class HarvestTarget:
+    """One function to find inputs for."""
+
+    name: str
+    text: str
+    """`assembly.slice_text` of it."""
+    body: Body
+    signature: Signature
+    tools: Toolchain
+    workdir: Path
+    ubsan_text: str | None = None
+    """The same slice out of the trapping side compile; None when there is none."""
+    symbols: tuple[GlobalSymbol, ...] = ()
+    """Writable data that the function may touch."""
+
+    @classmethod
+    def of(
+        cls,
+        module: Module,
+        name: str,
+        signature: Signature,
+        tools: Toolchain,
+        workdir: Path,
+        trapping: str | None = None,
+    ) -> HarvestTarget:
+        """From the parsed unit and the whole text of the trapping side compile. Raises Quit or BodyError."""
+        ubsan = None
+        if trapping is not None:
+            try:
+                ubsan = slice_text(Module.parse(trapping), name)
+            except (BodyError, ValueError, Quit):
+                ubsan = None
+        symbols = []
+        for symbol in reachable(module, name)[1]:
+            known = module.objects[symbol]
+            size = int(known.size) if known.size.isdigit() else _common_size(known.common)
+            if known.is_writable and size and not symbol.startswith(".L"):
+                symbols.append(GlobalSymbol(symbol, size, signature.variables.get(symbol.split(".")[0])))
+        text = slice_text(module, name)
+        return cls(name, text, module.functions[name].body, signature, tools, workdir, ubsan, tuple(symbols))
+
+
+def _common_size(common: str) -> int:
+    words = common.split(",")
+    return int(words[1]) if len(words) > 1 and words[1].strip().isdigit() else 0
+
+
+@dataclass
+class Ran:
+    """A defined input and what is known of it."""
+
+    scene: Scene
+    test: Test
+    ticks: int
+    edges: frozenset[Edge] = frozenset()
+    work: int = 0
+    """Entries in the log of the traced run: a deterministic measure of how much was done."""
+    extents: list[Extent | None] = field(default_factory=list)
+    traced: bool = False
+    fresh: bool = False
+    """It took an edge that no input before it took."""
+
+
+class Probe:
+    """Runs the baseline, its trapping build and its traced build on scenes. A context manager."""
+
+    def __init__(self, target: HarvestTarget) -> None:
+        self.target = target
+        self.returned = target.signature.returned
+        self.discards: Counter[str] = Counter()
+        self.all_edges = cfg(target.body).edges
+        self.taken: set[Edge] = set()
+        callees = {
+            name: image.CalleeSpec(s.ints, s.vectors, s.stack, s.returns, s.is_float, s.is_pure)
+            for name, s in target.signature.callees.items()
+        }
+        self.traced = trace.traced_name(target.name)
+        text = target.text + trace.instrument(target.body, target.name)
+        built = image.build_image(target.workdir, text, target.tools, callees, name="harvest")
+        self.replayer = replay.Replayer(built, self.returned, deadline_ms=DEADLINE_MS)
+        self.trapping: replay.Replayer | None = None
+        if target.ubsan_text is not None:
+            try:
+                second = image.build_image(target.workdir, target.ubsan_text, target.tools, callees, name="trapping")
+                self.trapping = replay.Replayer(second, self.returned, deadline_ms=4 * DEADLINE_MS)
+            except (image.AssembleError, Quit):
+                self.trapping = None
+        self.agreed = self.disagreed = 0
+
+    def __enter__(self) -> Probe:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.replayer.close()
+        if self.trapping is not None:
+            self.trapping.close()
+
+    # --- is it defined? -----------------------------------------------------------------------
+
+    def defined(self, scenes: Sequence[Scene], slow_ticks: int = SLOW_TICKS) -> list[Ran | None]:
+        """For each scene what ran, or None when the input is to be discarded; the reasons are counted."""
+        tests: list[Test | None] = []
+        for scene in scenes:
+            try:
+                tests.append(lower(scene, self.target.signature))
+            except DoesNotFit:
+                self.discards["does not fit the arenas"] += 1
+                tests.append(None)
+        at = [i for i, test in enumerate(tests) if test is not None]
+        given = [test for test in tests if test is not None]
+        out: list[Ran | None] = [None] * len(scenes)
+        if not given:
+            return out
+        keep = self._runs_well(given, slow_ticks)
+        for i in np.flatnonzero(keep):
+            test = given[i]
+            out[at[i]] = Ran(scenes[at[i]], test, int(self._last["ticks"][i]))
+        return out
+
+    def _runs_well(self, tests: list[Test], slow_ticks: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        name = self.target.name
+        first = self.replayer.run_raw(name, tests, give_up_after=GIVE_UP)
+        self._last = first
+        status = first["status"]
+        for value in np.unique(status):
+            if value != layout.Status.OK:
+                self.discards[layout.Status(int(value)).name.lower()] += int((status == value).sum())
+        keep: np.ndarray[tuple[int], np.dtype[np.bool_]] = status == layout.Status.OK
+        slow = keep & (first["ticks"] > slow_ticks)
+        self.discards["too slow"] += int(slow.sum())
+        keep &= ~slow
+        second = self.replayer.run_raw(name, tests, poison=1, give_up_after=GIVE_UP)
+        differing = replay.differs(first, second, self.returned) & keep
+        self.discards["depends on undefined bits"] += int(differing.sum())
+        keep &= ~differing
+        if self.trapping is not None and keep.any():
+            keep &= self._trapping_agrees(tests, first, keep)
+        return keep
+
+    def _trapping_agrees(
+        self, tests: list[Test], first: replay.Raw, keep: np.ndarray[tuple[int], np.dtype[np.bool_]]
+    ) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        assert self.trapping is not None
+        chosen = np.flatnonzero(keep)
+        shared = [self._for_trapping(tests[i]) for i in chosen]
+        seen = self.trapping.run_raw(self.target.name, shared, give_up_after=GIVE_UP)
+        trapped = seen["status"] == layout.Status.FAULT
+        good = seen["status"] == layout.Status.OK
+        other = good & replay.differs(first[chosen], seen, self.returned)
+        self.discards["undefined behaviour"] += int(trapped.sum())
+        self.agreed += int((good & ~other).sum())
+        self.disagreed += int(other.sum())
+        bad = trapped
+        # When most results differ, the builds differ as such (writable data laid out otherwise, contracted floats).
+        if self.agreed >= self.disagreed:
+            self.discards["differs between optimisation levels"] += int(other.sum())
+            bad = bad | other
+        out = np.ones(len(tests), dtype=np.bool_)
+        out[chosen[bad]] = False
+        return out
+
+    def _for_trapping(self, test: Test) -> Test:
+        assert self.trapping is not None
+        known = self.trapping.image.symbols
+        if all(piece.symbol in known for piece in test.globals):
+            return test
+        return replace(test, globals=tuple(piece for piece in test.globals if piece.symbol in known))
+
+    # --- what does it do? ---------------------------------------------------------------------
+
+    def trace(self, rans: Iterable[Ran]) -> None:
+        """Trace inputs that were not traced yet. Those that take an edge first become `fresh`.
+
+        An input whose trace fails or overflows keeps `traced` False and has no extents.
+        """
+        todo = [ran for ran in rans if not ran.traced]
+        for ran, seen in zip(todo, self._traces([ran.test for ran in todo]), strict=True):
+            if seen.status is not RunStatus.OK or seen.overflow:
+                self.discards["not traceable"] += 1
+                continue
+            ran.traced = True
+            ran.edges = frozenset(seen.edges)
+            ran.fresh = not ran.edges <= self.taken
+            ran.work = seen.steps
+            touched = [(int(a), int(b)) for a, b in np.concatenate([seen.reads, seen.writes])]
+            ran.extents = extents(ran.scene, touched)
+            self.taken |= ran.edges
+
+    def _traces(self, tests: list[Test]) -> list[trace.Trace]:
+        return [trace.trace(self.replayer, self.traced, test) for test in tests]
+
+    @property
+    def missing(self) -> list[Edge]:
+        return sorted(self.all_edges - self.taken)
+
+
+def no_inputs(discards: Counter[str]) -> Quit:
+    return Quit(Reason.NO_INPUTS, ", ".join(f"{what}: {count}" for what, count in discards.most_common(4)))

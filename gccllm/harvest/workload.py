@@ -1,0 +1,124 @@
+"""Inputs for timing: many different ones a class, of typical content, that run far.
+
+Classes by work, which is counted in log entries of the traced baseline (about one a memory access and block):
+
+    small     48 to 100 elements, fewer when the function's work grows fast
+    medium    about 1,000, or what keeps the work within MEDIUM_WORK
+    large     as many as fit an arena and LARGE_WORK
+    typical   for functions without sizes: whatever inputs of the harvest work most
+
+Times would not be reproducible, so no clock decides here but the limit for slow tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from gccllm.core import Test
+from gccllm.harvest.generate import Generator
+from gccllm.harvest.probe import Probe, Ran
+from gccllm.harvest.scene import lower, trimmed
+
+WANTED = 32
+"""Inputs a class: half decide, half confirm."""
+FEWEST = 16
+SMALL_WORK, MEDIUM_WORK, LARGE_WORK = 6_000, 30_000, 160_000
+SLOW_TICKS = 1_500_000
+
+Tests = dict[str, list[Test]]
+
+_LADDERS = {
+    "small": ((48, 100), (32, 64), (16, 32), (8, 16), (4, 8)),
+    "medium": ((900, 1100), (450, 600), (200, 300), (100, 150), (50, 70), (20, 30)),
+    "large": (
+        (12000, 16000), (6000, 8000), (3500, 4000), (1800, 2000), (900, 1000), (400, 500), (200, 240), (110, 120),
+    ),
+}  # fmt: skip
+_LIMITS = {"small": SMALL_WORK, "medium": MEDIUM_WORK, "large": LARGE_WORK}
+
+
+def classes(
+    probe: Probe, generator: Generator, pool: Sequence[Ran], is_over: Callable[[], bool]
+) -> tuple[Tests, Tests]:
+    """(deciding, confirming) tests a class."""
+    deciding: Tests = {}
+    confirming: Tests = {}
+    if grows(pool):
+        before = 0.0
+        for label, ladder in _LADDERS.items():
+            found: list[Ran] = []
+            for low, high in ladder:
+                if is_over():
+                    break
+                if high <= before:
+                    break  # the class below is already that large
+                found = rung(probe, generator, label, low, high)
+                if len(found) >= FEWEST:
+                    before = max(before, 1.5 * high)
+                    break
+            if len(found) >= FEWEST:
+                split(probe, label, found, deciding, confirming)
+    if not deciding and not is_over():
+        split(probe, "typical", typical(probe, generator, pool), deciding, confirming)
+    return deciding, confirming
+
+
+def grows(pool: Sequence[Ran]) -> bool:
+    """Whether more elements mean more work."""
+    few = sorted(ran.work for ran in pool if ran.scene.size <= 4)
+    many = sorted(ran.work for ran in pool if ran.scene.size >= 24)
+    if not few or not many:
+        return False
+    return many[len(many) * 3 // 4] >= 2.5 * few[len(few) * 3 // 4]
+
+
+def rung(probe: Probe, generator: Generator, label: str, low: int, high: int) -> list[Ran]:
+    """Defined inputs of sizes in [low, high] that work far, and within the class's limit."""
+    found: list[Ran] = []
+    for attempt in range(3):
+        scenes = [generator.scene(generator.rng.randrange(low, high + 1), label, plain=True) for _ in range(40)]
+        rans = [ran for ran in probe.defined(scenes, SLOW_TICKS) if ran is not None]
+        if attempt == 0 and len(rans) < 6:
+            return []
+        probe.trace(rans)
+        found += [ran for ran in rans if ran.traced and ran.work <= _LIMITS[label]]
+        if attempt == 0 and len(found) < 6:
+            return []
+        if len(found) and len(far(found)) >= WANTED:
+            break
+    return far(found)[:WANTED]
+
+
+def far(rans: list[Ran]) -> list[Ran]:
+    """Those that do at least half of what the best quarter does: no early exits at the first element."""
+    if not rans:
+        return []
+    ordered = sorted(ran.work for ran in rans)
+    return [ran for ran in rans if 2 * ran.work >= ordered[len(ordered) * 3 // 4]]
+
+
+def typical(probe: Probe, generator: Generator, pool: Sequence[Ran]) -> list[Ran]:
+    """For functions without sizes: inputs that work most, fresh ones first."""
+    scenes = [generator.scene(generator.rng.randrange(4, 64), "typical", plain=True) for _ in range(96)]
+    fresh = [ran for ran in probe.defined(scenes, SLOW_TICKS) if ran is not None]
+    probe.trace(fresh)
+    rans = [ran for ran in [*fresh, *pool] if ran.traced and ran.work <= LARGE_WORK]
+    picked: dict[object, Ran] = {}
+    for ran in far(rans) if len(far(rans)) >= FEWEST else sorted(rans, key=lambda r: -r.work):
+        picked.setdefault((ran.test.ints, ran.test.vectors, ran.test.stack, ran.test.regions), ran)
+    return list(picked.values())[:WANTED]
+
+
+def split(probe: Probe, label: str, found: list[Ran], deciding: Tests, confirming: Tests) -> None:
+    """Every second input confirms, when there are enough for both."""
+    tests = [final(probe, ran, label) for ran in found]
+    if len(tests) >= 2 * FEWEST:
+        deciding[label], confirming[label] = tests[::2], tests[1::2]
+    elif tests:
+        deciding[label] = confirming[label] = tests
+
+
+def final(probe: Probe, ran: Ran, label: str) -> Test:
+    """The test without data that is never touched."""
+    return replace(lower(trimmed(ran.scene, ran.extents), probe.target.signature), label=label)
