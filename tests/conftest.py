@@ -40,3 +40,11 @@ def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
             engine.chmod(0o755)
             (shared / "prefix-new").rename(place)
     return place
+
+
+@pytest.fixture(scope="session")
+def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An installation built with address and undefined behaviour sanitizers, without an engine."""
+    place = tmp_path_factory.mktemp("sanitized")
+    build_wrappers(place / "build", place / "prefix", "-DGCCLLM_SANITIZE=ON", "-DCMAKE_BUILD_TYPE=Debug")
+    return place / "prefix"

@@ -19,7 +19,12 @@ def test_there_are_enough_forms() -> None:
 def test_form(script: Path, prefix: Path, tmp_path: Path) -> None:
     keep = {k: v for k, v in os.environ.items() if not k.startswith("GCCLLM_")}
     done = subprocess.run(
-        ["sh", str(script)], cwd=tmp_path, env=keep | {"PREFIX": str(prefix)}, capture_output=True, text=True, timeout=120
+        ["sh", str(script)],
+        cwd=tmp_path,
+        env=keep | {"PREFIX": str(prefix)},
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     if done.returncode == 77:
         pytest.skip(done.stdout.strip())

@@ -1,0 +1,211 @@
+"""The engine as the shim sees it: whatever it does, the build gets gcc's result or a rewritten one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from .conftest import LABEL, LOOP, RECORD, Site
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_for(condition, what: str) -> None:  # type: ignore[no-untyped-def]
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end, what
+        time.sleep(0.02)
+
+
+def test_the_engines_text_is_assembled(site: Site) -> None:
+    site.engine(LABEL)
+    assert b"seen_by_engine" in site.quiet()
+    assert os.listdir(site.tmp) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "noted"),
+    [
+        ("exit 1", ["engine_crashed"]),
+        ("kill -SEGV $$", ["engine_crashed"]),
+        (LABEL + "; exit 1", ["engine_crashed"]),
+        ("echo noise; echo noise >&2; exit 0", []),
+        (": >$1/out.s", []),
+        ("mkdir $1/out.s", []),
+        ("rm -rf $1", []),
+        ("echo bogus >$1/out.s", ["splice_refused"]),
+        ("head -c 100000 /dev/urandom >$1/out.s", ["splice_refused"]),
+        ("chmod 000 $1; mkdir $1/deep; chmod 000 $1/deep", []),
+        ("ln -s /nowhere $1/out.s", []),
+    ],
+    ids=[
+        "exit",
+        "signal",
+        "text-and-exit",
+        "noise",
+        "empty",
+        "directory",
+        "gone",
+        "bogus",
+        "random",
+        "locked",
+        "dangling",
+    ],
+)
+def test_a_failing_engine_leaves_gccs_own_object(site: Site, body: str, noted: list[str]) -> None:
+    site.engine(body)
+    assert site.quiet() == site.own
+    site.store.mkdir()  # the note of failures is made where there is a store
+    assert site.quiet("-pipe") == site.own
+    assert site.failures == noted
+    assert os.listdir(site.tmp) == []
+
+
+def test_an_engine_that_cannot_be_started_leaves_gccs_own_object(site: Site) -> None:
+    (site.here / "engine").write_text("#!/no/such/interpreter\n")
+    assert site.quiet() == site.own
+    (site.here / "engine").unlink()
+    assert site.quiet() == site.own
+
+
+def test_a_strict_failure_is_one_line_and_no_object(site: Site) -> None:
+    (site.src / "out.o").write_text("old")
+    site.engine("echo 'sum: not_in_store' >$1/strict; echo more >>$1/strict; exit 3")
+    done = site.compile(env={"GCCLLM_MODE": "cached", "GCCLLM_STRICT": "1"})
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "gcc-llm: GCCLLM_STRICT: sum: not_in_store\n")
+    assert not (site.src / "out.o").exists()
+    assert os.listdir(site.tmp) == []
+
+
+def test_a_hanging_engine_is_killed_with_all_that_it_started(site: Site) -> None:
+    site.store.mkdir()
+    site.engine("trap '' TERM; setsid sleep 600 & echo $! >$HERE/pids; echo $$ >>$HERE/pids; while :; do sleep 1; done")
+    assert site.quiet(env={"GCCLLM_BUDGET": "0"}) == site.own
+    assert not any(is_running(int(p)) for p in (site.here / "pids").read_text().split())
+    assert site.failures == ["engine_timeout"]
+    assert os.listdir(site.tmp) == []
+
+
+def test_what_an_engine_leaves_running_is_killed(site: Site) -> None:
+    site.engine("setsid sleep 600 & echo $! >$HERE/pids; " + LABEL)
+    assert b"seen_by_engine" in site.quiet()
+    assert not is_running(int((site.here / "pids").read_text()))
+
+
+HANG = "echo $$ >$HERE/pid; exec sleep 600"
+
+
+def start_hanging(site: Site) -> tuple[subprocess.Popen[bytes], int]:
+    site.engine(HANG)
+    command = [site.command, "-O2", "-c", "loop.c", "-o", "out.o"]
+    build = subprocess.Popen(
+        command, cwd=site.src, env=site.environment(), process_group=0, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    wait_for(
+        lambda: (site.here / "pid").exists() and (site.here / "pid").read_text().endswith("\n"), "the engine starts"
+    )
+    return build, int((site.here / "pid").read_text())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_build_leaves_nothing(site: Site, number: signal.Signals) -> None:
+    build, engine = start_hanging(site)
+    os.killpg(build.pid, number)
+    build.communicate(timeout=20)
+    assert build.returncode != 0
+    wait_for(lambda: not is_running(engine), "the engine ends")
+    wait_for(lambda: os.listdir(site.tmp) == [], f"left: {os.listdir(site.tmp)}")
+    assert not (site.src / "out.o").exists()
+
+
+def test_a_killed_shim_takes_the_engine_along(site: Site) -> None:
+    build, engine = start_hanging(site)
+    shim = int(Path(f"/proc/{engine}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    os.kill(shim, signal.SIGKILL)
+    build.communicate(timeout=20)
+    wait_for(lambda: not is_running(engine), "the engine ends")
+    assert not (site.src / "out.o").exists()
+
+
+def test_an_ignored_signal_stays_ignored(site: Site) -> None:
+    site.engine("kill -HUP $PPID; sleep 0.2; " + LABEL)
+    done = subprocess.run(
+        ["nohup", site.command, "-O2", "-c", "loop.c", "-o", "out.o"],
+        cwd=site.src, env=site.environment(), capture_output=True, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert b"seen_by_engine" in (site.src / "out.o").read_bytes()
+
+
+def test_a_build_that_ignores_sigchld_still_gets_its_object(site: Site) -> None:
+    site.engine(LABEL)
+    script = 'trap "" CHLD; exec "$@"'
+    command = ["sh", "-c", script, "sh", site.command, "-O2", "-c", "loop.c", "-o", "out.o"]
+    plain = subprocess.run(["sh", "-c", script, "sh", "gcc", "-O2", "-c", "loop.c"], cwd=site.src)
+    done = subprocess.run(command, cwd=site.src, env=site.environment())
+    # dash hands SIG_IGN on; gcc itself may then fail to wait for cc1, and so do we.
+    assert done.returncode == plain.returncode
+
+
+def test_the_engine_gets_a_clean_process(site: Site) -> None:
+    site.engine(
+        "ls -l /proc/$$/fd >$HERE/fds; readlink /proc/$$/fd/0 >$HERE/stdin; readlink /proc/$$/fd/2 >$HERE/stderr; "
+        "env >$HERE/env; ps -o pgid= -p $$ >$HERE/group; ls -ld $1 >$HERE/mode; " + RECORD
+    )
+    read, write = os.pipe()
+    dirty = {
+        "PYTHONPATH": "/x",
+        "PYTHONHOME": "/x",
+        "PYTHONSTARTUP": "/x",
+        "MAKEFLAGS": f"-j2 --jobserver-auth={read},{write}",
+    }
+    command = [site.command, "-O2", "-c", "loop.c", "-o", "out.o"]
+    build = subprocess.Popen(
+        command, cwd=site.src, env=site.environment(dirty), pass_fds=(read, write), process_group=0
+    )
+    assert build.wait(60) == 0
+    os.close(read)
+    os.close(write)
+
+    def told(name: str) -> str:
+        return (site.here / name).read_text().strip()
+
+    assert "pipe:" not in told("fds")
+    assert told("stdin") == "/dev/null"
+    assert told("stderr").endswith("/engine.log")
+    assert told("mode").startswith("drwx------")
+    assert int(told("group")) == build.pid
+    names = {line.split("=")[0] for line in told("env").splitlines()}
+    assert not names & {"PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "MAKEFLAGS", "GCCLLM_DEPTH", "GCCLLM_ARGV"}
+
+
+def test_the_request_says_what_gcc_was_asked(site: Site) -> None:
+    odd = "a'b\"c\\d\te\nf $x"
+    (site.src / f"{odd}.c").write_text(LOOP)
+    (site.src / "args").write_text("-DTWO='x y'\n")
+    command = [site.command, "-O2", "-c", f"{odd}.c", "-o", "out.o", f"-DONE={odd}", "@args", "-Wa,--noexecstack"]
+    subprocess.run(command, cwd=site.src, env=site.environment(), check=True)
+    request = site.request
+    assert request["driver_arg"] == command[1:]
+    assert request["gcc_option"][:8] == ["-O2", "-c", "-o", "out.o", "-D", f"ONE={odd}", "-D", "TWO=x y"]
+    assert request["cwd"] == [str(site.src)]
+    assert "--noexecstack" in request["as_arg"]
+    assert Path(request["compiler"][0]).name == "gcc"
+    assert Path(request["assembler"][0]).resolve() == Path("/usr/bin/as").resolve()
+
+
+@pytest.mark.parametrize("option", ["-DX=\x1f", "-DX=" + "y" * 110_000], ids=["separator", "long"])
+def test_arguments_that_cannot_be_handed_on_are_left_out(site: Site, option: str) -> None:
+    assert site.quiet(option) == site.own
+    assert "driver_arg" not in site.request
+    assert "-O2" in site.request["gcc_option"]
