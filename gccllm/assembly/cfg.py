@@ -219,8 +219,12 @@ def _reached(body: Body, tables: dict[str, tuple[str, ...]], block: Block, at: i
     named = _table_named(body.lines[at], tables)
     if named:
         return tables[named]
+    operand = body.lines[at].operands[0]
+    if "(" in operand and "," not in operand:
+        return ()  # through one pointer in memory: a tail call
     # Follow the jump's register back to the load from a table and the table's address register.
     wanted = {name for operand in body.lines[at].operands for name in map(_full, _REGISTER.findall(operand))}
+    loads_a_pointer = is_indexed = "," in operand
     for where in range(at - 1, block.first - 1, -1):
         line = body.lines[where]
         if line.label or not line.operands:
@@ -228,10 +232,15 @@ def _reached(body: Body, tables: dict[str, tuple[str, ...]], block: Block, at: i
         target = _REGISTER.fullmatch(line.operands[-1])
         if target is None or _full(target[1]) not in wanted:
             continue
+        if line.mnemonic.startswith("mov") and "(" in line.operands[0]:
+            loads_a_pointer = True
+            is_indexed = is_indexed or "," in line.operands[0]
         named = _table_named(line, tables)
         if named:
             return tables[named]
         wanted.update(_full(r) for operand in line.operands[:-1] for r in _REGISTER.findall(operand))
+    if loads_a_pointer and not is_indexed:
+        return ()  # a function pointer out of an object
     known = {
         named
         for line in body.lines

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from gccllm.assembly.body import DATA, Body, BodyError, Constant, Line, alignment, constant_section, data, instruction
+from gccllm.assembly.cfg import cfg
 from gccllm.assembly.syntax import Kind, LexError, Statement, callee, lex, split_commas, substitute, symbols, words
 from gccllm.reasons import Reason
 
@@ -196,7 +197,7 @@ class Function:
         out: dict[str, None] = {}
         for s in self.code:
             word, args = _bare(s)
-            if word.startswith(("call", "j", "loop")) and not args.startswith("*"):
+            if word.startswith(("call", "j", "loop")):
                 name = self.module.resolve(callee(args))
                 if name and not name.startswith(".L") and name not in self.parts:
                     out.setdefault(name)
@@ -234,24 +235,19 @@ class Function:
     @cached_property
     def has_indirect_call(self) -> bool:
         """It calls, or jumps to, a function through a pointer (jump tables do not count)."""
-        indirect = False
+        jumps = False
         for s in self.code:
             word, args = _bare(s)
-            if word.startswith("call") and args.startswith("*"):
-                indirect = True
-            if word.startswith("jmp") and args.startswith("*") and not self._has_tables:
-                indirect = True
-        return indirect
-
-    @cached_property
-    def _has_tables(self) -> bool:
-        own = {i.statement.name for i in self.items if i.statement.kind is Kind.LABEL and i.section.is_code}
-        return any(
-            own & self.module.objects[name].references
-            for s in self.code
-            for name in symbols(s.args)
-            if name.startswith(".L") and name in self.module.objects
-        )
+            if args.startswith("*") and not callee(args):
+                if word.startswith("call"):
+                    return True
+                jumps = True
+        if not jumps:
+            return False
+        try:
+            return bool(cfg(self.body).unresolved)
+        except BodyError:
+            return True
 
     @cached_property
     def has_lock(self) -> bool:

@@ -202,9 +202,9 @@ def flow(mnemonic: str, operand: str = "") -> Flow:
     if mnemonic in JCC:
         return Flow.BRANCH
     if mnemonic in ("jmp", "jmpq"):
-        return Flow.INDIRECT_JUMP if operand.startswith("*") else Flow.JUMP
+        return Flow.INDIRECT_JUMP if operand.startswith("*") and not callee(operand) else Flow.JUMP
     if mnemonic in ("call", "callq"):
-        return Flow.INDIRECT_CALL if operand.startswith("*") else Flow.CALL
+        return Flow.INDIRECT_CALL if operand.startswith("*") and not callee(operand) else Flow.CALL
     if mnemonic in ("ret", "retq", "iretq"):
         return Flow.RETURN
     if mnemonic in ("ud2", "ud1", "ud0", "hlt", "int3"):
@@ -229,6 +229,13 @@ NORETURN = frozenset(
 
 
 def callee(operand: str) -> str:
-    """The symbol of a direct call or jump operand, `@PLT` removed; "" when it is not a plain symbol."""
+    """The symbol of a direct call or jump operand; "" when it is not a plain symbol.
+
+    `foo`, `foo@PLT`, and `*foo@GOTPCREL(%rip)`, which -fno-plt prints for the same call.
+    """
+    if operand.startswith("*"):
+        if not operand.endswith("@GOTPCREL(%rip)"):
+            return ""
+        operand = operand[1:]
     name = operand.split("@", 1)[0]
     return name if re.fullmatch(SYMBOL, name) else ""
