@@ -48,6 +48,8 @@ class Context:
     """False when the unit is compiled with -fno-ipa-ra."""
     march: frozenset[str] = frozenset()
     """CPU features (iced-x86 names) that the unit's own flags allow without a guard."""
+    max_level: int = 99
+    """Highest ISA level a candidate may need: of what the setting allows and what this machine can test."""
     arguments: frozenset[str] = frozenset()
     """Argument registers of the signature (RDI, ZMM0 ...) when it is known; the baseline's own are always added."""
     x87_results: int = 0
@@ -113,6 +115,7 @@ def context_of(
     workdir: Path,
     *,
     march: frozenset[str] = frozenset(),
+    max_level: int = 99,
     has_ipa_ra: bool = True,
     arguments: frozenset[str] = frozenset(),
     x87_results: int = 0,
@@ -126,7 +129,7 @@ def context_of(
             if callee in module.functions and callee != name:
                 _clobbers_of(module, callee, tools, workdir, clobbers)
     return Context(
-        name, bool(callers), is_aligned, has_ipa_ra, march, arguments, x87_results,
+        name, bool(callers), is_aligned, has_ipa_ra, march, max_level, arguments, x87_results,
         frozenset(module.functions), clobbers,
     )  # fmt: skip
 
@@ -298,6 +301,8 @@ def check_isa(code: Decoded, context: Context) -> int:
     if level is None:
         unknown = sorted(f for f in needed if isa.level_of([f]) is None)
         raise BodyError(Reason.ISA, f"{unknown} in no level")
+    if level > context.max_level:
+        raise BodyError(Reason.ISA, f"level {level}, allowed {context.max_level}")
     return level
 
 

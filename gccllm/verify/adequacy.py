@@ -1,0 +1,151 @@
+"""How good are the tests? The share of wrong versions of the function that they notice.
+
+Mutants of a body are linked into one image and run on the tests; a mutant is killed by any difference in results,
+memory, calls or in how the run ends. A mutant that survives counts against the tests unless a sound argument shows
+that it is no mutant: the same canonical text, or a change of values that nothing reads (`is_dead_change`).
+
+Which body to mutate? gcc's vectorised code holds several loops for one purpose, and the choice between them computes
+nothing: `cmpl $14` mutated to `cmpl $15` in front of a vector loop hands one more size to the scalar loop beside it and
+changes no result. Such mutants are equivalent, cannot be shown so cheaply, and are no fault of the tests. The scalar
+body of the same source (a side compile) has one loop where the baseline has three, so its mutants are mostly real. The
+score of a function is the better of both. This is honest because both bodies compute the same function and the
+question is whether the tests tell that function from its neighbours; the paths of the vectorised body are another
+question, which edge coverage answers.
+
+Not covered: the memory contract (a mutant that only reads or rewrites more survives here and is refused there), and
+mutants of two changes at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gccllm.assembly import Body, canonical
+from gccllm.core import Slot
+from gccllm.verify.dead import is_dead_change
+from gccllm.verify.decode import Decoded, assemble
+from gccllm.verify.mutate import Mutant, assembling, mutants
+from gccllm.verify.replay import Replayer
+from gccllm.verify.workbench import Workbench
+
+WANTED = 0.95
+MUTANTS = 120
+ROUNDS = 3
+"""Times the harvest is asked for inputs aimed at the survivors."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """`killed` of `total` mutants that are not shown equivalent; `of` says whose mutants: `baseline` or `scalar`."""
+
+    killed: int
+    total: int
+    equivalent: int
+    survivors: tuple[str, ...]
+    of: str = "baseline"
+
+    @property
+    def share(self) -> float:
+        return self.killed / self.total if self.total else 0.0
+
+    @property
+    def is_adequate(self) -> bool:
+        """At least 95%, of enough mutants to mean something; one survivor is allowed among few."""
+        return self.total >= 5 and (self.share >= WANTED or (self.total < 40 and self.total - self.killed <= 1))
+
+
+@dataclass(frozen=True)
+class Adequacy:
+    """The verdict on the tests. `best` decides; `scores` keeps every body's own figure."""
+
+    best: Score
+    scores: tuple[Score, ...]
+    added_tests: int = 0
+
+    @property
+    def is_adequate(self) -> bool:
+        return self.best.is_adequate
+
+
+def score(bench: Workbench, *, limit: int = MUTANTS, rounds: int = ROUNDS) -> Adequacy:
+    """Measure, and ask the harvest for more inputs while too many survive. May add to `bench.tests`.
+
+    Raises AssembleError or Quit when the baseline itself cannot be linked or run.
+    """
+    before = len(bench.tests)
+    scores = [_score_of(bench, bench.baseline, "baseline", limit, rounds)]
+    if not scores[0].is_adequate and bench.scalar is not None and _agrees(bench, bench.scalar):
+        scores.append(_score_of(bench, bench.scalar, "scalar", limit, rounds))
+    best = max(scores, key=lambda s: (s.is_adequate, s.share))
+    return Adequacy(best, tuple(scores), len(bench.tests) - before)
+
+
+def _agrees(bench: Workbench, body: Body) -> bool:
+    """Whether a side compile's body computes what the baseline does on every test."""
+    with bench.replayer(bench.image([bench.entry_text(body, "scalar")])) as replayer:
+        return not bench.wrong(replayer, "scalar", range(len(bench.tests)), 0)[0]
+
+
+def _score_of(bench: Workbench, body: Body, of: str, limit: int, rounds: int) -> Score:
+    alive = assembling(_distinct(body, mutants(body, limit=limit, seed=bench.seed)), bench.tools, bench.workdir)
+    total = len(alive)
+    if not alive:
+        return Score(0, 0, 0, (), of)
+    names = {id(mutant): f"m{i}" for i, mutant in enumerate(alive)}
+    image = bench.image([bench.entry_text(m.body, names[id(m)], align=4) for m in alive])
+    with bench.replayer(image) as replayer:
+        quick = bench.quick()
+        alive = [m for m in alive if not _is_killed(bench, replayer, names[id(m)], quick)]
+        alive = [m for m in alive if not _is_killed(bench, replayer, names[id(m)], range(len(bench.tests)))]
+        alive, equivalent = _without_equivalent(bench, body, alive)
+        for _ in range(rounds):
+            if not alive or (total - equivalent - len(alive)) >= WANTED * (total - equivalent):
+                break
+            first = len(bench.tests)
+            if not bench.ask_for_more(bench.tests):
+                break
+            fresh = range(first, len(bench.tests))
+            alive = [m for m in alive if not _is_killed(bench, replayer, names[id(m)], fresh)]
+    total -= equivalent
+    return Score(total - len(alive), total, equivalent, tuple(f"{m.operator}: {m.what}" for m in alive), of)
+
+
+def _is_killed(bench: Workbench, replayer: Replayer, entry: str, chosen: Sequence[int]) -> bool:
+    return bool(bench.wrong(replayer, entry, chosen, 0)[0]) or bool(bench.wrong(replayer, entry, chosen, 1)[0])
+
+
+def _distinct(body: Body, found: Sequence[Mutant]) -> list[Mutant]:
+    """Without mutants that are the body again, or one another, in canonical text."""
+    seen = {canonical(body)}
+    out = []
+    for mutant in found:
+        text = canonical(mutant.body)
+        if text not in seen:
+            seen.add(text)
+            out.append(mutant)
+    return out
+
+
+def _without_equivalent(bench: Workbench, body: Body, alive: Sequence[Mutant]) -> tuple[list[Mutant], int]:
+    if not alive:
+        return [], 0
+    original = assemble(bench.name, body.text(), bench.tools, bench.workdir)
+    kept = []
+    for mutant in alive:
+        changed = assemble(bench.name, mutant.body.text(), bench.tools, bench.workdir)
+        is_dead = (
+            isinstance(original, Decoded)
+            and isinstance(changed, Decoded)
+            and is_dead_change(body, mutant.body, original, changed, result_registers(bench))
+        )
+        if not is_dead:
+            kept.append(mutant)
+    return kept, len(alive) - len(kept)
+
+
+_SLOTS = {Slot.RAX: "RAX", Slot.RDX: "RDX", Slot.XMM0: "ZMM0", Slot.XMM1: "ZMM1"}
+
+
+def result_registers(bench: Workbench) -> frozenset[str]:
+    return frozenset(_SLOTS[r.slot] for r in bench.returns if r.slot in _SLOTS)

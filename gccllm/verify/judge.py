@@ -1,0 +1,255 @@
+"""One candidate's way through the gates up to timing: read `judge_many` first.
+
+    parse      the text is a body we can represent, and not the baseline again
+    screen     assembles; may stand in the baseline's place whatever it computes (`screen`)
+    replay     same results, memory and calls as the baseline on every test, under two poisons
+    contract   on every test, no store or read outside what decision 7 allows (`contract`)
+    edges      every edge of the candidate was taken by some test, or the harvest is asked for one that takes it
+    confirm    all of replay again, every test in its own process and in shuffled order
+
+Several candidates share an image, so that dozens cost little more than one. Every verdict is refuted (with the test
+that shows it, where there is one), undecided (with the limit met) or accepted.
+
+Covers what the tests reach: the level is `tested+covered`, no proof. Not covered: timing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from gccllm.assembly import Body, BodyError, canonical, cfg
+from gccllm.assembly.cfg import Edge
+from gccllm.core import Candidate, Outcome, Verdict, accepted, refuted, undecided
+from gccllm.reasons import Reason
+from gccllm.verify import contract
+from gccllm.verify.image import AssembleError
+from gccllm.verify.replay import Replayer, decode_observation, difference
+from gccllm.verify.screen import Screened, screen
+from gccllm.verify.trace import trace_many, traced_name
+from gccllm.verify.workbench import Workbench
+
+CONTRACT_BATCH = 64
+"""Traced tests between two looks at the result: most that break the contract break it soon."""
+MORE_ROUNDS = 3
+
+
+@dataclass
+class Case:
+    """A candidate under judgement. `verdict` is None while no gate has ended it."""
+
+    candidate: Candidate
+    body: Body | None = None
+    entry: str = ""
+    verdict: Verdict | None = None
+    screened: Screened | None = None
+    edges_all: frozenset[Edge] = frozenset()
+    edges_taken: set[Edge] = field(default_factory=set)
+    tests: int = 0
+    """Tests that the candidate passed."""
+
+    @property
+    def is_open(self) -> bool:
+        return self.verdict is None
+
+    @property
+    def level(self) -> int:
+        """ISA level that a guard must test."""
+        return self.screened.level if self.screened is not None else 0
+
+    @property
+    def edges(self) -> tuple[int, int]:
+        """(taken, all), as `Evidence` wants it."""
+        return len(self.edges_taken & self.edges_all), len(self.edges_all)
+
+
+def judge(candidate: Candidate, bench: Workbench) -> Case:
+    """`judge_many` of one."""
+    return judge_many([candidate], bench)[0]
+
+
+def judge_many(candidates: Sequence[Candidate], bench: Workbench) -> list[Case]:
+    """A decided case for every candidate, in order. May add tests to `bench`.
+
+    Raises Quit when the bench itself cannot be used: no sandbox, a callee without stand-in, a baseline that fails.
+    """
+    cases = [Case(candidate, entry=f"c{i}") for i, candidate in enumerate(candidates)]
+
+    def is_open() -> list[Case]:
+        return [case for case in cases if case.is_open]
+
+    # Text to bodies; nothing of the text itself goes further. Equal answers share a verdict.
+    for case in cases:
+        _parse(case, bench)
+    twins = _set_twins_aside(cases)
+
+    # The static gate, on each candidate's own object.
+    for case in is_open():
+        _screen(case, bench)
+
+    # From here on every open candidate may be run: in the sandbox, all in one image.
+    linked = _link(is_open(), bench)
+    if linked is not None:
+        with linked as replayer:
+            for case in is_open():
+                _replay(case, bench, replayer)
+            for case in is_open():
+                _contract(case, bench, replayer)
+            _edges(is_open, bench, replayer)
+
+            # Tests only grow and candidates only fall: what is open now has passed all tests there are.
+            for case in is_open():
+                _confirm(case, bench, replayer)
+    for case, twin in twins:
+        case.verdict, case.screened = twin.verdict, twin.screened
+        case.edges_all, case.edges_taken, case.tests = twin.edges_all, twin.edges_taken, twin.tests
+    return cases
+
+
+# --- the gates ------------------------------------------------------------------------------------
+
+
+def _parse(case: Case, bench: Workbench) -> None:
+    try:
+        case.body = Body.parse(case.candidate.body).without_endbr()
+    except BodyError as error:
+        case.verdict = refuted("parse", error.reason, error.detail)
+        return
+    if canonical(case.body) == canonical(bench.baseline.without_endbr()):
+        case.verdict = refuted("parse", Reason.COPY)
+
+
+def _set_twins_aside(cases: Sequence[Case]) -> list[tuple[Case, Case]]:
+    first: dict[str, Case] = {}
+    twins = []
+    for case in cases:
+        if case.is_open and case.body is not None:
+            other = first.setdefault(canonical(case.body), case)
+            if other is not case:
+                case.verdict = undecided("parse", Reason.COPY)  # replaced by its twin's
+                twins.append((case, other))
+    return twins
+
+
+def _screen(case: Case, bench: Workbench) -> None:
+    assert case.body is not None
+    case.screened = screen(case.body, bench.screened_baseline, bench.context, bench.tools, bench.workdir)
+    if not case.screened.verdict.is_accepted:
+        case.verdict = case.screened.verdict
+
+
+def _link(cases: Sequence[Case], bench: Workbench) -> Replayer | None:
+    """A replayer of an image that holds every open case and its checked build; None when nothing is open."""
+    texts = []
+    for case in cases:
+        assert case.body is not None
+        try:
+            texts.append(bench.entry_text(case.body, case.entry) + bench.traced_text(case.body, case.entry))
+            case.edges_all = frozenset(cfg(case.body).edges)
+        except BodyError as error:
+            case.verdict = refuted("contract", error.reason, error.detail)
+    if not texts:
+        return None
+    try:
+        return bench.replayer(bench.image(texts, traced=True))
+    except AssembleError as error:
+        if len(cases) == 1:
+            cases[0].verdict = refuted("assemble", Reason.DOES_NOT_ASSEMBLE, error.detail)
+            return None
+    # One of them does not link beside the others (it assembled alone): find out which, one by one.
+    for case in cases:
+        if case.is_open:
+            lone = _link([case], bench)
+            if lone is not None:
+                lone.close()
+    return _link([case for case in cases if case.is_open], bench)
+
+
+def _replay(case: Case, bench: Workbench, replayer: Replayer, first: int = 0) -> None:
+    """Tests from `first` on: the quick part, then all, then all with the other poison."""
+    everything = list(range(first, len(bench.tests)))
+    quick = [i for i in bench.quick() if i >= first]
+    for chosen, poison in ((quick, 0), (everything, 0), (everything, 1)):
+        wrong, got = bench.wrong(replayer, case.entry, chosen, poison)
+        if wrong:
+            at = wrong[0]
+            want = decode_observation(bench.observed(poison)[at])
+            found = difference(want, decode_observation(got[chosen.index(at)]), bench.returns)
+            reason, detail = found or (Reason.WRONG_VALUE, "")
+            where = f"{detail} (test {at} of {len(bench.tests)}, poison {poison}, {len(wrong)} of {len(chosen)} differ)"
+            case.verdict = refuted("replay", reason, where, bench.tests[at])
+            return
+    case.tests = len(bench.tests)
+
+
+def _contract(case: Case, bench: Workbench, replayer: Replayer, first: int = 0) -> None:
+    """Stores, reads and edges of the checked build on tests from `first` on."""
+    baseline = bench.traces()
+    shown = 0
+    for start in range(first, len(bench.tests), CONTRACT_BATCH):
+        tests = bench.tests[start : start + CONTRACT_BATCH]
+        for test, want, got in zip(
+            tests, baseline[start:], trace_many(replayer, traced_name(case.entry), tests), strict=False
+        ):
+            case.edges_taken |= got.edges
+            broken = contract.check(want, got)
+            if broken is None:
+                shown += 1
+            elif broken[0] is not Reason.TRACE_LIMIT:
+                case.verdict = refuted("contract", *broken, test)
+                return
+    if not shown and first == 0:
+        case.verdict = undecided("contract", Reason.TRACE_LIMIT)
+
+
+def _edges(is_open: Callable[[], list[Case]], bench: Workbench, replayer: Replayer) -> None:
+    """Ask the harvest for more while an open candidate has an edge that nobody took; run new tests on all."""
+    for _ in range(MORE_ROUNDS):
+        first = len(bench.tests)
+        if all(case.edges_all <= case.edges_taken for case in is_open()) or not bench.ask_for_more(bench.tests):
+            break
+        for case in is_open():
+            _replay(case, bench, replayer, first)
+        for case in is_open():
+            _contract(case, bench, replayer, first)
+    for case in is_open():
+        missing = sorted(case.edges_all - case.edges_taken)
+        if missing:
+            case.verdict = undecided("edges", Reason.EDGES_UNSEEN, _words(case, missing))
+
+
+def _words(case: Case, missing: Sequence[Edge]) -> str:
+    assert case.body is not None
+    blocks = cfg(case.body).blocks
+
+    def line(block: int, last: bool) -> str:
+        inside = case.body.lines[blocks[block].first : blocks[block].last] if case.body else ()
+        code = [one for one in inside if not one.is_label]
+        return (code[-1] if last else code[0]).text().strip().replace("\t", " ") if code else ""
+
+    shown = "; ".join(f"{line(a, True)} -> {line(b, False)}" for a, b in missing[:4])
+    return f"{len(missing)} of {len(case.edges_all)}: {shown}"
+
+
+def _confirm(case: Case, bench: Workbench, replayer: Replayer) -> None:
+    """A verdict formed inside one process could be forged by what ran before in it."""
+    seen = replayer.run_raw(case.entry, bench.tests, fork_each=True)
+    for i, test in enumerate(bench.tests):
+        found = difference(decode_observation(bench.observed(0)[i]), decode_observation(seen[i]), bench.returns)
+        if found is not None:
+            case.verdict = refuted("confirm", found[0], found[1], test)
+            return
+    level = f"ISA level {case.level}, " if case.level else ""
+    case.verdict = accepted("confirm", f"{level}{case.tests} tests, {len(case.edges_all)} edges")
+
+
+def outcome_counts(cases: Sequence[Case]) -> dict[str, int]:
+    """`stage:reason` to how many ended there; `accepted` for those that passed."""
+    out: dict[str, int] = {}
+    for case in cases:
+        verdict = case.verdict
+        if verdict is None:
+            continue
+        word = "accepted" if verdict.outcome is Outcome.ACCEPTED else f"{verdict.stage}:{verdict.reason}"
+        out[word] = out.get(word, 0) + 1
+    return out
