@@ -7,11 +7,12 @@ native    anything this CPU can run, no guard; the binary is for CPUs like this 
 
 from __future__ import annotations
 
-import platform
 from functools import cache
 from pathlib import Path
 
-from gccllm.assembly import isa
+from gccllm.assembly import LEVELS, march_features
+from gccllm.propose.protocol import Isa
+from gccllm.toolchain import Toolchain
 
 
 @cache
@@ -23,17 +24,25 @@ def cpu_name() -> str:
                 return line.partition(":")[2].strip()
     except OSError:
         pass
-    return platform.processor() or "unknown"
+    return "unknown"
 
 
-def allowed_level(setting: str, march_level: int) -> int:
-    """The highest ISA level that a candidate may need."""
-    return march_level if setting == "baseline" else max(march_level, isa.host_level())
+def level_within(features: frozenset[str]) -> int:
+    """The highest level all of whose features, and those of the levels below, are among `features`."""
+    best = 0
+    for level in LEVELS:
+        if not level.features <= features:
+            break
+        best = level.number
+    return best
 
 
-def guard_level(entry_level: int, march_level: int, setting: str) -> int:
-    """The level that the guard tests; 0: no guard."""
-    return 0 if setting == "native" or entry_level <= march_level else entry_level
+def isa_for(setting: str, march: frozenset[str], tools: Toolchain) -> Isa:
+    """Levels for a unit whose own options permit `march`."""
+    permitted = level_within(march)
+    if setting == "baseline":
+        return Isa(permitted, permitted)
+    return Isa(permitted, max(permitted, level_within(march_features(("-march=native",), tools))))
 
 
 def key_word(setting: str) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gccllm import hotness, isa_allowance, policy, work
-from gccllm.assembly import Body, BodyError, Function, Rewrite, baseline_key_text, splice, symbols
+from gccllm.assembly import Body, BodyError, Function, Module, Rewrite, baseline_key_text, splice
 from gccllm.config import Settings
 from gccllm.core import Quit, Request
 from gccllm.events import Log
@@ -77,7 +77,7 @@ def rewrite_unit(
     rewrites: dict[str, Rewrite] = {}
     for decision in decisions:
         if decision.word == "admitted" and decision.entry is not None:
-            level = isa_allowance.guard_level(decision.entry.isa_level, unit.march_level, settings["isa"])
+            level = 0 if settings["isa"] == "native" else decision.entry.isa_level
             rewrites[decision.function] = Rewrite(Body.parse(decision.entry.body), level)
     if not rewrites:
         return Result(None, tuple(decisions))
@@ -88,10 +88,10 @@ def rewrite_unit(
         return Result(None, tuple(decisions), Reason.SPLICE_REFUSED, str(error))
 
     # From here on the symbols are gcc's, plus our own hidden ones: anything else and gcc's text stands.
-    extra = {name for name in symbols(text) ^ symbols(request.text) if not name.startswith("__gccllm_")}
-    if extra:
-        log.write("unit_declined", Reason.SPLICE_REFUSED, detail=f"symbols changed: {', '.join(sorted(extra)[:4])}")
-        return Result(None, tuple(decisions), Reason.SPLICE_REFUSED, "symbols changed")
+    if changed := defined_symbols(Module.parse(text)) ^ defined_symbols(unit.module):
+        detail = f"symbols changed: {', '.join(sorted(name for name, _ in changed)[:4])}"
+        log.write("unit_declined", Reason.SPLICE_REFUSED, detail=detail)
+        return Result(None, tuple(decisions), Reason.SPLICE_REFUSED, detail)
     return Result(text, tuple(decisions))
 
 
@@ -132,7 +132,7 @@ def decide(
             store.put(entry)
         except OSError as error:
             log.write("store", Reason.STORE_UNWRITABLE, detail=str(error))
-        return _of_entry(function, entry, settings, unit)
+        return _of_entry(function, entry, settings)
 
 
 def _from_store(
@@ -150,12 +150,12 @@ def _from_store(
             log.write("store", Reason.ENTRY_REFUSED, function=function.name, detail=reason, path=str(found.path))
             return None
         store.vouch(found)
-    return _of_entry(function, found.entry, settings, unit)
+    return _of_entry(function, found.entry, settings)
 
 
-def _of_entry(function: Function, entry: Entry, settings: Settings, unit: Unit) -> Decision:
+def _of_entry(function: Function, entry: Entry, settings: Settings) -> Decision:
     if entry.outcome == "accepted":
-        if refusal := policy.admits(entry, settings, unit.march_level):
+        if refusal := policy.admits(entry, settings):
             return Decision(function.name, "declined", refusal, "today's policy does not admit the stored rewrite")
         return Decision(function.name, "admitted", None, _gain(entry), entry)
     return Decision(function.name, "declined", Reason(entry.reason), entry.detail, entry)
@@ -174,6 +174,12 @@ def _record(decision: Decision, log: Log) -> None:
         if entry.evidence is not None:
             words["speedup"] = round(entry.evidence.timing.speedup, 4)
     log.write("function", decision.reason, **words)
+
+
+def defined_symbols(module: Module) -> set[tuple[str, str]]:
+    """(name, binding) of every function and named object that is not ours and not a cold part of another."""
+    names = [name for name in (*module.functions, *module.objects) if not name.startswith((".L", "__gccllm_"))]
+    return {(name, module.binding(name)) for name in names if not name.endswith(".cold")}
 
 
 def scopes(decisions: Sequence[Decision]) -> dict[Scope, int]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gccllm import policy
-from gccllm.assembly import Module, NotLossless, isa
+from gccllm.assembly import Module, NotLossless, march_features
 from gccllm.config import Settings
 from gccllm.core import Quit, Request
 from gccllm.propose.unit import compile_flags
@@ -32,8 +32,6 @@ class Unit:
     """`c` or `c++`."""
     flags: tuple[str, ...]
     """The user's own options, fit for a side compile: no inputs, outputs, dependency or debug options."""
-    march_level: int
-    """ISA level that -march permits without a guard."""
     march: frozenset[str]
     """CPU features (iced names) that -march permits without a guard."""
     ipa_ra: bool
@@ -49,16 +47,15 @@ def plan(request: Request, settings: Settings) -> Unit:
         raise Quit(Reason.NOT_LOSSLESS, str(error)) from error
     source, language = find_source(request)
     options = request.gcc_options
-    march = isa.march_features(options)
+    tools = Toolchain.find(request.compiler, request.assembler)
     return Unit(
         request=request,
         module=module,
-        tools=Toolchain.find(request.compiler, request.assembler),
+        tools=tools,
         source=source,
         language=language,
         flags=compile_flags(options),
-        march_level=isa.march_level(march),
-        march=march,
+        march=march_features(options, tools),
         ipa_ra="-fno-ipa-ra" not in options,
     )
 

@@ -107,7 +107,7 @@ def declines_function(function: Function, settings: Settings) -> None:
         raise Quit(Reason.LOCAL_CONVENTION, function.name)
 
 
-def admits(entry: Entry, settings: Settings, march_level: int) -> Reason | None:
+def admits(entry: Entry, settings: Settings) -> Reason | None:
     """None when the entry may be linked under today's policy, else the reason it may not.
 
     Asked at every lookup, so that a stricter policy revokes old entries without touching their keys.
@@ -115,7 +115,7 @@ def admits(entry: Entry, settings: Settings, march_level: int) -> Reason | None:
     evidence = entry.evidence
     if entry.outcome != "accepted" or evidence is None:
         return Reason.NOTHING_FASTER
-    if settings["isa"] == "baseline" and entry.isa_level > march_level:
+    if settings["isa"] == "baseline" and entry.isa_level > 0:
         return Reason.ISA
     if evidence.edges_baseline[0] < evidence.edges_baseline[1]:
         return Reason.EDGES_MISSED

@@ -1,0 +1,48 @@
+"""What an entry keeps of a function, so that its tests can be made again without the source: types and context."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from gccllm import core
+from gccllm.assembly import Body
+from gccllm.harvest import types
+from gccllm.harvest.generate import GlobalSymbol
+from gccllm.harvest.probe import HarvestTarget
+from gccllm.store.entry import Bench
+from gccllm.store.graph import decode, encode
+from gccllm.toolchain import Toolchain
+from gccllm.verify.screen import Context
+
+_CLASSES: tuple[type, ...] = (
+    types.Void, types.Integer, types.Floating, types.Pointer, types.Array, types.Field, types.Record, types.Opaque,
+    types.Place, types.Param, types.Variable, types.Signature, GlobalSymbol, Context,
+    core.CalleeSpec, core.Returned, core.Slot,
+)  # fmt: skip
+
+
+def facts_of(target: HarvestTarget, context: Context) -> dict[str, Any]:
+    """JSON of everything about the function that is not text."""
+    return encode({"signature": target.signature, "symbols": target.symbols, "context": context})
+
+
+def target_and_context(bench: Bench, tools: Toolchain, workdir: Path) -> tuple[HarvestTarget, Context]:
+    """Back from an entry. Raises ValueError or BodyError when the entry does not hold what it should."""
+    facts = decode(bench.facts, _CLASSES)
+    if not isinstance(facts, dict) or not isinstance(facts.get("signature"), types.Signature):
+        raise ValueError("the entry holds no signature")
+    if not isinstance(facts.get("context"), Context):
+        raise ValueError("the entry holds no context")
+    body = Body.parse(bench.baseline)
+    target = HarvestTarget(
+        name=facts["signature"].name,
+        text=bench.slice,
+        body=body,
+        signature=facts["signature"],
+        tools=tools,
+        workdir=workdir,
+        ubsan_text=bench.ubsan or None,
+        symbols=facts["symbols"],
+    )
+    return target, facts["context"]
