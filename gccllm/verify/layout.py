@@ -110,15 +110,28 @@ class Error(enum.IntEnum):
     MEMORY = 5
 
 
-class Special(enum.IntEnum):
-    """Site numbers of the log that are not sites."""
+class Event(enum.IntEnum):
+    """Low four bits of `site` in a LOG entry. Bits 4..15 are the width in bytes, bits 16.. the line or block.
 
-    READ = 1  # a library call read `length` bytes
+    READ, WRITE, BOTH touch `width` bytes at `address`. With the RANGE bit they touch width * length bytes. Without it,
+    length 0 is a plain access; else the entry before is a MASK whose address field is the mask of lanes, and length is
+    the bytes of a lane, plus PACKED when the lanes in use lie side by side.
+    """
+
+    READ = 1
     WRITE = 2
-    MASK = 3  # the address field is the lane mask of the next entry
-    ENTER = 4
-    LEAVE = 5
-    FIRST_SITE = 16
+    BOTH = 3
+    BLOCK = 4  # a basic block begins
+    ENTER = 5  # the function begins (recursion enters again)
+    LEAVE = 6  # the function ends
+    MASK = 7
+    RANGE = 8
+
+
+PACKED: Final = 0x100
+SITE_READ: Final = Event.READ | Event.RANGE | 1 << 4
+"""`site` of a library call's entry: `length` bytes were read."""
+SITE_WRITE: Final = Event.WRITE | Event.RANGE | 1 << 4
 
 
 REQUEST: Final = struct.Struct("<IIQIIIIQ")
@@ -200,7 +213,7 @@ def header() -> str:
     numbers += [("OBSERVATION_BYTES", OBSERVATION.itemsize), ("REQUEST_BYTES", REQUEST.size)]
     numbers += [("REPLY_BYTES", REPLY.size), ("LOG_ENTRY_BYTES", LOG.itemsize)]
     for prefix, members in (
-        ("KIND", RequestKind), ("FLAG", Flag), ("STATUS", Status), ("ABI", AbiBit), ("ERROR", Error), ("SITE", Special),
+        ("KIND", RequestKind), ("FLAG", Flag), ("STATUS", Status), ("ABI", AbiBit), ("ERROR", Error),
     ):  # fmt: skip
         numbers += [(f"{prefix}_{member.name}", int(member)) for member in members]
     seen: dict[str, int] = {}

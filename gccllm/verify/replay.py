@@ -134,7 +134,7 @@ def _patch(address: int, data: bytes) -> bytes:
     return layout.PATCH.pack(address, len(data)) + data + _ZEROS[: -len(data) % 8]
 
 
-def decode(row: Any) -> Observation:
+def decode_observation(row: Any) -> Observation:
     """One OBSERVATION record (a numpy void) as the shared type."""
     return Observation(
         status=_STATUS.get(int(row["status"]), RunStatus.DIED),  # type: ignore[call-overload]
@@ -212,7 +212,7 @@ class Replayer:
         raw = self.run_raw(
             entry, tests, poison=poison, fork_each=fork_each, deadline_ms=deadline_ms, give_up_after=give_up_after
         )
-        return [decode(row) for row in raw]
+        return [decode_observation(row) for row in raw]
 
     def run_raw(
         self,

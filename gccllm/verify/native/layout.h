@@ -28,6 +28,9 @@
 #define MAX_CALLS 0x400
 #define MAX_CALLEES 0x100
 #define TICK_MS 0x4
+#define PACKED 0x100
+#define SITE_READ 0x19
+#define SITE_WRITE 0x1a
 #define REQUEST_MAGIC 0x47435251
 #define REPLY_MAGIC 0x47435250
 #define TEST_BYTES 0xd8
@@ -67,9 +70,3 @@
 #define ERROR_SANDBOX 0x3
 #define ERROR_BAD_REQUEST 0x4
 #define ERROR_MEMORY 0x5
-#define SITE_READ 0x1
-#define SITE_WRITE 0x2
-#define SITE_MASK 0x3
-#define SITE_ENTER 0x4
-#define SITE_LEAVE 0x5
-#define SITE_FIRST_SITE 0x10
