@@ -36,7 +36,7 @@ from gccllm.store.entry import Bench, Entry, EvidenceRecord, TimingRecord
 from gccllm.toolchain import Toolchain
 from gccllm.verify import adequacy, timing
 from gccllm.verify.image import AssembleError
-from gccllm.verify.judge import Judged, judge_many
+from gccllm.verify.judge import Case, judge_many
 from gccllm.verify.screen import Context, argument_registers, context_of
 from gccllm.verify.workbench import Workbench
 from gccllm.wire import facts_of, target_and_context
@@ -53,7 +53,7 @@ class Attempted:
 
     candidate: Candidate
     verdict: Verdict
-    judged: Judged | None = None
+    case: Case | None = None
     quick: float = 0.0
     """Speed-up of the quick timing; 0 when it was not timed."""
 
@@ -98,7 +98,7 @@ class Shop:
             raise Quit(Reason.NO_SOURCE)
         request = self.unit.request
         return CompileUnit(
-            self.unit.source, self.unit.flags, request.cwd, self.unit.tools, self.unit.language, request.text
+            self.unit.source, self.unit.flags, request.cwd, self.unit.tools, self.unit.language, self.unit.module
         )
 
     @cached_property
@@ -211,11 +211,12 @@ class Shop:
             source.failures.clear()
 
     def judge(self, job: Job, candidates: list[Candidate]) -> None:
-        for candidate, judged in zip(candidates, judge_many(candidates, job.bench), strict=True):
-            attempt = Attempted(candidate, judged.verdict, judged)
+        for case in judge_many(candidates, job.bench):
+            assert case.verdict is not None
+            attempt = Attempted(case.candidate, case.verdict, case)
             job.attempts.append(attempt)
-            if judged.verdict.is_accepted and judged.body is not None:
-                attempt.quick = timing.screen_speed(job.bench, judged.body, job.harvest.timing)
+            if case.verdict.is_accepted and case.body is not None:
+                attempt.quick = timing.screen_speed(job.bench, case.body, job.harvest.timing)
 
     def pick(self, function: Function, key: str, job: Job, deadline: float, log: Log) -> Entry | None:
         """Time the equal candidates fully, best first; the first that passes is the rewrite."""
@@ -227,10 +228,10 @@ class Shop:
         for attempt in equal[:FULL_TIMINGS]:
             if attempt.quick < 1.0 or _left(deadline) <= 0:
                 break
-            assert attempt.judged is not None
-            assert attempt.judged.body is not None
+            assert attempt.case is not None
+            assert attempt.case.body is not None
             verdict, measured = timing.measure(
-                job.bench, attempt.judged.body, job.harvest.timing, job.harvest.confirm, tried=len(equal)
+                job.bench, attempt.case.body, job.harvest.timing, job.harvest.confirm, tried=len(equal)
             )
             attempt.verdict = verdict
             attempt.quick = measured.speedup if measured else attempt.quick
@@ -251,16 +252,16 @@ class Shop:
     # --- entries ------------------------------------------------------------------------------
 
     def entry(self, function: Function, key: str, job: Job, winner: Attempted, measured: Timing) -> Entry:
-        judged = winner.judged
-        assert judged is not None
-        assert judged.body is not None
+        case = winner.case
+        assert case is not None
+        assert case.body is not None
         best = job.adequacy.best
         evidence = Evidence(
             level="tested+covered",
             tests=len(job.bench.tests),
             seed=self.settings["seed"],
             edges_baseline=(job.harvest.edges_taken, job.harvest.edges_all),
-            edges_candidate=judged.edges,
+            edges_candidate=case.edges,
             mutants=(best.killed, best.total),
             timing=measured,
             cpu=cpu_name(),
@@ -270,8 +271,8 @@ class Shop:
             function=function.name,
             source=self.unit.source.name if self.unit.source else "",
             outcome="accepted",
-            body=judged.body.text(),
-            isa_level=judged.level,
+            body=case.body.text(),
+            isa_level=case.level,
             proposer=winner.candidate.proposer,
             recipe=winner.candidate.recipe,
             dialect=winner.candidate.dialect,
@@ -334,12 +335,13 @@ def recheck(entry: Entry, settings: Settings, tools: Toolchain | None = None) ->
             if not score.is_adequate:
                 return f"{Reason.MUTANTS_SURVIVED.label}: {score.best.killed} of {score.best.total}"
             candidate = Candidate(entry.body, entry.proposer, entry.recipe)
-            judged = judge_many([candidate], bench)[0]
-            if not judged.verdict.is_accepted:
-                reason = judged.verdict.reason
-                return f"{reason.label if reason else judged.verdict.outcome}: {judged.verdict.detail}"
-            if judged.level > entry.isa_level:
-                return f"{Reason.ISA.label}: needs level {judged.level}, the entry says {entry.isa_level}"
+            case = judge_many([candidate], bench)[0]
+            assert case.verdict is not None
+            if not case.verdict.is_accepted:
+                reason = case.verdict.reason
+                return f"{reason.label if reason else case.verdict.outcome}: {case.verdict.detail}"
+            if case.level > entry.isa_level:
+                return f"{Reason.ISA.label}: needs level {case.level}, the entry says {entry.isa_level}"
         except Quit as quit_:
             return str(quit_)
         except (BodyError, AssembleError, ValueError) as error:
