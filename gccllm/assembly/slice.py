@@ -29,7 +29,7 @@ def slice_text(module: Module, name: str, extra_text: str = "") -> str:
     functions, objects, aliases = _reach(module, name)
     rows: list[str] = []
     for one in functions:
-        rows.extend(_function_rows(module.functions[one]))
+        rows.extend(function_rows(module.functions[one]))
     for one in objects:
         rows.extend(_object_rows(module.objects[one]))
     for alias in aliases:
@@ -88,7 +88,7 @@ def _flat(section: Section) -> str:
     return f"{match[1]}{match[2].replace('G', '')}{match[3]}"
 
 
-def _function_rows(function: Function) -> list[str]:
+def function_rows(function: Function) -> list[str]:
     name = function.name
     rows = ["\t.text", f"\t.balign\t{max(function.align, 1)}", f"\t.globl\t{name}", f"\t.hidden\t{name}",
             f"\t.type\t{name}, @function"]  # fmt: skip
