@@ -97,7 +97,7 @@ class Search:
         self.end = end
         self.cut_short = False
         lines = [(line.mnemonic, line.operands) for line in target.body.lines]
-        constants = [row for constant in target.body.constants for row in constant.data]
+        constants = [row for constant in target.body.constants for row in constant.directives]
         self.generator = Generator(target.signature, target.symbols, dictionary_of(lines, constants), seed)
         self.rng = Random(seed + 1)
         self.pool: list[Ran] = []
@@ -172,9 +172,9 @@ class Search:
                 ran.scene = trimmed(ran.scene, ran.extents)
                 self.pool.append(ran)
         if learn:
-            for scene, ran in zip(scenes, rans, strict=True):
-                if ran is None or ran.traced:
-                    self.generator.learner.learn(scene.choices, self.reward(ran))
+            for number, (scene, one) in enumerate(zip(scenes, rans, strict=True)):
+                if number not in self.probe.unrun and (one is None or one.traced):
+                    self.generator.learner.learn(scene.choices, self.reward(one))
 
     def reward(self, ran: Ran | None) -> float:
         """0 for an undefined input, else 0.2 to 1 by how much was done."""

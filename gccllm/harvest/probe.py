@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
+import numpy.typing as npt
 
 from gccllm.assembly import Body, BodyError, Module, cfg, reachable, slice_text
 from gccllm.core import Quit, RunStatus, Test
@@ -24,13 +25,15 @@ from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain
 from gccllm.verify import image, layout, replay, trace
 
-DEADLINE_MS = 8
-SLOW_TICKS = 600_000
-"""Tests slower than this (about 0.2 ms) are left out: hundreds of candidates run every test."""
-GIVE_UP = 24
+DEADLINE_MS = 4
+SLOW_TICKS = 150_000
+"""Tests slower than this (about 60 us) are left out: hundreds of candidates run every test. The faster of two runs
+counts, so that only inputs near the limit depend on the machine."""
+GIVE_UP = 10
 """Time-outs in one batch after which its rest is not run."""
 
 Edge = tuple[int, int]
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,8 @@ class Probe:
             except (image.AssembleError, Quit):
                 self.trapping = None
         self.agreed = self.disagreed = 0
+        self.unrun: set[int] = set()
+        """Positions in the last batch that were not run, because too many before them timed out."""
 
     def __enter__(self) -> Probe:
         return self
@@ -150,52 +155,52 @@ class Probe:
         if not given:
             return out
         keep = self._runs_well(given, slow_ticks)
+        self.unrun = {at[i] for i in np.flatnonzero(self._last["status"] == layout.Status.SKIPPED)}
         for i in np.flatnonzero(keep):
             test = given[i]
             out[at[i]] = Ran(scenes[at[i]], test, int(self._last["ticks"][i]))
         return out
 
-    def _runs_well(self, tests: list[Test], slow_ticks: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        name = self.target.name
-        first = self.replayer.run_raw(name, tests, give_up_after=GIVE_UP)
-        self._last = first
+    def _runs_well(self, tests: list[Test], slow_ticks: int) -> Mask:
+        first = self._last = self.replayer.run_raw(self.target.name, tests, give_up_after=GIVE_UP)
         status = first["status"]
         for value in np.unique(status):
-            if value != layout.Status.OK:
+            if value not in (layout.Status.OK, layout.Status.SKIPPED):
                 self.discards[layout.Status(int(value)).name.lower()] += int((status == value).sum())
-        keep: np.ndarray[tuple[int], np.dtype[np.bool_]] = status == layout.Status.OK
-        slow = keep & (first["ticks"] > slow_ticks)
-        self.discards["too slow"] += int(slow.sum())
-        keep &= ~slow
-        second = self.replayer.run_raw(name, tests, poison=1, give_up_after=GIVE_UP)
-        differing = replay.differs(first, second, self.returned) & keep
-        self.discards["depends on undefined bits"] += int(differing.sum())
-        keep &= ~differing
-        if self.trapping is not None and keep.any():
-            keep &= self._trapping_agrees(tests, first, keep)
+        keep: Mask = status == layout.Status.OK
+        chosen = np.flatnonzero(keep)
+        again = self.replayer.run_raw(self.target.name, [tests[i] for i in chosen], poison=1, give_up_after=GIVE_UP)
+        first["ticks"][chosen] = np.minimum(first["ticks"][chosen], again["ticks"])
+        slow = first["ticks"][chosen] > slow_ticks
+        differing = replay.differs(first[chosen], again, self.returned) & ~slow
+        self._narrow(keep, slow, "too slow")
+        self._narrow(keep, differing[~slow], "depends on undefined bits")
+        if self.trapping is not None:
+            trapped, differing = self._trapping_disagrees(tests, first, keep)
+            self._narrow(keep, trapped, "undefined behaviour")
+            self._narrow(keep, differing, "differs between optimisation levels")
         return keep
 
-    def _trapping_agrees(
-        self, tests: list[Test], first: replay.Raw, keep: np.ndarray[tuple[int], np.dtype[np.bool_]]
-    ) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    def _narrow(self, keep: Mask, bad: Mask, what: str) -> None:
+        """Drop from `keep` those of its members that are `bad`, (number kept,), and count them."""
+        self.discards[what] += int(bad.sum())
+        keep[np.flatnonzero(keep)[bad]] = False
+
+    def _trapping_disagrees(self, tests: list[Test], first: replay.Raw, keep: Mask) -> tuple[Mask, Mask]:
+        """Of those kept, which trap; of those that do not, which end otherwise than the baseline does."""
         assert self.trapping is not None
         chosen = np.flatnonzero(keep)
         shared = [self._for_trapping(tests[i]) for i in chosen]
         seen = self.trapping.run_raw(self.target.name, shared, give_up_after=GIVE_UP)
-        trapped = seen["status"] == layout.Status.FAULT
+        trapped: Mask = seen["status"] == layout.Status.FAULT
         good = seen["status"] == layout.Status.OK
         other = good & replay.differs(first[chosen], seen, self.returned)
-        self.discards["undefined behaviour"] += int(trapped.sum())
         self.agreed += int((good & ~other).sum())
         self.disagreed += int(other.sum())
-        bad = trapped
-        # When most results differ, the builds differ as such (writable data laid out otherwise, contracted floats).
-        if self.agreed >= self.disagreed:
-            self.discards["differs between optimisation levels"] += int(other.sum())
-            bad = bad | other
-        out = np.ones(len(tests), dtype=np.bool_)
-        out[chosen[bad]] = False
-        return out
+        if self.agreed < self.disagreed:
+            # Most results differ: so do the builds (writable data laid out otherwise, contracted floats).
+            other[:] = False
+        return trapped, other[~trapped]
 
     def _for_trapping(self, test: Test) -> Test:
         assert self.trapping is not None
@@ -212,7 +217,8 @@ class Probe:
         An input whose trace fails or overflows keeps `traced` False and has no extents.
         """
         todo = [ran for ran in rans if not ran.traced]
-        for ran, seen in zip(todo, self._traces([ran.test for ran in todo]), strict=True):
+        traces = trace.trace_many(self.replayer, self.traced, [ran.test for ran in todo])
+        for ran, seen in zip(todo, traces, strict=True):
             if seen.status is not RunStatus.OK or seen.overflow:
                 self.discards["not traceable"] += 1
                 continue
@@ -223,9 +229,6 @@ class Probe:
             touched = [(int(a), int(b)) for a, b in np.concatenate([seen.reads, seen.writes])]
             ran.extents = extents(ran.scene, touched)
             self.taken |= ran.edges
-
-    def _traces(self, tests: list[Test]) -> list[trace.Trace]:
-        return [trace.trace(self.replayer, self.traced, test) for test in tests]
 
     @property
     def missing(self) -> list[Edge]:

@@ -13,25 +13,25 @@ _LETTERS = b"abcdefghijklmnopqrstuvwxyz"
 
 
 def _from(rng: Random, letters: bytes, count: int) -> bytearray:
-    return bytearray(rng.choices(letters, k=count))
+    """`count` bytes drawn from `letters` (up to 256 of them; a slight bias does not matter)."""
+    table = bytes(letters[i % len(letters)] for i in range(256))
+    return bytearray(rng.randbytes(count).translate(table))
 
 
 def _prose(mood: Mood, count: int) -> bytearray:
     start = mood.rng.randrange(len(_WORDS))
-    text = (_WORDS[start:] + _WORDS * (count // len(_WORDS) + 1))[:count]
-    mixed = bytearray(text)
-    for _ in range(count // 6):
-        mixed[mood.rng.randrange(count)] = mood.rng.choice(_WORDS)
+    mixed = bytearray((_WORDS[start:] + _WORDS * (count // len(_WORDS) + 1))[:count])
+    strange = _from(mood.rng, _WORDS, count)
+    for at in range(mood.rng.randrange(5), count, mood.rng.randrange(3, 9)):
+        mixed[at] = strange[at]
     return mixed
 
 
 def _words(mood: Mood, count: int) -> bytearray:
     rng = mood.rng
-    made = bytearray()
-    while len(made) < count:
-        made += bytes(rng.choices(_LETTERS, k=rng.randrange(1, 9)))
-        made += bytes(rng.choices(b" \n\t,.", weights=(8, 1, 1, 1, 1), k=rng.choice((1, 1, 1, 2, 3))))
-    return made[:count]
+    gaps = b"\0" * rng.randrange(4, 40) + rng.choice((b"  \n", b" ", b" \t\n,.", b"   "))
+    where, letters = _from(rng, gaps, count), _from(rng, _LETTERS, count)
+    return bytearray(gap or letter for gap, letter in zip(where, letters, strict=True))
 
 
 def _blank_runs(mood: Mood, count: int) -> bytearray:
@@ -55,19 +55,14 @@ def _continued(mood: Mood, count: int) -> bytearray:
     """High bits in runs of at most `most`, then a byte without: variable-length integers, UTF-8 and the like."""
     rng = mood.rng
     most = rng.randrange(1, 5)
-    often = rng.random()
-    made = bytearray(rng.randbytes(count))
-    run = 0
-    for i in range(count):
-        if run < most and rng.random() < often:
-            made[i] |= 0x80
-            run += 1
-        else:
-            made[i] &= 0x7F
-            run = 0
-    if mood.rng.random() < 0.9 and 0 < mood.n <= count:
-        made[mood.n - 1] &= 0x7F
-    return made
+    often = rng.randrange(1, 9)
+    made = _from(rng, bytes(range(128)), count)
+    high = _from(rng, bytes(int(i < often) for i in range(8)), count)
+    phase = rng.randrange(most + 1)
+    high[phase :: most + 1] = bytes(len(high[phase :: most + 1]))
+    if rng.random() < 0.9 and 0 < mood.n <= count:
+        high[mood.n - 1] = 0
+    return bytearray(byte | bit << 7 for byte, bit in zip(made, high, strict=True))
 
 
 def _pair(mood: Mood, count: int) -> bytearray:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from math import log
 
 from gccllm.core import Test
 from gccllm.harvest.generate import Generator
@@ -23,8 +24,9 @@ from gccllm.harvest.scene import lower, trimmed
 WANTED = 32
 """Inputs a class: half decide, half confirm."""
 FEWEST = 16
-SMALL_WORK, MEDIUM_WORK, LARGE_WORK = 6_000, 30_000, 160_000
-SLOW_TICKS = 1_500_000
+SMALL_WORK, MEDIUM_WORK, LARGE_WORK = 5_000, 16_000, 50_000
+TICKS_OF_WORK = 8
+"""Ticks an entry may cost at most: anything slower is no longer short."""
 
 Tests = dict[str, list[Test]]
 
@@ -53,6 +55,8 @@ def classes(
                     break
                 if high <= before:
                     break  # the class below is already that large
+                if expected(pool, low) > 2.5 * _LIMITS[label]:
+                    continue
                 found = rung(probe, generator, label, low, high)
                 if len(found) >= FEWEST:
                     before = max(before, 1.5 * high)
@@ -73,19 +77,34 @@ def grows(pool: Sequence[Ran]) -> bool:
     return many[len(many) * 3 // 4] >= 2.5 * few[len(few) * 3 // 4]
 
 
+def expected(pool: Sequence[Ran], size: int) -> float:
+    """Work at `size`, extrapolated by a power law from the upper quartiles around 12 and the largest sizes run."""
+    top = max((ran.scene.size for ran in pool), default=0)
+    low, high = (_upper(pool, 8, 16), 12.0), (_upper(pool, top // 2, top), top * 0.75)
+    if low[0] < 1 or high[1] < 2 * low[1]:
+        return 0.0
+    power = min(max(log(high[0] / low[0]) / log(high[1] / low[1]), 0.0), 4.0) if high[0] > 0 else 0.0
+    return float(high[0] * (size / high[1]) ** power)
+
+
+def _upper(pool: Sequence[Ran], low: int, high: int) -> float:
+    works = sorted(ran.work for ran in pool if low <= ran.scene.size <= high)
+    return float(works[len(works) * 3 // 4]) if works else 0.0
+
+
 def rung(probe: Probe, generator: Generator, label: str, low: int, high: int) -> list[Ran]:
     """Defined inputs of sizes in [low, high] that work far, and within the class's limit."""
     found: list[Ran] = []
+    limit = _LIMITS[label]
     for attempt in range(3):
         scenes = [generator.scene(generator.rng.randrange(low, high + 1), label, plain=True) for _ in range(40)]
-        rans = [ran for ran in probe.defined(scenes, SLOW_TICKS) if ran is not None]
-        if attempt == 0 and len(rans) < 6:
+        rans = [ran for ran in probe.defined(scenes, TICKS_OF_WORK * limit) if ran is not None]
+        probe.trace(rans[:4])
+        if attempt == 0 and (len(rans) < 6 or not any(ran.traced and ran.work <= limit for ran in rans[:4])):
             return []
         probe.trace(rans)
-        found += [ran for ran in rans if ran.traced and ran.work <= _LIMITS[label]]
-        if attempt == 0 and len(found) < 6:
-            return []
-        if len(found) and len(far(found)) >= WANTED:
+        found += [ran for ran in rans if ran.traced and ran.work <= limit]
+        if len(far(found)) >= WANTED or 4 * len(far(found)) < WANTED:
             break
     return far(found)[:WANTED]
 
@@ -101,7 +120,7 @@ def far(rans: list[Ran]) -> list[Ran]:
 def typical(probe: Probe, generator: Generator, pool: Sequence[Ran]) -> list[Ran]:
     """For functions without sizes: inputs that work most, fresh ones first."""
     scenes = [generator.scene(generator.rng.randrange(4, 64), "typical", plain=True) for _ in range(96)]
-    fresh = [ran for ran in probe.defined(scenes, SLOW_TICKS) if ran is not None]
+    fresh = [ran for ran in probe.defined(scenes, TICKS_OF_WORK * LARGE_WORK) if ran is not None]
     probe.trace(fresh)
     rans = [ran for ran in [*fresh, *pool] if ran.traced and ran.work <= LARGE_WORK]
     picked: dict[object, Ran] = {}
