@@ -16,12 +16,13 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import signal
 import socket as sockets
 import stat
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -201,25 +202,40 @@ def serve(
 
     server = Server(model, threads)
     options: dict[str, Any] = {"log_level": "warning", "access_log": False}
-    if socket is None:
-        say(f"{server.name} on http://{host}:{port}/v1  (GCCLLM_ENDPOINT=http://{host}:{port}/v1)")
-        uvicorn.run(application(server), host=host, port=port, **options)
-        return
-    # uvicorn opens a socket to everybody, so the file is bound here.
+    # uvicorn stops in order at either signal and then raises it again: let both end here as a return does.
+    signal.signal(signal.SIGTERM, _interrupt)
+    with suppress(KeyboardInterrupt):
+        if socket is None:
+            say(f"{server.name} on http://{host}:{port}/v1  (GCCLLM_ENDPOINT=http://{host}:{port}/v1)")
+            uvicorn.run(application(server), host=host, port=port, **options)
+            return
+        with _bound(socket) as bound:
+            say(f"{server.name} on unix://{socket}  (GCCLLM_ENDPOINT=unix://{socket})")
+            uvicorn.Server(uvicorn.Config(application(server), **options)).run(sockets=[bound])
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def _bound(path: Path) -> Iterator[sockets.socket]:
+    """A Unix socket that only its owner may connect to (uvicorn's own is everybody's); removed at the end.
+
+    Raises ValueError when something else is in its place, OSError.
+    """
     with suppress(FileNotFoundError):
-        if not stat.S_ISSOCK(socket.lstat().st_mode):
-            raise ValueError(f"{socket} is there and no socket")
-        socket.unlink()
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise ValueError(f"{path} is there and no socket")
+        path.unlink()
     before = os.umask(0o177)
     try:
         bound = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM)
-        bound.bind(str(socket))
+        bound.bind(str(path))
     finally:
         os.umask(before)
-    say(f"{server.name} on unix://{socket}  (GCCLLM_ENDPOINT=unix://{socket})")
     try:
-        config = uvicorn.Config(application(server), **options)
-        uvicorn.Server(config).run(sockets=[bound])
+        yield bound
     finally:
         bound.close()
-        socket.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)

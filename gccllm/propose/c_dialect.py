@@ -28,7 +28,7 @@ HEADERS = ("immintrin.h", "limits.h", "math.h", "stdbool.h", "stddef.h", "stdint
 
 _INCLUDE = re.compile(r"[ \t]*#[ \t]*include[ \t]*<([\w./]+)>[ \t]*")
 _PRAGMA = re.compile(r"[ \t]*#[ \t]*pragma[ \t]+GCC[ \t]+(?:ivdep|unroll[ \t]+\d+)[ \t]*")
-_DEFINE = re.compile(r"[ \t]*#[ \t]*(?:define|undef)[ \t]+[A-Za-z_]\w*")
+_DEFINE = re.compile(r"[ \t]*#[ \t]*(?:define|undef)[ \t]+([A-Za-z_]\w*)")
 # Words that place code, run it at start-up, name symbols, or reach the assembler or the file system.
 _FORBIDDEN_WORDS = re.compile(
     r"\b(?:asm|__asm|__asm__|_Pragma|__declspec|__has_include|__has_embed|_Thread_local|__thread|__FILE__|__BASE_FILE__"
@@ -94,7 +94,8 @@ def _check_directive(line: str) -> None:
     include = _INCLUDE.fullmatch(line)
     if include and include[1] in HEADERS:
         return
-    if _PRAGMA.fullmatch(line) or _DEFINE.match(line):
+    define = _DEFINE.match(line)
+    if _PRAGMA.fullmatch(line) or (define and define[1].strip("_") not in _ATTRIBUTES):
         return
     raise Quit(Reason.FORBIDDEN_C, f"`{line.strip()[:60]}`")
 

@@ -59,7 +59,8 @@ def find(source: str, name: str) -> Found | None:
     """The one definition of `name` at file level of `source`, or None."""
     if len(source) > MAX_SOURCE or not re.fullmatch(r"[A-Za-z_$][\w$]*", name):
         return None
-    text = blanked(source)
+    # `extern "C" {` opens no function; its literal is blank by now. Its closing brace makes the depth negative.
+    text = re.sub(r"\bextern\s*\{", lambda match: _blank(match.group()), blanked(source))
     spans = [span for match in re.finditer(rf"(?<![\w$]){re.escape(name)}\s*\(", text) if (span := _span(text, match))]
     if len(spans) != 1:
         return None
@@ -69,7 +70,7 @@ def find(source: str, name: str) -> Found | None:
 
 def _span(text: str, match: re.Match[str]) -> tuple[int, int, int] | None:
     """(first specifier, opening brace, past the closing brace) when the match is the name in a definition."""
-    if _depth(text, match.start()) != 0:
+    if text.count("{", 0, match.start()) > text.count("}", 0, match.start()):
         return None
     close = _matching(text, match.end() - 1, "(", ")")
     if close is None:
@@ -86,12 +87,6 @@ def _span(text: str, match: re.Match[str]) -> tuple[int, int, int] | None:
     if not re.search(r"\w", specifiers) or re.search(r"[={]", specifiers):
         return None
     return start, brace, end
-
-
-def _depth(text: str, position: int) -> int:
-    before = text[:position]
-    # `extern "C" {` opens no function; its literal is blank by now, the word is left.
-    return before.count("{") - before.count("}") - len(re.findall(r"\bextern\s*\{", before))
 
 
 def _skip_attributes(text: str, position: int) -> int | None:

@@ -181,20 +181,27 @@ class EndpointProposer:
         return bytes(received)
 
     def _connect(self) -> httpx.Client:
+        """The client for `url`, made once. Raises FinalError for an address of no use."""
         if self._client is None:
-            parts = urlsplit(self.url)
-            if parts.scheme == "unix":
-                transport = httpx.HTTPTransport(uds=parts.path)
-                self._client = httpx.Client(transport=transport, base_url="http://localhost/v1/", trust_env=False)
-            elif parts.scheme in ("http", "https") and parts.hostname:
-                # A proxy of the environment must not come between us and this machine.
-                local = parts.hostname in ("localhost", "127.0.0.1", "::1")
-                self._client = httpx.Client(base_url=self.url.rstrip("/") + "/", trust_env=not local)
-            else:
-                raise FinalError(
-                    f"GCCLLM_ENDPOINT is {self.url!r}; it must be http://…/v1, https://…/v1 or unix:///path"
-                )
+            try:
+                self._client = _client(self.url)
+            except (ValueError, httpx.InvalidURL) as error:
+                usable = "http://…/v1, https://…/v1 or unix:///path"
+                raise FinalError(f"GCCLLM_ENDPOINT is {self.url!r}; it must be {usable}") from error
         return self._client
+
+
+def _client(url: str) -> httpx.Client:
+    """Raises ValueError, httpx.InvalidURL."""
+    parts = urlsplit(url)
+    if parts.scheme == "unix" and parts.path:
+        transport = httpx.HTTPTransport(uds=parts.path)
+        return httpx.Client(transport=transport, base_url="http://localhost/v1/", trust_env=False)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(url)
+    # A proxy of the environment must not come between us and this machine.
+    is_local = parts.hostname in ("localhost", "127.0.0.1", "::1")
+    return httpx.Client(base_url=url.rstrip("/") + "/", trust_env=not is_local)
 
 
 def _texts(response: bytes) -> list[str]:

@@ -1,0 +1,195 @@
+"""The model proposer with real, tiny GGUF files of random weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import tiny_gguf
+
+from gccllm.propose import Attempt, Deadline, Prompt, model
+from gccllm.propose.llama import Gguf, ModelError, PromptTooLong
+from gccllm.propose.model import BuiltinProposer, ChatProposer, model_proposer
+from gccllm.reasons import Reason
+
+PROMPT = Prompt("f", "\tret\n", scalar="\tnop\n\tret\n")
+
+
+class Bytes:
+    """Tokens for tests: every id is a word of its own."""
+
+    end = 7
+
+    def encode_prompt(self, prompt: Prompt) -> list[int]:
+        return [8 + ord(c) % 40 for c in prompt.short]
+
+    def decode_answer(self, ids: Sequence[int], prompt: Prompt) -> str:
+        return "".join(f"\tw{i}\n" for i in ids)
+
+
+@pytest.fixture(scope="module")
+def gguf_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_gguf.write(tmp_path_factory.mktemp("gguf") / "tiny.gguf", context=128)
+
+
+@pytest.fixture
+def tiny(gguf_path: Path) -> Gguf:
+    return Gguf(gguf_path)
+
+
+def draw(tiny: Gguf, n: int, *, prompt: Sequence[int] = (9, 10, 11), seed: int = 1, temperature: float = 1.5,
+         seconds: float = 30.0, max_tokens: int = 24) -> list[tuple[int, ...]]:  # fmt: skip
+    answers = tiny.sample(prompt, n, end=7, max_tokens=max_tokens, temperature=temperature, seed=seed,
+                          deadline=Deadline(seconds))  # fmt: skip
+    return [answer.ids for answer in answers]
+
+
+def test_first_answer_is_the_greedy_one_whatever_the_seed(tiny: Gguf) -> None:
+    assert draw(tiny, 1) == draw(tiny, 1, seed=5)
+    assert draw(tiny, 6)[0] == draw(tiny, 6, seed=5)[0] == draw(tiny, 1)[0]
+
+
+def test_samples_differ_and_come_again_with_their_seed(tiny: Gguf) -> None:
+    first = draw(tiny, 6)
+    assert len(set(first)) == len(first) > 1
+    assert draw(tiny, 6) == first
+    assert draw(tiny, 6, seed=2)[1:] != first[1:]
+
+
+def test_equal_answers_are_given_once(tiny: Gguf) -> None:
+    assert len(draw(tiny, 6, temperature=0.0)) == 1
+
+
+def test_likelier_answers_come_first_after_the_greedy_one(tiny: Gguf) -> None:
+    answers = tiny.sample([9, 10], 8, end=7, max_tokens=16, temperature=1.0, seed=3, deadline=Deadline(30))
+    scores = [answer.log_likelihood for answer in answers[1:]]
+    assert scores == sorted(scores, reverse=True)
+    assert all(score < 0 for score in scores)
+
+
+def test_shared_prompt_gives_each_sequence_what_it_would_get_alone(tiny: Gguf) -> None:
+    """The greedy sequence must not see its neighbours' tokens."""
+    alone = draw(tiny, 1, prompt=range(8, 60), max_tokens=40)[0]
+    assert draw(tiny, 5, prompt=range(8, 60), max_tokens=40)[0] == alone
+
+
+def test_prompt_longer_than_a_batch_is_read_whole(tmp_path: Path) -> None:
+    large = Gguf(tiny_gguf.write(tmp_path / "large.gguf", context=2048))
+    prompt = [8 + i * i % 50 for i in range(1200)]
+    assert draw(large, 2, prompt=prompt)[0] == draw(large, 1, prompt=prompt)[0]
+    assert draw(large, 1, prompt=prompt) != draw(large, 1, prompt=prompt[:600])
+    large.close()
+
+
+def test_answers_end_at_the_limit(tiny: Gguf) -> None:
+    assert all(len(ids) <= 5 for ids in draw(tiny, 4, max_tokens=5))
+
+
+def test_prompt_that_does_not_fit_is_refused(tiny: Gguf) -> None:
+    with pytest.raises(PromptTooLong):
+        draw(tiny, 1, prompt=[9] * 120)
+
+
+@pytest.mark.parametrize("token", [-1, 64, 1 << 40])
+def test_token_outside_the_vocabulary_is_refused(tiny: Gguf, token: int) -> None:
+    with pytest.raises(ModelError):
+        draw(tiny, 1, prompt=[9, token])
+
+
+def test_no_time_gives_no_complete_answer(tiny: Gguf) -> None:
+    answers = tiny.sample([9], 3, end=7, max_tokens=50, temperature=1.0, seed=1, deadline=Deadline(0))
+    assert not any(answer.complete for answer in answers)
+
+
+def test_llama_cpp_is_silent(gguf_path: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    draw(Gguf(gguf_path), 2)
+    (tmp_path / "bad.gguf").write_bytes(b"GGUF" + b"\0" * 100)
+    with pytest.raises(ModelError):
+        Gguf(tmp_path / "bad.gguf")
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not a model", b"GGUF\x03\0\0\0" + b"\xff" * 64])
+def test_file_that_is_no_model_is_a_named_failure(tmp_path: Path, content: bytes | None,
+                                                  monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    monkeypatch.setattr(model, "load_tokens", lambda path: Bytes())
+    path = tmp_path / "m.gguf"
+    if content is not None:
+        path.write_bytes(content)
+    for proposer in (BuiltinProposer(path), ChatProposer(path)):
+        assert list(proposer.propose(PROMPT, 2, 5)) == []
+        assert [failure.reason for failure in proposer.failures] == [Reason.MODEL_ABSENT]
+
+
+def test_truncated_model_is_a_named_failure(tmp_path: Path, gguf_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model, "load_tokens", lambda path: Bytes())
+    path = tmp_path / "m.gguf"
+    path.write_bytes(gguf_path.read_bytes()[:-1000])
+    proposer = BuiltinProposer(path)
+    assert list(proposer.propose(PROMPT, 2, 5)) == []
+    assert [failure.reason for failure in proposer.failures] == [Reason.MODEL_ABSENT]
+
+
+def test_missing_or_broken_tokens_are_a_named_failure(tmp_path: Path, gguf_path: Path) -> None:
+    (tmp_path / "tokens.json").write_text("{")
+    (tmp_path / "m.gguf").write_bytes(gguf_path.read_bytes())
+    proposer = model_proposer(str(tmp_path / "m.gguf"))
+    assert isinstance(proposer, BuiltinProposer)
+    assert list(proposer.propose(PROMPT, 2, 5)) == []
+    assert [failure.reason for failure in proposer.failures] == [Reason.MODEL_ABSENT]
+
+
+@pytest.fixture
+def proposer(gguf_path: Path, monkeypatch: pytest.MonkeyPatch) -> BuiltinProposer:
+    monkeypatch.setattr(model, "load_tokens", lambda path: Bytes())
+    monkeypatch.setattr(model, "TEMPERATURE", 3.0)
+    return BuiltinProposer(gguf_path)
+
+
+def test_candidates_are_distinct_texts_and_say_where_they_come_from(proposer: BuiltinProposer) -> None:
+    candidates = list(proposer.propose(PROMPT, 16, 30))
+    assert candidates
+    assert len({candidate.body for candidate in candidates}) == len(candidates)
+    assert all(c.proposer == "model" and "tiny.gguf" in c.recipe and "seed 1" in c.recipe for c in candidates)
+
+
+def test_refinement_gives_none_of_the_attempts(proposer: BuiltinProposer) -> None:
+    tried = [candidate.body for candidate in proposer.propose(PROMPT, 16, 30)]
+    prompt = PROMPT.with_attempts([Attempt(body, "wrong_value") for body in tried])
+    assert not {c.body for c in proposer.refine(prompt, 16, 30)} & set(tried)
+
+
+def test_prompt_over_the_context_is_a_named_failure(proposer: BuiltinProposer) -> None:
+    assert list(proposer.propose(Prompt("f", "\tnop\n" * 100), 2, 30)) == []
+    assert [failure.reason for failure in proposer.failures] == [Reason.PROMPT_TOO_LONG]
+
+
+def test_answer_that_ids_do_not_spell_is_a_named_failure(proposer: BuiltinProposer,
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    def refuse(self: Bytes, ids: Sequence[int], prompt: Prompt) -> str:
+        raise ValueError("no such word")
+
+    monkeypatch.setattr(Bytes, "decode_answer", refuse)
+    assert list(proposer.propose(PROMPT, 8, 30)) == []
+    assert {failure.reason for failure in proposer.failures} == {Reason.MODEL_FAILED}
+
+
+def test_model_stays_loaded_and_can_be_closed_twice(proposer: BuiltinProposer) -> None:
+    first = [c.body for c in proposer.propose(PROMPT, 4, 30)]
+    loaded = proposer._model
+    assert [c.body for c in proposer.propose(PROMPT, 4, 30)] == first
+    assert proposer._model is loaded
+    proposer.close()
+    proposer.close()
+    assert [c.body for c in proposer.propose(PROMPT, 4, 30)] == first
+
+
+def test_any_other_gguf_is_asked_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model, "MAX_CHAT_TOKENS", 40)
+    path = tiny_gguf.write(tmp_path / "chat.gguf", vocabulary=300, context=4096, chat=True)
+    proposer = model_proposer(str(path))
+    assert isinstance(proposer, ChatProposer)
+    assert list(proposer.propose(PROMPT, 2, 60)) == []  # random weights write no code
+    assert [failure.reason for failure in proposer.failures] == [Reason.NO_CODE] * 2
+    proposer.close()
