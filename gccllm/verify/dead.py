@@ -2,7 +2,8 @@
 
 `is_dead_change` is sound and shallow. It compares two decodings that differ in one run of instructions without control
 flow, stores or faults of their own, and says True only when everything that either run writes is dead behind it.
-Not covered: values that are live but always equal.
+A comparison with its sides exchanged is the same one where only equality is asked. Not covered: other values that are
+live but always equal.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from gccllm.verify.decode import CALLEE_SAVED, GENERAL, Decoded, Insn
 _ALWAYS = frozenset({"RSP", *CALLEE_SAVED})
 _FAULTS = frozenset({"DIV", "IDIV"})
 _FLAG_NAMES = tuple(f"flag{i}" for i in range(6))
+_ZERO_FLAG = "flag2"
+"""By iced's RflagsBits: OF SF ZF AF CF PF."""
 
 
 def is_dead_change(a: Body, b: Body, original: Decoded, changed: Decoded, results: frozenset[str]) -> bool:
@@ -37,7 +40,13 @@ def is_dead_change(a: Body, b: Body, original: Decoded, changed: Decoded, result
         return False
     after = _live_after(original, first + len(old), results)
     written = frozenset[str]().union(*(_writes(i) for i in (*old, *new)))
+    if len(old) == len(new) == 1 and _is_reversed_compare(old_lines[0], new_lines[0]):
+        written -= {_ZERO_FLAG}  # equality does not care which side is which
     return not written & after
+
+
+def _is_reversed_compare(a: Line, b: Line) -> bool:
+    return a.mnemonic == b.mnemonic and a.mnemonic.startswith("cmp") and a.operands == b.operands[::-1]
 
 
 def _difference(a: Sequence[Line], b: Sequence[Line]) -> tuple[int, Sequence[Line], Sequence[Line]]:

@@ -1,0 +1,11 @@
+verdict: accepted
+--- baseline
+	subq	$8, %rsp
+	call	helper
+	addq	$8, %rsp
+	ret
+--- candidate
+	pushq	%rax
+	call	helper
+	popq	%rdx
+	ret

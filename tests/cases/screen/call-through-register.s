@@ -1,0 +1,17 @@
+verdict: refuted branch_target
+--- baseline
+	xorl	%eax, %eax
+	testl	%esi, %esi
+	jle	.L1
+.L3:
+	addl	(%rdi), %eax
+	addq	$4, %rdi
+	decl	%esi
+	jne	.L3
+.L1:
+	ret
+--- candidate
+	subq	$8, %rsp
+	call	*%rdi
+	addq	$8, %rsp
+	ret

@@ -1,0 +1,18 @@
+verdict: accepted
+--- baseline
+	xorl	%eax, %eax
+	testl	%esi, %esi
+	jle	.L1
+.L3:
+	addl	(%rdi), %eax
+	addq	$4, %rdi
+	decl	%esi
+	jne	.L3
+.L1:
+	ret
+--- candidate
+	pushq	%rbx
+	movl	%esi, %ebx
+	movl	%ebx, %eax
+	popq	%rbx
+	ret

@@ -1,0 +1,19 @@
+verdict: refuted stack_depth
+--- baseline
+	xorl	%eax, %eax
+	testl	%esi, %esi
+	jle	.L1
+.L3:
+	addl	(%rdi), %eax
+	addq	$4, %rdi
+	decl	%esi
+	jne	.L3
+.L1:
+	ret
+--- candidate
+	movl	%esi, %eax
+	testl	%esi, %esi
+	je	.L2
+	pushq	%rdi
+.L2:
+	ret

@@ -1,0 +1,16 @@
+verdict: refuted direction_flag
+--- baseline
+	xorl	%eax, %eax
+	testl	%esi, %esi
+	jle	.L1
+.L3:
+	addl	(%rdi), %eax
+	addq	$4, %rdi
+	decl	%esi
+	jne	.L3
+.L1:
+	ret
+--- candidate
+	movl	%esi, %eax
+	std
+	ret

@@ -1,0 +1,17 @@
+verdict: accepted
+--- baseline
+	xorl	%eax, %eax
+	testl	%esi, %esi
+	jle	.L1
+.L3:
+	addl	(%rdi), %eax
+	addq	$4, %rdi
+	decl	%esi
+	jne	.L3
+.L1:
+	ret
+--- candidate
+	vmovdqu32	(%rdi), %ymm16
+	vextracti32x4	$1, %ymm16, %xmm0
+	vmovd	%xmm0, %eax
+	ret

@@ -1,0 +1,19 @@
+verdict: accepted
+--- baseline
+	xorl	%eax, %eax
+	testl	%esi, %esi
+	jle	.L1
+.L3:
+	addl	(%rdi), %eax
+	addq	$4, %rdi
+	decl	%esi
+	jne	.L3
+.L1:
+	ret
+--- candidate
+	movl	.LC0(%rip), %eax
+	ret
+	.section	.rodata
+	.align	4
+.LC0:
+	.long	7

@@ -1,0 +1,8 @@
+verdict: accepted
+--- baseline
+	subq	$8, %rsp
+	call	helper
+	addq	$8, %rsp
+	ret
+--- candidate
+	jmp	helper

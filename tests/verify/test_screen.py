@@ -1,0 +1,195 @@
+"""The static gate, case by case: `tests/cases/screen/*.s` holds a baseline, a candidate and the expected verdict."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gccllm.assembly import Body, BodyError, Module
+from gccllm.reasons import Reason
+from gccllm.toolchain import Toolchain
+from gccllm.verify import screen as gate
+from gccllm.verify.decode import Decoded, assemble
+from gccllm.verify.forbidden import FORBIDDEN, FORMS, refusal
+
+CASES = sorted((Path(__file__).parent.parent / "cases" / "screen").glob("*.s"))
+TOOLS = Toolchain.find()
+
+
+def read_case(path: Path) -> tuple[str, gate.Context, Body, Body]:
+    head, _, rest = path.read_text().partition("--- baseline\n")
+    baseline, _, candidate = rest.partition("--- candidate\n")
+    fields = dict(row.split(": ") for row in head.splitlines())
+    verdict = fields.pop("verdict")
+    context = gate.Context("target")
+    for name, value in fields.items():
+        kind = type(getattr(context, name))
+        context = replace(context, **{name: kind(value.split()) if kind is frozenset else kind(int(value))})
+    return verdict, context, Body.parse(baseline), Body.parse(candidate)
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda p: p.stem)
+def test_case(path: Path, tmp_path: Path) -> None:
+    expected, context, baseline, candidate = read_case(path)
+    known = gate.read_baseline(baseline, context, TOOLS, tmp_path)
+    verdict = gate.screen(candidate, known, context, TOOLS, tmp_path).verdict
+    words = [str(verdict.outcome), *([verdict.reason.label] if verdict.reason else [])]
+    assert " ".join(words) == expected, verdict.detail
+
+
+def test_every_baseline_passes_against_itself(tmp_path: Path) -> None:
+    for baseline in {read_case(path)[2] for path in CASES}:
+        known = gate.read_baseline(baseline, gate.Context("target"), TOOLS, tmp_path)
+        assert gate.screen(baseline, known, gate.Context("target"), TOOLS, tmp_path).verdict.is_accepted
+
+
+def test_every_static_reason_has_a_case() -> None:
+    seen = {path.read_text().split("\n")[0].split()[-1] for path in CASES}
+    elsewhere = {
+        # Refused before the screen, by the parser or the judge.
+        Reason.COPY, Reason.UNPARSABLE, Reason.DIRECTIVE, Reason.TOO_LONG, Reason.DOES_NOT_COMPILE, Reason.NO_CODE,
+        Reason.FORBIDDEN_C,
+        # Refused by the checked build; no body is known that the flow accepts and that has no unwind table.
+        Reason.UNSUPPORTED_INSTRUCTION, Reason.CFI,
+    }  # fmt: skip
+    names = [reason.label for reason in Reason]
+    static = names[names.index("copy") : names.index("wrong_value")]
+    assert {name for name in static if name not in seen} == {reason.label for reason in elsewhere}
+
+
+def test_forbidden_table_is_sorted_and_unique() -> None:
+    names = [row.mnemonic for row in FORBIDDEN]
+    assert names == sorted(set(names))
+
+
+def decoded(text: str, where: Path) -> Decoded:
+    code = assemble("target", f"{text}\n.L1:\n\tret\n", TOOLS, where)
+    assert isinstance(code, Decoded), code
+    return code
+
+
+@pytest.mark.parametrize("row", FORBIDDEN, ids=lambda r: r.mnemonic)
+def test_forbidden_example_is_refused(row, tmp_path: Path) -> None:
+    (found,) = [i for i in decoded(f"\t{row.example}", tmp_path).insns if i.mnemonic == row.mnemonic]
+    assert refusal(found) == (row.reason, str(found))
+
+
+@pytest.mark.parametrize("form", [f for f in FORMS if f.example], ids=lambda f: f.name)
+def test_forbidden_form_is_refused_and_its_neighbour_is_not(form, tmp_path: Path) -> None:
+    refused = refusal(decoded(f"\t{form.example}", tmp_path).insns[0])
+    assert refused is not None
+    assert refused[0] is form.reason
+    assert refusal(decoded(f"\t{form.neighbour}", tmp_path).insns[0]) is None
+
+
+def test_bytes_that_are_no_instruction_are_refused(tmp_path: Path) -> None:
+    assert refusal(decoded("\t.byte 6", tmp_path).insns[0]) is not None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '\tret\n\t.section .evil,"awx"\n\t.byte 1',
+        "\tret\n\t.data\n\t.long 1",
+        '\tret\n\t.section .init_array,"aw"\n\t.quad target',
+    ],
+)
+def test_writable_or_executable_sections_are_refused(text: str, tmp_path: Path) -> None:
+    code = assemble("target", text, TOOLS, tmp_path)
+    assert isinstance(code, Decoded)
+    with pytest.raises(BodyError) as said:
+        gate.check_sections(code)
+    assert said.value.reason is Reason.DIRECTIVE
+
+
+def test_a_second_definition_is_refused(tmp_path: Path) -> None:
+    code = assemble("target", "\tret\n\t.globl main\nmain:\n\tret", TOOLS, tmp_path)
+    baseline = gate.read_baseline(Body.parse("ret"), gate.Context("target"), TOOLS, tmp_path)
+    assert isinstance(code, Decoded)
+    with pytest.raises(BodyError) as said:
+        gate.check_symbols(code, baseline, gate.Context("target"))
+    assert said.value.reason is Reason.DIRECTIVE
+
+
+def test_level_and_features_are_reported(tmp_path: Path) -> None:
+    context = gate.Context("target")
+    baseline = gate.read_baseline(Body.parse("\tmovl\t%edi, %eax\n\tret"), context, TOOLS, tmp_path)
+    body = Body.parse("\tandn\t%edi, %edi, %eax\n\tret")
+    plain = gate.screen(body, baseline, context, TOOLS, tmp_path)
+    assert (plain.level, "BMI1" in plain.features) == (3, True)
+    allowed = gate.screen(body, baseline, replace(context, march=frozenset({"BMI1"})), TOOLS, tmp_path)
+    assert allowed.level == 0
+
+
+UNIT = """
+__attribute__((noinline)) static long inner(const long *p, long n) {
+  long s = 0;
+  for (long i = 0; i < n; i++) s += p[i] * n;
+  return s;
+}
+long outer(const long *p, long n, long k) { return inner(p, n) * k; }
+"""
+
+
+def unit(flags: tuple[str, ...] = ()) -> Module:
+    ran = TOOLS.compile(
+        ["-O2", "-fcf-protection=none", *flags, "-S", "-x", "c", "-", "-o", "-"], stdin=UNIT.encode()
+    )
+    assert ran.ok, ran.err
+    return Module.parse(ran.out.decode())
+
+
+def test_caller_may_rely_on_what_a_callee_of_the_unit_leaves_alone(tmp_path: Path) -> None:
+    module = unit()
+    outer = module.functions["outer"].body
+    context = gate.context_of(module, "outer", TOOLS, tmp_path)
+    known = gate.read_baseline(outer, context, TOOLS, tmp_path)
+    assert gate.screen(outer, known, context, TOOLS, tmp_path).verdict.is_accepted
+    blind = replace(context, callee_clobbers={}, is_entry_aligned=True)
+    verdict = gate.screen(outer, known, blind, TOOLS, tmp_path).verdict
+    assert verdict.reason is Reason.DEAD_READ, "gcc keeps k in a register that inner does not touch"
+
+
+def test_function_called_with_an_odd_stack_may_not_rely_on_alignment(tmp_path: Path) -> None:
+    module = unit()
+    context = gate.context_of(module, "inner", TOOLS, tmp_path)
+    assert (context.has_unit_callers, context.is_entry_aligned) == (True, False)
+    known = gate.read_baseline(module.functions["inner"].body, context, TOOLS, tmp_path)
+    spill = "\tpxor\t%xmm0, %xmm0\n\t{}\t%xmm0, -24(%rsp)\n\tmovl\t-24(%rsp), %eax\n\tret"
+    loose = replace(context, has_ipa_ra=False)
+    reasons = {
+        name: gate.screen(Body.parse(spill.format(name)), known, loose, TOOLS, tmp_path).verdict.reason
+        for name in ("movaps", "movups")
+    }
+    assert reasons == {"movaps": Reason.STACK_DEPTH, "movups": None}
+
+
+@pytest.mark.parametrize("flags", [("-O3", "-march=native"), ("-O2",), ("-O3", "-funroll-loops")], ids=" ".join)
+def test_gcc_s_own_other_bodies_are_not_refused(flags: tuple[str, ...], tmp_path: Path) -> None:
+    source = "\n".join(
+        f"{kind} f{i}(const {kind} *restrict p, {kind} *restrict q, int n, {kind} k) {{ {kind} s = 0; {loop} return s; }}"
+        for i, (kind, loop) in enumerate(
+            (kind, loop)
+            for kind in ("int", "unsigned char", "long", "float", "double")
+            for loop in (
+                "for (int i = 0; i < n; i++) s += p[i];",
+                "for (int i = 0; i < n; i++) q[i] = p[i] * k;",
+                "for (int i = n; i-- > 0;) { if (p[i] > k) s++; q[i] = s; }",
+                "for (int i = 0; i < n; i++) for (int j = 0; j < n; j++) q[i] += p[j] - k;",
+            )
+        )
+    )
+    modules = {}
+    for row in (("-O3",), flags):
+        ran = TOOLS.compile([*row, "-S", "-x", "c", "-", "-o", "-"], stdin=source.encode())
+        modules[row] = Module.parse(ran.out.decode())
+    refused = {}
+    for name, function in modules["-O3",].functions.items():
+        context = gate.context_of(modules["-O3",], name, TOOLS, tmp_path)
+        known = gate.read_baseline(function.body, context, TOOLS, tmp_path)
+        verdict = gate.screen(modules[flags].functions[name].body, known, context, TOOLS, tmp_path).verdict
+        if not verdict.is_accepted:
+            refused[name] = (verdict.reason, verdict.detail)
+    assert not refused
