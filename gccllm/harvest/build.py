@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gccllm.core import ARENA_BYTES
-from gccllm.harvest import text, values
+from gccllm.harvest import floats, text, values
 from gccllm.harvest.scene import Block, Ref, Value
 from gccllm.harvest.types import (
     Array,
@@ -57,7 +57,7 @@ class Builder:
             number = values.scalar_int(self.mood, key, name, ctype, plain=self.mood.plain)
             return Value((number & (1 << 8 * ctype.size) - 1).to_bytes(ctype.size, "little"))
         if isinstance(ctype, Floating) and ctype.size <= 8:
-            return Value(values.scalar_float(self.mood, key, ctype))
+            return Value(floats.scalar_float(self.mood, key, ctype))
         if isinstance(ctype, Pointer):
             target = self.target(key, name, ctype, depth)
             return Value(bytes(8), {0: target} if target else {})
@@ -148,7 +148,7 @@ class Builder:
                     return bytes(text.text_array(self.mood, key, count))
             return values.int_array(self.mood, key, ctype, count)
         if isinstance(ctype, Floating):
-            return values.float_array(self.mood, key, ctype, count)
+            return floats.float_array(self.mood, key, ctype, count)
         return self.mood.rng.randbytes(count * ctype.size)
 
     def buffer(self, key: str, ctype: Integer | Floating, row: int, align: int) -> Ref:

@@ -60,13 +60,18 @@ class Generator:
     def pointers(self) -> list[Param]:
         return [p for p in self.signature.params if isinstance(p.type, Pointer)]
 
-    def scene(self, n: int, label: str, *, plain: bool = False) -> Scene:
-        """A new scene of nominal size `n`. `plain`: typical contents, nothing degenerate; for timing."""
+    def scene(self, n: int, label: str, *, plain: bool = False, extreme: bool = False) -> Scene:
+        """A new scene of nominal size `n`. `plain`: typical contents, nothing degenerate; for timing.
+
+        `extreme`: prefer values at the ends of their range.
+        """
         rng = self.rng
         if self.row and n >= self.row and rng.random() < 0.9:
             n = rng.randrange(max(1, self.row - 3), self.row + 1) if rng.random() < 0.5 else rng.randrange(self.row + 1)
         m = rng.choice((n, n, rng.randrange(max(n, 0) + 1), max(n, 0) + rng.randrange(4), rng.randrange(1, 9)))
-        mood = Mood(rng, self.learner, self.dictionary, n, n if plain and rng.random() < 0.5 else m, plain=plain)
+        if plain and rng.random() < 0.5:
+            m = n
+        mood = Mood(rng, self.learner, self.dictionary, n, m, plain=plain, extreme=extreme)
         mood.needle = self.needle(mood)
         builder = Builder(mood)
         values: dict[int, Value] = {}

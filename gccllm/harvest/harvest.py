@@ -22,13 +22,14 @@ from gccllm.harvest import workload
 from gccllm.harvest.generate import Generator, dictionary_of
 from gccllm.harvest.perturb import perturbed
 from gccllm.harvest.probe import Edge, HarvestTarget, Probe, Ran, no_inputs
-from gccllm.harvest.scene import Scene, tightened, trimmed
+from gccllm.harvest.scene import Scene, lifted, tightened, trimmed
 from gccllm.harvest.types import Signature, describe
 
 EXPLORE_ROUNDS = 8
 EXPLORE_SCENES = 56
 GRID = (*range(36), *range(36, 70, 3), 63, 64, 65, 72, 80, 95, 96, 97, 127, 128, 129, 160, 191, 200, 255, 256, 257)
 GRID_SCENES = 3
+LONG = (300, 511, 512, 513, 700, 1000, 1025, 2047, 2600, 4097, 6000, 8200, 16300, 33000, 65000)
 VALUE_SCENES = 320
 PERTURB_ROUNDS = 10
 PERTURB_SCENES = 64
@@ -68,9 +69,10 @@ def harvest(target: HarvestTarget, seed: int = 1, deadline_s: float = 20.0) -> H
         if not search.pool:
             raise no_inputs(probe.discards)
 
-        # Every size around vector widths and unroll factors; then many values.
+        # Every size around vector widths and unroll factors; then many values; then what overflows narrow sums.
         search.fill_grid()
         search.vary_values()
+        search.go_long()
 
         # Go after the edges nobody took, starting from inputs that came near.
         search.chase_edges()
@@ -86,6 +88,23 @@ def harvest(target: HarvestTarget, seed: int = 1, deadline_s: float = 20.0) -> H
         result.cut_short = search.cut_short
         result.why = explain(target, result, probe)
         return result
+
+
+def more_near(target: HarvestTarget, near: Sequence[Test], seed: int = 1, *, most: int = 160) -> list[Test]:
+    """Up to `most` further defined inputs: `near` ones changed a little, and fresh ones. Deterministic.
+
+    Raises what `harvest` raises, but for NO_INPUTS: then the list is empty.
+    """
+    with Probe(target) as probe:
+        search = Search(probe, seed + len(near), time.monotonic() + 10.0)
+        parents = [lifted(test, target.signature) for test in near]
+        generator = search.generator
+        for _ in range(4):
+            scenes = [generator.scene(search.rng.choice(GRID[:48]), "more") for _ in range(16)]
+            if parents:
+                scenes += [search.perturb(search.rng.choice(parents), "more") for _ in range(64)]
+            search.take(scenes, trace=len(scenes), learn=True)
+        return [ran.test for ran in search.place(search.pool[:most])][:most]
 
 
 class Search:
@@ -136,6 +155,17 @@ class Search:
             scenes = [self.generator.scene(self.rng.choice(sizes), "values") for _ in range(64)]
             self.take(scenes, trace=40, learn=False)
 
+    def go_long(self) -> None:
+        """Long inputs, half of them of extreme values: sums in narrow lanes overflow only there."""
+        if not workload.grows(self.pool):
+            return
+        for start in range(0, len(LONG), 5):
+            if self.is_over():
+                return
+            sizes = [n for n in LONG[start : start + 5] if workload.expected(self.pool, n) < 2 * MOST_WORK]
+            scenes = [self.generator.scene(n, "long", extreme=i % 2 == 0) for n in sizes for i in range(6)]
+            self.take(scenes, trace=len(scenes), learn=False)
+
     def chase_edges(self) -> None:
         for _ in range(PERTURB_ROUNDS):
             if not self.probe.missing or self.is_over():
@@ -146,7 +176,7 @@ class Search:
                 if number % 4 == 3:
                     scenes.append(self.generator.scene(self.rng.choice(GRID[:48]), "fuzz"))
                 else:
-                    scenes.append(self.perturb(self.rng.choice(parents)))
+                    scenes.append(self.perturb(self.rng.choice(parents).scene))
             self.take(scenes, trace=PERTURB_SCENES, learn=False)
 
     def near_missing(self) -> list[Ran]:
@@ -155,9 +185,9 @@ class Search:
         near = [ran for ran in self.pool if ran.traced and any({a, b} & sources for a, b in ran.edges)]
         return near or [ran for ran in self.pool if ran.traced] or self.pool
 
-    def perturb(self, ran: Ran) -> Scene:
+    def perturb(self, scene: Scene, label: str = "fuzz") -> Scene:
         generator = self.generator
-        return perturbed(ran.scene, generator.signature, generator.dictionary, self.rng, "fuzz")
+        return perturbed(scene, generator.signature, generator.dictionary, self.rng, label)
 
     # --- running a batch ----------------------------------------------------------------------
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from random import Random
 
+from gccllm.harvest.floats import specials
 from gccllm.harvest.generate import scalar_kind
 from gccllm.harvest.scene import Block, Ref, Scene, Value, integer_of, integer_value
 from gccllm.harvest.types import Floating, Integer, Pointer, Signature
-from gccllm.harvest.values import Dictionary, edge_values, specials
+from gccllm.harvest.values import Dictionary, edge_values
 
 
 def perturbed(scene: Scene, signature: Signature, dictionary: Dictionary, rng: Random, label: str) -> Scene:

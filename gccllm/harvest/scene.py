@@ -13,7 +13,7 @@ from random import Random
 from typing import NamedTuple
 
 from gccllm.core import ARENA_BYTES, ARENAS, GlobalBytes, Region, Test, arena_address
-from gccllm.harvest.types import CType, Integer, Signature
+from gccllm.harvest.types import CType, Floating, Integer, Pointer, Signature, flat
 
 
 class Ref(NamedTuple):
@@ -257,3 +257,46 @@ def integer_of(value: Value, ctype: CType) -> int | None:
 def integer_value(number: int, ctype: Integer) -> Value:
     """`number` wrapped into the type."""
     return Value((number & (1 << 8 * ctype.size) - 1).to_bytes(ctype.size, "little"))
+
+
+def lifted(test: Test, signature: Signature) -> Scene:
+    """The scene of a test: `lower` gives the test back, up to junk. Words that are arena addresses become pointers."""
+    blocks = [Block(bytearray(), 16, None) for _ in range(test.arenas)]
+    for block, arena in zip(blocks, range(test.arenas), strict=True):
+        mine = [region for region in test.regions if region.arena == arena]
+        if mine:
+            block.place = min(region.offset for region in mine)
+            block.data = bytearray(max(r.offset + len(r.data) for r in mine) - block.place)
+            for region in mine:
+                at = region.offset - block.place
+                block.data[at : at + len(region.data)] = region.data
+
+    def pointer(word: int) -> Ref | None:
+        for number, block in enumerate(blocks):
+            offset = word - arena_address(number)
+            if -4096 <= offset <= ARENA_BYTES + 4096:
+                return Ref(number, offset - block.place)
+        return None
+
+    for block in blocks:
+        first = -block.place % 8
+        for at in range(first, len(block.data) - 7, 8):
+            if block.data[at + 5] == 0x61 and (ref := pointer(int.from_bytes(block.data[at : at + 8], "little"))):
+                block.refs[at] = ref
+    args = []
+    for param in signature.params:
+        words = {"int": test.ints, "vector": test.vectors, "stack": test.stack}
+        data = b"".join((words[p.file][p.index] & (1 << 64) - 1).to_bytes(8, "little") for p in param.places)
+        found = {at: pointer(int.from_bytes(data[at : at + 8], "little")) for at in range(0, len(data), 8)}
+        refs = {at: ref for at, ref in found.items() if ref is not None}
+        args.append(Value(data[: max(param.type.size, 1)], refs))
+        if isinstance(param.type, Pointer) and refs:
+            inner = flat(param.type.to)
+            target = blocks[refs[0].block]
+            target.scalar = inner if isinstance(inner, Integer | Floating) else target.scalar
+            target.align = max(inner.align, 1)
+    values = [integer_of(v, p.type) for v, p in zip(args, signature.params, strict=True)]
+    longest = max((len(b.data) // max(b.scalar.size if b.scalar else 1, 1) for b in blocks), default=0)
+    size = max((v for v in values if v is not None and 0 <= v <= longest), default=min(longest, 64))
+    pieces = [(piece.symbol, Value(piece.data)) for piece in test.globals if piece.offset == 0]
+    return Scene(args, blocks, pieces, test.label, size, fill=test.fill)

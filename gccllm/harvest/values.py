@@ -1,14 +1,12 @@
-"""Values for scalars and arrays: tables of small styles, each a function of a `Mood`.
+"""Integers for scalars and arrays: tables of small styles, each a function of a `Mood`.
 
 A mood is what the values of one scene have in common (sizes, a needle, an alphabet, magnitudes), so that lengths fit
 buffers, needles are found in them and indices stay inside. All randomness comes from one seeded `random.Random`.
-Not covered on purpose: several NaN payloads at once, because C leaves open which one an operation returns.
 """
 
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
@@ -16,10 +14,9 @@ from random import Random
 import numpy as np
 import numpy.typing as npt
 
-from gccllm.harvest.types import Floating, Integer
+from gccllm.harvest.types import Integer
 
 Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass
@@ -61,6 +58,8 @@ class Mood:
     needle: int = 0
     plain: bool = False
     """Typical content only: for timing."""
+    extreme: bool = False
+    """Prefer content that overflows narrow sums: for long inputs."""
     seen: list[int] = field(default_factory=list)
     """Integers that were placed in memory: worth searching for."""
     choices: list[tuple[str, str]] = field(default_factory=list)
@@ -280,6 +279,12 @@ def _dictionary(mood: Mood, ctype: Integer, count: int) -> Ints:
     return _pick(mood, near, count)
 
 
+def _highest(mood: Mood, ctype: Integer, count: int) -> Ints:
+    """All at one extreme: sums kept in lanes that are too narrow overflow."""
+    most = [v for v in (ctype.highest, ctype.lowest, 255, 65535, 127) if ctype.lowest <= v <= ctype.highest]
+    return np.full(count, _pick(mood, [mood.rng.choice(most)], 1)[0])
+
+
 STYLES: Mapping[str, tuple[float, Callable[[Mood, Integer, int], Ints]]] = {
     "bits": (2.0, _bits),
     "full": (1.0, _full),
@@ -299,6 +304,7 @@ STYLES: Mapping[str, tuple[float, Callable[[Mood, Integer, int], Ints]]] = {
     "outlier": (1.6, _outlier),
     "background": (0.8, _none),
     "dictionary": (1.2, _dictionary),
+    "highest": (0.5, _highest),
 }
 _PLAIN = ("bits", "full", "small", "byte", "ascending", "indices", "background")
 
@@ -312,98 +318,11 @@ def int_array(mood: Mood, key: str, ctype: Integer, count: int) -> bytes:
     if ctype.values:
         return _pick(mood, list(ctype.values), count).astype(f"<i{ctype.size}").tobytes()
     styles = {name: weight for name, (weight, _) in STYLES.items() if not mood.plain or name in _PLAIN}
+    if mood.extreme:
+        styles["highest"] = styles["constant"] = styles["extremes"] = 8.0
     style = mood.choose(f"{key}:style", styles)
     values = STYLES[style][1](mood, ctype, count).astype(f"<i{ctype.size}")
     used = values[: max(1, min(count, mood.n))]
     for where in (0, len(used) - 1, mood.rng.randrange(len(used))):
         mood.seen.append(int(used[where]) if ctype.signed else int(used[where]) & (1 << 8 * ctype.size) - 1)
     return values.tobytes()
-
-
-# --- floating point -------------------------------------------------------------------------------
-
-_SPECIAL = (0.0, -0.0, 1.0, -1.0, math.inf, -math.inf, 0.5, 2.0, 1e30, -1e-30)
-
-
-def specials(size: int) -> list[bytes]:
-    """Encodings of special values. The NaN is the one that x86 itself makes, so that payloads never mix."""
-    code = "<f" if size == 4 else "<d"
-    tiny = (1).to_bytes(size, "little")  # smallest denormal
-    if size == 4:
-        return [struct.pack(code, v) for v in _SPECIAL] + [
-            b"\x00\x00\xc0\xff", tiny, b"\xff\xff\x7f\x00", b"\x00\x00\x80\x00", b"\xff\xff\x7f\x7f",
-            b"\x01\x00\x00\x80",
-        ]  # fmt: skip
-    return [struct.pack(code, v) for v in _SPECIAL] + [
-        bytes(6) + b"\xf8\xff", tiny, b"\xff" * 6 + b"\x0f\x00", bytes(6) + b"\x10\x00", b"\xff" * 6 + b"\xef\x7f",
-        tiny[:7] + b"\x80",
-    ]  # fmt: skip
-
-
-def _unit(mood: Mood, count: int) -> Floats:
-    return (raw64(mood.rng, count) >> np.uint64(11)).astype(np.float64) * (2.0**-52) - 1.0
-
-
-def _wide(mood: Mood, count: int) -> Floats:
-    spread = mood.rng.choice((4, 20, 60, 250))
-    powers = uniform(mood.rng, count, -spread, spread)
-    return _unit(mood, count) * 2.0 ** powers.astype(np.float64)
-
-
-FLOAT_STYLES: Mapping[str, tuple[float, Callable[[Mood, int], Floats]]] = {
-    "unit": (2.5, _unit),
-    "integers": (1.5, lambda mood, count: uniform(mood.rng, count, -9, 9).astype(np.float64)),
-    "wide": (1.5, _wide),
-    "ascending": (0.6, lambda mood, count: np.sort(_unit(mood, count) * 1000)),
-    "descending": (0.4, lambda mood, count: -np.sort(_unit(mood, count))),
-    "constant": (0.4, lambda mood, count: np.full(count, mood.rng.choice(_SPECIAL[:4]))),
-    "halves": (0.6, lambda mood, count: uniform(mood.rng, count, -40, 40).astype(np.float64) / 8),
-    "duplicates": (0.6, lambda mood, count: uniform(mood.rng, count, 0, 2).astype(np.float64)),
-    "dictionary": (0.4, lambda mood, count: _float_dictionary(mood, count)),
-    "some_special": (1.0, _unit),
-    "one_special": (1.2, _unit),
-    "all_special": (0.7, _unit),
-    "denormal": (0.4, _unit),
-}
-
-
-def _float_dictionary(mood: Mood, count: int) -> Floats:
-    table = np.array(mood.dictionary.floats or _SPECIAL[:4])
-    picked: Floats = table[uniform(mood.rng, count, 0, len(table) - 1)]
-    return picked + uniform(mood.rng, count, -1, 1) * 0.5
-
-
-def float_array(mood: Mood, key: str, ctype: Floating, count: int) -> bytes:
-    """`count` packed floats or doubles."""
-    if count <= 0:
-        return b""
-    if ctype.size not in (4, 8):
-        return b"".join(struct.pack("<QHxxxxxx", 1 << 63, 16383) for _ in range(count))[: count * ctype.size]
-    plain = ("unit", "halves", "integers")
-    styles = {name: weight for name, (weight, _) in FLOAT_STYLES.items() if not mood.plain or name in plain}
-    style = mood.choose(f"{key}:style", styles)
-    with np.errstate(over="ignore", under="ignore"):
-        data = bytearray(FLOAT_STYLES[style][1](mood, count).astype(f"<f{ctype.size}").tobytes())
-    rng, size, used = mood.rng, ctype.size, max(1, min(count, mood.n))
-    odd = specials(size)
-    wheres: list[int] = []
-    if style == "some_special":
-        wheres = [rng.randrange(used) for _ in range(max(2, used // 8))]
-    elif style == "one_special":
-        wheres = [rng.choice((0, used - 1, used // 2, rng.randrange(used)))]
-    elif style == "all_special":
-        wheres = list(range(min(count, 4 * used + 8)))
-    for where in wheres:
-        data[where * size : (where + 1) * size] = rng.choice(odd)
-    if style == "denormal":
-        mask = (1 << (23 if size == 4 else 52)) - 1
-        small = (raw64(rng, count) & np.uint64(mask)).astype(f"<u{size}")
-        data = bytearray(small.tobytes())
-    return bytes(data)
-
-
-def scalar_float(mood: Mood, key: str, ctype: Floating) -> bytes:
-    small = Mood(mood.rng, mood.learner, mood.dictionary, 1, 1, plain=mood.plain)
-    data = float_array(small, key, ctype, 1)
-    mood.choices.extend(small.choices)
-    return data

@@ -71,10 +71,11 @@ def classes(
 def grows(pool: Sequence[Ran]) -> bool:
     """Whether more elements mean more work."""
     few = sorted(ran.work for ran in pool if ran.scene.size <= 4)
-    many = sorted(ran.work for ran in pool if ran.scene.size >= 24)
+    top = max((ran.scene.size for ran in pool), default=0)
+    many = sorted(ran.work for ran in pool if ran.scene.size >= max(top // 2, 8))
     if not few or not many:
         return False
-    return many[len(many) * 3 // 4] >= 2.5 * few[len(few) * 3 // 4]
+    return many[len(many) * 3 // 4] >= 1.5 * few[len(few) * 3 // 4]
 
 
 def expected(pool: Sequence[Ran], size: int) -> float:
