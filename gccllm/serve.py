@@ -203,8 +203,8 @@ def serve(
     server = Server(model, threads)
     options: dict[str, Any] = {"log_level": "warning", "access_log": False}
     # uvicorn stops in order at either signal and then raises it again: let both end here as a return does.
-    signal.signal(signal.SIGTERM, _interrupt)
-    with suppress(KeyboardInterrupt):
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
         if socket is None:
             say(f"{server.name} on http://{host}:{port}/v1  (GCCLLM_ENDPOINT=http://{host}:{port}/v1)")
             uvicorn.run(application(server), host=host, port=port, **options)
@@ -212,6 +212,10 @@ def serve(
         with _bound(socket) as bound:
             say(f"{server.name} on unix://{socket}  (GCCLLM_ENDPOINT=unix://{socket})")
             uvicorn.Server(uvicorn.Config(application(server), **options)).run(sockets=[bound])
+    except KeyboardInterrupt:
+        pass
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _interrupt(number: int, frame: object) -> None:

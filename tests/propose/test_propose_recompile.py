@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from conftest import Make
 
-from gccllm.assembly import Body, canonical
+from gccllm.assembly import Body, canonical, isa
 from gccllm.propose import CompileUnit, Isa, Prompt, make_prompt
 from gccllm.propose.recipes import LEVEL_FLAGS, RECIPES, Recipe, clang_flags, level_flags
 from gccllm.propose.recompile import RecompileProposer
 from gccllm.propose.unit import compile_flags, find_clang
 from gccllm.reasons import Reason
-from gccllm.toolchain import run
+from gccllm.toolchain import Toolchain, run
 
 DOT = """\
 int dot(const int *a, const int *b, int n) {
@@ -181,10 +181,19 @@ def test_isa_levels_of_a_recipe() -> None:
 
 
 @pytest.mark.parametrize("level", sorted(LEVEL_FLAGS))
-def test_level_flags_are_known_to_gcc_and_clang(level: int) -> None:
-    for compiler in filter(None, ("gcc", find_clang())):
-        argv = [compiler, *LEVEL_FLAGS[level], "-fsyntax-only", "-x", "c", "/dev/null"]
-        assert run(argv).ok
+def test_level_flags_permit_what_the_guard_of_that_level_tests(level: int) -> None:
+    features = isa.march_features(LEVEL_FLAGS[level], Toolchain.find())
+    permitted = set().union(*(row.features for row in isa.LEVELS if row.number <= min(level, 5)))
+    assert permitted <= features | isa.LEVELS[0].features
+    assert isa.level_of(features) == min(level, 5)
+
+
+@pytest.mark.parametrize("level", sorted(LEVEL_FLAGS))
+def test_level_flags_are_known_to_clang(level: int) -> None:
+    clang = find_clang()
+    if clang is None:
+        pytest.skip("no clang")
+    assert run([clang, *LEVEL_FLAGS[level], "-Werror", "-fsyntax-only", "-x", "c", "/dev/null"]).ok
 
 
 def test_gcc_only_options_do_not_reach_clang() -> None:
