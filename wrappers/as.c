@@ -217,7 +217,10 @@ is_worth_a_look(struct unit * unit)
 	const char * options = getenv("COLLECT_GCC_OPTIONS");
 	struct line line = read_line(unit->argc, unit->argv);
 
-	if (options == NULL || !line.is_plain || is_mode("off"))
+	if (options == NULL || !line.is_plain)
+		return (0);
+	load_settings(&unit->settings);
+	if (mode_of(&unit->settings) == OFF)
 		return (0);
 	unit->options = unquoted_options(options);
 	unit->driver = split(getenv("GCCLLM_ARGV"), '\x1f');
@@ -225,7 +228,10 @@ is_worth_a_look(struct unit * unit)
 		return (0);
 	unit->input = line.input;
 	unit->text = unit->input == 0 ? read_descriptor(0) : read_file(unit->argv[unit->input]);
-	return (unit->text.data != NULL && is_gcc_output(unit->text) && !is_slim_lto(unit->text) && has_loop(unit->text));
+	if (unit->text.data == NULL || !is_gcc_output(unit->text) || is_slim_lto(unit->text))
+		return (0);
+	/* `include` names functions to work on even without a loop. */
+	return (has_loop(unit->text) || setting(&unit->settings, "include") != NULL);
 }
 
 int
@@ -235,6 +241,7 @@ main(int argc, char ** argv)
 	struct bytes spliced = {NULL, 0};
 	char * line = NULL;
 	struct stat status;
+	enum mode mode;
 
 	if (unit.assembler == NULL) {
 		fprintf(stderr, "gcc-llm: error: no assembler found in PATH\n");
@@ -244,8 +251,8 @@ main(int argc, char ** argv)
 		return (assemble_own(&unit));
 
 	/* Decided before? */
-	unit.store = store_directory();
-	name_unit(&unit, is_mode("cached"));
+	unit.store = store_directory(&unit.settings);
+	name_unit(&unit);
 	switch (look_up(&unit, &spliced)) {
 	case OWN_TEXT:
 		return (assemble_own(&unit));
@@ -258,14 +265,12 @@ main(int argc, char ** argv)
 		break;
 	}
 
-	/* Only `inline` and `cached` wait for an answer; a mode nobody knows leaves gcc alone. */
-	if (is_mode("queue")) {
+	mode = mode_of(&unit.settings);
+	if (mode == QUEUE) {
 		enqueue(&unit);
 		return (assemble_own(&unit));
 	}
-	if (!is_mode("inline") && !is_mode("cached"))
-		return (assemble_own(&unit));
-	switch (ask_engine(&unit, is_mode("cached") ? "cached" : "inline", &spliced, &line)) {
+	switch (ask_engine(&unit, mode == CACHED ? "cached" : "inline", &spliced, &line)) {
 	case STRICT:
 		fprintf(stderr, "gcc-llm: GCCLLM_STRICT: %s\n", line != NULL && *line != '\0' ? line : "a function is undecided");
 		for (int i = 1; i + 1 < argc; i++)

@@ -1,5 +1,5 @@
 /*
- * What the launcher and the assembler shim share: finding programs, reading settings, where the store is.
+ * What the launcher and the assembler shim share: finding programs, reading files, making environments.
  *
  * Every function fails quietly (NULL, 0 or -1): both programs fall back to plain gcc when anything is in doubt.
  */
@@ -8,13 +8,6 @@
 
 #include <stddef.h>
 #include <sys/types.h>
-
-#include "blake2b.h"
-
-/* Printed nowhere in a build; part of every key. Set by CMakeLists.txt from pyproject.toml. */
-#ifndef GCCLLM_VERSION
-#define GCCLLM_VERSION "0"
-#endif
 
 /* A file's bytes; data is NULL when there is no such file, and is always followed by a NUL that length excludes. */
 struct bytes {
@@ -47,22 +40,6 @@ char * installation(void);
 
 struct bytes read_descriptor(int descriptor);
 struct bytes read_file(const char * path);
-
-/* The nearest gccllm.toml from the working directory upward, and the user's own config.toml; NULL when absent. */
-char * project_file(void);
-char * user_file(void);
-
-/* Environment GCCLLM_<NAME> (empty counts as unset), else `name` of the project's file, else of the user's file. */
-char * setting(const char * name);
-int is_mode(const char * wanted);
-
-/* The user's store: as gccllm.store finds it. */
-char * store_directory(void);
-
-/* Add `name` and a value to a key, each with its length, so that no two lists of fields hash alike. */
-void add_field(struct blake2b *, const char * name, const void * data, size_t length);
-/* Add everything but the unit that decides what comes out: version, settings, configuration files, store epoch. */
-void add_circumstances(struct blake2b *);
 
 /* A copy of the environment without the named variables, followed by `added` (both NULL-terminated). */
 char ** environment(const char * const * removed, char * const * added);

@@ -49,9 +49,9 @@ now_ms(void)
 
 /* Seconds we are willing to wait. */
 static int
-patience(void)
+patience(const struct settings * settings)
 {
-	char * text = setting("budget");
+	char * text = setting(settings, "budget");
 	double budget = text == NULL ? BUDGET_S : strtod(text, NULL);
 
 	free(text);
@@ -216,7 +216,7 @@ ask_engine(const struct unit * unit, const char * mode, struct bytes * spliced, 
 			if ((engine = fork()) == 0)
 				become_engine(program, directory, variables, &mask, parent);
 			if (engine > 0) {
-				ended = wait_until(engine, now_ms() + patience() * 1000LL, &mask, &status, 1);
+				ended = wait_until(engine, now_ms() + patience(&unit->settings) * 1000LL, &mask, &status, 1);
 				if (!ended) {
 					if (caught == 0)
 						note_failure(unit, "engine_timeout");

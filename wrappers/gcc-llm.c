@@ -10,7 +10,7 @@
  * more. COMPILER_PATH gets our libexec directory in front, where gcc finds `as`.
  *
  * Environment read:  GCCLLM_CC (another C compiler), GCCLLM_MODE (off: leave everything alone), GCCLLM_OPT (keep: leave
- *                    the level alone); the last two also as `mode` and `opt` in gccllm.toml.
+ *                    the level alone); also as `cc`, `mode` and `opt` in gccllm.toml and the user's config.toml.
  * Environment given: COMPILER_PATH; GCCLLM_COMPILER, path of the real compiler; GCCLLM_ARGV, its arguments joined by
  *                    0x1f, for the shim; GCCLLM_DEPTH, the files passed through so far, against going round in circles.
  *
@@ -27,6 +27,7 @@
 
 #include "asked.h"
 #include "common.h"
+#include "settings.h"
 
 enum { DEEPEST = 16, ARGV_BYTES = 100 << 10, NAME_BYTES = 256 };
 
@@ -160,21 +161,19 @@ add_status(struct blake2b * hash, const char * name, const char * path)
 }
 
 static int
-print_fingerprint(const char * compiler, const char * shim)
+print_fingerprint(const struct settings * settings, const char * compiler, const char * shim)
 {
 	struct blake2b hash;
 	char hex[BLAKE2B_HEX + 1];
-	char * mode = setting("mode");
+	enum mode mode = mode_of(settings);
 
 	blake2b_start(&hash);
-	add_circumstances(&hash);
-	if (mode != NULL)
-		add_field(&hash, "mode", mode, strlen(mode));
+	add_circumstances(&hash, settings);
+	add_field(&hash, "mode", &mode, sizeof(mode));
 	add_status(&hash, "compiler", compiler);
 	add_status(&hash, "launcher", "/proc/self/exe");
 	add_status(&hash, "shim", shim);
 	blake2b_end(&hash, hex);
-	free(mode);
 	return (puts(hex) == EOF || fflush(stdout) != 0);
 }
 
@@ -235,17 +234,20 @@ main(int argc, char ** argv)
 {
 	static const char * const replaced[] = {"COMPILER_PATH", "GCCLLM_ARGV", "GCCLLM_COMPILER", "GCCLLM_DEPTH", NULL};
 	const char * own_name = argc > 0 ? basename_of(argv[0]) : "gcc-llm";
-	const char * chosen = getenv("GCCLLM_CC");
 	struct identity passed[DEEPEST + 2];
 	size_t depth = passed_through(passed);
 	const char * wanted = "gcc";
 	enum kind kind = kind_of(own_name);
 	struct asked asked = {0};
+	struct settings settings;
+	const char * chosen;
 	char * compiler = NULL;
 	char * none[] = {NULL};
 
 	if (argc < 1)
 		argv = none;
+	load_settings(&settings);
+	chosen = setting(&settings, "cc");
 	passed[depth] = identity_of("/proc/self/exe");
 
 	/* Which compiler is meant? From here on argv[0] is the word that named it. */
@@ -260,7 +262,7 @@ main(int argc, char ** argv)
 		kind = strncmp(own_name, "g++", 3) == 0 ? CXX_DRIVER : C_DRIVER;
 		wanted = kind == CXX_DRIVER ? "g++" : "gcc";
 	}
-	if (kind == C_DRIVER && chosen != NULL && *chosen != '\0' && (compiler = find_compiler(chosen, passed, depth + 1)) != NULL)
+	if (kind == C_DRIVER && chosen != NULL && (compiler = find_compiler(chosen, passed, depth + 1)) != NULL)
 		wanted = chosen;
 	if (compiler == NULL)
 		compiler = find_compiler(wanted, passed, depth + 1);
@@ -280,7 +282,7 @@ main(int argc, char ** argv)
 	char * shim = libexec == NULL ? NULL : formatted("%s/as", libexec);
 
 	if (argc == 2 && strcmp(argv[1], "--gccllm-fingerprint") == 0)
-		return (print_fingerprint(compiler, shim));
+		return (print_fingerprint(&settings, compiler, shim));
 
 	/* Does an assembler run, and is it to be ours? */
 	passed[depth + 1] = identity_of(compiler);
@@ -291,12 +293,11 @@ main(int argc, char ** argv)
 
 	for (int i = 1; i < argc; i++)
 		see_word(&asked, argv[i], i);
-	if (asked.inputs > 0 && !asked.is_probe && shim != NULL && access(shim, X_OK) == 0 && !is_mode("off") &&
+	if (asked.inputs > 0 && !asked.is_probe && shim != NULL && access(shim, X_OK) == 0 && mode_of(&settings) != OFF &&
 	    is_our_gcc(compiler)) {
-		char * level = setting("opt");
 		char * all;
 
-		if (asked.level > 0 && (level == NULL || strcmp(level, "keep") != 0))
+		if (asked.level > 0 && !keeps_level(&settings))
 			words = with_o3(argv, argc, asked.place);
 		if ((added[next] = compiler_path(libexec)) != NULL)
 			next++;

@@ -33,15 +33,15 @@ names_file(const char * option, int * takes_next)
 }
 
 void
-name_unit(struct unit * unit, int is_lookup_only)
+name_unit(struct unit * unit)
 {
 	struct blake2b hash;
 
 	blake2b_start(&hash);
 	add_field(&hash, "schema", UNIT_MAGIC, strlen(UNIT_MAGIC));
-	add_circumstances(&hash);
+	add_circumstances(&hash, &unit->settings);
 	/* What is only looked up says nothing about what work would find. */
-	add_field(&hash, "lookup", is_lookup_only ? "1" : "0", 1);
+	add_field(&hash, "lookup", mode_of(&unit->settings) == CACHED ? "1" : "0", 1);
 	for (char ** option = unit->options; *option != NULL; option++) {
 		int takes_next;
 

@@ -5,9 +5,7 @@
 #ifndef GCCLLM_SHIM_H
 #define GCCLLM_SHIM_H
 
-#include <signal.h>
-
-#include "common.h"
+#include "settings.h"
 
 /* One assembler call of a build. */
 struct unit {
@@ -18,7 +16,8 @@ struct unit {
 	char ** driver;    /* GCCLLM_ARGV split; NULL at the end; empty when unknown */
 	int input;         /* index in argv of the text's file; 0: standard input */
 	struct bytes text; /* gcc's assembly */
-	char * store;      /* NULL: none */
+	struct settings settings;
+	char * store; /* NULL: none */
 	char key[BLAKE2B_HEX + 1];
 };
 
@@ -33,7 +32,7 @@ char ** split(const char * text, char separator);
 /* known.c: the unit cache and the queue. */
 enum known { UNKNOWN, OWN_TEXT, SPLICED };
 
-void name_unit(struct unit *, int is_lookup_only);
+void name_unit(struct unit *);
 enum known look_up(const struct unit *, struct bytes * spliced);
 /* The request's files, in a directory that exists. 0, or -1 when anything could not be written. */
 int write_request(const struct unit *, const char * directory, const char * mode);

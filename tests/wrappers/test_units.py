@@ -122,7 +122,7 @@ def test_what_only_names_files_does_not_change_the_key(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", ["text", "option", "setting", "project", "user", "epoch", "cached", "native", "rewrites"]
+    "change", ["text", "option", "setting", "project", "user", "epoch", "cached", "native", "rewrites", "profile"]
 )
 def test_what_decides_the_answer_changes_the_key(site: Site, change: str) -> None:
     (site.src / "gccllm.toml").touch()
@@ -147,6 +147,8 @@ def test_what_decides_the_answer_changes_the_key(site: Site, change: str) -> Non
         env = {"GCCLLM_MODE": "cached"}
     elif change == "native":
         env = {"GCCLLM_ISA": "native"}
+    elif change == "profile":
+        (site.src / "gccllm.profile").write_text("sum 1\n")
     elif change == "rewrites":
         (site.src / "cache/rewrites").mkdir(parents=True)
     assert key_after(site, *options, **env) != first
@@ -186,6 +188,7 @@ def test_cached_mode_asks_the_engine_to_look_things_up(site: Site) -> None:
         ('# mode = "off"\n[other]\nmode = "off"', "", {}, 1),
         ('model = "off"\nmode="off" # now', "", {}, 0),
         ("", "", {"GCCLLM_MODE": ""}, 1),
+        ('mode = "fast"', 'mode = "off"', {"GCCLLM_MODE": "faster"}, 0),
     ],
 )
 def test_the_mode_comes_from_environment_project_and_user(
@@ -228,3 +231,20 @@ def test_a_full_temporary_directory_changes_nothing(site: Site, in_small_filesys
     assert (done.returncode, done.stdout) == (0, "fill\n")
     assert site.asked == 0
     assert (site.src / "out.o").read_bytes() == site.own
+
+
+def test_an_included_function_is_looked_at_even_without_a_loop(site: Site) -> None:
+    (site.src / "loop.c").write_text("int twice(int x) { return x + x; }\n")
+    site.quiet()
+    assert site.asked == 0
+    (site.src / "gccllm.toml").write_text('include = ["twice"]\n')
+    site.quiet()
+    assert site.asked == 1
+
+
+def test_the_store_may_be_named_in_the_project(site: Site) -> None:
+    site.quiet()
+    site.settings["GCCLLM_CACHE_DIR"] = ""
+    (site.src / "gccllm.toml").write_text(f'cache_dir = "{site.here}/other"\nmode = "queue"\n')
+    site.quiet()
+    assert len(list((site.here / "other" / "queue").iterdir())) == 1
