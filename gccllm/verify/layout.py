@@ -58,6 +58,13 @@ MAX_CALLS: Final = 1024
 MAX_CALLEES: Final = 256
 TICK_MS: Final = 4
 """Period of the CPU-time interval timer; time limits are rounded up to it."""
+TIMING_TICK_MS: Final = 200
+"""The same in timed runs, where every tick disturbs a sample."""
+MAX_TIMED: Final = 256
+"""Tests in one timing request."""
+MAX_TIMED_CALLS: Final = 512
+"""Calls in one sample."""
+MAX_COPIES: Final = 16
 
 
 class RequestKind(enum.IntEnum):
@@ -155,6 +162,14 @@ OBSERVATION: Final = np.dtype([
     ("rax", "<u8"), ("rdx", "<u8"), ("xmm0", "<u8", 2), ("xmm1", "<u8", 2), ("st0", "<u8", 2), ("st1", "<u8", 2),
     ("memory", "<u8", 2), ("calls", "<u8", 2), ("ticks", "<u8"), ("log_start", "<u8"), ("log_end", "<u8"),
 ])  # fmt: skip
+TIME: Final = struct.Struct("<IIIIQQQ32Q")
+"""rounds, repeats, copies of the first function, of the second, seed, ticks a sample should take, entry of an empty
+function, then addresses of the copies: MAX_COPIES of the first, MAX_COPIES of the second."""
+SAMPLE: Final = np.dtype([
+    ("first", "<u8"), ("second", "<u8"), ("control", "<u8"), ("calls", "<u8"), ("empty", "<u8"),
+])  # fmt: skip
+"""One round: ticks of the first function, the second, another copy of the first, each the sum over `calls` calls of the
+fastest of `repeats`; `empty` is what one call of an empty function takes. Sent in the place of the log."""
 LOG: Final = np.dtype([("site", "<u4"), ("length", "<u4"), ("address", "<u8")])
 
 # Library functions that have no state and whose answer depends on their arguments and the memory these name only. They
@@ -212,6 +227,7 @@ def header() -> str:
     numbers += [("ARENA_STRIDE", ARENA_STRIDE), ("TEST_BYTES", TEST.size), ("CALLEE_BYTES", CALLEE.size)]
     numbers += [("OBSERVATION_BYTES", OBSERVATION.itemsize), ("REQUEST_BYTES", REQUEST.size)]
     numbers += [("REPLY_BYTES", REPLY.size), ("LOG_ENTRY_BYTES", LOG.itemsize)]
+    numbers += [("TIME_BYTES", TIME.size), ("SAMPLE_BYTES", SAMPLE.itemsize)]
     for prefix, members in (
         ("KIND", RequestKind), ("FLAG", Flag), ("STATUS", Status), ("ABI", AbiBit), ("ERROR", Error),
     ):  # fmt: skip

@@ -20,6 +20,7 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -53,6 +54,7 @@ _STATUS = {
     layout.Status.ABI: RunStatus.ABI,
     layout.Status.SKIPPED: RunStatus.TIMEOUT,
 }
+_NATIVE = Path(__file__).parent / "native"
 _CHUNK_BYTES = 1 << 26
 _ZEROS = b"\0" * 8
 
@@ -65,9 +67,11 @@ Raw = npt.NDArray[np.void]
 def replayer_path() -> Path:
     """The installed replayer, or one built from the packaged source into the user's cache directory."""
     homes = [Path(sys.prefix), Path(sysconfig.get_path("scripts")).parent, Path(sys.argv[0]).resolve().parent.parent]
+    newest = max(path.stat().st_mtime for path in _NATIVE.iterdir())
     for home in homes:
         installed = home / "libexec" / "gccllm" / "replay"
-        if os.access(installed, os.X_OK):
+        # In a checkout the sources may be newer than what was installed; an installation writes both at once.
+        if os.access(installed, os.X_OK) and installed.stat().st_mtime + 120 > newest:
             return installed
     return _built()
 
@@ -77,23 +81,25 @@ def cache_directory() -> Path:
 
 
 def _built() -> Path:
-    native = Path(__file__).parent / "native"
-    sources = sorted([*native.glob("*.h"), native / "replay.c"])
-    key = hashlib.sha256(b"".join(s.read_bytes() for s in sources)).hexdigest()[:16]
+    sources = {path.name: path.read_bytes() for path in sorted([*_NATIVE.glob("*.h"), _NATIVE / "replay.c"])}
+    key = hashlib.sha256(b"".join(sources.values())).hexdigest()[:16]
     program = cache_directory() / "bin" / key / "replay"
     if os.access(program, os.X_OK):
         return program
     try:
         program.parent.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(dir=program.parent)) / "replay"
+        room = Path(tempfile.mkdtemp(dir=program.parent))
+        for name, content in sources.items():  # what was hashed is what is built
+            (room / name).write_bytes(content)
     except OSError as error:
         raise Quit(Reason.SANDBOX_UNAVAILABLE, f"no place for the replayer: {error}") from error
     flags = ["-std=gnu17", "-O2", "-fPIE", "-static-pie", "-fno-stack-protector", "-fcf-protection=none"]
-    ran = run_tool([shutil.which("gcc") or "gcc", *flags, "-o", str(made), str(native / "replay.c"), "-lm"])
+    ran = run_tool([shutil.which("gcc") or "gcc", *flags, "-o", str(room / "made"), str(room / "replay.c"), "-lm"])
+    if ran.ok:
+        os.replace(room / "made", program)
+    shutil.rmtree(room, ignore_errors=True)
     if not ran.ok:
         raise Quit(Reason.SANDBOX_UNAVAILABLE, f"the replayer does not build: {ran.err[:300]}")
-    os.replace(made, program)
-    made.parent.rmdir()
     return program
 
 
@@ -243,6 +249,39 @@ class Replayer:
         """Observations in the order given and the joint log; each observation says which part is its own (bytes)."""
         return self._run_chunk(entry, list(tests), int(layout.Flag.TRACE), deadline_ms, 0)
 
+    def time(
+        self,
+        first: Sequence[str],
+        second: Sequence[str],
+        empty: str,
+        tests: Sequence[Test],
+        *,
+        rounds: int,
+        repeats: int,
+        target_ticks: int,
+        seed: int,
+    ) -> Raw:
+        """Time two functions against each other: one `layout.SAMPLE` a round.
+
+        `first` and `second` name copies of the two at different places, `empty` a function that only returns. Every
+        test must have been shown to run well and to leave the same memory under both. An empty array: a call did not
+        end well, or left other memory.
+        """
+        tests = [replace(t, fill=0) for t in tests[: layout.MAX_TIMED]]
+        sides = [[self.image.symbols[n] for n in names[: layout.MAX_COPIES]] for names in (first, second)]
+        addresses = [a for side in sides for a in (*side, *([0] * (layout.MAX_COPIES - len(side))))]
+        head = layout.TIME.pack(
+            rounds, repeats, len(sides[0]), len(sides[1]), seed, target_ticks, self.image.symbols[empty], *addresses
+        )
+        self._loaded = []
+        try:
+            self._ask(layout.RequestKind.LOAD, payload=b"".join(encode(t, self.image) for t in tests), limit_s=60.0)
+            _, log = self._ask(layout.RequestKind.TIME, 0, 0, 600, payload=head, limit_s=60.0)
+        except _Lost:
+            self.close()
+            return np.zeros(0, layout.SAMPLE)
+        return log
+
     # --- one request ----
 
     def _chunks(self, tests: Sequence[Test], order: list[int]) -> list[list[int]]:
@@ -340,7 +379,8 @@ class Replayer:
         if error_code:
             raise ValueError(f"the replayer refuses the request: {layout.Error(error_code).name}")
         seen = np.frombuffer(self._read(count * layout.OBSERVATION.itemsize, end), layout.OBSERVATION)
-        log = np.frombuffer(self._read(log_bytes, end), layout.LOG)
+        log_type = layout.SAMPLE if kind is layout.RequestKind.TIME else layout.LOG
+        log = np.frombuffer(self._read(log_bytes, end), log_type)
         return seen, log
 
     def _read(self, n: int, end: float) -> bytes:

@@ -28,6 +28,10 @@
 #define MAX_CALLS 0x400
 #define MAX_CALLEES 0x100
 #define TICK_MS 0x4
+#define TIMING_TICK_MS 0xc8
+#define MAX_TIMED 0x100
+#define MAX_TIMED_CALLS 0x200
+#define MAX_COPIES 0x10
 #define PACKED 0x100
 #define SITE_READ 0x19
 #define SITE_WRITE 0x1a
@@ -39,6 +43,8 @@
 #define REQUEST_BYTES 0x28
 #define REPLY_BYTES 0x18
 #define LOG_ENTRY_BYTES 0x10
+#define TIME_BYTES 0x128
+#define SAMPLE_BYTES 0x28
 #define KIND_LOAD 0x1
 #define KIND_RUN 0x2
 #define KIND_TIME 0x3

@@ -212,7 +212,7 @@ static void on_signal(int number, siginfo_t *info, void *context) {
   leave_test(number);
 }
 
-static int is_confined(unsigned cpu_seconds) {
+static int is_confined(unsigned cpu_seconds, int tick_ms) {
   static uint8_t signal_stack[1 << 16];
   static const int watched[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGPROF};
   uint64_t leave = (uint64_t)replay_exit_done;
@@ -232,7 +232,7 @@ static int is_confined(unsigned cpu_seconds) {
   struct sock_fprog program = {sizeof rules / sizeof *rules, rules};
   stack_t alternate = {.ss_sp = signal_stack, .ss_size = sizeof signal_stack};
   struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
-  struct itimerval tick = {{0, TICK_MS * 1000}, {0, TICK_MS * 1000}};
+  struct itimerval tick = {{0, tick_ms * 1000}, {0, tick_ms * 1000}};
   const struct { int what; rlim_t limit; } limits[] = {
       {RLIMIT_AS, 1ul << 30}, {RLIMIT_FSIZE, 0}, {RLIMIT_NPROC, 0}, {RLIMIT_CORE, 0}, {RLIMIT_NOFILE, 0},
       {RLIMIT_CPU, cpu_seconds},
@@ -371,22 +371,23 @@ static void run_test(unsigned index) {
     o->log_end = shared->log_used = end;
 }
 
-#include "timing.h"
+static void time_pairs(void);
 
 /* --- the supervising process --------------------------------------------------------------------------------------- */
 
 /* Runs tests first .. last-1 in one child; returns the first one that is not finished (last: all are). */
-static unsigned run_group(unsigned first, unsigned last) {
-  arenas_in_use = tests[first]->arenas;
+static unsigned run_group(unsigned first, unsigned last, unsigned arenas) {
+  arenas_in_use = arenas;
   pid_t child = fork();
   if (child < 0)
     return first;
   if (child == 0) {
-    if (!is_confined(10 + (last - first) * (now.deadline_ms / 1000 + 1) / 4)) {
+    int is_timing = now.kind == KIND_TIME;
+    if (!is_confined(10 + (last - first) * (now.deadline_ms / 1000 + 1) / 4, is_timing ? TIMING_TICK_MS : TICK_MS)) {
       shared->sandbox_failed = 1;
       _exit(3);
     }
-    if (now.kind == KIND_TIME)
+    if (is_timing)
       time_pairs();
     else
       for (unsigned i = first; i < last; i++)
@@ -419,7 +420,7 @@ static void run_all(void) {
     unsigned last = first + 1;
     while (!(now.flags & FLAG_FORK_EACH) && last < n_tests && tests[last]->arenas == tests[first]->arenas)
       last++;
-    first = run_group(first, last);
+    first = run_group(first, last, tests[first]->arenas);
     if (first < last)
       shared->seen[first++] = (struct observation){.status = STATUS_DIED};
   }
@@ -476,6 +477,8 @@ static void write_all(const void *at, size_t n) {
       put = 0;
     }
 }
+#include "timing.h"
+
 static int answer_request(struct reply *reply) {
   if (now.magic != REQUEST_MAGIC || now.bytes > PAYLOAD_BYTES)
     return ERROR_BAD_REQUEST;
@@ -491,7 +494,7 @@ static int answer_request(struct reply *reply) {
     return load_tests(now.bytes);
   }
   cpu_x87_results = now.x87_results;
-  ticks_allowed = (int)(now.deadline_ms / TICK_MS + 1);
+  ticks_allowed = (int)(now.deadline_ms / (now.kind == KIND_TIME ? TIMING_TICK_MS : TICK_MS) + 1);
   poison_bytes(cpu_junk, sizeof cpu_junk);
   cpu_junk_word = poison_word(40);
   cpu_plain_calls = now.kind == KIND_TIME;

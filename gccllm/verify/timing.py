@@ -1,0 +1,347 @@
+"""Is a candidate faster? The decision rule for a machine that is never quiet.
+
+Per class of inputs and process: rounds of one sample of the baseline, one of the candidate and one of the baseline
+again (the A/A control), in random order, each at a place drawn from several 64-byte-aligned copies; a sample is the sum
+over different inputs of the fastest of five calls, long enough for the clock. A round's gain is the mean over the
+classes of log(baseline / candidate). Accepted when in each of three fresh processes, linked differently,
+
+    a one-sided sign test shows gains above log(1 + DELTA) with p < ALPHA / (candidates tried),
+    no class is slower by more than CLASS_LOSS, and the control is quiet and shows no gain,
+
+and again in one more process on inputs that chose nothing. Medians and signs only: one preempted round moves a mean by
+a quarter. One timing at a time on a machine, by a file lock.
+
+The baseline is copied with the loop alignment that gcc printed; the candidate as it would be spliced, but without the
+ISA guard in front (about a nanosecond a call). Calls are timed one by one between fences, on memory that is in cache:
+gains from overlap with the caller's code, and from cache misses, are not seen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import random
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from filelock import FileLock, Timeout
+
+from gccllm.assembly import Body, Module
+from gccllm.assembly.slice import function_rows
+from gccllm.core import Quit, Returned, Test, Timing, Verdict, accepted, refuted, undecided
+from gccllm.reasons import Reason
+from gccllm.toolchain import Toolchain
+from gccllm.verify.image import AssembleError, CalleeSpec, build_image
+from gccllm.verify.replay import Raw, Replayer, cache_directory
+
+DELTA = 0.02
+"""Gain that must be exceeded."""
+ALPHA = 0.01
+CLASS_LOSS = 0.01
+NOISE = 0.02
+"""Interquartile range of the control's ratios above which nothing is accepted."""
+PROCESSES = 3
+ROUNDS = 41
+REPEATS = 5
+COPIES = 4
+SAMPLE_NS = 4000
+ATTEMPTS = 3
+"""Measurements before a noisy machine is given up on."""
+LOCK_TIMEOUT_S = 600.0
+
+Floats = npt.NDArray[np.float64]
+Samples = Mapping[str, Raw]
+"""Class label -> (rounds,) of `layout.SAMPLE`."""
+
+
+class Bench(Protocol):
+    """What timing needs to know of a function under work (`workbench.Workbench` is one)."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def returns(self) -> tuple[Returned, ...]: ...
+    @property
+    def tools(self) -> Toolchain: ...
+    @property
+    def workdir(self) -> Path: ...
+    @property
+    def callees(self) -> Mapping[str, CalleeSpec]: ...
+
+
+# --- the decision ---------------------------------------------------------------------------------
+
+
+def measure(
+    bench: Bench,
+    candidate: Body,
+    classes: Mapping[str, Sequence[Test]],
+    fresh: Mapping[str, Sequence[Test]],
+    *,
+    tried: int = 1,
+    seed: int = 1,
+    lock_path: Path | None = None,
+) -> tuple[Verdict, Timing | None]:
+    """Apply the rule. `candidate` must have been shown equal on all these tests.
+
+    `fresh` are the held-back tests of the same classes. The Timing is that of the deciding processes; None when
+    nothing could be measured. Never raises for what the candidate does.
+    """
+    classes = {label: tests for label, tests in classes.items() if tests}
+    if not classes:
+        return undecided("timing", Reason.NO_TIMING_INPUT, "no class has an input"), None
+    try:
+        with _alone(lock_path):
+            for attempt in range(ATTEMPTS):
+                runs = [
+                    sample(bench, candidate, classes, seed=seed * 1000 + attempt * PROCESSES + p)
+                    for p in range(PROCESSES)
+                ]
+                verdict, timing = decide(runs, tried)
+                if verdict.reason is not Reason.NOISY:
+                    break
+            if not verdict.is_accepted:
+                return verdict, timing
+            held = {label: tests for label, tests in fresh.items() if tests}
+            if not held:
+                return undecided("timing", Reason.NO_TIMING_INPUT, "no inputs were held back"), timing
+            return _confirmed(bench, candidate, held, seed, verdict), timing
+    except Timeout:
+        return undecided("timing", Reason.DEADLINE, "another timing holds the machine"), None
+    except (AssembleError, Quit) as error:
+        reason = error.reason if isinstance(error, Quit) else Reason.DOES_NOT_ASSEMBLE
+        return undecided("timing", reason, str(error)), None
+
+
+def _confirmed(
+    bench: Bench, candidate: Body, held: Mapping[str, Sequence[Test]], seed: int, verdict: Verdict
+) -> Verdict:
+    again = verdict
+    for attempt in range(ATTEMPTS):
+        again, timing = decide([sample(bench, candidate, held, seed=seed * 1000 + 500 + attempt)], 1)
+        if again.is_accepted:
+            return accepted("timing", f"{verdict.detail}; on fresh inputs {timing.speedup:.3f}x")
+        if again.reason is not Reason.NOISY:
+            return refuted("timing", Reason.NOT_CONFIRMED, again.detail)
+    return again
+
+
+def screen_speed(
+    bench: Bench,
+    candidate: Body,
+    classes: Mapping[str, Sequence[Test]],
+    *,
+    seed: int = 1,
+    lock_path: Path | None = None,
+) -> float:
+    """A quick estimate of the speed-up, in one process and a few rounds (good to about 5%); 0.0 when it fails."""
+    classes = {label: tests[:8] for label, tests in classes.items() if tests}
+    if not classes:
+        return 0.0
+    try:
+        with _alone(lock_path):
+            run = sample(bench, candidate, classes, seed=seed, rounds=9, repeats=3, sample_ns=2000, copies=2)
+    except (Timeout, AssembleError, Quit):
+        return 0.0
+    return math.exp(float(np.median(_combined(run, "second"))))
+
+
+def decide(runs: Sequence[Samples], tried: int) -> tuple[Verdict, Timing]:
+    """The rule on samples of one or more processes. Pure: tested on synthetic samples."""
+    timing = summary(runs)
+    gains = [_combined(run, "second") for run in runs]
+    controls = [_combined(run, "control") for run in runs]
+    said = f"{timing.speedup:.3f}x (95% {timing.low:.3f} to {timing.high:.3f}), A/A {timing.aa:.3f}"
+    for control in controls:
+        spread = float(np.subtract(*np.percentile(control, [75, 25])))
+        if spread > NOISE:
+            return undecided("timing", Reason.NOISY, f"A/A spread {spread:.1%}; {said}"), timing
+        if sign_test(control, math.log1p(DELTA)) < ALPHA or sign_test(-control, math.log1p(DELTA)) < ALPHA:
+            return undecided("timing", Reason.NOISY, f"A/A shows a difference; {said}"), timing
+    worst = max(sign_test(gain, math.log1p(DELTA)) for gain in gains)
+    if worst >= ALPHA / max(tried, 1):
+        return refuted("timing", Reason.NOT_FASTER, f"{said}; sign test p {worst:.2g}"), timing
+    for label in runs[0]:
+        pooled = np.concatenate([_log_ratio(run[label], "second") for run in runs])
+        middle, (_, high) = float(np.median(pooled)), median_interval(pooled)
+        if high < math.log1p(-CLASS_LOSS):
+            return refuted("timing", Reason.CLASS_SLOWER, f"{label}: {math.exp(middle):.3f}x; {said}"), timing
+        if middle < math.log1p(-CLASS_LOSS):
+            return undecided("timing", Reason.NOISY, f"{label}: {math.exp(middle):.3f}x, not clear; {said}"), timing
+    return accepted("timing", said), timing
+
+
+def summary(runs: Sequence[Samples]) -> Timing:
+    """Medians of paired ratios over all processes."""
+    gains = np.concatenate([_combined(run, "second") for run in runs])
+    controls = np.concatenate([_combined(run, "control") for run in runs])
+    low, high = median_interval(gains)
+    labels = list(runs[0])
+    per_class = {
+        label: math.exp(float(np.median(np.concatenate([_log_ratio(run[label], "second") for run in runs]))))
+        for label in labels
+    }
+    per_call = [
+        float(np.median(np.concatenate([_net(run[label], "first") / run[label]["calls"] for run in runs])))
+        for label in labels
+    ]
+    return Timing(
+        speedup=math.exp(float(np.median(gains))),
+        low=math.exp(low),
+        high=math.exp(high),
+        classes=per_class,
+        baseline_ns=float(np.median(per_call)) / ticks_per_ns(),
+        aa=math.exp(float(np.median(controls))),
+        rounds=len(gains),
+        processes=len(runs),
+    )
+
+
+def _net(rows: Raw, side: str) -> Floats:
+    """Ticks without what a call of an empty function takes; never less than a twentieth of the whole."""
+    whole = rows[side].astype(np.float64)
+    return np.maximum(whole - rows["calls"] * rows["empty"].astype(np.float64), whole / 20)
+
+
+def _log_ratio(rows: Raw, side: str) -> Floats:
+    return np.asarray(np.log(_net(rows, "first") / _net(rows, side)), np.float64)
+
+
+def _combined(run: Samples, side: str) -> Floats:
+    """Gain of each round: the mean over the classes of the log ratio."""
+    return np.asarray(np.mean([_log_ratio(rows, side) for rows in run.values()], axis=0), np.float64)
+
+
+# --- statistics -----------------------------------------------------------------------------------
+
+
+def sign_test(values: Floats, threshold: float) -> float:
+    """One-sided p of at least so many values above `threshold`, if each were above it with probability 1/2.
+
+    Values equal to the threshold count against. Exact.
+    """
+    n, above = len(values), int((values > threshold).sum())
+    return float(sum(math.comb(n, k) for k in range(above, n + 1)) / 2**n)
+
+
+def median_interval(values: Floats, level: float = 0.95) -> tuple[float, float]:
+    """Interval that covers the median with probability of at least `level` whatever the distribution, if n allows.
+
+    Order statistics k and n+1-k with k the largest for which P(Binomial(n, 1/2) < k) <= (1 - level) / 2.
+    """
+    ordered = np.sort(values)
+    n, below, k = len(ordered), 0.0, 0
+    while k < n // 2 and below + math.comb(n, k) / 2**n <= (1 - level) / 2:
+        below += math.comb(n, k) / 2**n
+        k += 1
+    k = max(k, 1)
+    return float(ordered[k - 1]), float(ordered[n - k])
+
+
+# --- sampling -------------------------------------------------------------------------------------
+
+
+def sample(
+    bench: Bench,
+    candidate: Body,
+    classes: Mapping[str, Sequence[Test]],
+    *,
+    seed: int,
+    rounds: int = ROUNDS,
+    repeats: int = REPEATS,
+    sample_ns: int = SAMPLE_NS,
+    copies: int = COPIES,
+) -> dict[str, Raw]:
+    """Samples of one fresh process with one link. Raises Quit(NO_TIMING_INPUT) when a call does not end well."""
+    rng = random.Random(seed)
+    ours, theirs = ([f"{side}.{i}" for i in range(copies)] for side in ("gccllm_baseline", "gccllm_candidate"))
+    pieces = [baseline_copy(bench.text, bench.name, label) for label in ours]
+    pieces += [candidate_copy(bench, candidate, label) for label in theirs]
+    rng.shuffle(pieces)
+    spaced = [f"\t.text\n\t.p2align 6\n\t.skip {64 * rng.randrange(64)}, 0xcc\n{piece}" for piece in pieces]
+    text = bench.text + "".join(spaced) + f"\t.text\n\t.p2align 6\n\t.globl {_EMPTY}\n{_EMPTY}:\n\tret\n"
+    image = build_image(bench.workdir, text, bench.tools, bench.callees, plain=True, name=f"timing{seed}")
+    out: dict[str, Raw] = {}
+    try:
+        with Replayer(image, bench.returns) as replayer:
+            for label, tests in classes.items():
+                rows = replayer.time(
+                    ours, theirs, _EMPTY, tests, rounds=rounds, repeats=repeats, seed=rng.getrandbits(63),
+                    target_ticks=int(sample_ns * ticks_per_ns()),
+                )  # fmt: skip
+                if len(rows) != rounds:
+                    raise Quit(Reason.NO_TIMING_INPUT, f"class {label}: a timed call did not end as it should")
+                out[label] = rows
+    finally:
+        for left in bench.workdir.glob(f"timing{seed}.*"):
+            left.unlink(missing_ok=True)
+    return out
+
+
+_EMPTY = "gccllm_empty"
+
+
+@lru_cache(maxsize=8)
+def _parsed(text: str) -> Module:
+    return Module.parse(text)
+
+
+def baseline_copy(text: str, name: str, label: str) -> str:
+    """A copy of function `name` of a slice under another name, with gcc's own loop alignment; 64-byte aligned."""
+    function = _parsed(text).functions[name]
+    rows = function_rows(function)
+    own = {row[:-1] for row in rows if row.endswith(":") and not row.startswith("\t")}
+    own |= {row.split("\t")[-1] for row in rows if row.startswith("\t.globl\t")}
+    end = "".join(c if c.isalnum() else "_" for c in label)
+    rename = {one: f".L{end}_{one.removeprefix('.L')}" if one.startswith(".L") else f"{one}.{end}" for one in own}
+    rename[name] = label
+    names = "|".join(re.escape(one) for one in sorted(own, key=len, reverse=True))
+    token = re.compile(rf"(?<![\w.$@%])({names})(?![\w.$])")
+    rows = [token.sub(lambda match: rename[match[1]], row) for row in rows]
+    rows[0] = "\t.text"
+    rows[1] = "\t.p2align 6"
+    return "\n".join(rows) + "\n"
+
+
+def candidate_copy(bench: Bench, body: Body, label: str) -> str:
+    """A body as a 64-byte-aligned global function, endbr64 first where the baseline has it."""
+    own = body.renamed("".join(c if c.isalnum() else "_" for c in label)).replace_symbol(bench.name, label)
+    first = next((line for line in own.lines if not line.is_label), None)
+    endbr = _parsed(bench.text).functions[bench.name].has_endbr64 and (first is None or first.mnemonic != "endbr64")
+    head = f"\t.text\n\t.p2align 6\n\t.globl {label}\n\t.type {label}, @function\n{label}:\n"
+    return head + ("\tendbr64\n" if endbr else "") + own.text()
+
+
+@lru_cache(maxsize=1)
+def ticks_per_ns() -> float:
+    """Rate of the time-stamp counter; from the kernel's BogoMIPS, which is twice it in MHz. For limits and display."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("bogomips"):
+                return float(line.split(":")[1]) / 2000
+    return 2.5
+
+
+@contextlib.contextmanager
+def _alone(lock_path: Path | None) -> Iterator[None]:
+    path = lock_path or cache_directory() / "timing.lock"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path, timeout=LOCK_TIMEOUT_S)
+        lock.acquire()
+    except Timeout:
+        raise
+    except OSError:
+        yield  # no place for a lock: the control still guards against noise
+        return
+    try:
+        yield
+    finally:
+        lock.release()
