@@ -20,7 +20,7 @@ from typing import Any
 from gccllm import __version__
 from gccllm.assembly import Body, BodyError, Function, NotLossless, canonical, slice_text
 from gccllm.config import Settings
-from gccllm.core import Candidate, Evidence, Outcome, Quit, Test, Timing, Verdict
+from gccllm.core import Candidate, Evidence, Outcome, Quit, RunStatus, Test, Timing, Verdict, refuted
 from gccllm.events import Log
 from gccllm.harvest.dwarf import signature_of
 from gccllm.harvest.harvest import Harvest, more_near
@@ -37,12 +37,16 @@ from gccllm.toolchain import Toolchain
 from gccllm.verify import adequacy, timing
 from gccllm.verify.image import AssembleError
 from gccllm.verify.judge import Case, judge_many
+from gccllm.verify.replay import Replayer, same
 from gccllm.verify.screen import Context, argument_registers, context_of
 from gccllm.verify.workbench import Workbench
 from gccllm.wire import facts_of, target_and_context
 
 HARVEST_S = 20.0
 """Most seconds a harvest may take; it normally ends by its own counts."""
+QUICK_GAIN = 1.02
+"""Quick estimate below which a candidate is dropped before it is tested."""
+TIMED_DEADLINE_MS = 200
 FULL_TIMINGS = 3
 """Candidates put to the full timing, best first, before giving up."""
 
@@ -211,12 +215,29 @@ class Shop:
             source.failures.clear()
 
     def judge(self, job: Job, candidates: list[Candidate]) -> None:
-        for case in judge_many(candidates, job.bench):
+        """Verdicts on fresh candidates. A quick timing comes first: what is not faster is not worth its tests."""
+        worth: list[Candidate] = []
+        quick: dict[int, float] = {}
+        for candidate in candidates:
+            speed = self.quick_speed(job, candidate)
+            if 0.0 < speed < QUICK_GAIN:
+                verdict = refuted("timing", Reason.NOT_FASTER, f"quick look: {speed:.2f}x")
+                job.attempts.append(Attempted(candidate, verdict, quick=speed))
+            else:
+                worth.append(candidate)
+                quick[id(candidate)] = speed
+        for case in judge_many(worth, job.bench):
             assert case.verdict is not None
-            attempt = Attempted(case.candidate, case.verdict, case)
-            job.attempts.append(attempt)
-            if case.verdict.is_accepted and case.body is not None:
-                attempt.quick = timing.screen_speed(job.bench, case.body, job.harvest.timing)
+            speed = quick[id(case.candidate)] if case.verdict.is_accepted else 0.0
+            job.attempts.append(Attempted(case.candidate, case.verdict, case, speed))
+
+    def quick_speed(self, job: Job, candidate: Candidate) -> float:
+        """Estimated speed-up of text that nothing is known of yet; 0.0 when it cannot be run or timed."""
+        try:
+            body = Body.parse(candidate.body).without_endbr()
+        except BodyError:
+            return 0.0
+        return timing.screen_speed(job.bench, body, job.harvest.timing)
 
     def pick(self, function: Function, key: str, job: Job, deadline: float, log: Log) -> Entry | None:
         """Time the equal candidates fully, best first; the first that passes is the rewrite."""
@@ -230,6 +251,9 @@ class Shop:
                 break
             assert attempt.case is not None
             assert attempt.case.body is not None
+            if not is_equal_on(job.bench, attempt.case.body, job.harvest):
+                attempt.verdict = refuted("replay", Reason.WRONG_VALUE, "on the inputs of the timing")
+                continue
             verdict, measured = timing.measure(
                 job.bench, attempt.case.body, job.harvest.timing, job.harvest.confirm, tried=len(equal)
             )
@@ -349,6 +373,17 @@ def recheck(entry: Entry, settings: Settings, tools: Toolchain | None = None) ->
     return None
 
 
+def is_equal_on(bench: Workbench, body: Body, found: Harvest) -> bool:
+    """Whether a body gives the baseline's results on every timing input too, held-back ones included."""
+    tests = [test for classes in (found.timing, found.confirm) for tests in classes.values() for test in tests]
+    image = bench.image([bench.entry_text(body, "timed")])
+    with Replayer(image, bench.returns, deadline_ms=TIMED_DEADLINE_MS) as replayer:
+        want, got = replayer.run(bench.name, tests), replayer.run("timed", tests)
+    return all(
+        a.status is RunStatus.OK and same(a, b, bench.returns) is None for a, b in zip(want, got, strict=True)
+    )
+
+
 def workbench(target: HarvestTarget, context: Context, tests: list[Test], scalar: Body | None, seed: int) -> Workbench:
     return Workbench(
         name=target.name,
@@ -359,7 +394,7 @@ def workbench(target: HarvestTarget, context: Context, tests: list[Test], scalar
         context=context,
         tools=target.tools,
         workdir=target.workdir,
-        callees=target.signature.callees,
+        callees=target.signature.callees,  # type: ignore[arg-type]
         scalar=scalar,
         more=lambda near: more_near(target, near, seed),
         seed=seed,
