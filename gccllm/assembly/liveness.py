@@ -101,6 +101,8 @@ def _call(live: dict[str, int], after_calls: dict[str, int]) -> None:
 
 
 def _before(live: dict[str, int], one: DecodedLine, mnemonic: str) -> None:
+    if mnemonic == "vzeroupper":
+        return  # said to read and write the low halves, which it leaves alone
     for use in one.uses:
         if use.is_write and use.is_sure:
             left = live.get(use.full, 0) & ~_mask(use)
@@ -125,7 +127,7 @@ def _before(live: dict[str, int], one: DecodedLine, mnemonic: str) -> None:
 
 def _ignored(instruction: iced.Instruction, mnemonic: str) -> frozenset[str]:
     """Full names of registers whose bits do not matter to the instruction's result, or that it only saves."""
-    if mnemonic.startswith("vzero"):
+    if mnemonic == "vzeroall":
         return _FOLLOWED
     registers = [
         instruction.op_register(n)

@@ -513,6 +513,17 @@ class Module:
                     out.setdefault(symbol, []).append(name)
         return {label: tuple(users) for label, users in out.items()}
 
+    @cached_property
+    def mentions(self) -> dict[str, tuple[Item, ...]]:
+        """Symbol -> statements whose arguments name it (debug rows are not indexed; see `splice.debug_names`)."""
+        out: dict[str, list[Item]] = {}
+        for item in self.items:
+            s = item.statement
+            if s.kind is not Kind.LABEL and s.args and s.name not in (".string", ".ascii", ".section"):
+                for name in symbols(s.args):
+                    out.setdefault(name, []).append(item)
+        return {name: tuple(items) for name, items in out.items()}
+
     def defines(self, name: str) -> bool:
         return name in self._defined or name in self._commons or name in self.aliases
 

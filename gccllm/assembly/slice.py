@@ -74,9 +74,7 @@ def _reach(module: Module, name: str) -> tuple[list[str], list[str], list[str]]:
         elif module.symbol_types.get(one) in ("function", "gnu_indirect_function") and module.defines(one):
             raise BodyError(Reason.UNSUPPORTED_CODE, f"{one} is defined in a way that is not modelled")
     # An object whose contents name labels inside a function (a jump table) travels with that function's lines.
-    inside = {
-        i.statement.name for f in functions for i in module.functions[f].items if i.statement.kind is Kind.LABEL
-    }
+    inside = {i.statement.name for f in functions for i in module.functions[f].items if i.statement.kind is Kind.LABEL}
     return list(functions), [one for one in objects if one not in inside], list(aliases)
 
 

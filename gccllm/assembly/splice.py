@@ -70,6 +70,10 @@ class _Place:
         self.lines = lines
         self.before = before
         self.is_guarded = rewrite.isa_level > 0
+        main = function.items[0].section
+        self.end = max(
+            (i.at for i in function.items if i.section == main and i.statement.kind is Kind.INSTRUCTION), default=0
+        )
 
     def run(self) -> None:
         function = self.function
@@ -148,24 +152,21 @@ class _Place:
             elif s.kind is Kind.ASSIGN:
                 raise BodyError(Reason.UNSUPPORTED_CODE, f"assignment to {s.name} in {function.name}")
             elif s.name == ".loc":
+                if item.at < first.at and item.section == main:
+                    has_line = True
+                    continue
+                self.lines[item.at] = None
                 if match := _VIEW.search(s.args):
                     views.append(match[1])
-                if item.at > first.at or item.section != main:
-                    self.lines[item.at] = None
-                else:
-                    has_line = True
             elif not self._stays(item, parts):
                 self.lines[item.at] = None
-        for item in self.module.items:
-            s = item.statement
-            if s.name in (".size", ".type") and s.args.split(",", 1)[0].strip() in parts:
-                self.lines[item.at] = None
+        for part in parts:
+            for item in self.module.mentions.get(part, ()):
+                if item.statement.name in (".size", ".type"):
+                    self.lines[item.at] = None
         start.extend(f"{label}:" for label in kept_labels)
-        kept_views = {match[1] for line in self.lines if line and (match := _VIEW.search(line))}
-        text = "\n".join(line for line in self.lines if line is not None and ".LVU" in line)
-        start.extend(
-            f"\t.set\t{view},0" for view in views if view not in kept_views and re.search(rf"{re.escape(view)}\b", text)
-        )
+        # `.loc ... view .LVU3` defines .LVU3, which location lists may name.
+        start.extend(f"\t.set\t{view},0" for view in dict.fromkeys(views) if view in debug_names(self.module))
         if not has_line:
             where = next((i.statement for i in function.items if i.statement.name == ".loc"), None)
             if where is not None:
@@ -177,21 +178,16 @@ class _Place:
         function = self.function
         own = {i.statement.name for i in function.items if i.statement.kind is Kind.LABEL}
         out: set[str] = set()
-        for item in self.module.items:
-            if function.first <= item.at <= function.last:
-                continue
-            s = item.statement
-            if s.kind is not Kind.LABEL and s.name not in (".string", ".ascii", ".type", ".size"):
-                named = own.intersection(symbols(s.args))
-                if named and item.section.is_allocated and named != {function.name}:
-                    loaded = sorted(n for n in named if n != function.name)
-                    raise BodyError(Reason.UNSUPPORTED_CODE, f"{loaded[0]} is named outside of {function.name}")
-                out |= named
+        for name in sorted(own - {function.name}):
+            for item in self.module.mentions.get(name, ()):
+                if function.first <= item.at <= function.last or item.statement.name in (".type", ".size"):
+                    continue
+                if item.section.is_allocated:
+                    raise BodyError(Reason.UNSUPPORTED_CODE, f"{name} is named outside of {function.name}")
+                out.add(name)
         return frozenset(out | (own & debug_names(self.module)))
 
-    def _drop_label(
-        self, item: Item, parts: set[str], wanted: frozenset[str], first: Item, kept: list[str]
-    ) -> None:
+    def _drop_label(self, item: Item, parts: set[str], wanted: frozenset[str], first: Item, kept: list[str]) -> None:
         name = item.statement.name
         if item.section != self.function.items[0].section:
             # A label of the cold part stays where it is, so that distances within that section can be told.
@@ -201,16 +197,9 @@ class _Place:
                 raise BodyError(Reason.UNSUPPORTED_CODE, f"{name} is named outside of {self.function.name}")
         elif name not in wanted:
             self.lines[item.at] = None
-        elif item.at > first.at and not self._after_code(item):
+        elif first.at < item.at < self.end:  # a label after the last instruction marks the end and stays there
             self.lines[item.at] = None
             kept.append(name)
-
-    def _after_code(self, item: Item) -> bool:
-        """No instruction of the same section follows: the label marks the end."""
-        return not any(
-            i.at > item.at and i.section == item.section and i.statement.kind is Kind.INSTRUCTION
-            for i in self.function.items
-        )
 
     def _stays(self, item: Item, parts: set[str]) -> bool:
         s: Statement = item.statement
@@ -232,7 +221,7 @@ class _Place:
         if not body.constants:
             return []
         function = self.function
-        group = f',{function.comdat},comdat' if function.comdat else ""
+        group = f",{function.comdat},comdat" if function.comdat else ""
         letter = "G" if group else ""
         out: list[str] = []
         for section, flags in ((".rodata", "a"), (".data.rel.ro.local", "aw")):

@@ -170,8 +170,6 @@ def has_numeric_label(expression: str) -> bool:
     return _LOCAL_NUMBER.search(expression) is not None
 
 
-
-
 def words(text: str) -> tuple[str, ...]:
     """A table of words written as text."""
     return tuple(word for word in text.replace("\n", " ").split(" ") if word)
