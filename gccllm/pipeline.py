@@ -176,9 +176,12 @@ def _record(decision: Decision, log: Log) -> None:
     log.write("function", decision.reason, **words)
 
 
+OWN_SYMBOLS = (".L", "__gccllm_", "gccllm.")
+
+
 def defined_symbols(module: Module) -> set[tuple[str, str]]:
     """(name, binding) of every function and named object that is not ours and not a cold part of another."""
-    names = [name for name in (*module.functions, *module.objects) if not name.startswith((".L", "__gccllm_"))]
+    names = [name for name in (*module.functions, *module.objects) if not name.startswith(OWN_SYMBOLS)]
     return {(name, module.binding(name)) for name in names if not name.endswith(".cold")}
 
 
