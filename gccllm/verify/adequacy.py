@@ -12,8 +12,10 @@ score of a function is the better of both. This is honest because both bodies co
 question is whether the tests tell that function from its neighbours; the paths of the vectorised body are another
 question, which edge coverage answers.
 
+Mutants in blocks that no test enters are left out: the edge gate speaks about those.
+
 Not covered: the memory contract (a mutant that only reads or rewrites more survives here and is refused there), and
-mutants of two changes at once.
+mutants of two changes at once; 64-bit values cut to 32 bits, which on lengths show only beyond 2^32 elements.
 """
 
 from __future__ import annotations
@@ -21,12 +23,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gccllm.assembly import Body, canonical
+from gccllm.assembly import Body, BodyError, canonical, cfg
 from gccllm.core import Slot
 from gccllm.verify.dead import is_dead_change
 from gccllm.verify.decode import Decoded, assemble
 from gccllm.verify.mutate import Mutant, assembling, mutants
 from gccllm.verify.replay import Replayer
+from gccllm.verify.trace import trace_many, traced_name
 from gccllm.verify.workbench import Workbench
 
 WANTED = 0.95
@@ -88,7 +91,9 @@ def _agrees(bench: Workbench, body: Body) -> bool:
 
 
 def _score_of(bench: Workbench, body: Body, of: str, limit: int, rounds: int) -> Score:
-    alive = assembling(_distinct(body, mutants(body, limit=limit, seed=bench.seed)), bench.tools, bench.workdir)
+    entered = _entered_lines(bench, body)
+    found = [m for m in mutants(body, limit=2 * limit, seed=bench.seed) if m.line in entered][:limit]
+    alive = assembling(_distinct(body, found), bench.tools, bench.workdir)
     total = len(alive)
     if not alive:
         return Score(0, 0, 0, (), of)
@@ -109,6 +114,22 @@ def _score_of(bench: Workbench, body: Body, of: str, limit: int, rounds: int) ->
             alive = [m for m in alive if not _is_killed(bench, replayer, names[id(m)], fresh)]
     total -= equivalent
     return Score(total - len(alive), total, equivalent, tuple(f"{m.operator}: {m.what}" for m in alive), of)
+
+
+def _entered_lines(bench: Workbench, body: Body) -> frozenset[int]:
+    """Lines of blocks that some test enters, and -1 for the constants. All lines when it cannot be watched."""
+    if body is bench.baseline:
+        traces = bench.traces()
+    else:
+        try:
+            image = bench.image([bench.traced_text(body, "watched")], traced=True)
+        except BodyError:
+            return frozenset(range(-1, len(body.lines)))
+        with bench.replayer(image) as replayer:
+            traces = trace_many(replayer, traced_name("watched"), bench.tests)
+    entered = frozenset[int]().union(*(t.blocks for t in traces))
+    graph = cfg(body)
+    return frozenset(line for n in entered for line in range(graph.blocks[n].first, graph.blocks[n].last)) | {-1}
 
 
 def _is_killed(bench: Workbench, replayer: Replayer, entry: str, chosen: Sequence[int]) -> bool:

@@ -48,11 +48,10 @@ INVISIBLE = frozenset(
 )
 """Instructions whose deletion is a matter for other gates, or none (`cltq` is often implied)."""
 
-IDEMPOTENT = (
-    "and", "c", "lea", "mov", "or", "pand", "pcmpeq", "pm", "pop", "por", "push", "set", "test", "u", "vbroadcast",
-    "vcvt", "vmov", "vp", "vzero",
+ACCUMULATING = (
+    "add", "dec", "imul", "inc", "neg", "not", "padd", "psub", "rol", "ror", "sal", "shl", "shr", "sub", "xor",
 )  # fmt: skip
-"""Stems of instructions that usually do the same when executed twice."""
+"""Stems of instructions that do something else when executed twice."""
 
 _ANY_SUFFIX = (
     ("add", "sub"),
