@@ -207,7 +207,8 @@ def summary(runs: Sequence[Samples]) -> Timing:
 def _net(rows: Raw, side: str) -> Floats:
     """Ticks without what a call of an empty function takes; never less than a twentieth of the whole."""
     whole = rows[side].astype(np.float64)
-    return np.maximum(whole - rows["calls"] * rows["empty"].astype(np.float64), whole / 20)
+    net = whole - rows["calls"] * rows["empty"].astype(np.float64)
+    return np.asarray(np.maximum(net, whole / 20), np.float64)
 
 
 def _log_ratio(rows: Raw, side: str) -> Floats:

@@ -1,18 +1,22 @@
 /*
- * Timed runs: two functions on the same tests, interleaved at random, the call alone between the two clock readings.
+ * Timed runs: two functions on the same tests, interleaved at random, the call alone between the two clock
+ * readings.
  *
- * A round draws the next tests until the sample is long enough, one copy of the second function and two of the first
- * (function and control). Every call starts from the same memory: what the test lays down, junk elsewhere. To put that
- * back cheaply, the lines of memory that the first function leaves changed are found once; the second leaves the same
- * memory (it was shown equal before), and the end of the request checks that it did.
+ * A round draws the next tests until the sample is long enough, one copy of the second function and two of
+ * the first (function and control). Every call starts from the same memory: what the test lays down, junk
+ * elsewhere. To put that back cheaply, the lines of memory that the first function leaves changed are found
+ * once; the second leaves the same memory (it was shown equal before), and the end of the request checks that
+ * it did.
  */
 #pragma once
 
 struct time_head {
-  uint32_t rounds, repeats, copies[2];
-  uint64_t seed, target_ticks, empty, entries[2][MAX_COPIES];
+    uint32_t rounds, repeats, copies[2];
+    uint64_t seed, target_ticks, empty, entries[2][MAX_COPIES];
 };
-struct sample { uint64_t ticks[3], calls, empty; };
+struct sample {
+    uint64_t ticks[3], calls, empty;
+};
 _Static_assert(sizeof(struct time_head) == TIME_BYTES && sizeof(struct sample) == SAMPLE_BYTES, "layout");
 
 #define LINE 64
@@ -21,156 +25,158 @@ static uint64_t dirty[MAX_TIMED][ARENAS][ARENA_BYTES / LINE / 64];
 static uint64_t typical_ticks[MAX_TIMED], random_state;
 
 static uint64_t draw(uint64_t below) {
-  random_state = step(random_state, 0x2545f4914f6cdd1d);
-  return (random_state >> 20) % below;
+    random_state = step(random_state, 0x2545f4914f6cdd1d);
+    return (random_state >> 20) % below;
 }
 static void restore(uint64_t at, size_t n) {
-  if (at >= IMAGE_DATA && at < IMAGE_END)
-    return; /* all writable data is put back anyway */
-  memcpy((void *)at, (uint8_t *)junk + at % ARENA_BYTES, n);
+    if (at >= IMAGE_DATA && at < IMAGE_END)
+        return; /* all writable data is put back anyway */
+    memcpy((void *)at, (uint8_t *)junk + at % ARENA_BYTES, n);
 }
 static void lay_down(const struct test *t) {
-  const uint8_t *at = (const uint8_t *)(t + 1) + 8 * (size_t)t->stack_slots;
-  for (unsigned i = 0; i < t->patches; i++) {
-    const struct patch *p = (const struct patch *)at;
-    memcpy((void *)p->address, p + 1, p->bytes);
-    at += sizeof *p + (p->bytes + 7) / 8 * 8;
-  }
+    const uint8_t *at = (const uint8_t *)(t + 1) + 8 * (size_t)t->stack_slots;
+    for (unsigned i = 0; i < t->patches; i++) {
+        const struct patch *p = (const struct patch *)at;
+        memcpy((void *)p->address, p + 1, p->bytes);
+        at += sizeof *p + (p->bytes + 7) / 8 * 8;
+    }
 }
 static void take_up(unsigned k) {
-  const struct test *t = tests[k];
-  const uint8_t *at = (const uint8_t *)(t + 1) + 8 * (size_t)t->stack_slots;
-  for (unsigned i = 0; i < t->patches; i++) {
-    const struct patch *p = (const struct patch *)at;
-    restore(p->address, p->bytes);
-    at += sizeof *p + (p->bytes + 7) / 8 * 8;
-  }
-  for (unsigned a = 0; a < t->arenas; a++)
-    for (unsigned w = 0; w < ARENA_BYTES / LINE / 64; w++)
-      for (uint64_t bits = dirty[k][a][w]; bits; bits &= bits - 1)
-        restore(arena_address(a) + (64 * w + (unsigned)__builtin_ctzl(bits)) * LINE, LINE);
-  memcpy(image_data, pristine, image_data_bytes);
+    const struct test *t = tests[k];
+    const uint8_t *at = (const uint8_t *)(t + 1) + 8 * (size_t)t->stack_slots;
+    for (unsigned i = 0; i < t->patches; i++) {
+        const struct patch *p = (const struct patch *)at;
+        restore(p->address, p->bytes);
+        at += sizeof *p + (p->bytes + 7) / 8 * 8;
+    }
+    for (unsigned a = 0; a < t->arenas; a++)
+        for (unsigned w = 0; w < ARENA_BYTES / LINE / 64; w++)
+            for (uint64_t bits = dirty[k][a][w]; bits; bits &= bits - 1)
+                restore(arena_address(a) + (64 * w + (unsigned)__builtin_ctzl(bits)) * LINE, LINE);
+    memcpy(image_data, pristine, image_data_bytes);
 }
 /* Notes and puts back the lines that test k left changed outside its own data; returns how many. */
 static unsigned find_dirty(unsigned k) {
-  unsigned found = 0;
-  for (unsigned a = 0; a < arenas_in_use; a++)
-    for (unsigned line = 0; line < ARENA_BYTES / LINE; line++) {
-      uint64_t at = arena_address(a) + line * LINE;
-      if (memcmp((void *)at, (uint8_t *)junk + at % ARENA_BYTES, LINE)) {
-        dirty[k][a][line / 64] |= 1ul << line % 64;
-        restore(at, LINE);
-        found++;
-      }
-    }
-  return found;
+    unsigned found = 0;
+    for (unsigned a = 0; a < arenas_in_use; a++)
+        for (unsigned line = 0; line < ARENA_BYTES / LINE; line++) {
+            uint64_t at = arena_address(a) + line * LINE;
+            if (memcmp((void *)at, (uint8_t *)junk + at % ARENA_BYTES, LINE)) {
+                dirty[k][a][line / 64] |= 1ul << line % 64;
+                restore(at, LINE);
+                found++;
+            }
+        }
+    return found;
 }
 static uint64_t time_call(const struct test *t, uint64_t entry) {
-  uint64_t *ints[] = {&cpu_in.rdi, &cpu_in.rsi, &cpu_in.rdx, &cpu_in.rcx, &cpu_in.r8, &cpu_in.r9};
-  for (unsigned i = 0; i < 6; i++)
-    if (t->int_bytes[i])
-      *ints[i] = t->ints[i];
-  for (unsigned i = 0; i < 8; i++)
-    if (t->vector_bytes[i])
-      memcpy(cpu_vectors[i], t->vectors[i], 16);
-  uint64_t *stack = (uint64_t *)STACK_ENTRY;
-  stack[0] = (uint64_t)replay_landing;
-  memcpy(stack + 1, t + 1, 8 * (size_t)t->stack_slots);
-  cpu_in.entry = entry;
-  calls_digest[0] = calls_digest[1] = calls_made = 0;
-  ticks_used = 0;
-  running = 1;
-  replay_enter();
-  running = 0;
-  return cpu_out.ended - cpu_out.started;
+    uint64_t *ints[] = {&cpu_in.rdi, &cpu_in.rsi, &cpu_in.rdx, &cpu_in.rcx, &cpu_in.r8, &cpu_in.r9};
+    for (unsigned i = 0; i < 6; i++)
+        if (t->int_bytes[i])
+            *ints[i] = t->ints[i];
+    for (unsigned i = 0; i < 8; i++)
+        if (t->vector_bytes[i])
+            memcpy(cpu_vectors[i], t->vectors[i], 16);
+    uint64_t *stack = (uint64_t *)STACK_ENTRY;
+    stack[0] = (uint64_t)replay_landing;
+    memcpy(stack + 1, t + 1, 8 * (size_t)t->stack_slots);
+    cpu_in.entry = entry;
+    calls_digest[0] = calls_digest[1] = calls_made = 0;
+    ticks_used = 0;
+    running = 1;
+    replay_enter();
+    running = 0;
+    return cpu_out.ended - cpu_out.started;
 }
 static uint64_t time_once(unsigned k, uint64_t entry) {
-  lay_down(tests[k]);
-  uint64_t ticks = time_call(tests[k], entry);
-  take_up(k);
-  return ticks;
+    lay_down(tests[k]);
+    uint64_t ticks = time_call(tests[k], entry);
+    take_up(k);
+    return ticks;
 }
 static void time_round(struct sample *out, unsigned *next, uint64_t empty) {
-  static unsigned chosen[MAX_TIMED_CALLS];
-  static uint64_t best[3][MAX_TIMED_CALLS];
-  unsigned n = 0;
-  for (uint64_t expected = 0; n < MAX_TIMED_CALLS && (n == 0 || expected < timed.target_ticks); n++) {
-    chosen[n] = *next;
-    expected += typical_ticks[*next] > empty ? typical_ticks[*next] - empty : 1;
-    *next = (*next + 1) % n_tests;
-  }
-  uint64_t one = draw(timed.copies[0]), two = draw(timed.copies[1]);
-  uint64_t other = timed.copies[0] > 1 ? (one + 1 + draw(timed.copies[0] - 1)) % timed.copies[0] : one;
-  uint64_t side[3] = {timed.entries[0][one], timed.entries[1][two], timed.entries[0][other]};
-  memset(best, 0xff, sizeof best);
-  for (unsigned repeat = 0; repeat < timed.repeats; repeat++) {
-    unsigned order[3] = {0, 1, 2};
-    for (unsigned i = 2; i > 0; i--) {
-      unsigned j = (unsigned)draw(i + 1), kept = order[i];
-      order[i] = order[j], order[j] = kept;
+    static unsigned chosen[MAX_TIMED_CALLS];
+    static uint64_t best[3][MAX_TIMED_CALLS];
+    unsigned n = 0;
+    for (uint64_t expected = 0; n < MAX_TIMED_CALLS && (n == 0 || expected < timed.target_ticks); n++) {
+        chosen[n] = *next;
+        expected += typical_ticks[*next] > empty ? typical_ticks[*next] - empty : 1;
+        *next = (*next + 1) % n_tests;
     }
+    uint64_t one = draw(timed.copies[0]), two = draw(timed.copies[1]);
+    uint64_t other = timed.copies[0] > 1 ? (one + 1 + draw(timed.copies[0] - 1)) % timed.copies[0] : one;
+    uint64_t side[3] = {timed.entries[0][one], timed.entries[1][two], timed.entries[0][other]};
+    memset(best, 0xff, sizeof best);
+    for (unsigned repeat = 0; repeat < timed.repeats; repeat++) {
+        unsigned order[3] = {0, 1, 2};
+        for (unsigned i = 2; i > 0; i--) {
+            unsigned j = (unsigned)draw(i + 1), kept = order[i];
+            order[i] = order[j], order[j] = kept;
+        }
+        for (unsigned i = 0; i < 3; i++)
+            for (unsigned c = 0; c < n; c++) {
+                uint64_t ticks = time_once(chosen[c], side[order[i]]);
+                if (ticks < best[order[i]][c])
+                    best[order[i]][c] = ticks;
+            }
+    }
+    *out = (struct sample){.calls = n, .empty = empty};
     for (unsigned i = 0; i < 3; i++)
-      for (unsigned c = 0; c < n; c++) {
-        uint64_t ticks = time_once(chosen[c], side[order[i]]);
-        if (ticks < best[order[i]][c])
-          best[order[i]][c] = ticks;
-      }
-  }
-  *out = (struct sample){.calls = n, .empty = empty};
-  for (unsigned i = 0; i < 3; i++)
-    for (unsigned c = 0; c < n; c++)
-      out->ticks[i] += best[i][c];
+        for (unsigned c = 0; c < n; c++)
+            out->ticks[i] += best[i][c];
 }
-/* Runs confined in the child. Leaves shared->log_used at 0 unless every round was done and memory was left as expected. */
+/* Runs confined in the child. Leaves shared->log_used at 0 unless every round was done and memory was left as
+ * expected. */
 static void time_pairs(void) {
-  struct sample *out = (struct sample *)LOG_BASE;
-  if (sigsetjmp(back, 0))
-    return;
-  fill_registers(tests[0]);
-  random_state = timed.seed;
-  for (unsigned a = 0; a < arenas_in_use; a++)
-    memcpy((void *)arena_address(a), junk, ARENA_BYTES);
-  memcpy(image_data, pristine, image_data_bytes);
-  memset(dirty, 0, sizeof dirty);
-  for (unsigned k = 0; k < n_tests; k++) {
-    time_once(k, timed.entries[0][0]);
-    find_dirty(k);
-    typical_ticks[k] = ~0ul;
-    for (unsigned i = 0; i < 3; i++) {
-      uint64_t ticks = time_once(k, timed.entries[0][i % timed.copies[0]]);
-      typical_ticks[k] = ticks < typical_ticks[k] ? ticks : typical_ticks[k];
+    struct sample *out = (struct sample *)LOG_BASE;
+    if (sigsetjmp(back, 0))
+        return;
+    fill_registers(tests[0]);
+    random_state = timed.seed;
+    for (unsigned a = 0; a < arenas_in_use; a++)
+        memcpy((void *)arena_address(a), junk, ARENA_BYTES);
+    memcpy(image_data, pristine, image_data_bytes);
+    memset(dirty, 0, sizeof dirty);
+    for (unsigned k = 0; k < n_tests; k++) {
+        time_once(k, timed.entries[0][0]);
+        find_dirty(k);
+        typical_ticks[k] = ~0ul;
+        for (unsigned i = 0; i < 3; i++) {
+            uint64_t ticks = time_once(k, timed.entries[0][i % timed.copies[0]]);
+            typical_ticks[k] = ticks < typical_ticks[k] ? ticks : typical_ticks[k];
+        }
     }
-  }
-  /* Only now: a line that only the second function changes must be found at the end, not put back. */
-  for (unsigned k = 0; k < n_tests; k++)
-    time_once(k, timed.entries[1][0]);
-  uint64_t empty = ~0ul;
-  for (unsigned i = 0; i < 300; i++) {
-    uint64_t ticks = time_once(0, timed.empty);
-    empty = ticks < empty ? ticks : empty;
-  }
-  unsigned next = (unsigned)draw(n_tests);
-  for (unsigned r = 0; r < timed.rounds; r++)
-    time_round(&out[r], &next, empty);
-  for (unsigned a = 0; a < arenas_in_use; a++)
-    if (memcmp((void *)arena_address(a), junk, ARENA_BYTES))
-      return;
-  shared->log_used = timed.rounds * sizeof *out;
+    /* Only now: a line that only the second function changes must be found at the end, not put back. */
+    for (unsigned k = 0; k < n_tests; k++)
+        time_once(k, timed.entries[1][0]);
+    uint64_t empty = ~0ul;
+    for (unsigned i = 0; i < 300; i++) {
+        uint64_t ticks = time_once(0, timed.empty);
+        empty = ticks < empty ? ticks : empty;
+    }
+    unsigned next = (unsigned)draw(n_tests);
+    for (unsigned r = 0; r < timed.rounds; r++)
+        time_round(&out[r], &next, empty);
+    for (unsigned a = 0; a < arenas_in_use; a++)
+        if (memcmp((void *)arena_address(a), junk, ARENA_BYTES))
+            return;
+    shared->log_used = timed.rounds * sizeof *out;
 }
 static int time_request(struct reply *reply) {
-  if (now.bytes != sizeof timed)
-    return ERROR_BAD_REQUEST;
-  read_all(&timed, sizeof timed);
-  if (n_tests == 0 || n_tests > MAX_TIMED || timed.copies[0] == 0 || timed.copies[0] > MAX_COPIES ||
-      timed.copies[1] == 0 || timed.copies[1] > MAX_COPIES || timed.rounds > LOG_BYTES / sizeof(struct sample))
-    return ERROR_BAD_REQUEST;
-  shared->log_used = 0;
-  unsigned most = 0;
-  for (unsigned i = 0; i < n_tests; i++) {
-    shared->seen[i] = (struct observation){.status = PENDING};
-    most = tests[i]->arenas > most ? tests[i]->arenas : most;
-  }
-  run_group(0, n_tests, most);
-  reply->log_bytes = shared->log_used;
-  return shared->sandbox_failed ? ERROR_SANDBOX : ERROR_NONE;
+    if (now.bytes != sizeof timed)
+        return ERROR_BAD_REQUEST;
+    read_all(&timed, sizeof timed);
+    if (n_tests == 0 || n_tests > MAX_TIMED || timed.copies[0] == 0 || timed.copies[0] > MAX_COPIES ||
+        timed.copies[1] == 0 || timed.copies[1] > MAX_COPIES ||
+        timed.rounds > LOG_BYTES / sizeof(struct sample))
+        return ERROR_BAD_REQUEST;
+    shared->log_used = 0;
+    unsigned most = 0;
+    for (unsigned i = 0; i < n_tests; i++) {
+        shared->seen[i] = (struct observation){.status = PENDING};
+        most = tests[i]->arenas > most ? tests[i]->arenas : most;
+    }
+    run_group(0, n_tests, most);
+    reply->log_bytes = shared->log_used;
+    return shared->sandbox_failed ? ERROR_SANDBOX : ERROR_NONE;
 }
