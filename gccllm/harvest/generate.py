@@ -60,10 +60,12 @@ class Generator:
     def pointers(self) -> list[Param]:
         return [p for p in self.signature.params if isinstance(p.type, Pointer)]
 
-    def scene(self, n: int, label: str, *, plain: bool = False, extreme: bool = False) -> Scene:
+    def scene(
+        self, n: int, label: str, *, plain: bool = False, sharp: bool = False, extreme: bool = False
+    ) -> Scene:
         """A new scene of nominal size `n`. `plain`: typical contents, nothing degenerate; for timing.
 
-        `extreme`: prefer values at the ends of their range.
+        `sharp`: rely more on what was learnt. `extreme`: prefer values at the ends of their range.
         """
         rng = self.rng
         if self.row and n >= self.row and rng.random() < 0.9:
@@ -71,7 +73,7 @@ class Generator:
         m = rng.choice((n, n, rng.randrange(max(n, 0) + 1), max(n, 0) + rng.randrange(4), rng.randrange(1, 9)))
         if plain and rng.random() < 0.5:
             m = n
-        mood = Mood(rng, self.learner, self.dictionary, n, m, plain=plain, extreme=extreme)
+        mood = Mood(rng, self.learner, self.dictionary, n, m, plain=plain, sharp=sharp or plain, extreme=extreme)
         mood.needle = self.needle(mood)
         builder = Builder(mood)
         values: dict[int, Value] = {}

@@ -25,17 +25,35 @@ from gccllm.harvest.probe import Edge, HarvestTarget, Probe, Ran, no_inputs
 from gccllm.harvest.scene import Scene, lifted, tightened, trimmed
 from gccllm.harvest.types import Signature, describe
 
-EXPLORE_ROUNDS = 8
-EXPLORE_SCENES = 56
 GRID = (*range(36), *range(36, 70, 3), 63, 64, 65, 72, 80, 95, 96, 97, 127, 128, 129, 160, 191, 200, 255, 256, 257)
-GRID_SCENES = 3
 LONG = (300, 511, 512, 513, 700, 1000, 1025, 2047, 2600, 4097, 6000, 8200, 16300, 33000, 65000)
-VALUE_SCENES = 320
-PERTURB_ROUNDS = 10
-PERTURB_SCENES = 64
-MOST_TESTS = 480
 MOST_WORK = 60_000
 """Log entries of a functional test; more makes a thousand candidates slow to check."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much to try. Counts only: time is the deadline's business."""
+
+    explore_rounds: int = 8
+    explore_scenes: int = 56
+    """A round."""
+    grid_scenes: int = 3
+    """For every size of `GRID`."""
+    value_rounds: int = 5
+    perturb_rounds: int = 10
+    """Ended early when no edge is missing."""
+    batch: int = 64
+    """Scenes in a round of values or of perturbation."""
+    tests: int = 480
+    """Chosen at most, before each is placed."""
+    timing: bool = True
+    """Also make the timing classes."""
+
+
+DEFAULT = Budget()
+QUICK = Budget(5, 40, 2, 1, 5, 48, 320, timing=False)
+"""For a first look."""
 
 
 @dataclass
@@ -59,10 +77,10 @@ class Harvest:
     """The deadline ended it before the budgets did; another run may find other tests."""
 
 
-def harvest(target: HarvestTarget, seed: int = 1, deadline_s: float = 20.0) -> Harvest:
+def harvest(target: HarvestTarget, seed: int = 1, deadline_s: float = 20.0, budget: Budget = DEFAULT) -> Harvest:
     """Tests for `target`. Raises Quit(NO_INPUTS, ...), BodyError or AssembleError."""
     with Probe(target) as probe:
-        search = Search(probe, seed, time.monotonic() + deadline_s)
+        search = Search(probe, seed, time.monotonic() + deadline_s, budget)
 
         # Learn which kinds of input the function accepts and does something with.
         search.explore()
@@ -80,7 +98,8 @@ def harvest(target: HarvestTarget, seed: int = 1, deadline_s: float = 20.0) -> H
         # From here on no new input is made for correctness: choose, and move to the guard pages.
         chosen = search.choose()
         result = Harvest(seed=seed, tests=[ran.test for ran in search.place(chosen)])
-        result.timing, result.confirm = workload.classes(probe, search.generator, search.pool, search.is_over)
+        if budget.timing:
+            result.timing, result.confirm = workload.classes(probe, search.generator, search.pool, search.is_over)
 
         result.edges_all, result.edges_taken = len(probe.all_edges), len(probe.taken & probe.all_edges)
         result.missing = probe.missing
@@ -110,10 +129,11 @@ def more_near(target: HarvestTarget, near: Sequence[Test], seed: int = 1, *, mos
 class Search:
     """The state of one search: the pool of defined inputs, and what was learnt."""
 
-    def __init__(self, probe: Probe, seed: int, end: float) -> None:
+    def __init__(self, probe: Probe, seed: int, end: float, budget: Budget = DEFAULT) -> None:
         target = probe.target
         self.probe = probe
         self.end = end
+        self.budget = budget
         self.cut_short = False
         lines = [(line.mnemonic, line.operands) for line in target.body.lines]
         constants = [row for constant in target.body.constants for row in constant.directives]
@@ -132,27 +152,38 @@ class Search:
 
     def explore(self) -> None:
         sizes = (0, 1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 20, 24, 31, 32, 33, 40, 48, 64, 65)
-        for number in range(EXPLORE_ROUNDS):
+        for number in range(self.budget.explore_rounds):
             if self.is_over():
                 return
             # Small sizes first: what fails or hangs there fails cheaply.
             reach = sizes[: 8 + 2 * number]
-            scenes = [self.generator.scene(self.rng.choice(reach), "fuzz") for _ in range(EXPLORE_SCENES)]
+            scenes = [self.generator.scene(self.rng.choice(reach), "fuzz") for _ in range(self.budget.explore_scenes)]
             self.take(scenes, trace=40, learn=True)
 
     def fill_grid(self) -> None:
-        for start in range(0, len(GRID), 16):
-            if self.is_over():
-                return
-            sizes = [n for n in GRID[start : start + 16] for _ in range(GRID_SCENES)]
-            self.take([self.generator.scene(n, _label(n)) for n in sizes], trace=len(sizes), learn=True)
+        """Inputs of every size; once more for sizes where none ran as far as those of neighbouring sizes did."""
+        sizes = list(GRID)
+        for _ in range(3):
+            for start in range(0, len(sizes), 20):
+                if self.is_over():
+                    return
+                batch = [n for n in sizes[start : start + 20] for _ in range(self.budget.grid_scenes)]
+                scenes = [self.generator.scene(n, _label(n), sharp=True) for n in batch]
+                self.take(scenes, trace=len(scenes), learn=True)
+            sizes = self.poor_sizes()
+
+    def poor_sizes(self) -> list[int]:
+        best: Counter[int] = Counter()
+        for ran in self.pool:
+            best[ran.scene.size] = max(best[ran.scene.size], ran.work)
+        return [n for n in GRID if best[n] < 0.6 * max(best[other] for other in range(n - 3, n + 4))]
 
     def vary_values(self) -> None:
         sizes = (1, 2, 3, 5, 6, 8, 11, 13, 16, 18, 21, 23, 26, 30, 33, 37, 40, 48, 64)
-        for _ in range(VALUE_SCENES // 64):
+        for _ in range(self.budget.value_rounds):
             if self.is_over():
                 return
-            scenes = [self.generator.scene(self.rng.choice(sizes), "values") for _ in range(64)]
+            scenes = [self.generator.scene(self.rng.choice(sizes), "values") for _ in range(self.budget.batch)]
             self.take(scenes, trace=40, learn=False)
 
     def go_long(self) -> None:
@@ -163,21 +194,21 @@ class Search:
             if self.is_over():
                 return
             sizes = [n for n in LONG[start : start + 5] if workload.expected(self.pool, n) < 2 * MOST_WORK]
-            scenes = [self.generator.scene(n, "long", extreme=i % 2 == 0) for n in sizes for i in range(6)]
+            scenes = [self.generator.scene(n, "long", sharp=True, extreme=i % 2 == 0) for n in sizes for i in range(6)]
             self.take(scenes, trace=len(scenes), learn=False)
 
     def chase_edges(self) -> None:
-        for _ in range(PERTURB_ROUNDS):
+        for _ in range(self.budget.perturb_rounds):
             if not self.probe.missing or self.is_over():
                 return
             parents = self.near_missing()
             scenes = []
-            for number in range(PERTURB_SCENES):
+            for number in range(self.budget.batch):
                 if number % 4 == 3:
                     scenes.append(self.generator.scene(self.rng.choice(GRID[:48]), "fuzz"))
                 else:
                     scenes.append(self.perturb(self.rng.choice(parents).scene))
-            self.take(scenes, trace=PERTURB_SCENES, learn=False)
+            self.take(scenes, trace=self.budget.batch, learn=False)
 
     def near_missing(self) -> list[Ran]:
         """Traced inputs that reached the block before a missing edge; all traced ones if none did."""
@@ -213,27 +244,30 @@ class Search:
     # --- choosing -----------------------------------------------------------------------------
 
     def choose(self) -> list[Ran]:
-        """Inputs that took an edge first, some of every size, then of every path seen, up to MOST_TESTS."""
+        """Inputs that took an edge first; of every size the one that worked most and two others; then of every path."""
         chosen: dict[int, Ran] = {}
 
         def add(rans: Iterable[Ran]) -> None:
             for ran in rans:
-                if len(chosen) < MOST_TESTS:
+                if len(chosen) < self.budget.tests:
                     chosen[id(ran)] = ran
 
         add(ran for ran in self.pool if ran.fresh)
         by_size: dict[int, list[Ran]] = {}
         for ran in self.pool:
             by_size.setdefault(ran.scene.size, []).append(ran)
-        for size in sorted(by_size):
-            add(sorted(by_size[size], key=lambda r: -r.work)[:3])
+        for rank in (0, 2, 1):
+            for size in sorted(by_size):
+                ranked = sorted(by_size[size], key=lambda r: -r.work)
+                add([ranked[min(len(ranked) * rank // 3, len(ranked) - 1)]])
         by_path: Counter[frozenset[Edge]] = Counter()
         rest = [ran for ran in self.pool if id(ran) not in chosen]
+        turn: dict[int, int] = {}
         for ran in rest:
             by_path[ran.edges] += 1
-            if by_path[ran.edges] <= 24:
-                add([ran])
-        add(rest)
+            turn[id(ran)] = by_path[ran.edges]
+        # In turns over the paths: the first of each, the second of each, ...
+        add(sorted(rest, key=lambda r: turn[id(r)]))
         return list(chosen.values())
 
     def place(self, chosen: list[Ran]) -> list[Ran]:

@@ -58,6 +58,8 @@ class Mood:
     needle: int = 0
     plain: bool = False
     """Typical content only: for timing."""
+    sharp: bool = False
+    """Rely more on what was learnt: for inputs that should have just this size."""
     extreme: bool = False
     """Prefer content that overflows narrow sums: for long inputs."""
     seen: list[int] = field(default_factory=list)
@@ -67,7 +69,8 @@ class Mood:
     def choose(self, key: str, options: Mapping[str, float]) -> str:
         """One option by prior weight times learned weight; remembered in `choices`."""
         names = list(options)
-        weights = [options[name] * self.learner.weight(key, name) for name in names]
+        power = 2.5 if self.sharp else 1.0
+        weights = [options[name] * self.learner.weight(key, name) ** power for name in names]
         picked = self.rng.choices(names, weights)[0]
         self.choices.append((key, picked))
         return picked
@@ -275,7 +278,8 @@ def _few_extremes(mood: Mood, ctype: Integer, count: int) -> Ints:
 def _dictionary(mood: Mood, ctype: Integer, count: int) -> Ints:
     if not mood.dictionary.ints:
         return _bits(mood, ctype, count)
-    near = [_clip(mood.rng.choice(mood.dictionary.ints) + d, ctype) for d in (-1, 0, 1) for _ in range(3)]
+    fit = [v for v in mood.dictionary.ints if ctype.lowest - 1 <= v <= ctype.highest + 1] or [0]
+    near = [_clip(v + d, ctype) for v in mood.rng.choices(fit, k=mood.rng.randrange(1, 4)) for d in (-1, 0, 1)]
     return _pick(mood, near, count)
 
 

@@ -1,0 +1,61 @@
+"""Helpers of the harvest's tests: C text to targets, harvests, and memory as the function under test sees it."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from gccllm.core import ARENA_BYTES, Test, arena_address
+from gccllm.harvest.__main__ import target_of
+from gccllm.harvest.dwarf import signature_of
+from gccllm.harvest.harvest import QUICK, Harvest, harvest
+from gccllm.harvest.types import Signature
+from gccllm.toolchain import Toolchain
+
+PRELUDE = "#include <stddef.h>\n#include <stdint.h>\n#include <string.h>\n"
+_homes: list[tempfile.TemporaryDirectory[str]] = []
+
+
+def scratch() -> Path:
+    _homes.append(tempfile.TemporaryDirectory(prefix="gccllm-harvest-"))
+    return Path(_homes[-1].name)
+
+
+def signature(code: str, name: str = "f", *flags: str) -> Signature:
+    place = scratch()
+    source, out = place / "t.c", place / "t.o"
+    source.write_text(PRELUDE + code)
+    ran = Toolchain.find().compile(["-O2", "-g", "-c", *flags, str(source), "-o", str(out)])
+    assert ran.ok, ran.err
+    return signature_of(out, name)
+
+
+@cache
+def harvested(code: str, name: str = "f") -> Harvest:
+    """A quick harvest of function `name`, compiled at -O3."""
+    place = scratch()
+    source = place / "t.c"
+    source.write_text(PRELUDE + code)
+    return harvest(target_of(source, name, ["-O3"], place), seed=7, deadline_s=60, budget=QUICK)
+
+
+def signed(value: int, size: int) -> int:
+    return int.from_bytes((value & (1 << 8 * size) - 1).to_bytes(size, "little"), "little", signed=True)
+
+
+def memory(test: Test, address: int, size: int) -> bytes | None:
+    """Bytes that regions of `test` place at `address`; None when they do not cover them."""
+    for region in test.regions:
+        start = arena_address(region.arena) + region.offset
+        if start <= address and address + size <= start + len(region.data):
+            return region.data[address - start : address - start + size]
+    return None
+
+
+def arena_end(address: int) -> int:
+    """The address of the guard page behind the arena that `address` points into, or at the end of."""
+    for arena in range(12):
+        if arena_address(arena) <= address <= arena_address(arena) + ARENA_BYTES:
+            return arena_address(arena) + ARENA_BYTES
+    raise AssertionError(f"{address:#x} is in no arena")
