@@ -6,6 +6,7 @@ from gccllm.assembly.cfg import Block, Cfg, Loop, cfg
 from gccllm.assembly.cfi import synthesize_cfi
 from gccllm.assembly.decode import Access, Decoded, DecodedLine, Use, decode
 from gccllm.assembly.isa import LEVELS, guard_level, level_of, march_features
+from gccllm.assembly.layout import layout_text
 from gccllm.assembly.liveness import Liveness, liveness
 from gccllm.assembly.module import DataObject, Function, Module, NotLossless, Section
 from gccllm.assembly.slice import reachable, slice_text
@@ -37,6 +38,7 @@ __all__ = [
     "cfg",
     "decode",
     "guard_level",
+    "layout_text",
     "level_of",
     "liveness",
     "march_features",

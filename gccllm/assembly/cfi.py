@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from gccllm.assembly.body import Body, BodyError, Line
 from gccllm.assembly.cfg import Cfg, Edge, cfg
+from gccllm.assembly.layout import LOOP_ALIGNMENT, loop_heads
 from gccllm.assembly.syntax import Flow
 from gccllm.reasons import Reason
 
@@ -101,7 +102,7 @@ class Unwind:
 
 
 def synthesize_cfi(body: Body) -> list[str]:
-    """Text lines of the instructions with their CFI directives, for use between .cfi_startproc and .cfi_endproc.
+    """Text lines of the instructions, laid out as `layout` does, with CFI directives, to follow .cfi_startproc.
 
     Constants are not printed. Raises BodyError(CFI), or BodyError(STACK_DEPTH) when rsp or a callee-saved register is
     not as on entry at a return or tail jump.
@@ -129,7 +130,10 @@ def unwind(body: Body) -> Unwind:
         raise BodyError(Reason.CFI, "stack depths do not settle")
     out: list[str] = []
     now = ENTRY_ROW
-    for line, row in zip(body.lines, rows, strict=True):
+    heads = loop_heads(body)
+    for at, (line, row) in enumerate(zip(body.lines, rows, strict=True)):
+        if at in heads:
+            out.extend(LOOP_ALIGNMENT)
         if row is not None and not line.label and row != now:
             out.extend(change(now, row))
             now = row

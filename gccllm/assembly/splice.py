@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from gccllm.assembly.body import Body, BodyError
 from gccllm.assembly.cfi import ENTRY_ROW, change, unwind
 from gccllm.assembly.isa import constructor, guard
+from gccllm.assembly.layout import layout
 from gccllm.assembly.module import Function, Item, Module
 from gccllm.assembly.syntax import Kind, Statement, symbols
 from gccllm.reasons import Reason
@@ -90,7 +91,7 @@ class _Place:
             rows += laid.lines
             last = laid.last
         else:
-            rows += [line.text() for line in body.lines]
+            rows += layout(body)
         if self.is_guarded:
             rows += ["\t.p2align 4", f"{baseline}:", *(change(last, ENTRY_ROW) if function.has_cfi else [])]
             if function.has_endbr64:

@@ -31,13 +31,14 @@ import numpy as np
 import numpy.typing as npt
 from filelock import FileLock, Timeout
 
-from gccllm.assembly import Body, Module
+from gccllm.assembly import Body, Module, layout_text
 from gccllm.assembly.slice import function_rows
 from gccllm.core import Quit, Returned, Test, Timing, Verdict, accepted, refuted, undecided
 from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain
 from gccllm.verify.image import AssembleError, CalleeSpec, build_image
-from gccllm.verify.replay import Raw, Replayer, cache_directory
+from gccllm.verify.program import cache_directory
+from gccllm.verify.replay import Raw, Replayer
 
 DELTA = 0.02
 """Gain that must be exceeded."""
@@ -317,7 +318,7 @@ def candidate_copy(bench: Bench, body: Body, label: str) -> str:
     first = next((line for line in own.lines if not line.is_label), None)
     endbr = _parsed(bench.text).functions[bench.name].has_endbr64 and (first is None or first.mnemonic != "endbr64")
     head = f"\t.text\n\t.p2align 6\n\t.globl {label}\n\t.type {label}, @function\n{label}:\n"
-    return head + ("\tendbr64\n" if endbr else "") + own.text()
+    return head + ("\tendbr64\n" if endbr else "") + layout_text(own)
 
 
 @lru_cache(maxsize=1)
