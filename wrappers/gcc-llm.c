@@ -105,17 +105,34 @@ find_compiler(const char * wanted, const struct identity * skipped, size_t skips
 	return (access(wanted, X_OK) == 0 ? strdup(wanted) : NULL);
 }
 
+/* The number up to `stop`, which is passed over; anything else ends it too. */
+static unsigned long long
+hexadecimal(const char ** text, char stop)
+{
+	static const char digits[] = "0123456789abcdef";
+	unsigned long long value = 0;
+	const char * digit;
+
+	for (; **text != '\0' && **text != stop; ++*text)
+		if ((digit = strchr(digits, **text)) != NULL)
+			value = value << 4 | (unsigned long long)(digit - digits);
+	*text += **text == stop;
+	return (value);
+}
+
 /* The files in GCCLLM_DEPTH, as `device:inode ` each: launchers and what they launched. Less than DEEPEST. */
 static size_t
 passed_through(struct identity * passed)
 {
 	const char * list = getenv("GCCLLM_DEPTH");
-	unsigned long long device, inode;
 	size_t count = 0;
-	int length;
 
-	for (; list != NULL && count < DEEPEST && sscanf(list, "%llx:%llx %n", &device, &inode, &length) == 2; list += length)
+	while (list != NULL && *list != '\0' && count < DEEPEST) {
+		unsigned long long device = hexadecimal(&list, ':');
+		unsigned long long inode = hexadecimal(&list, ' ');
+
 		passed[count++] = (struct identity){(dev_t)device, (ino_t)inode};
+	}
 	return (count);
 }
 
@@ -174,7 +191,7 @@ print_fingerprint(const struct settings * settings, const char * compiler, const
 	add_status(&hash, "launcher", "/proc/self/exe");
 	add_status(&hash, "shim", shim);
 	blake2b_end(&hash, hex);
-	return (puts(hex) == EOF || fflush(stdout) != 0);
+	return (dprintf(STDOUT_FILENO, "%s\n", hex) < 0);
 }
 
 /* GCCLLM_ARGV; NULL when a word holds the separator or all are too long. */
@@ -272,7 +289,7 @@ main(int argc, char ** argv)
 	if (compiler == NULL)
 		compiler = find_compiler(wanted, &passed[depth], 1);
 	if (compiler == NULL || depth >= DEEPEST) {
-		fprintf(stderr, "gcc-llm: error: %s; GCCLLM_CC can name a compiler\n",
+		dprintf(STDERR_FILENO, "gcc-llm: error: %s; GCCLLM_CC can name a compiler\n",
 		    compiler == NULL ? "no gcc found in PATH" : "the compiler leads back to gcc-llm");
 		return (127);
 	}
@@ -320,6 +337,6 @@ main(int argc, char ** argv)
 		words[0] = name_to_run(wanted, compiler);
 		execve(compiler, words, fresh);
 	}
-	perror("gcc-llm: error: cannot run the compiler");
+	dprintf(STDERR_FILENO, "gcc-llm: error: cannot run %s\n", compiler);
 	return (127);
 }

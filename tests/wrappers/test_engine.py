@@ -105,11 +105,23 @@ def test_what_an_engine_leaves_running_is_killed(site: Site) -> None:
 HANG = "echo $$ >$HERE/pid; exec sleep 600"
 
 
+def heed_signals() -> None:
+    """Tests that run in a shell's background inherit an ignored SIGINT; a build at a terminal does not."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def start_hanging(site: Site) -> tuple[subprocess.Popen[bytes], int]:
     site.engine(HANG)
     command = [site.command, "-O2", "-c", "loop.c", "-o", "out.o"]
     build = subprocess.Popen(
-        command, cwd=site.src, env=site.environment(), process_group=0, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        command,
+        cwd=site.src,
+        env=site.environment(),
+        process_group=0,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        preexec_fn=heed_signals,
     )
     wait_for(
         lambda: (site.here / "pid").exists() and (site.here / "pid").read_text().endswith("\n"), "the engine starts"
@@ -209,3 +221,15 @@ def test_arguments_that_cannot_be_handed_on_are_left_out(site: Site, option: str
     assert site.quiet(option) == site.own
     assert "driver_arg" not in site.request
     assert "-O2" in site.request["gcc_option"]
+
+
+def test_the_assembler_is_the_one_beside_the_compilers_target(site: Site) -> None:
+    """conda's gcc, for one, has its own assembler in PREFIX/TRIPLE/bin, which PATH does not name."""
+    triple = "x86_64-some-linux-gnu"
+    for path, body in ((f"bin/{triple}-gcc", "exec gcc"), (f"{triple}/bin/as", "exec as")):
+        script = site.here / path
+        script.parent.mkdir(parents=True, exist_ok=True)
+        script.write_text(f'#!/bin/sh\n{body} "$@"\n')
+        script.chmod(0o755)
+    assert site.quiet(env={"GCCLLM_CC": str(site.here / "bin" / f"{triple}-gcc")}) == site.own
+    assert Path(site.request["assembler"][0]).resolve() == site.here / triple / "bin" / "as"
