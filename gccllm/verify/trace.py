@@ -182,7 +182,7 @@ def _accesses(line: Line, one: DecodedLine, at: int) -> list[str]:
     if line.mnemonic.startswith(_IMPLICIT_STACK):
         seen = [a for a in seen if a.base != "rsp"]
     operand = _memory_operand(line)
-    if not seen or (operand and "@GOT" in operand):
+    if not seen or "@GOT" in operand or (not operand and line.mnemonic.startswith(_IMPLICIT_STACK)):
         return []
     if not operand:
         raise BodyError(Reason.UNSUPPORTED_INSTRUCTION, line.text().strip())

@@ -14,7 +14,8 @@ from gccllm.reasons import Reason
 from gccllm.verify import layout
 from gccllm.verify.image import AssembleError, CalleeSpec, build_image
 from gccllm.verify.layout import AbiBit
-from gccllm.verify.replay import Replayer, difference, differs, replayer_path, same
+from gccllm.verify.program import replayer_path
+from gccllm.verify.replay import Replayer, difference, differs, same
 
 NATIVE = Path(layout.__file__).parent / "native"
 
