@@ -125,14 +125,14 @@ def decide(
             return known
         if not mine:
             return Decision(function.name, "queued", Reason.BUDGET)
-        entry = shop.work_on(function, key, deadline)
-        if entry is None:  # the budget ended in the middle
-            return Decision(function.name, "queued", Reason.BUDGET)
+        found = shop.work_on(function, key, deadline)
+        if isinstance(found, Reason):  # a passing failure: nothing is remembered
+            return Decision(function.name, "queued", found)
         try:
-            store.put(entry)
+            store.put(found)
         except OSError as error:
             log.write("store", Reason.STORE_UNWRITABLE, detail=str(error))
-        return _of_entry(function, entry, settings)
+        return _of_entry(function, found, settings)
 
 
 def _from_store(
@@ -158,7 +158,7 @@ def _of_entry(function: Function, entry: Entry, settings: Settings) -> Decision:
         if refusal := policy.admits(entry, settings):
             return Decision(function.name, "declined", refusal, "today's policy does not admit the stored rewrite")
         return Decision(function.name, "admitted", None, _gain(entry), entry)
-    return Decision(function.name, "declined", Reason(entry.reason), entry.detail, entry)
+    return Decision(function.name, "declined", Reason.of(entry.reason), entry.detail, entry)
 
 
 def _gain(entry: Entry) -> str:

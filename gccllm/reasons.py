@@ -36,6 +36,14 @@ class Reason(enum.Enum):
         row.says = says
         return row
 
+    @classmethod
+    def of(cls, label: str) -> Reason:
+        """The reason of that label. Raises ValueError for a label that this version does not know."""
+        for reason in cls:
+            if reason.label == label:
+                return reason
+        raise ValueError(f"unknown reason {label!r}")
+
     @property
     def label(self) -> str:
         return str(self.value)

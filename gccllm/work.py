@@ -47,6 +47,9 @@ HARVEST_S = 20.0
 QUICK_GAIN = 1.02
 """Quick estimate below which a candidate is dropped before it is tested."""
 TIMED_DEADLINE_MS = 200
+UNHEARD = frozenset({Reason.MODEL_ABSENT, Reason.MODEL_FAILED, Reason.ENDPOINT_FAILED})
+PASSING = frozenset({Reason.MODEL_FAILED, Reason.ENDPOINT_FAILED, Reason.DEADLINE, Reason.NOISY})
+"""Failures that say nothing of the function: never remembered."""
 FULL_TIMINGS = 3
 """Candidates put to the full timing, best first, before giving up."""
 
@@ -84,6 +87,8 @@ class Job:
     adequacy: adequacy.Adequacy
     scalar_text: str = ""
     attempts: list[Attempted] = field(default_factory=list)
+    unheard: set[Reason] = field(default_factory=set)
+    """Why some proposer had no say at all; finding nothing then says little."""
 
 
 class Shop:
@@ -128,8 +133,8 @@ class Shop:
 
     # --- one function -------------------------------------------------------------------------
 
-    def work_on(self, function: Function, key: str, deadline: float) -> Entry | None:
-        """The entry that says what was found; None when the deadline ended the work first.
+    def work_on(self, function: Function, key: str, deadline: float) -> Entry | Reason:
+        """The entry that says what was found, or the passing reason why nothing can be said yet.
 
         Everything that ends the work for good becomes a remembered failure with its reason.
         """
@@ -148,10 +153,20 @@ class Shop:
                 entry = self.failure(function, key, job, Reason.UNSUPPORTED_CODE, str(error))
             except AssembleError as error:
                 entry = self.failure(function, key, job, Reason.UNSUPPORTED_CODE, error.detail)
-            if entry is not None and entry.reason in (Reason.DEADLINE.label, Reason.NOISY.label):
-                entry = None
-        log.write("worked", seconds=round(time.monotonic() - started, 2), outcome=entry.outcome if entry else "budget")
-        return entry
+        passing = self.passing(entry, job, deadline)
+        seconds = round(time.monotonic() - started, 2)
+        log.write("worked", passing, seconds=seconds, outcome="undecided" if passing else entry.outcome)
+        return passing or entry
+
+    def passing(self, entry: Entry, job: Job | None, deadline: float) -> Reason | None:
+        """The reason not to believe a failure: nothing of it is remembered, and another build tries again."""
+        if entry.outcome == "accepted":
+            return None
+        if entry.reason in {reason.label for reason in PASSING}:
+            return Reason.of(entry.reason)
+        if job is not None and (passing := job.unheard & PASSING):
+            return sorted(passing, key=str)[0]
+        return Reason.BUDGET if _left(deadline) <= 0 else None
 
     def set_up(self, function: Function, directory: Path, deadline: float) -> Job:
         """Types, tests, and the proof that the tests are good enough. Raises Quit with the function's reason."""
@@ -212,6 +227,8 @@ class Shop:
                 self.judge(job, fresh)
             for failure in source.failures:
                 log.write("model" if source.name == "model" else "recompile", failure.reason, detail=failure.detail)
+                if failure.reason in UNHEARD:
+                    job.unheard.add(failure.reason)
             source.failures.clear()
 
     def judge(self, job: Job, candidates: list[Candidate]) -> None:
@@ -239,7 +256,7 @@ class Shop:
             return 0.0
         return timing.screen_speed(job.bench, body, job.harvest.timing)
 
-    def pick(self, function: Function, key: str, job: Job, deadline: float, log: Log) -> Entry | None:
+    def pick(self, function: Function, key: str, job: Job, deadline: float, log: Log) -> Entry:
         """Time the equal candidates fully, best first; the first that passes is the rewrite."""
         equal = sorted((a for a in job.attempts if a.quick), key=lambda a: -a.quick)
         if not equal:
@@ -262,9 +279,8 @@ class Shop:
             if verdict.is_accepted and measured is not None:
                 return self.entry(function, key, job, attempt, measured)
             noisy |= verdict.outcome is Outcome.UNDECIDED
-        if noisy or _left(deadline) <= 0:
-            log.write("timing", Reason.NOISY)
-            return None
+        if noisy:
+            return self.failure(function, key, job, Reason.NOISY, f"{len(equal)} equal candidates could not be timed")
         best = equal[0]
         return self.failure(
             function, key, job, Reason.NOTHING_FASTER,
@@ -326,7 +342,7 @@ class Shop:
             refusals=_refusals(job) if job else {},
             attempts=[a.as_record() for a in job.attempts] if job else [],
             created=time.time(),
-            expires=time.time() + 86400 * self.settings["negative_days"],
+            expires=time.time() + 86400 * (1 if job and job.unheard else self.settings["negative_days"]),
             compiler=self.unit.tools.version,
             version=__version__,
         )
