@@ -5,10 +5,12 @@ from gccllm.assembly.canonical import baseline_key_text, canonical, canonicalize
 from gccllm.assembly.cfg import Block, Cfg, Loop, cfg
 from gccllm.assembly.cfi import synthesize_cfi
 from gccllm.assembly.decode import Access, Decoded, DecodedLine, Use, decode
+from gccllm.assembly.function import Function
 from gccllm.assembly.isa import LEVELS, guard_level, level_of, march_features
 from gccllm.assembly.layout import layout_text
 from gccllm.assembly.liveness import Liveness, liveness
-from gccllm.assembly.module import DataObject, Function, Module, NotLossless, Section
+from gccllm.assembly.module import DataObject, Module
+from gccllm.assembly.section import NotLossless, Section
 from gccllm.assembly.slice import reachable, slice_text
 from gccllm.assembly.splice import Rewrite, splice
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 
 from gccllm.assembly.body import Body, Constant, Line
-from gccllm.assembly.module import Function, Module
+from gccllm.assembly.function import Function
+from gccllm.assembly.module import Module
 
 _NUMBER = re.compile(r"(?<![A-Za-z0-9_.%@\x80-\xff])(-?)0[xX]([0-9a-fA-F]+)(?![A-Za-z0-9_.])")
 

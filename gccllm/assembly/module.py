@@ -11,14 +11,13 @@ no functions here; their symbols count as defined.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from gccllm.assembly.body import DATA, Body, BodyError, Constant, Line, alignment, constant_section, data, instruction
-from gccllm.assembly.cfg import cfg
-from gccllm.assembly.syntax import Kind, LexError, Statement, callee, lex, split_commas, substitute, symbols, words
-from gccllm.reasons import Reason
+from gccllm.assembly.body import BodyError, alignment
+from gccllm.assembly.function import Function
+from gccllm.assembly.section import DATA_DIRECTIVES, PLAIN, TEXT, Item, NotLossless, Section, switch
+from gccllm.assembly.syntax import Kind, LexError, callee, lex, split_commas, substitute, symbols, words
 
 # Directives that make what follows mean something else than it says.
 _OPAQUE = frozenset(
@@ -28,64 +27,7 @@ _OPAQUE = frozenset(
     )
 )
 
-_DATA_DIRECTIVES = frozenset(DATA) | frozenset(
-    (".uleb128", ".sleb128", ".octa", ".float", ".double", ".single", ".fill", ".dc.a", ".nops")
-)
 _DEBUG_ROW = re.compile(r"\t\.(?:long|byte|value|quad|uleb128|sleb128|string|ascii|[248]byte|zero|hword)\t[^;]*$")
-_DEFINES_SIZE = re.compile(r"\.size[ \t]+([^,\n]+?)[ \t]*,")
-_PRIVATE_TABLE = re.compile(r"CSWTCH\.[0-9]+")
-
-
-class NotLossless(ValueError):
-    """The text cannot be parsed such that printing it gives the same text, or its meaning is not plain."""
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    name: str
-    flags: str = ""
-    kind: str = ""
-    group: str = ""
-    """COMDAT group, or ""."""
-    directive: str = ""
-    """Text that switches to it again."""
-
-    @property
-    def is_code(self) -> bool:
-        return "x" in self.flags or self.name == ".text" or self.name.startswith(".text.")
-
-    @property
-    def is_allocated(self) -> bool:
-        return "a" in self.flags or self.name in (".text", ".data", ".bss")
-
-    @property
-    def is_writable(self) -> bool:
-        return "w" in self.flags or self.name in (".data", ".bss")
-
-    @property
-    def is_tls(self) -> bool:
-        return "T" in self.flags
-
-
-TEXT = Section(".text", "ax", "@progbits", "", "\t.text")
-_PLAIN = {
-    ".text": TEXT,
-    ".data": Section(".data", "aw", "@progbits", "", "\t.data"),
-    ".bss": Section(".bss", "aw", "@nobits", "", "\t.bss"),
-}
-_KNOWN_FLAGS = {".rodata": "a", ".data": "aw", ".bss": "aw", ".tdata": "awT", ".tbss": "awT", ".init_array": "aw",
-                ".text": "ax", ".eh_frame": "a", ".ctors": "aw", ".dtors": "aw", ".fini_array": "aw"}  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A statement in its place: `at` is the index of its physical line."""
-
-    at: int
-    statement: Statement
-    section: Section
-    in_asm: bool = False
-    """Between #APP and #NO_APP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,167 +58,6 @@ class DataObject:
             if directive not in (".string", ".ascii", ".asciz")
             for name in symbols(args)
         )
-
-
-@dataclass(frozen=True)
-class Function:
-    """One function of the unit with everything gcc put around it."""
-
-    module: Module
-    name: str
-    first: int
-    """Index of the line with its label."""
-    last: int
-    """Index of the line with its `.size` (inclusive)."""
-    section: str
-    comdat: str
-    align: int
-    items: tuple[Item, ...]
-    """Statements from the label to `.size`, those of its cold part and tables included."""
-
-    @property
-    def lines(self) -> tuple[str, ...]:
-        """The physical lines from the label to `.size`, verbatim."""
-        return self.module.lines[self.first : self.last + 1]
-
-    @property
-    def binding(self) -> str:
-        return self.module.binding(self.name)
-
-    @property
-    def visibility(self) -> str:
-        return self.module.visibility.get(self.name, "default")
-
-    @cached_property
-    def code(self) -> tuple[Statement, ...]:
-        """Instruction statements in order, cold part included."""
-        return tuple(i.statement for i in self.items if i.section.is_code and i.statement.kind is Kind.INSTRUCTION)
-
-    @property
-    def instructions(self) -> int:
-        return len(self.code)
-
-    @property
-    def has_endbr64(self) -> bool:
-        return bool(self.code) and self.code[0].name == "endbr64"
-
-    @cached_property
-    def siblings(self) -> tuple[str, ...]:
-        """Names of its `.cold` part and of its `.part.N`, `.constprop.N`, `.isra.N` clones in the unit."""
-        clone = re.compile(re.escape(self.name) + r"\.(part|constprop|isra|localalias|cold)\b")
-        clones = [name for name in self.module.functions if clone.match(name)]
-        return tuple(dict.fromkeys([*self.parts, *clones]))
-
-    @cached_property
-    def parts(self) -> tuple[str, ...]:
-        """Symbols of its own pieces in other sections, such as `name.cold`."""
-        return tuple(
-            i.statement.name
-            for i in self.items
-            if i.statement.kind is Kind.LABEL and i.section.is_code and not i.statement.name.startswith(".L")
-            and i.statement.name != self.name
-        )  # fmt: skip
-
-    @cached_property
-    def refs(self) -> frozenset[str]:
-        """Symbols that its instructions name, plus those that its private constants name. Own labels are left out."""
-        out = {name for s in self.code for name in symbols(s.args)}
-        todo = [name for name in out if name in self.module.objects and name.startswith(".L")]
-        while todo:
-            for name in self.module.objects[todo.pop()].references:
-                if name not in out:
-                    out.add(name)
-                    if name.startswith(".L") and name in self.module.objects:
-                        todo.append(name)
-        own = {i.statement.name for i in self.items if i.statement.kind is Kind.LABEL}
-        return frozenset(out - own - {"."})
-
-    @cached_property
-    def calls(self) -> tuple[str, ...]:
-        """Direct callees, tail jumps included, aliases resolved, in order of first use."""
-        out: dict[str, None] = {}
-        for s in self.code:
-            word, args = _bare(s)
-            if word.startswith(("call", "j", "loop")):
-                name = self.module.resolve(callee(args))
-                if name and not name.startswith(".L") and name not in self.parts:
-                    out.setdefault(name)
-        return tuple(out)
-
-    @property
-    def has_inline_asm(self) -> bool:
-        return any(line.startswith("#APP") for line in self.lines)
-
-    @cached_property
-    def has_cfi(self) -> bool:
-        return any(i.statement.name == ".cfi_startproc" for i in self.items)
-
-    @property
-    def has_lsda(self) -> bool:
-        return any(i.statement.name in (".cfi_lsda", ".cfi_personality") for i in self.items)
-
-    @cached_property
-    def uses_tls(self) -> bool:
-        return any(
-            "@tpoff" in s.args or "@gottpoff" in s.args or "@dtpoff" in s.args or "@tls" in s.args
-            or "@TPOFF" in s.args or "@GOTTPOFF" in s.args or "@TLS" in s.args or "@DTPOFF" in s.args
-            or ("%fs:" in s.args and not self._is_canary(s))
-            for s in self.code
-        ) or "__tls_get_addr" in self.calls or "__emutls_get_address" in self.calls  # fmt: skip
-
-    @staticmethod
-    def _is_canary(s: Statement) -> bool:
-        return "%fs:40" in s.args
-
-    @cached_property
-    def has_stack_protector(self) -> bool:
-        return "__stack_chk_fail" in self.calls or any("%fs:40" in s.args for s in self.code)
-
-    @cached_property
-    def has_indirect_call(self) -> bool:
-        """It calls, or jumps to, a function through a pointer (jump tables do not count)."""
-        jumps = False
-        for s in self.code:
-            word, args = _bare(s)
-            if args.startswith("*") and not callee(args):
-                if word.startswith("call"):
-                    return True
-                jumps = True
-        if not jumps:
-            return False
-        try:
-            return bool(cfg(self.body).unresolved)
-        except BodyError:
-            return True
-
-    @cached_property
-    def has_lock(self) -> bool:
-        """A `lock` prefix, an implicit lock (xchg with memory) or a fence."""
-        for s in self.code:
-            word, args = _bare(s)
-            if s.name == "lock" or word in ("mfence", "lfence", "sfence"):
-                return True
-            if word.startswith("xchg") and "(" in args:
-                return True
-        return False
-
-    @cached_property
-    def body(self) -> Body:
-        """The clean body: instructions, labels in use, private constants; the cold part appended.
-
-        Constants named `.L*`, and switch-conversion tables (`CSWTCH.N`, whose numbers differ from compile to compile),
-        come along, aliases resolved. Raises BodyError(UNSUPPORTED_CODE) when the text holds anything else.
-        """
-        return _body_of(self)
-
-
-def _bare(statement: Statement) -> tuple[str, str]:
-    """Mnemonic and operands without prefixes; cheap, for scans."""
-    word, args = statement.name, statement.args
-    while word in ("notrack", "bnd", "rep", "lock", "data16", "rex64", "repz", "repnz", "cs") and args:
-        head, _, tail = args.replace("\t", " ").partition(" ")
-        word, args = head, tail.strip(" ")
-    return word, args
 
 
 class Module:
@@ -330,7 +111,7 @@ class Module:
                     name = statement.name
                     if name in _OPAQUE:
                         raise NotLossless(f"line {at + 1}: {name}")
-                    switched = _switch(name, statement.args, line, known)
+                    switched = switch(name, statement.args, line, known)
                     if switched is not None:
                         if name == ".pushsection":
                             stack.append((section, previous))
@@ -453,7 +234,7 @@ class Module:
         """Named data by name, in order: statics, globals, private constants, jump tables, strings."""
         out: dict[str, DataObject] = {}
         for name, args in self._commons.items():
-            out[name] = DataObject(name, _PLAIN[".bss"], 1, (), self.binding(name), args)
+            out[name] = DataObject(name, PLAIN[".bss"], 1, (), self.binding(name), args)
         open_: dict[str, tuple[str, int, list[tuple[str, str]]]] = {}  # section -> object being filled
         aligns: dict[str, int] = {}
         places: dict[str, Section] = {}
@@ -475,7 +256,7 @@ class Module:
                         aligns[key] = max(aligns.get(key, 1), alignment(s.name, s.args))
                     except BodyError:
                         aligns[key] = 64
-                elif s.name in _DATA_DIRECTIVES and key in open_:
+                elif s.name in DATA_DIRECTIVES and key in open_:
                     open_[key][2].append((s.name, s.args))
         for key, value in open_.items():
             self._close(out, places[key], *value)
@@ -496,7 +277,7 @@ class Module:
             s = item.statement
             if s.name in (".string", ".ascii", ".asciz"):
                 continue
-            if s.kind is Kind.INSTRUCTION or (s.name in _DATA_DIRECTIVES and item.section.is_allocated):
+            if s.kind is Kind.INSTRUCTION or (s.name in DATA_DIRECTIVES and item.section.is_allocated):
                 named.update(symbols(s.args))
         return frozenset(
             n for n in named
@@ -526,126 +307,3 @@ class Module:
 
     def defines(self, name: str) -> bool:
         return name in self._defined or name in self._commons or name in self.aliases
-
-    def statements(self) -> Iterator[Item]:
-        return iter(self.items)
-
-
-def _switch(name: str, args: str, line: str, known: dict[str, Section]) -> Section | None:
-    """The section that a directive switches to, or None when it is no switch."""
-    if name in _PLAIN:
-        if args and args != "0":
-            raise NotLossless(f"subsection: {name} {args}")
-        return _PLAIN[name]
-    if name == ".subsection":
-        raise NotLossless("subsection")
-    if name not in (".section", ".pushsection"):
-        return None
-    parts = split_commas(args)
-    section = parts[0].strip('"') if parts else ""
-    flags = parts[1].strip('"') if len(parts) > 1 and parts[1].startswith('"') else ""
-    if not flags and section in known:
-        return known[section]
-    if not flags and section in _PLAIN:
-        return _PLAIN[section]
-    if not flags:
-        stem = next((s for s in _KNOWN_FLAGS if section == s or section.startswith(s + ".")), "")
-        flags = _KNOWN_FLAGS.get(stem, "")
-    kind = parts[2] if len(parts) > 2 else ""
-    group = ""
-    if "G" in flags:
-        at = 4 if "M" in flags else 3
-        group = parts[at].strip('"') if len(parts) > at else ""
-    directive = "\t.section\t" + args
-    made = Section(section, flags, kind, group, directive)
-    if not group:
-        known.setdefault(section, made)
-    return made
-
-
-def _body_of(function: Function) -> Body:
-    module = function.module
-    lines: list[Line] = []
-    parts: dict[str, list[Line]] = {}
-    own: set[str] = set()
-    for item in function.items:
-        s = item.statement
-        if not item.section.is_code:
-            continue
-        into = parts.setdefault(item.section.name, [])
-        if s.kind is Kind.LABEL:
-            own.add(s.name)
-            into.append(Line(label=s.name))
-        elif s.kind is Kind.INSTRUCTION:
-            if s.args and ";" in s.args:
-                raise BodyError(Reason.UNSUPPORTED_CODE, "several statements on one line")
-            try:
-                into.append(instruction(s.name, module.expand(s.args)))
-            except BodyError as error:
-                raise BodyError(Reason.UNSUPPORTED_CODE, error.detail) from None
-        elif s.kind is Kind.DIRECTIVE and s.name in _DATA_DIRECTIVES:
-            raise BodyError(Reason.UNSUPPORTED_CODE, f"data among the instructions: {s.name} {s.args}"[:80])
-        elif s.kind is Kind.ASSIGN:
-            raise BodyError(Reason.UNSUPPORTED_CODE, f"assignment to {s.name}")
-    if not parts:
-        raise BodyError(Reason.UNSUPPORTED_CODE, "no code")
-    for chunk in parts.values():
-        if lines and not _ends(lines):
-            lines.append(Line("ud2"))  # after a call that never returns: keeps the pieces apart in the graph
-        lines.extend(chunk)
-    return _with_constants(function, lines, own)
-
-
-def _ends(lines: list[Line]) -> bool:
-    last = next((line for line in reversed(lines) if not line.is_label), None)
-    return last is not None and last.stops
-
-
-def _with_constants(function: Function, lines: list[Line], own: set[str]) -> Body:
-    module = function.module
-    wanted: dict[str, None] = {}
-    todo = [name for line in lines for name in line.symbols]
-    tables: dict[str, str] = {}
-    while todo:
-        name = todo.pop(0)
-        if name in wanted or name in own:
-            continue
-        if _PRIVATE_TABLE.fullmatch(name) and name in module.objects and module.binding(name) == "local":
-            tables[name] = f".L{name}"
-        elif not name.startswith(".L"):
-            continue
-        if name not in module.objects:
-            raise BodyError(Reason.UNSUPPORTED_CODE, f"private label {name} is not among the data")
-        wanted[name] = None
-        todo.extend(s for d, a in module.objects[name].directives if d not in (".string", ".ascii")
-                    for s in symbols(module.expand(a)))  # fmt: skip
-    constants = [_constant(module, module.objects[name]) for name in wanted]
-    for label in own:
-        for user in module.label_users.get(label, ()):
-            if user not in wanted:
-                raise BodyError(Reason.UNSUPPORTED_CODE, f"{user} holds the address of label {label}")
-    body = Body(tuple(lines), tuple(constants))
-    if tables:
-        body = body.with_symbols(lambda name: tables.get(name, name))
-    used = body.references
-    kept = tuple(line for line in body.lines if not line.label or (line.label in used and line.label.startswith(".L")))
-    for line in kept:
-        for name in line.symbols:
-            if name in own and not name.startswith(".L") and name != function.name:
-                raise BodyError(Reason.UNSUPPORTED_CODE, f"code names its own part {name}")
-    return Body(kept, body.constants)
-
-
-def _constant(module: Module, thing: DataObject) -> Constant:
-    section = constant_section(thing.section.name)
-    if not section:
-        raise BodyError(Reason.UNSUPPORTED_CODE, f"constant {thing.name} in section {thing.section.name}")
-    rows: list[tuple[str, str]] = []
-    for name, args in thing.directives:
-        try:
-            rows.extend(data(name, args if name in (".string", ".ascii") else module.expand(args)))
-        except BodyError as error:
-            raise BodyError(Reason.UNSUPPORTED_CODE, f"constant {thing.name}: {error.detail}") from None
-    if thing.common or not rows:
-        raise BodyError(Reason.UNSUPPORTED_CODE, f"constant {thing.name} has no contents")
-    return Constant(thing.name, tuple(rows), thing.align, section)

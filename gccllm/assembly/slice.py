@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 
 from gccllm.assembly.body import BodyError
-from gccllm.assembly.module import DataObject, Function, Item, Module, Section
+from gccllm.assembly.function import Function
+from gccllm.assembly.module import DataObject, Module
+from gccllm.assembly.section import Item, Section
 from gccllm.assembly.syntax import Kind, callee, split_commas, symbols
 from gccllm.reasons import Reason
 

@@ -16,9 +16,11 @@ from dataclasses import dataclass
 
 from gccllm.assembly.body import Body, BodyError
 from gccllm.assembly.cfi import ENTRY_ROW, change, unwind
+from gccllm.assembly.function import Function
 from gccllm.assembly.isa import constructor, guard
 from gccllm.assembly.layout import layout
-from gccllm.assembly.module import Function, Item, Module
+from gccllm.assembly.module import Module
+from gccllm.assembly.section import Item
 from gccllm.assembly.syntax import Kind, Statement, symbols
 from gccllm.reasons import Reason
 

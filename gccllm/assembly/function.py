@@ -1,0 +1,268 @@
+"""One function of a unit: what gcc printed around it, and the clean body inside."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from gccllm.assembly.body import Body, BodyError, Constant, Line, constant_section, data, instruction
+from gccllm.assembly.cfg import cfg
+from gccllm.assembly.section import DATA_DIRECTIVES, Item
+from gccllm.assembly.syntax import Kind, Statement, callee, symbols
+from gccllm.reasons import Reason
+
+if TYPE_CHECKING:
+    from gccllm.assembly.module import DataObject, Module
+
+_PRIVATE_TABLE = re.compile(r"CSWTCH\.[0-9]+")
+
+
+@dataclass(frozen=True)
+class Function:
+    """One function of the unit with everything gcc put around it."""
+
+    module: Module
+    name: str
+    first: int
+    """Index of the line with its label."""
+    last: int
+    """Index of the line with its `.size` (inclusive)."""
+    section: str
+    comdat: str
+    align: int
+    items: tuple[Item, ...]
+    """Statements from the label to `.size`, those of its cold part and tables included."""
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The physical lines from the label to `.size`, verbatim."""
+        return self.module.lines[self.first : self.last + 1]
+
+    @property
+    def binding(self) -> str:
+        return self.module.binding(self.name)
+
+    @property
+    def visibility(self) -> str:
+        return self.module.visibility.get(self.name, "default")
+
+    @cached_property
+    def code(self) -> tuple[Statement, ...]:
+        """Instruction statements in order, cold part included."""
+        return tuple(i.statement for i in self.items if i.section.is_code and i.statement.kind is Kind.INSTRUCTION)
+
+    @property
+    def instructions(self) -> int:
+        return len(self.code)
+
+    @property
+    def has_endbr64(self) -> bool:
+        return bool(self.code) and self.code[0].name == "endbr64"
+
+    @cached_property
+    def siblings(self) -> tuple[str, ...]:
+        """Names of its `.cold` part and of its `.part.N`, `.constprop.N`, `.isra.N` clones in the unit."""
+        clone = re.compile(re.escape(self.name) + r"\.(part|constprop|isra|localalias|cold)\b")
+        clones = [name for name in self.module.functions if clone.match(name)]
+        return tuple(dict.fromkeys([*self.parts, *clones]))
+
+    @cached_property
+    def parts(self) -> tuple[str, ...]:
+        """Symbols of its own pieces in other sections, such as `name.cold`."""
+        return tuple(
+            i.statement.name
+            for i in self.items
+            if i.statement.kind is Kind.LABEL and i.section.is_code and not i.statement.name.startswith(".L")
+            and i.statement.name != self.name
+        )  # fmt: skip
+
+    @cached_property
+    def refs(self) -> frozenset[str]:
+        """Symbols that its instructions name, plus those that its private constants name. Own labels are left out."""
+        out = {name for s in self.code for name in symbols(s.args)}
+        todo = [name for name in out if name in self.module.objects and name.startswith(".L")]
+        while todo:
+            for name in self.module.objects[todo.pop()].references:
+                if name not in out:
+                    out.add(name)
+                    if name.startswith(".L") and name in self.module.objects:
+                        todo.append(name)
+        own = {i.statement.name for i in self.items if i.statement.kind is Kind.LABEL}
+        return frozenset(out - own - {"."})
+
+    @cached_property
+    def calls(self) -> tuple[str, ...]:
+        """Direct callees, tail jumps included, aliases resolved, in order of first use."""
+        out: dict[str, None] = {}
+        for s in self.code:
+            word, args = _bare(s)
+            if word.startswith(("call", "j", "loop")):
+                name = self.module.resolve(callee(args))
+                if name and not name.startswith(".L") and name not in self.parts:
+                    out.setdefault(name)
+        return tuple(out)
+
+    @property
+    def has_inline_asm(self) -> bool:
+        return any(line.startswith("#APP") for line in self.lines)
+
+    @cached_property
+    def has_cfi(self) -> bool:
+        return any(i.statement.name == ".cfi_startproc" for i in self.items)
+
+    @property
+    def has_lsda(self) -> bool:
+        return any(i.statement.name in (".cfi_lsda", ".cfi_personality") for i in self.items)
+
+    @cached_property
+    def uses_tls(self) -> bool:
+        return any(
+            "@tpoff" in s.args or "@gottpoff" in s.args or "@dtpoff" in s.args or "@tls" in s.args
+            or "@TPOFF" in s.args or "@GOTTPOFF" in s.args or "@TLS" in s.args or "@DTPOFF" in s.args
+            or ("%fs:" in s.args and not self._is_canary(s))
+            for s in self.code
+        ) or "__tls_get_addr" in self.calls or "__emutls_get_address" in self.calls  # fmt: skip
+
+    @staticmethod
+    def _is_canary(s: Statement) -> bool:
+        return "%fs:40" in s.args
+
+    @cached_property
+    def has_stack_protector(self) -> bool:
+        return "__stack_chk_fail" in self.calls or any("%fs:40" in s.args for s in self.code)
+
+    @cached_property
+    def has_indirect_call(self) -> bool:
+        """It calls, or jumps to, a function through a pointer (jump tables do not count)."""
+        jumps = False
+        for s in self.code:
+            word, args = _bare(s)
+            if args.startswith("*") and not callee(args):
+                if word.startswith("call"):
+                    return True
+                jumps = True
+        if not jumps:
+            return False
+        try:
+            return bool(cfg(self.body).unresolved)
+        except BodyError:
+            return True
+
+    @cached_property
+    def has_lock(self) -> bool:
+        """A `lock` prefix, an implicit lock (xchg with memory) or a fence."""
+        for s in self.code:
+            word, args = _bare(s)
+            if s.name == "lock" or word in ("mfence", "lfence", "sfence"):
+                return True
+            if word.startswith("xchg") and "(" in args:
+                return True
+        return False
+
+    @cached_property
+    def body(self) -> Body:
+        """The clean body: instructions, labels in use, private constants; the cold part appended.
+
+        Constants named `.L*`, and switch-conversion tables (`CSWTCH.N`, whose numbers differ from compile to compile),
+        come along, aliases resolved. Raises BodyError(UNSUPPORTED_CODE) when the text holds anything else.
+        """
+        return _body_of(self)
+
+
+def _bare(statement: Statement) -> tuple[str, str]:
+    """Mnemonic and operands without prefixes; cheap, for scans."""
+    word, args = statement.name, statement.args
+    while word in ("notrack", "bnd", "rep", "lock", "data16", "rex64", "repz", "repnz", "cs") and args:
+        head, _, tail = args.replace("\t", " ").partition(" ")
+        word, args = head, tail.strip(" ")
+    return word, args
+
+
+def _body_of(function: Function) -> Body:
+    module = function.module
+    lines: list[Line] = []
+    parts: dict[str, list[Line]] = {}
+    own: set[str] = set()
+    for item in function.items:
+        s = item.statement
+        if not item.section.is_code:
+            continue
+        into = parts.setdefault(item.section.name, [])
+        if s.kind is Kind.LABEL:
+            own.add(s.name)
+            into.append(Line(label=s.name))
+        elif s.kind is Kind.INSTRUCTION:
+            if s.args and ";" in s.args:
+                raise BodyError(Reason.UNSUPPORTED_CODE, "several statements on one line")
+            try:
+                into.append(instruction(s.name, module.expand(s.args)))
+            except BodyError as error:
+                raise BodyError(Reason.UNSUPPORTED_CODE, error.detail) from None
+        elif s.kind is Kind.DIRECTIVE and s.name in DATA_DIRECTIVES:
+            raise BodyError(Reason.UNSUPPORTED_CODE, f"data among the instructions: {s.name} {s.args}"[:80])
+        elif s.kind is Kind.ASSIGN:
+            raise BodyError(Reason.UNSUPPORTED_CODE, f"assignment to {s.name}")
+    if not parts:
+        raise BodyError(Reason.UNSUPPORTED_CODE, "no code")
+    for chunk in parts.values():
+        if lines and not _ends(lines):
+            lines.append(Line("ud2"))  # after a call that never returns: keeps the pieces apart in the graph
+        lines.extend(chunk)
+    return _with_constants(function, lines, own)
+
+
+def _ends(lines: list[Line]) -> bool:
+    last = next((line for line in reversed(lines) if not line.is_label), None)
+    return last is not None and last.stops
+
+
+def _with_constants(function: Function, lines: list[Line], own: set[str]) -> Body:
+    module = function.module
+    wanted: dict[str, None] = {}
+    todo = [name for line in lines for name in line.symbols]
+    tables: dict[str, str] = {}
+    while todo:
+        name = todo.pop(0)
+        if name in wanted or name in own:
+            continue
+        if _PRIVATE_TABLE.fullmatch(name) and name in module.objects and module.binding(name) == "local":
+            tables[name] = f".L{name}"
+        elif not name.startswith(".L"):
+            continue
+        if name not in module.objects:
+            raise BodyError(Reason.UNSUPPORTED_CODE, f"private label {name} is not among the data")
+        wanted[name] = None
+        todo.extend(s for d, a in module.objects[name].directives if d not in (".string", ".ascii")
+                    for s in symbols(module.expand(a)))  # fmt: skip
+    constants = [_constant(module, module.objects[name]) for name in wanted]
+    for label in own:
+        for user in module.label_users.get(label, ()):
+            if user not in wanted:
+                raise BodyError(Reason.UNSUPPORTED_CODE, f"{user} holds the address of label {label}")
+    body = Body(tuple(lines), tuple(constants))
+    if tables:
+        body = body.with_symbols(lambda name: tables.get(name, name))
+    used = body.references
+    kept = tuple(line for line in body.lines if not line.label or (line.label in used and line.label.startswith(".L")))
+    for line in kept:
+        for name in line.symbols:
+            if name in own and not name.startswith(".L") and name != function.name:
+                raise BodyError(Reason.UNSUPPORTED_CODE, f"code names its own part {name}")
+    return Body(kept, body.constants)
+
+
+def _constant(module: Module, thing: DataObject) -> Constant:
+    section = constant_section(thing.section.name)
+    if not section:
+        raise BodyError(Reason.UNSUPPORTED_CODE, f"constant {thing.name} in section {thing.section.name}")
+    rows: list[tuple[str, str]] = []
+    for name, args in thing.directives:
+        try:
+            rows.extend(data(name, args if name in (".string", ".ascii") else module.expand(args)))
+        except BodyError as error:
+            raise BodyError(Reason.UNSUPPORTED_CODE, f"constant {thing.name}: {error.detail}") from None
+    if thing.common or not rows:
+        raise BodyError(Reason.UNSUPPORTED_CODE, f"constant {thing.name} has no contents")
+    return Constant(thing.name, tuple(rows), thing.align, section)
