@@ -35,6 +35,7 @@ from rich.console import Console
 
 from gccllm import events
 from gccllm.bench import objects, show
+from gccllm.bench.decisions import is_eligible
 from gccllm.bench.numbers import Interval, correlation, geometric_mean, median_interval
 
 LOSS = 0.98
@@ -136,24 +137,11 @@ def _note_decision(result: Result, event: dict[str, Any] | None, has_log: bool) 
     if not has_log:
         result.admitted = result.changed
         return
-    scope = _SCOPES.get(str(event.get("reason"))) if event else "unit"
-    result.eligible = event is not None and scope not in ("unit", "function")
+    result.eligible = event is not None and is_eligible(event)
     if event is not None:
         result.admitted = event.get("word") == "admitted"
         result.proposer, result.recipe = str(event.get("proposer") or ""), str(event.get("recipe") or "")
         result.reason = str(event.get("reason") or "")
-
-
-def _scopes() -> dict[str, str]:
-    from gccllm.reasons import Reason
-
-    # Declines that come after eligibility: the work was done, and its outcome is the reason.
-    tried = {Reason.NOTHING_FASTER, Reason.NO_CANDIDATE, Reason.BUDGET, Reason.QUEUED, Reason.PREVIOUSLY_TRIED,
-             Reason.NOT_IN_STORE}  # fmt: skip
-    return {r.label: "tried" if r in tried else r.scope.value for r in Reason}
-
-
-_SCOPES = _scopes()
 
 
 def _measure(result: Result, place: Path, options: Options) -> None:
