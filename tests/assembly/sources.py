@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 FLAGS: tuple[tuple[str, ...], ...] = (
     ("-O3",),
@@ -181,13 +183,23 @@ def cpp_sources(count: int) -> Iterator[str]:
         yield _numbered(template, n)
 
 
-def units() -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """(language, source, flags): every program under every set of flags."""
-    for flags in FLAGS:
-        for source in c_sources(len(C)):
-            yield "c", source, flags
-        for source in cpp_sources(len(CPP)):
-            yield "c++", source, flags
+def units(copies: int = 1) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """(language, source, flags): every program under every set of flags, in `copies` variations."""
+    c, cpp = tuple(c_sources(len(C) * copies)), tuple(cpp_sources(len(CPP) * copies))
+    for copy in range(copies):
+        for flags in FLAGS:
+            for source in c[copy * len(C) : (copy + 1) * len(C)]:
+                yield "c", source, flags
+            for source in cpp[copy * len(CPP) : (copy + 1) * len(CPP)]:
+                yield "c++", source, flags
+
+
+def corpus() -> Iterator[tuple[str, Path, tuple[str, ...]]]:
+    """(language, file, flags) of C and C++ files under the folder that GCCLLM_CORPUS names, each with all flags."""
+    folder = os.environ.get("GCCLLM_CORPUS")
+    for path in sorted(Path(folder).rglob("*.c*")) if folder else ():
+        for flags in FLAGS:
+            yield ("c" if path.suffix == ".c" else "c++"), path, flags
 
 
 C_EXAMPLES = tuple(c_sources(len(C)))

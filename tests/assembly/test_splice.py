@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from elftools.elf.elffile import ELFFile
 from sources import C_EXAMPLES, CPP_EXAMPLES, units
-from test_module import TOOLS, compiled, module
+from test_module import FULL, TOOLS, compiled, module
 
 from gccllm.assembly import Body, BodyError, Module, Rewrite, splice
 from gccllm.reasons import Reason
@@ -49,7 +49,7 @@ def symbols(path: Path) -> list[tuple[str, str, str, str]]:
 def test_the_assembler_takes_every_function_with_its_own_body_spliced(tmp_path: Path) -> None:
     count = 0
     for n, (language, source, flags) in enumerate(units()):
-        if n % 7 != n // 12 % 7:
+        if not FULL and n % 13 != n // 12 % 13:
             continue
         unit = Module.parse(compiled(source, *flags, language=language))
         assert TOOLS.assemble(unit.text(), tmp_path / "gcc.o").ok
@@ -59,7 +59,7 @@ def test_the_assembler_takes_every_function_with_its_own_body_spliced(tmp_path: 
             ran = TOOLS.assemble(splice(unit, rewrites), tmp_path / "ours.o")
             assert ran.ok, (flags, ran.err)
             assert symbols(tmp_path / "gcc.o") == symbols(tmp_path / "ours.o")
-    assert count > 200
+    assert count > 100
 
 
 def test_lines_of_other_functions_stay(tmp_path: Path) -> None:
