@@ -71,6 +71,10 @@ RECIPES: tuple[Recipe, ...] = (
 )
 
 
+HYBRIDS = frozenset({"clang-wide", "gcc-wide"})
+"""Recipes that are also tried for long inputs only (`hybrid`): alone they lose on short ones, and are refused for it."""
+
+
 def level_flags(recipe: Recipe, permitted: int, allowed: int) -> tuple[str, ...] | None:
     """Instruction-set flags of a recipe, or None when it makes no sense at these levels.
 

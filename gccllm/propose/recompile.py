@@ -16,10 +16,12 @@ from functools import cache
 
 from gccllm.assembly import Body, BodyError, Module, canonical
 from gccllm.core import Candidate
+from gccllm.propose.hybrid import hybrid
 from gccllm.propose.protocol import Deadline, Failure, Prompt
 from gccllm.propose.recipes import (
     BASELINE_LIKE,
     CLANG_FIXED,
+    HYBRIDS,
     RECIPES,
     SAME_SYMBOLS,
     Recipe,
@@ -52,18 +54,37 @@ class RecompileProposer:
             return
         seen = {prompt.baseline, *(_canonical_or_empty(attempt.body) for attempt in prompt.attempts)}
         given = 0
-        for recipe in self.recipes:
-            if given >= n or deadline.is_over:
-                return
-            body = self._body(recipe, prompt, unit, deadline)
-            if body is None:
-                continue
+        for label, body in self._bodies(prompt, unit, deadline):
             key = canonical(body)
             if key in seen:
                 continue
             seen.add(key)
+            yield Candidate(body.text(), self.name, label)
             given += 1
-            yield Candidate(body.text(), self.name, f"{recipe.name}: {self._words(recipe, prompt, unit)}")
+            if given >= n:
+                return
+
+    def _bodies(self, prompt: Prompt, unit: CompileUnit, deadline: Deadline) -> Iterator[tuple[str, Body]]:
+        """(recipe in words, body) of every recipe; then, for the wide ones, behind a test of the length."""
+        wide: list[tuple[str, Body]] = []
+        for recipe in self.recipes:
+            if deadline.is_over:
+                return
+            body = self._body(recipe, prompt, unit, deadline)
+            if body is None:
+                continue
+            words = self._words(recipe, prompt, unit)
+            if recipe.name in HYBRIDS:
+                wide.append((f"{recipe.name}-or-own: {words}", body))
+            yield f"{recipe.name}: {words}", body
+        try:
+            own = Body.parse(prompt.baseline)
+        except BodyError:
+            return
+        for label, body in wide:
+            both = hybrid(body, own, prompt.signature)
+            if both is not None and canonical(body) != prompt.baseline:
+                yield label, both
 
     def refine(self, prompt: Prompt, n: int, deadline_s: float) -> Iterator[Candidate]:
         """Nothing: flags do not learn from a verdict."""
