@@ -30,6 +30,7 @@ from gccllm.harvest.values import Mood
 
 MOST_BLOCKS = 16
 MOST_DEPTH = 4
+MOST_NODES = 1500
 BYTE = Integer(1, signed=False)
 
 
@@ -254,7 +255,7 @@ class Builder:
 
     def chain(self, key: str, record: Record, depth: int) -> Ref | None:
         """A singly or doubly linked list of about n nodes, its nodes in order or shuffled in memory."""
-        n = min(max(self.mood.n, 0), ARENA_BYTES // record.size)
+        n = min(max(self.mood.n, 0), ARENA_BYTES // record.size, MOST_NODES)
         if n == 0:
             return None
         ref, _ = self.table(key, record, depth, n)
@@ -262,14 +263,7 @@ class Builder:
         order = list(range(n))
         if self.mood.choose(f"{key}:order", {"shuffled": 1.0, "in_order": 1.0}) == "shuffled":
             self.mood.rng.shuffle(order)
-            rows = [bytes(block.data[i * record.size : (i + 1) * record.size]) for i in range(n)]
-            old = dict(block.refs)
-            block.refs.clear()
-            for i, at in enumerate(order):  # the i-th node of the list lies at row `at`
-                block.data[at * record.size : (at + 1) * record.size] = rows[i]
-                for f in range(0, record.size, 8):
-                    if (was := old.get(i * record.size + f)) is not None:
-                        block.refs[at * record.size + f] = was
+            _reorder(block, record.size, order)
         links = self_pointers(record)
         forward = links[-1] if "prev" in links[0].name.lower() or links[0].name in ("p", "l", "left") else links[0]
         for i, at in enumerate(order):
@@ -282,7 +276,7 @@ class Builder:
 
     def tree(self, key: str, record: Record, depth: int) -> Ref | None:
         """A binary tree of about n nodes, mostly with ordered keys; a third link is the parent."""
-        n = min(max(self.mood.n, 0), ARENA_BYTES // record.size)
+        n = min(max(self.mood.n, 0), ARENA_BYTES // record.size, MOST_NODES)
         if n == 0:
             return None
         mood = self.mood
@@ -344,6 +338,14 @@ def _without_zeros(data: bytearray, size: int, count: int) -> bytearray:
         if not any(data[i * size : (i + 1) * size]):
             data[i * size] = 1
     return data
+
+
+def _reorder(block: Block, size: int, order: list[int]) -> None:
+    """Move the i-th record of a block to row `order[i]`, its pointers with it."""
+    rows = [bytes(block.data[i * size : (i + 1) * size]) for i in range(len(order))]
+    for row, at in zip(rows, order, strict=True):
+        block.data[at * size : (at + 1) * size] = row
+    block.refs = {order[at // size] * size + at % size: ref for at, ref in block.refs.items()}
 
 
 def _scatter(data: bytearray, packed: bytes, offset: int, stride: int, size: int, count: int) -> None:

@@ -194,7 +194,7 @@ class Search:
             if self.is_over():
                 return
             sizes = [n for n in LONG[start : start + 5] if workload.expected(self.pool, n) < 2 * MOST_WORK]
-            scenes = [self.generator.scene(n, "long", sharp=True, extreme=i % 2 == 0) for n in sizes for i in range(6)]
+            scenes = [self.generator.scene(n, "long", sharp=True, extreme=i % 2 == 0) for n in sizes for i in range(4)]
             self.take(scenes, trace=len(scenes), learn=False)
 
     def chase_edges(self) -> None:

@@ -114,7 +114,8 @@ class Probe:
             for name, s in target.signature.callees.items()
         }
         self.traced = trace.traced_name(target.name)
-        text = target.text + trace.instrument(target.body, target.name)
+        inner, names = trace.instrument_callees(Module.parse(target.text), target.name, target.tools)
+        text = target.text + inner + trace.instrument(target.body, target.name, traced=names, tools=target.tools)
         built = image.build_image(target.workdir, text, target.tools, callees, name="harvest")
         self.replayer = replay.Replayer(built, self.returned, deadline_ms=DEADLINE_MS)
         self.trapping: replay.Replayer | None = None
@@ -171,7 +172,8 @@ class Probe:
         chosen = np.flatnonzero(keep)
         again = self.replayer.run_raw(self.target.name, [tests[i] for i in chosen], poison=1, give_up_after=GIVE_UP)
         first["ticks"][chosen] = np.minimum(first["ticks"][chosen], again["ticks"])
-        slow = first["ticks"][chosen] > slow_ticks
+        unlucky = np.isin(again["status"], (layout.Status.TIMEOUT, layout.Status.SKIPPED))
+        slow = (first["ticks"][chosen] > slow_ticks) | unlucky
         differing = replay.differs(first[chosen], again, self.returned) & ~slow
         self._narrow(keep, slow, "too slow")
         self._narrow(keep, differing[~slow], "depends on undefined bits")
@@ -226,8 +228,7 @@ class Probe:
             ran.edges = frozenset(seen.edges)
             ran.fresh = not ran.edges <= self.taken
             ran.work = seen.steps
-            touched = [(int(a), int(b)) for a, b in np.concatenate([seen.reads, seen.writes])]
-            ran.extents = extents(ran.scene, touched)
+            ran.extents = extents(ran.scene, np.concatenate([seen.reads, seen.writes]))
             self.taken |= ran.edges
 
     @property

@@ -6,14 +6,17 @@ A scene can be placed several ways (loosely, flush against either guard page), m
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from gccllm.core import ARENA_BYTES, ARENAS, GlobalBytes, Region, Test, arena_address
 from gccllm.harvest.types import CType, Floating, Integer, Pointer, Signature, flat
+
+Intervals = npt.NDArray[np.uint64]
 
 
 class Ref(NamedTuple):
@@ -88,12 +91,10 @@ def lower(scene: Scene, signature: Signature) -> Test:
     """The test of a scene. Raises DoesNotFit."""
     places = _places(scene)
 
-    def address(ref: Ref) -> int:
-        return arena_address(arena_of(ref.block)) + places[ref.block] + ref.offset
-
+    bases = [arena_address(arena_of(number)) + place for number, place in enumerate(places)]
     regions = []
     for number, block in enumerate(scene.blocks):
-        data = _resolved(block.data, block.refs, address)
+        data = _resolved(block.data, block.refs, bases)
         start = places[number]
         begin, end = max(0, -start), min(len(data), ARENA_BYTES - start)
         if begin < end:
@@ -106,7 +107,7 @@ def lower(scene: Scene, signature: Signature) -> Test:
     used = {"int": 0, "vector": 0}
     junk = Random(scene.junk)
     for param, value in zip(signature.params, scene.args, strict=True):
-        given = bytes(_resolved(bytearray(value.data), value.refs, address))
+        given = bytes(_resolved(bytearray(value.data), value.refs, bases))
         for number, place in enumerate(param.places):
             piece = given[8 * number : 8 * number + 8]
             low = int.from_bytes(piece, "little")
@@ -132,7 +133,7 @@ def lower(scene: Scene, signature: Signature) -> Test:
         stack=tuple(stack[i] for i in range(len(stack))),
         regions=tuple(regions),
         globals=tuple(
-            GlobalBytes(name, 0, bytes(_resolved(bytearray(v.data), v.refs, address))) for name, v in scene.globals
+            GlobalBytes(name, 0, bytes(_resolved(bytearray(v.data), v.refs, bases))) for name, v in scene.globals
         ),
         fill=scene.fill,
         arenas=min(len(scene.blocks), ARENAS),
@@ -140,12 +141,15 @@ def lower(scene: Scene, signature: Signature) -> Test:
     )
 
 
-def _resolved(data: bytearray, refs: dict[int, Ref], address: Callable[[Ref], int]) -> bytearray:
-    if refs:
-        data = bytearray(data)
-        for at, ref in refs.items():
-            if 0 <= at <= len(data) - 8:
-                struct.pack_into("<Q", data, at, address(ref) & (1 << 64) - 1)
+def _resolved(data: bytearray, refs: dict[int, Ref], bases: list[int]) -> bytearray:
+    """`data` with addresses at its references; `bases` are those of the blocks."""
+    if not refs:
+        return data
+    data = bytearray(data)
+    last = len(data) - 8
+    for at, (block, offset) in refs.items():
+        if 0 <= at <= last:
+            data[at : at + 8] = (bases[block] + offset & (1 << 64) - 1).to_bytes(8, "little")
     return data
 
 
@@ -168,21 +172,20 @@ Extent = tuple[int, int]
 """First and one past the last byte touched, relative to the start of a block."""
 
 
-def extents(scene: Scene, touched: Iterable[tuple[int, int]]) -> list[Extent | None]:
+def extents(scene: Scene, touched: Intervals) -> list[Extent | None]:
     """The extent of every block under `touched`, address intervals [low, high) of one run; None where untouched.
 
+    touched  (n, 2) uint64
     Blocks that share an arena get None.
     """
     found: list[Extent | None] = [None] * len(scene.blocks)
     alone = min(len(scene.blocks), SHARED if len(scene.blocks) > ARENAS else ARENAS)
-    bases = [arena_address(i) for i in range(alone)]
-    for low, high in touched:
-        for number, base in enumerate(bases):
-            if base <= low < base + ARENA_BYTES:
-                start = base + scene.blocks[number].place
-                before = found[number]
-                first, last = low - start, high - start
-                found[number] = (min(first, before[0]), max(last, before[1])) if before else (first, last)
+    for number in range(alone):
+        base = arena_address(number)
+        mine = touched[(touched[:, 0] >= base) & (touched[:, 0] < base + ARENA_BYTES)]
+        if len(mine):
+            start = base + scene.blocks[number].place
+            found[number] = (int(mine[:, 0].min()) - start, int(mine[:, 1].max()) - start)
     return found
 
 
