@@ -475,7 +475,8 @@ def _leave(flow: _Analysis, insn: Insn, state: State) -> dict[str, Value]:
 def _mov(flow: _Analysis, insn: Insn, state: State) -> dict[str, Value]:
     target, source = _register(insn, 0), _register(insn, 1)
     if target and source:
-        return {target: state.general[source]}
+        # An undefined value was reported as it was read; from here on it is some value.
+        return {target: DEFINED if state.general[source][0] == "undefined" else state.general[source]}
     if target and insn.effects.memory is not None:
         return {target: flow.loaded(insn, state)}
     return {}

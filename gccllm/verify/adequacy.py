@@ -32,8 +32,14 @@ from gccllm.verify.replay import Replayer
 from gccllm.verify.trace import trace_many, traced_name
 from gccllm.verify.workbench import Workbench
 
+SIDE_FLAGS = ("-Os", "-fno-tree-vectorize")
+"""Appended to the unit's flags for `Workbench.scalar`. Measured on 75 kernels with the first harvest: gcc's bodies are
+adequate for 54 at -O3, for 54 at -O3 without vectorisation, for 70 at -Os, which divides where the others multiply and
+shift and has no copies of the loop; for 72 at -O3 or -Os."""
 WANTED = 0.95
 MUTANTS = 120
+NEAR = 8
+"""Tests near one survivor that the harvest is given to start from."""
 ROUNDS = 3
 """Times the harvest is asked for inputs aimed at the survivors."""
 
@@ -77,11 +83,20 @@ def score(bench: Workbench, *, limit: int = MUTANTS, rounds: int = ROUNDS) -> Ad
     Raises AssembleError or Quit when the baseline itself cannot be linked or run.
     """
     before = len(bench.tests)
-    scores = [_score_of(bench, bench.baseline, "baseline", limit, rounds)]
+    bodies = {"baseline": bench.baseline}
+    scores = [_score_of(bench, bench.baseline, "baseline", limit, 0)]
     if not scores[0].is_adequate and bench.scalar is not None and _agrees(bench, bench.scalar):
-        scores.append(_score_of(bench, bench.scalar, "scalar", limit, rounds))
-    best = max(scores, key=lambda s: (s.is_adequate, s.share))
+        bodies["scalar"] = bench.scalar
+        scores.append(_score_of(bench, bench.scalar, "scalar", limit, 0))
+    best = _best(scores)
+    if not best.is_adequate and bench.more is not None and best.total:
+        scores.append(_score_of(bench, bodies[best.of], best.of, limit, rounds))
+        best = _best(scores)
     return Adequacy(best, tuple(scores), len(bench.tests) - before)
+
+
+def _best(scores: Sequence[Score]) -> Score:
+    return max(scores, key=lambda s: (s.is_adequate, s.share))
 
 
 def _agrees(bench: Workbench, body: Body) -> bool:
@@ -92,7 +107,7 @@ def _agrees(bench: Workbench, body: Body) -> bool:
 
 def _score_of(bench: Workbench, body: Body, of: str, limit: int, rounds: int) -> Score:
     entered = _entered_lines(bench, body)
-    found = [m for m in mutants(body, limit=2 * limit, seed=bench.seed) if m.line in entered][:limit]
+    found = [m for m in mutants(body, limit=2 * limit, seed=bench.seed) if m.line in entered or m.line < 0][:limit]
     alive = assembling(_distinct(body, found), bench.tools, bench.workdir)
     total = len(alive)
     if not alive:
@@ -108,7 +123,8 @@ def _score_of(bench: Workbench, body: Body, of: str, limit: int, rounds: int) ->
             if not alive or (total - equivalent - len(alive)) >= WANTED * (total - equivalent):
                 break
             first = len(bench.tests)
-            if not bench.ask_for_more(bench.tests):
+            near = {i for m in alive for i in entered.get(m.line, range(0, first, 16))}
+            if not bench.ask_for_more([bench.tests[i] for i in sorted(near)]):
                 break
             fresh = range(first, len(bench.tests))
             alive = [m for m in alive if not _is_killed(bench, replayer, names[id(m)], fresh)]
@@ -116,20 +132,27 @@ def _score_of(bench: Workbench, body: Body, of: str, limit: int, rounds: int) ->
     return Score(total - len(alive), total, equivalent, tuple(f"{m.operator}: {m.what}" for m in alive), of)
 
 
-def _entered_lines(bench: Workbench, body: Body) -> frozenset[int]:
-    """Lines of blocks that some test enters, and -1 for the constants. All lines when it cannot be watched."""
+def _entered_lines(bench: Workbench, body: Body) -> dict[int, list[int]]:
+    """Each line of a block that tests enter, and a few of those tests. All lines when it cannot be watched."""
     if body is bench.baseline:
         traces = bench.traces()
     else:
         try:
             image = bench.image([bench.traced_text(body, "watched")], traced=True)
         except BodyError:
-            return frozenset(range(-1, len(body.lines)))
+            return {line: [0] for line in range(len(body.lines))}
         with bench.replayer(image) as replayer:
             traces = trace_many(replayer, traced_name("watched"), bench.tests)
-    entered = frozenset[int]().union(*(t.blocks for t in traces))
+    tests: dict[int, list[int]] = {}
+    for i, one in enumerate(traces):
+        for block in one.blocks:
+            tests.setdefault(block, []).append(i)
     graph = cfg(body)
-    return frozenset(line for n in entered for line in range(graph.blocks[n].first, graph.blocks[n].last)) | {-1}
+    return {
+        line: known[:: len(known) // NEAR + 1]
+        for block, known in tests.items()
+        for line in range(graph.blocks[block].first, graph.blocks[block].last)
+    }
 
 
 def _is_killed(bench: Workbench, replayer: Replayer, entry: str, chosen: Sequence[int]) -> bool:

@@ -32,6 +32,8 @@ from gccllm.verify.workbench import Workbench
 CONTRACT_BATCH = 64
 """Traced tests between two looks at the result: most that break the contract break it soon."""
 MORE_ROUNDS = 3
+NEAR = 8
+"""Tests kept per block, for the harvest to start from when an edge is missing."""
 
 
 @dataclass
@@ -45,6 +47,8 @@ class Case:
     screened: Screened | None = None
     edges_all: frozenset[Edge] = frozenset()
     edges_taken: set[Edge] = field(default_factory=set)
+    enters: dict[int, list[int]] = field(default_factory=dict)
+    """Block to a few tests (indices) that enter it."""
     tests: int = 0
     """Tests that the candidate passed."""
 
@@ -188,10 +192,12 @@ def _contract(case: Case, bench: Workbench, replayer: Replayer, first: int = 0) 
     shown = 0
     for start in range(first, len(bench.tests), CONTRACT_BATCH):
         tests = bench.tests[start : start + CONTRACT_BATCH]
-        for test, want, got in zip(
-            tests, baseline[start:], trace_many(replayer, traced_name(case.entry), tests), strict=False
-        ):
+        for i, got in enumerate(trace_many(replayer, traced_name(case.entry), tests), start):
+            test, want = bench.tests[i], baseline[i]
             case.edges_taken |= got.edges
+            for block in got.blocks:
+                if len(known := case.enters.setdefault(block, [])) < NEAR:
+                    known.append(i)
             broken = contract.check(want, got)
             if broken is None:
                 shown += 1
@@ -206,7 +212,10 @@ def _edges(is_open: Callable[[], list[Case]], bench: Workbench, replayer: Replay
     """Ask the harvest for more while an open candidate has an edge that nobody took; run new tests on all."""
     for _ in range(MORE_ROUNDS):
         first = len(bench.tests)
-        if all(case.edges_all <= case.edges_taken for case in is_open()) or not bench.ask_for_more(bench.tests):
+        # From inputs that came to where a missing edge begins, or, if none did, from some of all.
+        wanted = [(case, edge[0]) for case in is_open() for edge in case.edges_all - case.edges_taken]
+        near = {i for case, block in wanted for i in case.enters.get(block, range(0, first, 16))}
+        if not wanted or not bench.ask_for_more([bench.tests[i] for i in sorted(near)]):
             break
         for case in is_open():
             _replay(case, bench, replayer, first)

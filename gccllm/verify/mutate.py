@@ -160,7 +160,10 @@ def _other_register(body: Body, at: int) -> Iterator[Change]:
             others = [r for r in used[_class(name)] if r not in (name, "%rsp", "%esp")]
             if others:
                 other = others[(others.index(min(others)) + at + i) % len(others)]
-                yield _one(line, _with_operand(line, i, re.sub(rf"{name}\b", other, operand)))
+                if len(set(line.operands)) == 1:  # `test a, a` and `xor a, a` speak of one register
+                    yield _one(line, replace(line, operands=(other,) * len(line.operands)))
+                else:
+                    yield _one(line, _with_operand(line, i, re.sub(rf"{name}\b", other, operand)))
 
 
 def _swapped_operands(body: Body, at: int) -> Iterator[Change]:

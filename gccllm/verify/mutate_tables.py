@@ -92,8 +92,6 @@ _EXACT = (
     ("movsbw", "movzbw"),
     ("movsbq", "movzbq"),
     ("movswq", "movzwq"),
-    ("cltd", "cqto"),
-    ("cqto", "cltd"),
 )
 
 # Without the leading v; both spellings are made.

@@ -169,7 +169,8 @@ def test_function_called_with_an_odd_stack_may_not_rely_on_alignment(tmp_path: P
 @pytest.mark.parametrize("flags", [("-O3", "-march=native"), ("-O2",), ("-O3", "-funroll-loops")], ids=" ".join)
 def test_gcc_s_own_other_bodies_are_not_refused(flags: tuple[str, ...], tmp_path: Path) -> None:
     source = "\n".join(
-        f"{kind} f{i}(const {kind} *restrict p, {kind} *restrict q, int n, {kind} k) {{ {kind} s = 0; {loop} return s; }}"
+        f"{kind} f{i}(const {kind} *restrict p, {kind} *restrict q, int n, {kind} k)"
+        f"{{ {kind} s = 0; {loop} return s; }}"
         for i, (kind, loop) in enumerate(
             (kind, loop)
             for kind in ("int", "unsigned char", "long", "float", "double")

@@ -1,0 +1,62 @@
+"""A workbench for a small C function with hand-made tests, for the tests of the judge and of adequacy."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+from replay_kit import INT, TOOLS, compiled
+
+from gccllm.assembly import Module
+from gccllm.core import ARENA_BYTES, Candidate, Region, Returned, Test, arena_address
+from gccllm.verify.screen import argument_registers
+from gccllm.verify.workbench import Workbench
+
+SUM = "int target(int *p, int n) { int s = 0; for (int i = 0; i < n; i++) if (p[i] > 3) s += p[i]; return s; }"
+CLEAR = "void target(char *p, int n) { for (int i = 0; i < n; i++) if (p[i] == 7) p[i] = 1; }"
+
+
+def array_tests(count: int = 120, seed: int = 1, sizes: Sequence[int] = range(80)) -> list[Test]:
+    """target(p, n): n 4-byte elements that end at the guard page, n of all sizes."""
+    rng = random.Random(seed)
+    tests = []
+    for i in range(count):
+        n = sizes[i % len(sizes)]
+        data = b"".join(rng.choice((rng.randrange(8), rng.getrandbits(32))).to_bytes(4, "little") for _ in range(n))
+        tests.append(
+            Test(
+                ints=(arena_address(0) + ARENA_BYTES - len(data), rng.getrandbits(32) << 32 | n),
+                int_bytes=(8, 4),
+                regions=(Region(0, ARENA_BYTES - len(data), data),),
+                arenas=1,
+                fill=i,
+            )
+        )
+    return tests
+
+
+def bench(
+    where: Path,
+    source: str = SUM,
+    *flags: str,
+    tests: Sequence[Test] | None = None,
+    returns: tuple[Returned, ...] = INT,
+    scalar: bool = False,
+) -> Workbench:
+    def unit(*more: str) -> Module:
+        return Module.parse(compiled(source, "-O3", "-fcf-protection=none", *flags, *more))
+
+    return Workbench.of(
+        unit(), "target", tests=array_tests() if tests is None else tests, returns=returns, tools=TOOLS, workdir=where,
+        arguments=argument_registers(2, 0), scalar=unit("-fno-tree-vectorize") if scalar else None,
+    )  # fmt: skip
+
+
+def offered(body: str) -> Candidate:
+    return Candidate(body, "model", "by hand")
+
+
+def other_body(source: str, *flags: str) -> Candidate:
+    """What gcc makes of the source with other flags."""
+    return offered(Module.parse(compiled(source, "-fcf-protection=none", *flags)).functions["target"].body.text())

@@ -1,0 +1,163 @@
+"""One candidate through all gates: each gate ends a candidate made for it, and its neighbour passes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from bench_kit import CLEAR, SUM, array_tests, bench, offered, other_body
+
+from gccllm.core import Outcome, Verdict
+from gccllm.reasons import Reason
+from gccllm.verify.judge import Case, judge, judge_many, outcome_counts
+from gccllm.verify.workbench import Workbench
+
+RIGHT = """
+	xorl	%eax, %eax
+	testl	%esi, %esi
+	jle	.L1
+	movslq	%esi, %rsi
+	leaq	(%rdi,%rsi,4), %rdx
+.L3:
+	movl	(%rdi), %ecx
+	leal	(%rax,%rcx), %r8d
+	cmpl	$3, %ecx
+	cmovg	%r8d, %eax
+	addq	$4, %rdi
+	cmpq	%rdx, %rdi
+	jne	.L3
+.L1:
+	ret
+"""
+
+
+@pytest.fixture(scope="module")
+def summing(tmp_path_factory: pytest.TempPathFactory) -> Workbench:
+    return bench(tmp_path_factory.mktemp("sum"))
+
+
+def ended(case: Case) -> tuple[str, Reason | None]:
+    assert isinstance(case.verdict, Verdict)
+    return case.verdict.stage, case.verdict.reason
+
+
+def test_right_body_is_accepted_with_its_evidence(summing: Workbench) -> None:
+    case = judge(offered(RIGHT), summing)
+    assert case.verdict is not None
+    assert case.verdict.is_accepted, case.verdict.detail
+    assert (case.tests, case.edges, case.level) == (120, (5, 5), 0)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "stage", "reason"),
+    [
+        ("ret", "ret\n.macro", "parse", Reason.DIRECTIVE),
+        ("ret", "ret\n.incbin \"/etc/passwd\"", "parse", Reason.DIRECTIVE),
+        ("$3", "$4", "replay", Reason.WRONG_VALUE),
+        ("cmovg", "cmova", "replay", Reason.WRONG_VALUE),
+        ("addq	$4", "addq	$8", "replay", Reason.FAULTED),
+        ("addq	$4", "addq	$0", "replay", Reason.TIMED_OUT),
+        ("movl	(%rdi), %ecx", "movl	-64(%rdi), %ecx", "replay", Reason.WRONG_VALUE),
+        ("movl	(%rdi), %ecx", "movl	(%rdi), %ecx\n	movl	%ecx, (%rdi)", "contract", Reason.STRAY_STORE),
+        ("leal	(", "movl	-260(%rdx), %r9d\n	leal	(", "contract", Reason.STRAY_READ),
+        ("jle	.L1", "jle	.L1\n	cmpl	$177, %esi\n	je	.L1", "edges", Reason.EDGES_UNSEEN),
+        ("xorl	%eax, %eax", "", "screen", Reason.DEAD_READ),
+        ("movl	(", "vgatherdps	%xmm0, (%rdi,%xmm1), %xmm2\n	movl	(", "screen", Reason.DEAD_READ),
+        ("$4", "$4,", "parse", Reason.UNPARSABLE),
+        ("testl", "tastl", "assemble", Reason.DOES_NOT_ASSEMBLE),
+    ],
+)  # fmt: skip
+def test_wrong_body_ends_at_its_gate(old: str, new: str, stage: str, reason: Reason, summing: Workbench) -> None:
+    assert ended(judge(offered(RIGHT.replace(old, new, 1)), summing)) == (stage, reason)
+
+
+def test_refuted_replay_names_an_input(summing: Workbench) -> None:
+    verdict = judge(offered(RIGHT.replace("$3", "$4")), summing).verdict
+    assert verdict is not None
+    assert verdict.test in summing.tests
+
+
+def test_baseline_again_is_a_copy_whatever_its_labels(summing: Workbench) -> None:
+    text = summing.baseline.renamed("other").text().replace("\t", "  ")
+    assert ended(judge(offered(text), summing)) == ("parse", Reason.COPY)
+
+
+def test_many_are_judged_in_one_image_and_twins_share_a_verdict(summing: Workbench) -> None:
+    wrong = RIGHT.replace("$3", "$4")
+    texts = (RIGHT, wrong, RIGHT.replace(".L3", ".L9"), "nonsense here", wrong)
+    cases = judge_many([offered(text) for text in texts], summing)
+    assert outcome_counts(cases) == {"accepted": 2, "replay:wrong_value": 2, "assemble:does_not_assemble": 1}
+    assert cases[2].edges == cases[0].edges
+
+
+@pytest.mark.parametrize("flags", [("-O1",), ("-O3", "-march=x86-64-v3"), ("-O3", "-funroll-loops")], ids=" ".join)
+def test_other_bodies_by_gcc_are_accepted(flags: tuple[str, ...], summing: Workbench) -> None:
+    case = judge(other_body(SUM, *flags), summing)
+    assert case.verdict is not None
+    assert case.verdict.is_accepted, (case.verdict.reason, case.verdict.detail)
+    assert case.level == (3 if "-march=x86-64-v3" in flags else 0)
+
+
+def test_conditional_store_made_unconditional_is_refused(tmp_path: Path) -> None:
+    """The classic invented store: right on every input, and a data race."""
+    stores = """
+	testl	%esi, %esi
+	jle	.L1
+	movslq	%esi, %rsi
+	addq	%rdi, %rsi
+	movl	$1, %ecx
+.L3:
+	movzbl	(%rdi), %eax
+	cmpb	$7, %al
+	cmove	%ecx, %eax
+	movb	%al, (%rdi)
+	addq	$1, %rdi
+	cmpq	%rsi, %rdi
+	jne	.L3
+.L1:
+	ret
+"""
+    work = bench(tmp_path, CLEAR, returns=())
+    assert ended(judge(offered(stores), work)) == ("contract", Reason.STRAY_STORE)
+
+
+def test_recursion_stays_in_the_candidate(tmp_path: Path) -> None:
+    """A candidate that is wrong at depth only must not be saved by calling the baseline."""
+    source = "int target(int *p, int n) { return n <= 0 ? 0 : p[0] ^ (target(p + 1, n - 1) * 3 + 1); }"
+    work = bench(tmp_path, source, "-O1", "-fno-optimize-sibling-calls")
+    text = work.baseline.text()
+    assert "call\ttarget" in text
+    wrong = text.replace("call\ttarget", "call\ttarget\n\taddl\t$0, %eax")
+    assert judge(offered(wrong), work).verdict.is_accepted
+    assert ended(judge(offered(wrong.replace("$0, %eax", "$1, %eax")), work))[1] is Reason.WRONG_VALUE
+
+
+def test_missing_edge_is_taken_once_the_harvest_finds_an_input(tmp_path: Path) -> None:
+    asked = []
+
+    def more(near: object) -> list:
+        asked.append(near)
+        return array_tests(4, seed=7, sizes=(177,))
+
+    work = replace(bench(tmp_path), more=more)
+    detour = "jle	.L1\n	cmpl	$177, %esi\n	jne	.L2\n	xorl	%eax, %eax\n.L2:"
+    special = RIGHT.replace("jle	.L1", detour, 1)
+    case = judge(offered(special), work)
+    assert case.verdict is not None
+    assert (case.verdict.outcome, len(asked), case.tests) == (Outcome.ACCEPTED, 1, 124)
+
+
+def test_wrong_only_on_a_found_input_is_refuted(tmp_path: Path) -> None:
+    work = replace(bench(tmp_path), more=lambda near: array_tests(4, seed=7, sizes=(177,)))
+    special = RIGHT.replace("jle	.L1", "jle	.L1\n	cmpl	$177, %esi\n	je	.L1", 1)
+    assert ended(judge(offered(special), work)) == ("replay", Reason.WRONG_VALUE)
+
+
+def test_body_the_checked_build_cannot_watch_is_refused(summing: Workbench) -> None:
+    gathers = RIGHT.replace(
+        "movl	(%rdi), %ecx",
+        "vpxor	%xmm1, %xmm1, %xmm1\n	vpcmpeqd	%xmm2, %xmm2, %xmm2\n	vpxor	%xmm0, %xmm0, %xmm0\n"
+        "	vpgatherdd	%xmm2, (%rdi,%xmm1,4), %xmm0\n	vmovd	%xmm0, %ecx",
+    )
+    assert ended(judge(offered(gathers), summing)) == ("contract", Reason.UNSUPPORTED_INSTRUCTION)
