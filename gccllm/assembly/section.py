@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from gccllm.assembly.body import DATA
 from gccllm.assembly.syntax import Statement, split_commas
@@ -53,8 +54,7 @@ _KNOWN_FLAGS = {".rodata": "a", ".data": "aw", ".bss": "aw", ".tdata": "awT", ".
                 ".text": "ax", ".eh_frame": "a", ".ctors": "aw", ".dtors": "aw", ".fini_array": "aw"}  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """A statement in its place: `at` is the index of its physical line."""
 
     at: int

@@ -12,7 +12,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 BLANKS = " \t\r\f\v"
 SYMBOL = r"[A-Za-z_.$\x80-\xff][A-Za-z0-9_.$\x80-\xff]*"
@@ -20,6 +20,7 @@ SYMBOL = r"[A-Za-z_.$\x80-\xff][A-Za-z0-9_.$\x80-\xff]*"
 _LABEL = re.compile(rf"({SYMBOL}|[0-9]+)[ \t]*:")
 _ASSIGN = re.compile(rf"({SYMBOL})[ \t]*=(?!=)[ \t]*(.*)", re.DOTALL)
 _WORD = re.compile(r"(\{[a-z0-9 ]+\}|[^ \t]+)[ \t]*(.*)", re.DOTALL)
+_PLAIN = re.compile(r"\t([a-z.][a-z0-9_.]*)(?:\t([-A-Za-z0-9_.%$@(*+][-A-Za-z0-9_.%$@()*+:, ]*(?<! )))?")
 _TRICKY = re.compile(r"[\"#;]|/\*|^[ \t]*/")
 
 # One pass over an operand. Registers, relocation operators and numbers are skipped, symbols are group 1.
@@ -36,8 +37,7 @@ class Kind(enum.Enum):
     ASSIGN = "assign"
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(NamedTuple):
     """One statement: `name` is a label, a directive with its dot, an assigned symbol, or the first word of an
     instruction; `args` is the untouched rest without comments."""
 
@@ -56,6 +56,9 @@ def strip_comments(line: str) -> list[str]:
     Raises LexError for a string or a `/* */` comment that does not end on the line.
     """
     if not _TRICKY.search(line):
+        bare = line.strip(BLANKS)
+        return [bare] if bare else []
+    if ";" not in line and "#" not in line and "/" not in line and "\\" not in line and line.count('"') % 2 == 0:
         bare = line.strip(BLANKS)
         return [bare] if bare else []
     out: list[str] = []
@@ -93,6 +96,9 @@ def strip_comments(line: str) -> list[str]:
 
 def lex(line: str) -> list[Statement]:
     """Statements of one physical line. Raises LexError."""
+    if plain := _PLAIN.fullmatch(line):  # nearly every line of a unit; the rest says the same with more care
+        kind = Kind.DIRECTIVE if plain[1][0] == "." else Kind.INSTRUCTION
+        return [Statement(kind, plain[1], plain[2] or "")]
     out: list[Statement] = []
     for text in strip_comments(line):
         rest = text
