@@ -146,8 +146,8 @@ def _from_store(
         return None
     # What came with the project or from elsewhere is untrusted until it has passed every check but timing here.
     if found.entry.outcome == "accepted" and not store.is_vouched(found):
-        if reason := shop.recheck(found.entry):
-            log.write("store", Reason.ENTRY_REFUSED, function=function.name, detail=reason, path=str(found.path))
+        if failure := shop.recheck(found.entry):
+            log.write("store", Reason.ENTRY_REFUSED, function=function.name, detail=failure, path=str(found.path))
             return None
         store.vouch(found)
     return _of_entry(function, found.entry, settings)
