@@ -164,7 +164,8 @@ OBSERVATION: Final = np.dtype([
 ])  # fmt: skip
 TIME: Final = struct.Struct("<IIIIQQQ32Q")
 """rounds, repeats, copies of the first function, of the second, seed, ticks a sample should take, entry of an empty
-function, then addresses of the copies: MAX_COPIES of the first, MAX_COPIES of the second."""
+function, then addresses of the copies: MAX_COPIES of the first (the later half is the control's), MAX_COPIES of the
+second."""
 SAMPLE: Final = np.dtype([
     ("first", "<u8"), ("second", "<u8"), ("control", "<u8"), ("calls", "<u8"), ("empty", "<u8"),
 ])  # fmt: skip

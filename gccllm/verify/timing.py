@@ -263,7 +263,9 @@ def sample(
 ) -> dict[str, Raw]:
     """Samples of one fresh process with one link. Raises Quit(NO_TIMING_INPUT) when a call does not end well."""
     rng = random.Random(seed)
-    ours, theirs = ([f"{side}.{i}" for i in range(copies)] for side in ("gccllm_baseline", "gccllm_candidate"))
+    # Half of the baseline's copies are the control's: all three sides are equally many and equally often run.
+    ours = [f"gccllm_baseline.{i}" for i in range(2 * copies)]
+    theirs = [f"gccllm_candidate.{i}" for i in range(copies)]
     pieces = [baseline_copy(bench.text, bench.name, label) for label in ours]
     pieces += [candidate_copy(bench, candidate, label) for label in theirs]
     rng.shuffle(pieces)

@@ -45,6 +45,11 @@ _STRING_MOVES = ("MOVS", "STOS", "LODS")
 _SIGN_MASKED = {"VMASKMOVPS": ("ps", 4), "VMASKMOVPD": ("pd", 8), "VPMASKMOVD": ("ps", 4), "VPMASKMOVQ": ("pd", 8)}
 _IMPLICIT_STACK = ("push", "pop", "call", "ret", "leave", "enter")
 
+# Plain integers: member access costs more than the arithmetic it is used in.
+_READ, _WRITE, _BLOCK, _ENTER, _LEAVE, _RANGE = (
+    int(e) for e in (Event.READ, Event.WRITE, Event.BLOCK, Event.ENTER, Event.LEAVE, Event.RANGE)
+)
+
 
 def traced_name(name: str) -> str:
     """Symbol of the instrumented copy of function `name`."""
@@ -300,20 +305,20 @@ def _outside_arenas(rows: Intervals) -> npt.NDArray[np.bool_]:
 
 
 def _edges(log: npt.NDArray[np.void], kind: npt.NDArray[np.uint32]) -> tuple[frozenset[Edge], frozenset[int]]:
-    control = log["site"][(kind >= Event.BLOCK) & (kind <= Event.LEAVE)]
+    control = log["site"][(kind >= _BLOCK) & (kind <= _LEAVE)]
     what, number = control & 15, control >> 16
-    entered = number[what == Event.BLOCK]
+    entered = number[what == _BLOCK]
     blocks = frozenset(int(b) for b in np.unique(entered))
-    if (what == Event.ENTER).sum() <= 1:
+    if (what == _ENTER).sum() <= 1:
         pairs = np.unique(entered[:-1].astype(np.uint64) << np.uint64(32) | entered[1:])
         return frozenset((int(p) >> 32, int(p) & 0xFFFF_FFFF) for p in pairs), blocks
     # Recursion: the block before is that of the same activation.
     edges: set[Edge] = set()
     stack: list[int] = []
     for event, block in zip(what.tolist(), number.tolist(), strict=True):
-        if event == Event.ENTER:
+        if event == _ENTER:
             stack.append(-1)
-        elif event == Event.LEAVE:
+        elif event == _LEAVE:
             if stack:
                 stack.pop()
         elif stack:
@@ -325,12 +330,12 @@ def _edges(log: npt.NDArray[np.void], kind: npt.NDArray[np.uint32]) -> tuple[fro
 
 def _touched(log: npt.NDArray[np.void], kind: npt.NDArray[np.uint32]) -> tuple[Intervals, Intervals]:
     """Unmerged intervals read and written, own stack and control page left out."""
-    at = np.flatnonzero(((kind & 3) != 0) & ((kind & 7) <= 3) & (kind != Event.RANGE))
+    at = np.flatnonzero(((kind & 3) != 0) & ((kind & 7) <= 3) & (kind != _RANGE))
     rows = log[at]
     how = kind[at]
     width = (rows["site"] >> 4 & 0xFFF).astype(np.uint64)
     length = rows["length"].astype(np.uint64)
-    ranged = (how & Event.RANGE) != 0
+    ranged = (how & _RANGE) != 0
     masked = ~ranged & (length != 0)
     size = np.where(ranged, width * length, width)
     start = rows["address"]
@@ -347,7 +352,7 @@ def _touched(log: npt.NDArray[np.void], kind: npt.NDArray[np.uint32]) -> tuple[I
         (spans[:, 0] >= layout.CONTROL) & (spans[:, 0] < layout.CONTROL + layout.PAGE)
     )
     spans, how = spans[~own], how[~own]
-    return spans[(how & Event.READ) != 0], spans[(how & Event.WRITE) != 0]
+    return spans[(how & _READ) != 0], spans[(how & _WRITE) != 0]
 
 
 def _lanes(rows: npt.NDArray[np.void], masks: npt.NDArray[np.uint64]) -> tuple[Intervals, npt.NDArray[np.intp]]:

@@ -103,8 +103,10 @@ static void time_round(struct sample *out, unsigned *next, uint64_t empty) {
         expected += typical_ticks[*next] > empty ? typical_ticks[*next] - empty : 1;
         *next = (*next + 1) % n_tests;
     }
-    uint64_t one = draw(timed.copies[0]), two = draw(timed.copies[1]);
-    uint64_t other = timed.copies[0] > 1 ? (one + 1 + draw(timed.copies[0] - 1)) % timed.copies[0] : one;
+    /* Function and control have copies of their own: what runs more often is better known to the predictors.
+     */
+    uint64_t half = (timed.copies[0] + 1) / 2, rest = timed.copies[0] - half;
+    uint64_t one = draw(half), two = draw(timed.copies[1]), other = rest ? half + draw(rest) : one;
     uint64_t side[3] = {timed.entries[0][one], timed.entries[1][two], timed.entries[0][other]};
     memset(best, 0xff, sizeof best);
     for (unsigned repeat = 0; repeat < timed.repeats; repeat++) {
