@@ -30,7 +30,7 @@ from gccllm.harvest.side import trapping_text, typed_object
 from gccllm.harvest.types import Signature
 from gccllm.isa_allowance import cpu_name, isa_for
 from gccllm.plan import Unit
-from gccllm.propose import SCALAR, Attempt, CompileUnit, Prompt, Proposer, make_prompt, proposers
+from gccllm.propose import Attempt, CompileUnit, Prompt, Proposer, make_prompt, proposers
 from gccllm.reasons import Reason
 from gccllm.store.entry import Bench, Entry, EvidenceRecord, TimingRecord
 from gccllm.toolchain import Toolchain
@@ -196,7 +196,7 @@ class Shop:
         return Job(target, bench, found, score, scalar_text)
 
     def scalar_body(self, name: str) -> tuple[str, Body | None]:
-        module = self.side.module(SCALAR)
+        module = self.side.module(adequacy.SIDE_FLAGS)
         if module is None or name not in module.functions:
             return "", None
         try:

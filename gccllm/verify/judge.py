@@ -18,13 +18,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from gccllm.assembly import Body, BodyError, canonical, cfg
 from gccllm.assembly.cfg import Edge
 from gccllm.core import Candidate, Outcome, Verdict, accepted, refuted, undecided
 from gccllm.reasons import Reason
 from gccllm.verify import contract
 from gccllm.verify.image import AssembleError
-from gccllm.verify.replay import Replayer, decode_observation, difference
+from gccllm.verify.replay import Replayer, decode_observation, difference, differs
 from gccllm.verify.screen import Screened, screen
 from gccllm.verify.trace import trace_many, traced_name
 from gccllm.verify.workbench import Workbench
@@ -242,12 +244,12 @@ def _words(case: Case, missing: Sequence[Edge]) -> str:
 
 def _confirm(case: Case, bench: Workbench, replayer: Replayer) -> None:
     """A verdict formed inside one process could be forged by what ran before in it."""
-    seen = replayer.run_raw(case.entry, bench.tests, fork_each=True)
-    for i, test in enumerate(bench.tests):
-        found = difference(decode_observation(bench.observed(0)[i]), decode_observation(seen[i]), bench.returns)
-        if found is not None:
-            case.verdict = refuted("confirm", found[0], found[1], test)
-            return
+    seen, want = replayer.run_raw(case.entry, bench.tests, fork_each=True), bench.observed(0)
+    for i in np.flatnonzero(differs(want, seen, bench.returns)):
+        found = difference(decode_observation(want[i]), decode_observation(seen[i]), bench.returns)
+        reason, detail = found or (Reason.WRONG_VALUE, "")
+        case.verdict = refuted("confirm", reason, detail, bench.tests[int(i)])
+        return
     level = f"ISA level {case.level}, " if case.level else ""
     case.verdict = accepted("confirm", f"{level}{case.tests} tests, {len(case.edges_all)} edges")
 
