@@ -8,19 +8,19 @@
 
 /* What the command line asks for. */
 struct asked {
-	int inputs;
-	int is_probe; /* no assembler will run: preprocessing, versions, dependencies only */
-	int level;    /* of the last -O option: 0 for none, -O0, -Og, -Os, -Oz, -Ofast and -O3 and above */
-	int place;    /* index in argv of that option, or of the response file that holds it */
-	int skip;     /* the next word is the last option's argument */
+    int inputs;
+    int is_probe; /* no assembler will run: preprocessing, versions, dependencies only */
+    int level;    /* of the last -O option: 0 for none, -O0, -Og, -Os, -Oz, -Ofast and -O3 and above */
+    int place;    /* index in argv of that option, or of the response file that holds it */
+    int skip;     /* the next word is the last option's argument */
 };
 
 /* Account for argv[place]; starts from a zeroed struct, words in order. Response files are looked into. */
-void see_word(struct asked *, const char * word, int place);
+void see_word(struct asked *, const char *word, int place);
 
 /* Is the word after this option its argument? */
-int takes_argument(const char * option);
+int takes_argument(const char *option);
 
-int is_among(const char * word, const char * const * table, size_t count);
+int is_among(const char *word, const char *const *table, size_t count);
 
 #endif

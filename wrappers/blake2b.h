@@ -10,14 +10,14 @@
 enum { BLAKE2B_BYTES = 32, BLAKE2B_HEX = 2 * BLAKE2B_BYTES };
 
 struct blake2b {
-	uint64_t state[8];
-	uint64_t counted[2];
-	uint8_t block[128];
-	size_t held; /* bytes in block; the last block is only compressed by the end */
+    uint64_t state[8];
+    uint64_t counted[2];
+    uint8_t block[128];
+    size_t held; /* bytes in block; the last block is only compressed by the end */
 };
 
 void blake2b_start(struct blake2b *);
-void blake2b_add(struct blake2b *, const void * data, size_t length);
+void blake2b_add(struct blake2b *, const void *data, size_t length);
 void blake2b_end(struct blake2b *, char hex[BLAKE2B_HEX + 1]);
 
 #endif

@@ -1,4 +1,5 @@
-/* The unit cache, the queue and the note of failures: files of the store. Formats: docs/formats.md. See shim.h. */
+/* The unit cache, the queue and the note of failures: files of the store. Formats: docs/formats.md. See
+ * shim.h. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -17,199 +18,179 @@
 enum { OPEN_DIRECTORIES = 16, NOTES_BYTES = 1 << 20 };
 
 /* Options that only name files: the same text compiled to another place is the same unit. */
-static int
-names_file(const char * option, int * takes_next)
-{
-	static const char * const apart[] = {"-o", "-dumpbase", "-dumpbase-ext", "-dumpdir", "-MF", "-MT", "-MQ", "-MD", "-MMD", "-aux-info"};
+static int names_file(const char *option, int *takes_next) {
+    static const char *const apart[] = {"-o",  "-dumpbase", "-dumpbase-ext", "-dumpdir", "-MF",
+                                        "-MT", "-MQ",       "-MD",           "-MMD",     "-aux-info"};
 
-	*takes_next = 0;
-	for (size_t i = 0; i < sizeof(apart) / sizeof(apart[0]); i++) {
-		if (strcmp(option, apart[i]) != 0)
-			continue;
-		*takes_next = strcmp(option, "-MD") != 0 && strcmp(option, "-MMD") != 0;
-		return (1);
-	}
-	return (0);
+    *takes_next = 0;
+    for (size_t i = 0; i < sizeof(apart) / sizeof(apart[0]); i++) {
+        if (strcmp(option, apart[i]) != 0)
+            continue;
+        *takes_next = strcmp(option, "-MD") != 0 && strcmp(option, "-MMD") != 0;
+        return 1;
+    }
+    return 0;
 }
 
-void
-name_unit(struct unit * unit)
-{
-	struct blake2b hash;
+void name_unit(struct unit *unit) {
+    struct blake2b hash;
 
-	blake2b_start(&hash);
-	add_field(&hash, "schema", UNIT_MAGIC, strlen(UNIT_MAGIC));
-	add_circumstances(&hash, &unit->settings);
-	/* What is only looked up says nothing about what work would find. */
-	add_field(&hash, "lookup", mode_of(&unit->settings) == CACHED ? "1" : "0", 1);
-	for (char ** option = unit->options; *option != NULL; option++) {
-		int takes_next;
+    blake2b_start(&hash);
+    add_field(&hash, "schema", UNIT_MAGIC, strlen(UNIT_MAGIC));
+    add_circumstances(&hash, &unit->settings);
+    /* What is only looked up says nothing about what work would find. */
+    add_field(&hash, "lookup", mode_of(&unit->settings) == CACHED ? "1" : "0", 1);
+    for (char **option = unit->options; *option != NULL; option++) {
+        int takes_next;
 
-		if (!names_file(*option, &takes_next))
-			add_field(&hash, "option", *option, strlen(*option));
-		else if (takes_next && option[1] != NULL)
-			option++;
-	}
-	add_field(&hash, "text", unit->text.data, unit->text.length);
-	blake2b_end(&hash, unit->key);
+        if (!names_file(*option, &takes_next))
+            add_field(&hash, "option", *option, strlen(*option));
+        else if (takes_next && option[1] != NULL)
+            option++;
+    }
+    add_field(&hash, "text", unit->text.data, unit->text.length);
+    blake2b_end(&hash, unit->key);
 }
 
-enum known
-look_up(const struct unit * unit, struct bytes * spliced)
-{
-	char * path = unit->store == NULL ? NULL : formatted("%s/units/%.2s/%s", unit->store, unit->key, unit->key);
-	struct bytes entry = read_file(path);
-	enum known known = UNKNOWN;
-	char hex[BLAKE2B_HEX + 1], computed[BLAKE2B_HEX + 1];
-	unsigned long long length;
-	struct blake2b hash;
-	int head = 0;
+enum known look_up(const struct unit *unit, struct bytes *spliced) {
+    char *path =
+        unit->store == NULL ? NULL : formatted("%s/units/%.2s/%s", unit->store, unit->key, unit->key);
+    struct bytes entry = read_file(path);
+    enum known known = UNKNOWN;
+    char hex[BLAKE2B_HEX + 1], computed[BLAKE2B_HEX + 1];
+    unsigned long long length;
+    struct blake2b hash;
+    int head = 0;
 
-	if (entry.data != NULL) {
-		if (sscanf(entry.data, UNIT_MAGIC "%64[0-9a-f] %llu%n", hex, &length, &head) == 2 && entry.data[head] == '\n' &&
-		    length == entry.length - (size_t)head - 1) {
-			spliced->data = entry.data + head + 1;
-			spliced->length = (size_t)length;
-			blake2b_start(&hash);
-			blake2b_add(&hash, spliced->data, spliced->length);
-			blake2b_end(&hash, computed);
-			if (strcmp(hex, computed) == 0)
-				known = length == 0 ? OWN_TEXT : SPLICED;
-		}
-		if (known == UNKNOWN)
-			unlink(path);
-	}
-	free(path);
-	return (known);
+    if (entry.data != NULL) {
+        if (sscanf(entry.data, UNIT_MAGIC "%64[0-9a-f] %llu%n", hex, &length, &head) == 2 &&
+            entry.data[head] == '\n' && length == entry.length - (size_t)head - 1) {
+            spliced->data = entry.data + head + 1;
+            spliced->length = (size_t)length;
+            blake2b_start(&hash);
+            blake2b_add(&hash, spliced->data, spliced->length);
+            blake2b_end(&hash, computed);
+            if (strcmp(hex, computed) == 0)
+                known = length == 0 ? OWN_TEXT : SPLICED;
+        }
+        if (known == UNKNOWN)
+            unlink(path);
+    }
+    free(path);
+    return known;
 }
 
-static int
-write_file(const char * directory, const char * name, const void * data, size_t length)
-{
-	char * path = formatted("%s/%s", directory, name);
-	int descriptor = path == NULL ? -1 : open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	const char * next = data;
+static int write_file(const char *directory, const char *name, const void *data, size_t length) {
+    char *path = formatted("%s/%s", directory, name);
+    int descriptor = path == NULL ? -1 : open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    const char *next = data;
 
-	free(path);
-	if (descriptor < 0)
-		return (-1);
-	while (length > 0) {
-		ssize_t wrote = write(descriptor, next, length);
+    free(path);
+    if (descriptor < 0)
+        return -1;
+    while (length > 0) {
+        ssize_t wrote = write(descriptor, next, length);
 
-		if (wrote < 0 && errno == EINTR)
-			continue;
-		if (wrote <= 0)
-			break;
-		next += wrote;
-		length -= (size_t)wrote;
-	}
-	return (close(descriptor) != 0 || length > 0 ? -1 : 0);
+        if (wrote < 0 && errno == EINTR)
+            continue;
+        if (wrote <= 0)
+            break;
+        next += wrote;
+        length -= (size_t)wrote;
+    }
+    return close(descriptor) != 0 || length > 0 ? -1 : 0;
 }
 
-static void
-print_line(FILE * file, const char * key, const char * value)
-{
-
-	fprintf(file, "%s\t", key);
-	for (; *value != '\0'; value++) {
-		switch (*value) {
-		case '\\':
-			fputs("\\\\", file);
-			break;
-		case '\n':
-			fputs("\\n", file);
-			break;
-		case '\t':
-			fputs("\\t", file);
-			break;
-		default:
-			putc(*value, file);
-		}
-	}
-	putc('\n', file);
+static void print_line(FILE *file, const char *key, const char *value) {
+    fprintf(file, "%s\t", key);
+    for (; *value != '\0'; value++) {
+        switch (*value) {
+        case '\\':
+            fputs("\\\\", file);
+            break;
+        case '\n':
+            fputs("\\n", file);
+            break;
+        case '\t':
+            fputs("\\t", file);
+            break;
+        default:
+            putc(*value, file);
+        }
+    }
+    putc('\n', file);
 }
 
-int
-write_request(const struct unit * unit, const char * directory, const char * mode)
-{
-	char * text = NULL;
-	size_t length = 0;
-	FILE * file = open_memstream(&text, &length);
-	const char * compiler = getenv("GCCLLM_COMPILER");
-	const char * called = getenv("COLLECT_GCC");
-	char * cwd = getcwd(NULL, 0);
-	int status = -1;
+int write_request(const struct unit *unit, const char *directory, const char *mode) {
+    char *text = NULL;
+    size_t length = 0;
+    FILE *file = open_memstream(&text, &length);
+    const char *compiler = getenv("GCCLLM_COMPILER");
+    const char *called = getenv("COLLECT_GCC");
+    char *cwd = getcwd(NULL, 0);
+    int status = -1;
 
-	if (file == NULL)
-		return (-1);
-	print_line(file, "unit_key", unit->key);
-	print_line(file, "compiler", compiler != NULL ? compiler : called != NULL ? called : "gcc");
-	print_line(file, "assembler", unit->assembler);
-	print_line(file, "cwd", cwd == NULL ? "" : cwd);
-	print_line(file, "mode", mode);
-	for (int i = 1; i < unit->argc; i++)
-		print_line(file, "as_arg", unit->argv[i]);
-	for (char ** option = unit->options; *option != NULL; option++)
-		print_line(file, "gcc_option", *option);
-	for (char ** argument = unit->driver; *argument != NULL; argument++)
-		print_line(file, "driver_arg", *argument);
-	if (fclose(file) == 0 && write_file(directory, "in.s", unit->text.data, unit->text.length) == 0)
-		status = write_file(directory, "request", text, length);
-	free(text);
-	free(cwd);
-	return (status);
+    if (file == NULL)
+        return -1;
+    print_line(file, "unit_key", unit->key);
+    print_line(file, "compiler", compiler != NULL ? compiler : called != NULL ? called : "gcc");
+    print_line(file, "assembler", unit->assembler);
+    print_line(file, "cwd", cwd == NULL ? "" : cwd);
+    print_line(file, "mode", mode);
+    for (int i = 1; i < unit->argc; i++)
+        print_line(file, "as_arg", unit->argv[i]);
+    for (char **option = unit->options; *option != NULL; option++)
+        print_line(file, "gcc_option", *option);
+    for (char **argument = unit->driver; *argument != NULL; argument++)
+        print_line(file, "driver_arg", *argument);
+    if (fclose(file) == 0 && write_file(directory, "in.s", unit->text.data, unit->text.length) == 0)
+        status = write_file(directory, "request", text, length);
+    free(text);
+    free(cwd);
+    return status;
 }
 
 /* Readers of the queue see whole requests only: the directory gets its name when it is complete. */
-void
-enqueue(const struct unit * unit)
-{
-	char * queue = unit->store == NULL ? NULL : formatted("%s/queue", unit->store);
-	char * place = queue == NULL ? NULL : formatted("%s/%s", queue, unit->key);
-	char * fresh = queue == NULL ? NULL : formatted("%s/.new-XXXXXX", queue);
+void enqueue(const struct unit *unit) {
+    char *queue = unit->store == NULL ? NULL : formatted("%s/queue", unit->store);
+    char *place = queue == NULL ? NULL : formatted("%s/%s", queue, unit->key);
+    char *fresh = queue == NULL ? NULL : formatted("%s/.new-XXXXXX", queue);
 
-	if (place != NULL && fresh != NULL && access(place, F_OK) != 0) {
-		for (char * slash = queue + 1; (slash = strchr(slash, '/')) != NULL; *slash++ = '/') {
-			*slash = '\0';
-			mkdir(queue, 0777);
-		}
-		mkdir(queue, 0777);
-		if (mkdtemp(fresh) != NULL && (write_request(unit, fresh, "queue") != 0 || rename(fresh, place) != 0))
-			remove_tree(fresh);
-	}
-	free(fresh);
-	free(place);
-	free(queue);
+    if (place != NULL && fresh != NULL && access(place, F_OK) != 0) {
+        for (char *slash = queue + 1; (slash = strchr(slash, '/')) != NULL; *slash++ = '/') {
+            *slash = '\0';
+            mkdir(queue, 0777);
+        }
+        mkdir(queue, 0777);
+        if (mkdtemp(fresh) != NULL && (write_request(unit, fresh, "queue") != 0 || rename(fresh, place) != 0))
+            remove_tree(fresh);
+    }
+    free(fresh);
+    free(place);
+    free(queue);
 }
 
-void
-note_failure(const struct unit * unit, const char * reason)
-{
-	char * path = unit->store == NULL ? NULL : formatted("%s/failures.log", unit->store);
-	int descriptor = path == NULL ? -1 : open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0666);
-	struct stat status;
+void note_failure(const struct unit *unit, const char *reason) {
+    char *path = unit->store == NULL ? NULL : formatted("%s/failures.log", unit->store);
+    int descriptor =
+        path == NULL ? -1 : open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0666);
+    struct stat status;
 
-	if (descriptor >= 0 && fstat(descriptor, &status) == 0 && status.st_size < NOTES_BYTES)
-		dprintf(descriptor, "%lld\t%s\t%s\n", (long long)time(NULL), reason, unit->key);
-	if (descriptor >= 0)
-		close(descriptor);
-	free(path);
+    if (descriptor >= 0 && fstat(descriptor, &status) == 0 && status.st_size < NOTES_BYTES)
+        dprintf(descriptor, "%lld\t%s\t%s\n", (long long)time(NULL), reason, unit->key);
+    if (descriptor >= 0)
+        close(descriptor);
+    free(path);
 }
 
-static int
-remove_one(const char * path, const struct stat * status, int type, struct FTW * where)
-{
-
-	(void)status;
-	(void)type;
-	(void)where;
-	remove(path);
-	return (0);
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *where) {
+    (void)status;
+    (void)type;
+    (void)where;
+    remove(path);
+    return 0;
 }
 
-void
-remove_tree(const char * directory)
-{
-
-	nftw(directory, remove_one, OPEN_DIRECTORIES, FTW_DEPTH | FTW_PHYS);
+void remove_tree(const char *directory) {
+    nftw(directory, remove_one, OPEN_DIRECTORIES, FTW_DEPTH | FTW_PHYS);
 }

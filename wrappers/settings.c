@@ -10,259 +10,223 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-extern char ** environ;
+extern char **environ;
 
 enum { MOST_VARIABLES = 256 };
 
 /* Every directory from here to the root. */
-static void
-load_project(struct settings * settings)
-{
-	char directory[PATH_MAX];
+static void load_project(struct settings *settings) {
+    char directory[PATH_MAX];
 
-	if (getcwd(directory, sizeof(directory)) == NULL || directory[0] != '/')
-		return;
-	for (;;) {
-		char * path = formatted("%s/gccllm.toml", directory);
-		char * slash = strrchr(directory, '/');
+    if (getcwd(directory, sizeof(directory)) == NULL || directory[0] != '/')
+        return;
+    for (;;) {
+        char *path = formatted("%s/gccllm.toml", directory);
+        char *slash = strrchr(directory, '/');
 
-		settings->project = read_file(path);
-		free(path);
-		if (settings->project.data != NULL) {
-			settings->project_directory = strdup(directory);
-			return;
-		}
-		if (slash == NULL)
-			return;
-		*slash = '\0';
-	}
+        settings->project = read_file(path);
+        free(path);
+        if (settings->project.data != NULL) {
+            settings->project_directory = strdup(directory);
+            return;
+        }
+        if (slash == NULL)
+            return;
+        *slash = '\0';
+    }
 }
 
-/* As platformdirs does: $<variable>, else below $HOME. Without either: none, though Python would ask the user database,
- * which a static program cannot do well; then the shim has no store, and asks the engine every time. */
-static char *
-user_directory(const char * variable, const char * fallback)
-{
-	const char * named = getenv(variable);
-	const char * home = getenv("HOME");
+/* As platformdirs does: $<variable>, else below $HOME. Without either: none, though Python would ask the user
+ * database, which a static program cannot do well; then the shim has no store, and asks the engine every
+ * time. */
+static char *user_directory(const char *variable, const char *fallback) {
+    const char *named = getenv(variable);
+    const char *home = getenv("HOME");
 
-	if (named != NULL && named[strspn(named, " \t")] != '\0')
-		return (formatted("%s/gccllm", named));
-	return (home == NULL ? NULL : formatted("%s/%s/gccllm", home, fallback));
+    if (named != NULL && named[strspn(named, " \t")] != '\0')
+        return formatted("%s/gccllm", named);
+    return home == NULL ? NULL : formatted("%s/%s/gccllm", home, fallback);
 }
 
-void
-load_settings(struct settings * settings)
-{
-	char * directory = user_directory("XDG_CONFIG_HOME", ".config");
-	char * path = directory == NULL ? NULL : formatted("%s/config.toml", directory);
+void load_settings(struct settings *settings) {
+    char *directory = user_directory("XDG_CONFIG_HOME", ".config");
+    char *path = directory == NULL ? NULL : formatted("%s/config.toml", directory);
 
-	memset(settings, 0, sizeof(*settings));
-	load_project(settings);
-	settings->user = read_file(path);
-	free(path);
-	free(directory);
+    memset(settings, 0, sizeof(*settings));
+    load_project(settings);
+    settings->user = read_file(path);
+    free(path);
+    free(directory);
 }
 
 /* The value of `name = "value"` or `name = 12` above the first table header. No other TOML is understood. */
-static char *
-toml_value(const char * text, const char * name)
-{
-	size_t length = strlen(name);
+static char *toml_value(const char *text, const char *name) {
+    size_t length = strlen(name);
 
-	for (const char * line = text; *line != '\0'; line = strchrnul(line, '\n'), line += *line == '\n') {
-		const char * at = line + strspn(line, " \t");
+    for (const char *line = text; *line != '\0'; line = strchrnul(line, '\n'), line += *line == '\n') {
+        const char *at = line + strspn(line, " \t");
 
-		if (*at == '[')
-			return (NULL);
-		if (strncmp(at, name, length) != 0)
-			continue;
-		at += length;
-		at += strspn(at, " \t");
-		if (*at++ != '=')
-			continue;
-		at += strspn(at, " \t");
-		if (*at == '"' || *at == '\'') {
-			const char stop[] = {*at, '\n', '\0'};
-			size_t size = strcspn(at + 1, stop);
+        if (*at == '[')
+            return NULL;
+        if (strncmp(at, name, length) != 0)
+            continue;
+        at += length;
+        at += strspn(at, " \t");
+        if (*at++ != '=')
+            continue;
+        at += strspn(at, " \t");
+        if (*at == '"' || *at == '\'') {
+            const char stop[] = {*at, '\n', '\0'};
+            size_t size = strcspn(at + 1, stop);
 
-			return (at[1 + size] == *at ? strndup(at + 1, size) : NULL);
-		}
-		return (strndup(at, strcspn(at, " \t\r\n#")));
-	}
-	return (NULL);
+            return at[1 + size] == *at ? strndup(at + 1, size) : NULL;
+        }
+        return strndup(at, strcspn(at, " \t\r\n#"));
+    }
+    return NULL;
 }
 
 /* The value that one origin gives: 0 environment, 1 project, 2 user. */
-static char *
-value_from(const struct settings * settings, const char * name, int origin)
-{
-	const struct bytes * file = origin == 1 ? &settings->project : &settings->user;
-	char variable[64] = "GCCLLM_";
-	size_t end = strlen(variable);
-	const char * set;
+static char *value_from(const struct settings *settings, const char *name, int origin) {
+    const struct bytes *file = origin == 1 ? &settings->project : &settings->user;
+    char variable[64] = "GCCLLM_";
+    size_t end = strlen(variable);
+    const char *set;
 
-	if (origin > 0)
-		return (file->data == NULL ? NULL : toml_value(file->data, name));
-	for (; *name != '\0' && end + 1 < sizeof(variable); name++)
-		variable[end++] = (char)(*name >= 'a' && *name <= 'z' ? *name - 'a' + 'A' : *name);
-	set = getenv(variable);
-	return (set == NULL || *set == '\0' ? NULL : strdup(set));
+    if (origin > 0)
+        return file->data == NULL ? NULL : toml_value(file->data, name);
+    for (; *name != '\0' && end + 1 < sizeof(variable); name++)
+        variable[end++] = (char)(*name >= 'a' && *name <= 'z' ? *name - 'a' + 'A' : *name);
+    set = getenv(variable);
+    return set == NULL || *set == '\0' ? NULL : strdup(set);
 }
 
 enum { ORIGINS = 3 };
 
-char *
-setting(const struct settings * settings, const char * name)
-{
-	char * value = NULL;
+char *setting(const struct settings *settings, const char *name) {
+    char *value = NULL;
 
-	for (int origin = 0; origin < ORIGINS && value == NULL; origin++)
-		value = value_from(settings, name, origin);
-	return (value);
+    for (int origin = 0; origin < ORIGINS && value == NULL; origin++)
+        value = value_from(settings, name, origin);
+    return value;
 }
 
-size_t
-choice(const struct settings * settings, const char * name, const char * const * words)
-{
+size_t choice(const struct settings *settings, const char *name, const char *const *words) {
+    for (int origin = 0; origin < ORIGINS; origin++) {
+        char *value = value_from(settings, name, origin);
+        size_t i = 0;
 
-	for (int origin = 0; origin < ORIGINS; origin++) {
-		char * value = value_from(settings, name, origin);
-		size_t i = 0;
-
-		while (value != NULL && words[i] != NULL && strcmp(words[i], value) != 0)
-			i++;
-		if (value != NULL && words[i] != NULL) {
-			free(value);
-			return (i);
-		}
-		free(value);
-	}
-	return (0);
+        while (value != NULL && words[i] != NULL && strcmp(words[i], value) != 0)
+            i++;
+        if (value != NULL && words[i] != NULL) {
+            free(value);
+            return i;
+        }
+        free(value);
+    }
+    return 0;
 }
 
-enum mode
-mode_of(const struct settings * settings)
-{
-	static const char * const modes[] = {"inline", "queue", "cached", "off", NULL};
+enum mode mode_of(const struct settings *settings) {
+    static const char *const modes[] = {"inline", "queue", "cached", "off", NULL};
 
-	return ((enum mode)choice(settings, "mode", modes));
+    return (enum mode)choice(settings, "mode", modes);
 }
 
-int
-keeps_level(const struct settings * settings)
-{
-	static const char * const levels[] = {"o3", "keep", NULL};
+int keeps_level(const struct settings *settings) {
+    static const char *const levels[] = {"o3", "keep", NULL};
 
-	return (choice(settings, "opt", levels) == 1);
+    return choice(settings, "opt", levels) == 1;
 }
 
-char *
-store_directory(const struct settings * settings)
-{
-	char * named = setting(settings, "cache_dir");
+char *store_directory(const struct settings *settings) {
+    char *named = setting(settings, "cache_dir");
 
-	return (named != NULL ? named : user_directory("XDG_CACHE_HOME", ".cache"));
+    return named != NULL ? named : user_directory("XDG_CACHE_HOME", ".cache");
 }
 
-void
-add_field(struct blake2b * hash, const char * name, const void * data, size_t length)
-{
-	char head[128];
-	int size = snprintf(head, sizeof(head), "%s %zu\n", name, length);
+void add_field(struct blake2b *hash, const char *name, const void *data, size_t length) {
+    char head[128];
+    int size = snprintf(head, sizeof(head), "%s %zu\n", name, length);
 
-	blake2b_add(hash, head, (size_t)size);
-	blake2b_add(hash, data, length);
+    blake2b_add(hash, head, (size_t)size);
+    blake2b_add(hash, data, length);
 }
 
-static void
-add_bytes(struct blake2b * hash, const char * name, struct bytes all)
-{
-
-	if (all.data != NULL)
-		add_field(hash, name, all.data, all.length);
+static void add_bytes(struct blake2b *hash, const char *name, struct bytes all) {
+    if (all.data != NULL)
+        add_field(hash, name, all.data, all.length);
 }
 
 /* When the file at `directory/name` was last changed; `name` alone when it is a path from the root. */
-static void
-add_time(struct blake2b * hash, const char * field, const char * directory, const char * name)
-{
-	char * path = name[0] == '/' ? strdup(name) : formatted("%s/%s", directory, name);
-	struct stat status;
+static void add_time(struct blake2b *hash, const char *field, const char *directory, const char *name) {
+    char *path = name[0] == '/' ? strdup(name) : formatted("%s/%s", directory, name);
+    struct stat status;
 
-	if (path != NULL && stat(path, &status) == 0)
-		add_field(hash, field, &status.st_mtim, sizeof(status.st_mtim));
-	free(path);
+    if (path != NULL && stat(path, &status) == 0)
+        add_field(hash, field, &status.st_mtim, sizeof(status.st_mtim));
+    free(path);
 }
 
 /* Variables that say where, when or how long, but never what comes out. */
-static int
-is_setting(const char * variable)
-{
-	static const char * const other[] = {"ARGV", "BUDGET", "CACHE_DIR", "CC", "COMPILER", "DEPTH", "ENGINE", "MODE", "STATE_DIR", "STRICT"};
-	const char * name = variable + strlen("GCCLLM_");
+static int is_setting(const char *variable) {
+    static const char *const other[] = {"ARGV",  "BUDGET", "CACHE_DIR", "CC",        "COMPILER",
+                                        "DEPTH", "ENGINE", "MODE",      "STATE_DIR", "STRICT"};
+    const char *name = variable + strlen("GCCLLM_");
 
-	if (strncmp(variable, "GCCLLM_", strlen("GCCLLM_")) != 0)
-		return (0);
-	for (size_t i = 0; i < sizeof(other) / sizeof(other[0]); i++) {
-		size_t length = strlen(other[i]);
+    if (strncmp(variable, "GCCLLM_", strlen("GCCLLM_")) != 0)
+        return 0;
+    for (size_t i = 0; i < sizeof(other) / sizeof(other[0]); i++) {
+        size_t length = strlen(other[i]);
 
-		if (strncmp(name, other[i], length) == 0 && name[length] == '=')
-			return (0);
-	}
-	return (1);
+        if (strncmp(name, other[i], length) == 0 && name[length] == '=')
+            return 0;
+    }
+    return 1;
 }
 
-static int
-by_text(const void * a, const void * b)
-{
+static int by_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
-	return (strcmp(*(char * const *)a, *(char * const *)b));
+/* With GCCLLM_ISA=native the answer depends on the machine that builds. The first leaf's ebx names the core:
+ * left out. */
+static void add_processor(struct blake2b *hash) {
+    unsigned int leaf[3][4] = {{0}};
+
+    __get_cpuid(1, &leaf[0][0], &leaf[0][1], &leaf[0][2], &leaf[0][3]);
+    leaf[0][1] = 0;
+    __get_cpuid_count(7, 0, &leaf[1][0], &leaf[1][1], &leaf[1][2], &leaf[1][3]);
+    __get_cpuid_count(7, 1, &leaf[2][0], &leaf[2][1], &leaf[2][2], &leaf[2][3]);
+    add_field(hash, "processor", leaf, sizeof(leaf));
 }
 
-/* With GCCLLM_ISA=native the answer depends on the machine that builds. The first leaf's ebx names the core: left out. */
-static void
-add_processor(struct blake2b * hash)
-{
-	unsigned int leaf[3][4] = {{0}};
+void add_circumstances(struct blake2b *hash, const struct settings *settings) {
+    static const char *const isas[] = {"guarded", "baseline", "native", NULL};
+    char *variables[MOST_VARIABLES];
+    size_t count = 0;
+    char *store = store_directory(settings);
+    char *epoch = store == NULL ? NULL : formatted("%s/epoch", store);
+    char *profile = setting(settings, "profile");
+    struct bytes stamp = read_file(epoch);
 
-	__get_cpuid(1, &leaf[0][0], &leaf[0][1], &leaf[0][2], &leaf[0][3]);
-	leaf[0][1] = 0;
-	__get_cpuid_count(7, 0, &leaf[1][0], &leaf[1][1], &leaf[1][2], &leaf[1][3]);
-	__get_cpuid_count(7, 1, &leaf[2][0], &leaf[2][1], &leaf[2][2], &leaf[2][3]);
-	add_field(hash, "processor", leaf, sizeof(leaf));
-}
-
-void
-add_circumstances(struct blake2b * hash, const struct settings * settings)
-{
-	static const char * const isas[] = {"guarded", "baseline", "native", NULL};
-	char * variables[MOST_VARIABLES];
-	size_t count = 0;
-	char * store = store_directory(settings);
-	char * epoch = store == NULL ? NULL : formatted("%s/epoch", store);
-	char * profile = setting(settings, "profile");
-	struct bytes stamp = read_file(epoch);
-
-	add_field(hash, "version", GCCLLM_VERSION, strlen(GCCLLM_VERSION));
-	for (char ** each = environ; *each != NULL && count < MOST_VARIABLES; each++)
-		if (is_setting(*each))
-			variables[count++] = *each;
-	qsort(variables, count, sizeof(variables[0]), by_text);
-	for (size_t i = 0; i < count; i++)
-		add_field(hash, "set", variables[i], strlen(variables[i]));
-	add_bytes(hash, "user", settings->user);
-	add_bytes(hash, "project", settings->project);
-	if (settings->project_directory != NULL)
-		add_time(hash, "rewrites", settings->project_directory, "cache/rewrites");
-	if (settings->project_directory != NULL || profile != NULL)
-		add_time(hash, "profile", settings->project_directory != NULL ? settings->project_directory : ".",
-		    profile != NULL ? profile : "gccllm.profile");
-	add_bytes(hash, "epoch", stamp);
-	if (choice(settings, "isa", isas) == 2)
-		add_processor(hash);
-	free(stamp.data);
-	free(profile);
-	free(epoch);
-	free(store);
+    add_field(hash, "version", GCCLLM_VERSION, strlen(GCCLLM_VERSION));
+    for (char **each = environ; *each != NULL && count < MOST_VARIABLES; each++)
+        if (is_setting(*each))
+            variables[count++] = *each;
+    qsort(variables, count, sizeof(variables[0]), by_text);
+    for (size_t i = 0; i < count; i++)
+        add_field(hash, "set", variables[i], strlen(variables[i]));
+    add_bytes(hash, "user", settings->user);
+    add_bytes(hash, "project", settings->project);
+    if (settings->project_directory != NULL)
+        add_time(hash, "rewrites", settings->project_directory, "cache/rewrites");
+    if (settings->project_directory != NULL || profile != NULL)
+        add_time(hash, "profile", settings->project_directory != NULL ? settings->project_directory : ".",
+                 profile != NULL ? profile : "gccllm.profile");
+    add_bytes(hash, "epoch", stamp);
+    if (choice(settings, "isa", isas) == 2)
+        add_processor(hash);
+    free(stamp.data);
+    free(profile);
+    free(epoch);
+    free(store);
 }

@@ -1,6 +1,7 @@
 /*
- * Settings as gccllm/config.py has them: environment, then the project's gccllm.toml, then the user's config.toml, then
- * the default. Of TOML only `name = "word"` and `name = 12` above the first table are understood.
+ * Settings as gccllm/config.py has them: environment, then the project's gccllm.toml, then the user's
+ * config.toml, then the default. Of TOML only `name = "word"` and `name = 12` above the first table are
+ * understood.
  */
 #ifndef GCCLLM_SETTINGS_H
 #define GCCLLM_SETTINGS_H
@@ -16,26 +17,27 @@
 enum mode { INLINE, QUEUE, CACHED, OFF };
 
 struct settings {
-	char * project_directory; /* of the nearest gccllm.toml from the working directory upward; NULL: none */
-	struct bytes project;     /* that file */
-	struct bytes user;        /* config.toml of the user */
+    char *project_directory; /* of the nearest gccllm.toml from the working directory upward; NULL: none */
+    struct bytes project;    /* that file */
+    struct bytes user;       /* config.toml of the user */
 };
 
 void load_settings(struct settings *);
 
-/* GCCLLM_<NAME> (empty counts as unset), else `name` of the project's file, else of the user's; NULL: the default. */
-char * setting(const struct settings *, const char * name);
+/* GCCLLM_<NAME> (empty counts as unset), else `name` of the project's file, else of the user's; NULL: the
+ * default. */
+char *setting(const struct settings *, const char *name);
 
 /* Index of the first origin's word that is one of `words` (NULL at the end), 0 when none is. */
-size_t choice(const struct settings *, const char * name, const char * const * words);
+size_t choice(const struct settings *, const char *name, const char *const *words);
 enum mode mode_of(const struct settings *);
 int keeps_level(const struct settings *);
 
 /* The user's store, where gccllm.store finds it; NULL: none. */
-char * store_directory(const struct settings *);
+char *store_directory(const struct settings *);
 
 /* Add `name` and a value to a key, each with its length, so that no two lists of fields hash alike. */
-void add_field(struct blake2b *, const char * name, const void * data, size_t length);
+void add_field(struct blake2b *, const char *name, const void *data, size_t length);
 /* Add everything but the unit that decides what comes out: version, settings, their files, store epoch. */
 void add_circumstances(struct blake2b *, const struct settings *);
 

@@ -10,167 +10,144 @@
 
 enum { LABEL_BITS = 1 << 16 };
 
-static int
-contains(struct bytes text, const char * needle)
-{
-
-	return (memmem(text.data, text.length, needle, strlen(needle)) != NULL);
+static int contains(struct bytes text, const char *needle) {
+    return memmem(text.data, text.length, needle, strlen(needle)) != NULL;
 }
 
-/* Every unit of gcc's front ends ends in its .ident (but for -fno-ident: left alone). Hand-written assembly has none. */
-int
-is_gcc_output(struct bytes text)
-{
+/* Every unit of gcc's front ends ends in its .ident (but for -fno-ident: left alone). Hand-written assembly
+ * has none. */
+int is_gcc_output(struct bytes text) { return contains(text, "\t.ident\t\"GCC: ("); }
 
-	return (contains(text, "\t.ident\t\"GCC: ("));
-}
-
-int
-is_slim_lto(struct bytes text)
-{
-
-	return (contains(text, "\t.comm\t__gnu_lto_slim"));
-}
+int is_slim_lto(struct bytes text) { return contains(text, "\t.comm\t__gnu_lto_slim"); }
 
 /* Does the last -O option ask for speed? Same rule as the launcher's, but for -O3 and -Ofast. */
-int
-is_optimised(char * const * options)
-{
-	int is = 0;
+int is_optimised(char *const *options) {
+    int is = 0;
 
-	for (; *options != NULL; options++) {
-		const char * option = *options;
+    for (; *options != NULL; options++) {
+        const char *option = *options;
 
-		if (takes_argument(option) && options[1] != NULL)
-			options++;
-		else if (option[0] == '-' && option[1] == 'O')
-			is = strchr("0gsz", option[2]) == NULL || option[2] == '\0';
-	}
-	return (is);
+        if (takes_argument(option) && options[1] != NULL)
+            options++;
+        else if (option[0] == '-' && option[1] == 'O')
+            is = strchr("0gsz", option[2]) == NULL || option[2] == '\0';
+    }
+    return is;
 }
 
 /* The words of COLLECT_GCC_OPTIONS: each in single quotes, a quote inside as '\''. */
-char **
-unquoted_options(const char * quoted)
-{
-	size_t length = strlen(quoted);
-	char ** words = calloc(length / 2 + 2, sizeof(*words));
-	char * text = malloc(length + 1);
-	size_t count = 0;
+char **unquoted_options(const char *quoted) {
+    size_t length = strlen(quoted);
+    char **words = calloc(length / 2 + 2, sizeof(*words));
+    char *text = malloc(length + 1);
+    size_t count = 0;
 
-	if (words == NULL || text == NULL)
-		return (NULL);
-	while (*quoted != '\0') {
-		int is_quoted = 0;
+    if (words == NULL || text == NULL)
+        return NULL;
+    while (*quoted != '\0') {
+        int is_quoted = 0;
 
-		quoted += strspn(quoted, " ");
-		if (*quoted == '\0')
-			break;
-		words[count++] = text;
-		for (; *quoted != '\0' && (is_quoted || *quoted != ' '); quoted++) {
-			if (*quoted == '\'')
-				is_quoted = !is_quoted;
-			else if (*quoted == '\\' && !is_quoted && quoted[1] != '\0')
-				*text++ = *++quoted;
-			else
-				*text++ = *quoted;
-		}
-		*text++ = '\0';
-	}
-	return (words);
+        quoted += strspn(quoted, " ");
+        if (*quoted == '\0')
+            break;
+        words[count++] = text;
+        for (; *quoted != '\0' && (is_quoted || *quoted != ' '); quoted++) {
+            if (*quoted == '\'')
+                is_quoted = !is_quoted;
+            else if (*quoted == '\\' && !is_quoted && quoted[1] != '\0')
+                *text++ = *++quoted;
+            else
+                *text++ = *quoted;
+        }
+        *text++ = '\0';
+    }
+    return words;
 }
 
-char **
-split(const char * text, char separator)
-{
-	size_t count = 1;
-	char ** words;
-	char * copy;
+char **split(const char *text, char separator) {
+    size_t count = 1;
+    char **words;
+    char *copy;
 
-	if (text == NULL)
-		return (calloc(1, sizeof(*words)));
-	for (const char * at = text; *at != '\0'; at++)
-		count += *at == separator;
-	words = calloc(count + 1, sizeof(*words));
-	copy = strdup(text);
-	if (words == NULL || copy == NULL)
-		return (NULL);
-	for (size_t i = 0; i < count; i++) {
-		words[i] = copy;
-		copy = strchrnul(copy, separator);
-		*copy++ = '\0';
-	}
-	return (words);
+    if (text == NULL)
+        return calloc(1, sizeof(*words));
+    for (const char *at = text; *at != '\0'; at++)
+        count += *at == separator;
+    words = calloc(count + 1, sizeof(*words));
+    copy = strdup(text);
+    if (words == NULL || copy == NULL)
+        return NULL;
+    for (size_t i = 0; i < count; i++) {
+        words[i] = copy;
+        copy = strchrnul(copy, separator);
+        *copy++ = '\0';
+    }
+    return words;
 }
 
-static size_t
-symbol_length(const char * at, const char * end)
-{
-	const char * start = at;
+static size_t symbol_length(const char *at, const char *end) {
+    const char *start = at;
 
-	while (at < end && (isalnum((unsigned char)*at) || *at == '.' || *at == '_' || *at == '$'))
-		at++;
-	return ((size_t)(at - start));
+    while (at < end && (isalnum((unsigned char)*at) || *at == '.' || *at == '_' || *at == '$'))
+        at++;
+    return (size_t)(at - start);
 }
 
-static uint32_t
-label_bit(const char * name, size_t length)
-{
-	uint32_t hash = 2166136261u;
+static uint32_t label_bit(const char *name, size_t length) {
+    uint32_t hash = 2166136261u;
 
-	for (size_t i = 0; i < length; i++)
-		hash = (hash ^ (unsigned char)name[i]) * 16777619u;
-	return ((hash ^ hash >> 16) % LABEL_BITS);
+    for (size_t i = 0; i < length; i++)
+        hash = (hash ^ (unsigned char)name[i]) * 16777619u;
+    return (hash ^ hash >> 16) % LABEL_BITS;
 }
 
 /*
- * Is there a jump to a label that the same function has defined before, or a call or jump to the function itself?
- * One pass, a line at a time. Labels seen are bits of a small table, so an accident of hashing can say yes for no; that
- * costs a look by the engine, no more.
+ * Is there a jump to a label that the same function has defined before, or a call or jump to the function
+ * itself? One pass, a line at a time. Labels seen are bits of a small table, so an accident of hashing can
+ * say yes for no; that costs a look by the engine, no more.
  */
-int
-has_loop(struct bytes text)
-{
-	static uint8_t seen[LABEL_BITS / 8];
-	const char * end = text.data + text.length;
-	const char * function = "";
-	size_t function_length = 0;
+int has_loop(struct bytes text) {
+    static uint8_t seen[LABEL_BITS / 8];
+    const char *end = text.data + text.length;
+    const char *function = "";
+    size_t function_length = 0;
 
-	for (const char * line = text.data; line < end;) {
-		const char * stop = memchr(line, '\n', (size_t)(end - line));
-		const char * next = stop == NULL ? end : stop + 1;
-		size_t length;
+    for (const char *line = text.data; line < end;) {
+        const char *stop = memchr(line, '\n', (size_t)(end - line));
+        const char *next = stop == NULL ? end : stop + 1;
+        size_t length;
 
-		stop = stop == NULL ? end : stop;
-		if (line < stop && *line == '\t') {
-			const char * word = line + 1;
-			size_t size = symbol_length(word, stop);
-			const char * operand = word + size;
-			int is_call = size >= 4 && memcmp(word, "call", 4) == 0;
+        stop = stop == NULL ? end : stop;
+        if (line < stop && *line == '\t') {
+            const char *word = line + 1;
+            size_t size = symbol_length(word, stop);
+            const char *operand = word + size;
+            int is_call = size >= 4 && memcmp(word, "call", 4) == 0;
 
-			if (size > 0 && (*word == 'j' || is_call || memcmp(word, "loop", size < 4 ? size : 4) == 0)) {
-				while (operand < stop && (*operand == ' ' || *operand == '\t'))
-					operand++;
-				length = symbol_length(operand, stop);
-				uint32_t bit = label_bit(operand, length);
+            if (size > 0 && (*word == 'j' || is_call || memcmp(word, "loop", size < 4 ? size : 4) == 0)) {
+                while (operand < stop && (*operand == ' ' || *operand == '\t'))
+                    operand++;
+                length = symbol_length(operand, stop);
+                uint32_t bit = label_bit(operand, length);
 
-				if (!is_call && length > 2 && memcmp(operand, ".L", 2) == 0 && (seen[bit / 8] & 1 << bit % 8) != 0)
-					return (1);
-				if (length > 0 && length == function_length && memcmp(operand, function, length) == 0)
-					return (1);
-			}
-		} else if ((length = symbol_length(line, stop)) > 0 && line + length < stop && line[length] == ':') {
-			if (length > 2 && memcmp(line, ".L", 2) == 0) {
-				uint32_t bit = label_bit(line, length);
+                if (!is_call && length > 2 && memcmp(operand, ".L", 2) == 0 &&
+                    (seen[bit / 8] & 1 << bit % 8) != 0)
+                    return 1;
+                if (length > 0 && length == function_length && memcmp(operand, function, length) == 0)
+                    return 1;
+            }
+        } else if ((length = symbol_length(line, stop)) > 0 && line + length < stop && line[length] == ':') {
+            if (length > 2 && memcmp(line, ".L", 2) == 0) {
+                uint32_t bit = label_bit(line, length);
 
-				seen[bit / 8] = (uint8_t)(seen[bit / 8] | 1 << bit % 8);
-			} else {
-				function = line;
-				function_length = length;
-				memset(seen, 0, sizeof(seen));
-			}
-		}
-		line = next;
-	}
-	return (0);
+                seen[bit / 8] = (uint8_t)(seen[bit / 8] | 1 << bit % 8);
+            } else {
+                function = line;
+                function_length = length;
+                memset(seen, 0, sizeof(seen));
+            }
+        }
+        line = next;
+    }
+    return 0;
 }

@@ -1,7 +1,6 @@
 #include "count.h"
 
-size_t count_words(const unsigned char *text, size_t length)
-{
+size_t count_words(const unsigned char *text, size_t length) {
     size_t words = 0;
     int in_word = 0;
 
@@ -14,8 +13,7 @@ size_t count_words(const unsigned char *text, size_t length)
     return words;
 }
 
-size_t count_letter(const unsigned char *text, size_t length, char letter)
-{
+size_t count_letter(const unsigned char *text, size_t length, char letter) {
     size_t count = 0;
 
     for (size_t i = 0; i < length; i++)
@@ -24,8 +22,7 @@ size_t count_letter(const unsigned char *text, size_t length, char letter)
     return count;
 }
 
-unsigned sum_bytes(const unsigned char *text, size_t length)
-{
+unsigned sum_bytes(const unsigned char *text, size_t length) {
     unsigned sum = 0;
 
     for (size_t i = 0; i < length; i++)

@@ -8,8 +8,7 @@
 
 #include "count.h"
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     FILE *file = argc == 2 ? fopen(argv[1], "rb") : NULL;
     unsigned char *text = NULL;
     size_t length = 0, got;
@@ -27,7 +26,8 @@ int main(int argc, char **argv)
         got = fread(text + length, 1, 65536, file);
         length += got;
     } while (got > 0);
-    printf("%zu %zu %u\n", count_words(text, length), count_letter(text, length, 'e'), sum_bytes(text, length));
+    printf("%zu %zu %u\n", count_words(text, length), count_letter(text, length, 'e'),
+           sum_bytes(text, length));
     free(text);
     return ferror(file) || fclose(file) != 0;
 }

@@ -1,7 +1,6 @@
 #include "tally.h"
 
-uint32_t tally_distance(const uint8_t *a, const uint8_t *b, size_t length)
-{
+uint32_t tally_distance(const uint8_t *a, const uint8_t *b, size_t length) {
     uint32_t sum = 0;
 
     for (size_t i = 0; i < length; i++)
@@ -9,8 +8,7 @@ uint32_t tally_distance(const uint8_t *a, const uint8_t *b, size_t length)
     return sum;
 }
 
-int64_t tally_dot(const int16_t *a, const int16_t *b, size_t length)
-{
+int64_t tally_dot(const int16_t *a, const int16_t *b, size_t length) {
     int64_t sum = 0;
 
     for (size_t i = 0; i < length; i++)
@@ -18,8 +16,7 @@ int64_t tally_dot(const int16_t *a, const int16_t *b, size_t length)
     return sum;
 }
 
-int32_t tally_largest(const int32_t *samples, size_t length)
-{
+int32_t tally_largest(const int32_t *samples, size_t length) {
     int32_t largest = INT32_MIN;
 
     for (size_t i = 0; i < length; i++)

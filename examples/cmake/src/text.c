@@ -1,7 +1,6 @@
 #include "tally.h"
 
-size_t tally_lines(const char *text, size_t length)
-{
+size_t tally_lines(const char *text, size_t length) {
     size_t lines = 0;
 
     for (size_t i = 0; i < length; i++)
@@ -10,8 +9,7 @@ size_t tally_lines(const char *text, size_t length)
     return lines;
 }
 
-size_t tally_first_odd(const char *text, size_t length)
-{
+size_t tally_first_odd(const char *text, size_t length) {
     size_t i = 0;
 
     while (i < length && text[i] >= ' ' && text[i] <= '~')

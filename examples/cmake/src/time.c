@@ -1,9 +1,10 @@
 /*
  * tally-time: how long each function takes.
  *
- * usage: tally-time [REPEATS]       prints `name TAB microseconds` per function (fastest of REPEATS, 15) and their sum
+ * usage: tally-time [REPEATS]      prints `name TAB microseconds` per function, and their sum
  *
- * The buffers are the same in every run, so two builds can be compared; `result` lines must be equal between them.
+ * The time is the fastest of REPEATS (15). The buffers are the same in every run, so two builds can be
+ * compared: `result` lines must be equal between them.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,16 +33,14 @@ static uint64_t run_distance(void) { return tally_distance(buffers[0].bytes, buf
 static uint64_t run_dot(void) { return (uint64_t)tally_dot(buffers[0].shorts, buffers[1].shorts, BYTES / 2); }
 static uint64_t run_largest(void) { return (uint64_t)tally_largest(buffers[0].ints, BYTES / 4); }
 
-static uint64_t run_histogram(void)
-{
+static uint64_t run_histogram(void) {
     for (int i = 0; i < 256; i++)
         counts[i] = 0;
     tally_histogram(buffers[0].bytes, BYTES, counts);
     return counts[17];
 }
 
-static uint64_t run_multiply(void)
-{
+static uint64_t run_multiply(void) {
     tally_multiply(buffers[0].matrix, buffers[1].matrix, product, SIDE);
     return product[SIDE + 1];
 }
@@ -50,21 +49,19 @@ static const struct {
     const char *name;
     uint64_t (*run)(void);
 } functions[] = {
-    {"adler32", run_adler32},   {"fold", run_fold},         {"histogram", run_histogram},
-    {"lines", run_lines},       {"first_odd", run_first_odd}, {"distance", run_distance},
-    {"dot", run_dot},           {"largest", run_largest},   {"multiply", run_multiply},
+    {"adler32", run_adler32}, {"fold", run_fold},           {"histogram", run_histogram},
+    {"lines", run_lines},     {"first_odd", run_first_odd}, {"distance", run_distance},
+    {"dot", run_dot},         {"largest", run_largest},     {"multiply", run_multiply},
 };
 
-static double microseconds(void)
-{
+static double microseconds(void) {
     struct timespec now;
 
     timespec_get(&now, TIME_UTC);
     return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     int repeats = argc > 1 ? atoi(argv[1]) : REPEATS;
     uint32_t state = 1;
     double all = 0;

@@ -6,16 +6,14 @@
 
 static int failures;
 
-static void check(const char *what, long long got, long long expected)
-{
+static void check(const char *what, long long got, long long expected) {
     if (got == expected)
         return;
     printf("%s: %lld, not %lld\n", what, got, expected);
     failures++;
 }
 
-static void test_checksum(void)
-{
+static void test_checksum(void) {
     static uint8_t bytes[70000];
     uint64_t words[] = {1, 2, 4, 0x8000000000000000};
 
@@ -23,15 +21,15 @@ static void test_checksum(void)
     check("adler32 of RFC text", tally_adler32((const uint8_t *)"Wikipedia", 9), 0x11E60398);
     memset(bytes, 255, sizeof(bytes));
     /* 1 + 70000 * 255 modulo 65521, and the sum of 1 + 255 * i. */
-    unsigned long long low = (1 + 70000ULL * 255) % 65521, high = (70000 + 255ULL * 70000 * 70001 / 2) % 65521;
+    unsigned long long low = (1 + 70000ULL * 255) % 65521,
+                       high = (70000 + 255ULL * 70000 * 70001 / 2) % 65521;
     check("adler32 of many large bytes", tally_adler32(bytes, sizeof(bytes)), (long long)(high << 16 | low));
     check("fold of nothing", (long long)tally_fold(words, 0), 0);
     check("fold", (long long)tally_fold(words, 3), 4);
     check("fold wraps", (long long)(tally_fold(words + 3, 1) >> 63), 1);
 }
 
-static void test_histogram(void)
-{
+static void test_histogram(void) {
     uint8_t bytes[1000];
     uint32_t counts[256] = {0};
 
@@ -48,8 +46,7 @@ static void test_histogram(void)
     }
 }
 
-static void test_matrix(void)
-{
+static void test_matrix(void) {
     uint32_t a[49], b[49], product[49];
 
     for (size_t n = 1; n <= 7; n++) {
@@ -69,8 +66,7 @@ static void test_matrix(void)
     check("product 3", product[3], 50);
 }
 
-static void test_samples(void)
-{
+static void test_samples(void) {
     uint8_t rising[200], falling[200];
     int16_t low[100], high[100];
     int32_t samples[50];
@@ -93,8 +89,7 @@ static void test_samples(void)
     check("largest of nothing", tally_largest(samples, 0), INT32_MIN);
 }
 
-static void test_text(void)
-{
+static void test_text(void) {
     char text[300];
 
     for (size_t length = 0; length <= sizeof(text); length++) {
@@ -113,8 +108,7 @@ static void test_text(void)
     check("UTF-8 is odd", (long long)tally_first_odd("~ \xc3\xbc", 4), 2);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     static const struct {
         const char *name;
         void (*test)(void);
