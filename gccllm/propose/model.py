@@ -88,7 +88,7 @@ class BuiltinProposer:
             reason = Reason.MODEL_FAILED if self._model is not None else Reason.MODEL_ABSENT
             self.failures.append(Failure(reason, str(error)))
             return
-        except ValueError as error:
+        except (ValueError, LookupError) as error:
             self.failures.append(Failure(Reason.MODEL_FAILED, f"the prompt has no tokens: {error}"))
             return
         seen = {prompt.baseline, prompt.scalar, *(attempt.body for attempt in prompt.attempts)}
@@ -98,7 +98,7 @@ class BuiltinProposer:
                 continue
             try:
                 body = tokens.decode_answer(list(answer.ids), prompt)
-            except ValueError as error:
+            except (ValueError, LookupError) as error:  # any sequence of ids can come
                 self.failures.append(Failure(Reason.MODEL_FAILED, f"sample {number} is no text: {error}"))
                 continue
             if body not in seen:

@@ -72,7 +72,7 @@ RECIPES: tuple[Recipe, ...] = (
 
 
 HYBRIDS = frozenset({"clang-wide", "gcc-wide"})
-"""Recipes that are also tried for long inputs only (`hybrid`): alone they lose on short ones, and are refused for it."""
+"""Recipes that are also tried for long inputs only (`hybrid`): alone they are refused for losses on short ones."""
 
 
 def level_flags(recipe: Recipe, permitted: int, allowed: int) -> tuple[str, ...] | None:
