@@ -323,8 +323,14 @@ static outcome observe(kern_t *f, char variant, uint64_t seed, size_t size) {
     return seen;
 }
 
+#ifdef BOUNDED
+enum { IS_BOUNDED = 1 };
+#else
+enum { IS_BOUNDED = 0 };
+#endif
+
 static size_t checked_size(uint64_t trial, int scale) {
-    size_t most = (size_t)MOST * scale, span = most - LEAST + 1;
+    size_t most = (size_t)MOST * (IS_BOUNDED ? 1 : scale), span = most - LEAST + 1;
     if (trial < 24 && LEAST + trial <= most)
         return LEAST + trial; /* every small size once */
     if (random64() % 3)

@@ -10,6 +10,7 @@ int kern(int m, int n) {
 }
 
 #ifdef HARNESS
+#define BOUNDED
 enum { SIZE = 30, LEAST = 0, MOST = 40 };
 static int m, k;
 static void setup(size_t size) {

@@ -5,6 +5,7 @@
  * for the harness only (HARNESS), its inputs: SIZE         the size that is timed          LEAST, MOST   the
  * sizes that are checked setup(size)  makes the inputs                run(f)        calls f on them, digests
  * what it returns FRESH        defined where a second call on the first one's output would be another problem
+ *   BOUNDED      defined where no larger size than MOST makes sense
  * The words that setup uses (ints, text, output, varied, ...) are harness.c's.
  */
 #include <limits.h>

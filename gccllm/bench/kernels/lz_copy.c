@@ -12,7 +12,7 @@ static uint8_t *a;
 static int *lengths, n;
 static void setup(size_t size) {
     n = size;
-    a = bytes(varied ? 4096 : 65536);
+    a = bytes(varied ? 2048 + 40 * n : 65536);
     lengths = ints(n, 0, 40);
 }
 static uint64_t run(kern_t *f) {

@@ -12,6 +12,7 @@ void kern(int n, long long A[8][8], long long B[8][8], long long C[8][8]) {
 }
 
 #ifdef HARNESS
+#define BOUNDED
 enum { SIZE = 8, LEAST = 0, MOST = 8 };
 static long long *a, *b, *c;
 static int n;

@@ -16,6 +16,7 @@ int kern(int n, unsigned cols, unsigned d1, unsigned d2) {
 }
 
 #ifdef HARNESS
+#define BOUNDED
 enum { SIZE = 8, LEAST = 0, MOST = 8 };
 static int n;
 static unsigned mask[3];

@@ -8,6 +8,7 @@ void kern(int n, int a[][64], int p[][65]) {
 }
 
 #ifdef HARNESS
+#define BOUNDED
 enum { SIZE = 64, LEAST = 0, MOST = 30 };
 static int (*a)[64], (*p)[65], n;
 static void setup(size_t size) {
