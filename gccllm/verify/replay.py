@@ -258,6 +258,8 @@ class Replayer:
         self, entry: str, tests: list[Test], flags: int, deadline_ms: int, give_up_after: int
     ) -> tuple[Raw, npt.NDArray[np.void]]:
         address = self.image.symbols[entry]
+        if self._child is not None and self._child.poll() is not None:
+            self.close()  # it died between requests: nothing was lost, start another
         try:
             if not self._holds(tests):
                 payload = b"".join(self._record(t) for t in tests)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -282,3 +283,59 @@ def test_data_keeps_its_address_whatever_code_lies_beside_it(tmp_path: Path) -> 
     small = image(tmp_path / "a", SOURCE, "", EXT)
     large = image(tmp_path / "b", SOURCE, EXTRA + function("pad", *["nop"] * 9999), EXT)
     assert all(large.symbols[name] == at for name, at in small.symbols.items())
+
+
+# --- when the replayer itself is gone -------------------------------------------------------------
+
+REFUSES = r"""
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int main(int argc, char **argv) {  /* a kernel that lets nobody install another filter */
+  struct sock_filter rules[] = {
+    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_prctl, 0, 3),
+    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PR_SET_SECCOMP, 0, 1),
+    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | 1),
+    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+  struct sock_fprog program = {6, rules};
+  prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)) return 9;
+  execv(REPLAY, argv);
+  return 9;
+}
+"""
+
+
+def test_without_confinement_nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refusing = tmp_path / "refusing"
+    flags = [f'-DREPLAY="{replayer_path()}"', "-xc", "-", "-o", str(refusing)]
+    subprocess.run([TOOLS.gcc, *flags], input=REFUSES, text=True, check=True)
+    built = image(tmp_path, SOURCE, EXTRA, EXT)
+    monkeypatch.setattr("gccllm.verify.replay.replayer_path", lambda: refusing)
+    with Replayer(built, INT) as running, pytest.raises(Quit) as quit_:
+        running.run("sum", TESTS)
+    assert quit_.value.reason is Reason.SANDBOX_UNAVAILABLE
+
+
+def test_without_a_replayer_nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gccllm.verify.replay.replayer_path", lambda: tmp_path / "none")
+    with Replayer(image(tmp_path, SOURCE, EXTRA, EXT), INT) as running, pytest.raises(Quit) as quit_:
+        running.run("sum", TESTS)
+    assert quit_.value.reason is Reason.SANDBOX_UNAVAILABLE
+
+
+def test_a_killed_replayer_is_an_observation_and_the_next_run_starts_another(tmp_path: Path) -> None:
+    with Replayer(image(tmp_path, SOURCE, EXTRA, EXT), INT) as running:
+        assert running.run("sum", TESTS)[0].status is RunStatus.OK
+        assert running._child is not None
+        killer = threading.Timer(0.3, running._child.kill)
+        killer.start()
+        assert {o.status for o in running.run("spins", TESTS, deadline_ms=4000)} == {RunStatus.DIED}
+        killer.join()
+        assert {o.status for o in running.run("sum", TESTS)} == {RunStatus.OK}
