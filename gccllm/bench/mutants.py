@@ -1,8 +1,8 @@
 """Suite `mutants`: a fake model that answers with plausible wrong assembly, against the real gates.
 
 For every kernel the fake model makes mutants of gcc's own body (`verify.mutate`: swapped registers, off-by-one bounds,
-dropped stores, stray accesses, clobbered registers, a broken stack, forbidden instructions, ...) and a list of hostile
-texts. All go the way of real candidates (`verify.judge`). What is admitted there is spliced into the unit, assembled and
+dropped stores, stray accesses, clobbered registers, a broken stack, ...) and a list of hostile
+texts. All go the way of real candidates (`verify.judge`). What is admitted is spliced into the unit, assembled and
 compared with gcc's object in the benchmark's own harness, on more and much larger inputs: one that differs is a hole.
 
 The log is JSON lines, one a kernel, so that an interrupted campaign goes on where it stopped.
