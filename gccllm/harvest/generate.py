@@ -61,11 +61,19 @@ class Generator:
         return [p for p in self.signature.params if isinstance(p.type, Pointer)]
 
     def scene(
-        self, n: int, label: str, *, plain: bool = False, sharp: bool = False, extreme: bool = False
+        self,
+        n: int,
+        label: str,
+        *,
+        plain: bool = False,
+        sharp: bool = False,
+        exact: bool = False,
+        extreme: bool = False,
     ) -> Scene:
         """A new scene of nominal size `n`. `plain`: typical contents, nothing degenerate; for timing.
 
-        `sharp`: rely more on what was learnt. `extreme`: prefer values at the ends of their range.
+        `sharp`: rely more on what was learnt; `exact`: wholly, for the roles of integers.
+        `extreme`: prefer values at the ends of their range.
         """
         rng = self.rng
         if self.row and n >= self.row and rng.random() < 0.9:
@@ -73,7 +81,8 @@ class Generator:
         m = rng.choice((n, n, rng.randrange(max(n, 0) + 1), max(n, 0) + rng.randrange(4), rng.randrange(1, 9)))
         if plain and rng.random() < 0.5:
             m = n
-        mood = Mood(rng, self.learner, self.dictionary, n, m, plain=plain, sharp=sharp or plain, extreme=extreme)
+        mood = Mood(rng, self.learner, self.dictionary, n, m, plain=plain, exact=exact, extreme=extreme)
+        mood.sharp = sharp or plain
         mood.needle = self.needle(mood)
         builder = Builder(mood)
         values: dict[int, Value] = {}

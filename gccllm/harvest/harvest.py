@@ -23,6 +23,7 @@ from gccllm.harvest.generate import Generator, dictionary_of
 from gccllm.harvest.perturb import perturbed
 from gccllm.harvest.probe import Edge, HarvestTarget, Probe, Ran, no_inputs
 from gccllm.harvest.scene import Scene, lifted, tightened, trimmed
+from gccllm.harvest.sweep import swept
 from gccllm.harvest.types import Signature, describe
 
 GRID = (*range(36), *range(36, 70, 3), 63, 64, 65, 72, 80, 95, 96, 97, 127, 128, 129, 160, 191, 200, 255, 256, 257)
@@ -45,14 +46,14 @@ class Budget:
     """Ended early when no edge is missing."""
     batch: int = 64
     """Scenes in a round of values or of perturbation."""
-    tests: int = 480
+    tests: int = 520
     """Chosen at most, before each is placed."""
     timing: bool = True
     """Also make the timing classes."""
 
 
 DEFAULT = Budget()
-QUICK = Budget(5, 40, 2, 1, 5, 48, 320, timing=False)
+QUICK = Budget(5, 40, 2, 1, 5, 48, 400, timing=False)
 """For a first look."""
 
 
@@ -91,6 +92,7 @@ def harvest(target: HarvestTarget, seed: int = 1, deadline_s: float = 20.0, budg
         search.fill_grid()
         search.vary_values()
         search.go_long()
+        search.sweep_exits()
 
         # Go after the edges nobody took, starting from inputs that came near.
         search.chase_edges()
@@ -167,8 +169,8 @@ class Search:
             for start in range(0, len(sizes), 20):
                 if self.is_over():
                     return
-                batch = [n for n in sizes[start : start + 20] for _ in range(self.budget.grid_scenes)]
-                scenes = [self.generator.scene(n, _label(n), sharp=True) for n in batch]
+                batch = [(n, i) for n in sizes[start : start + 20] for i in range(self.budget.grid_scenes)]
+                scenes = [self.generator.scene(n, _label(n), sharp=True, exact=i == 0) for n, i in batch]
                 self.take(scenes, trace=len(scenes), learn=True)
             sizes = self.poor_sizes()
 
@@ -196,6 +198,13 @@ class Search:
             sizes = [n for n in LONG[start : start + 5] if workload.expected(self.pool, n) < 2 * MOST_WORK]
             scenes = [self.generator.scene(n, "long", sharp=True, extreme=i % 2 == 0) for n in sizes for i in range(4)]
             self.take(scenes, trace=len(scenes), learn=False)
+
+    def sweep_exits(self) -> None:
+        """Early exits at every position."""
+        scenes = swept(self.pool, self.rng)
+        for start in range(0, len(scenes), 96):
+            if not self.is_over():
+                self.take(scenes[start : start + 96], trace=96, learn=False)
 
     def chase_edges(self) -> None:
         for _ in range(self.budget.perturb_rounds):
@@ -244,7 +253,7 @@ class Search:
     # --- choosing -----------------------------------------------------------------------------
 
     def choose(self) -> list[Ran]:
-        """Inputs that took an edge first; of every size the one that worked most and two others; then of every path."""
+        """Inputs that took an edge first; sweeps; of every size the one that worked most and two others; every path."""
         chosen: dict[int, Ran] = {}
 
         def add(rans: Iterable[Ran]) -> None:
@@ -256,6 +265,7 @@ class Search:
         by_size: dict[int, list[Ran]] = {}
         for ran in self.pool:
             by_size.setdefault(ran.scene.size, []).append(ran)
+        add([ran for ran in self.pool if ran.scene.label == "sweep"][: self.budget.tests // 3])
         for rank in (0, 2, 1):
             for size in sorted(by_size):
                 ranked = sorted(by_size[size], key=lambda r: -r.work)

@@ -60,6 +60,8 @@ class Mood:
     """Typical content only: for timing."""
     sharp: bool = False
     """Rely more on what was learnt: for inputs that should have just this size."""
+    exact: bool = False
+    """Every lone integer takes its best role instead of drawing one."""
     extreme: bool = False
     """Prefer content that overflows narrow sums: for long inputs."""
     seen: list[int] = field(default_factory=list)
@@ -69,9 +71,12 @@ class Mood:
     def choose(self, key: str, options: Mapping[str, float]) -> str:
         """One option by prior weight times learned weight; remembered in `choices`."""
         names = list(options)
-        power = 2.5 if self.sharp else 1.0
+        power = 2.5 if self.sharp or self.exact else 1.0
         weights = [options[name] * self.learner.weight(key, name) ** power for name in names]
-        picked = self.rng.choices(names, weights)[0]
+        if self.exact and key.endswith(":role"):
+            picked = names[weights.index(max(weights))]
+        else:
+            picked = self.rng.choices(names, weights)[0]
         self.choices.append((key, picked))
         return picked
 
@@ -240,9 +245,9 @@ def _background(mood: Mood, ctype: Integer, count: int) -> tuple[Ints, int]:
     high = 100 if ctype.size == 1 else 10 ** rng.randrange(1, 2 * ctype.size)
     values = uniform(rng, count, 1, high)
     if kind == 1:
-        return values, rng.choice((0, edge, high + 1))
+        return values, rng.choice((0, edge, high + 1, -rng.randrange(1, high + 1) if ctype.signed else 0))
     if kind == 2 and ctype.signed:
-        return -values, rng.choice((0, 1, edge))
+        return -values, rng.choice((0, 1, edge, rng.randrange(1, high + 1)))
     # Anything but the needle.
     needle = _clip(mood.needle, ctype)
     values = _bits(mood, ctype, count)
@@ -305,7 +310,7 @@ STYLES: Mapping[str, tuple[float, Callable[[Mood, Integer, int], Ints]]] = {
     "permutation": (0.4, _permutation),
     "extremes": (0.7, _extremes),
     "few_extremes": (0.8, _few_extremes),
-    "outlier": (1.6, _outlier),
+    "outlier": (2.4, _outlier),
     "background": (0.8, _none),
     "dictionary": (1.2, _dictionary),
     "highest": (0.5, _highest),

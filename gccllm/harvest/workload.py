@@ -70,27 +70,30 @@ def classes(
 
 def grows(pool: Sequence[Ran]) -> bool:
     """Whether more elements mean more work."""
-    few = sorted(ran.work for ran in pool if ran.scene.size <= 4)
-    top = max((ran.scene.size for ran in pool), default=0)
-    many = sorted(ran.work for ran in pool if ran.scene.size >= max(top // 2, 8))
-    if not few or not many:
-        return False
-    return many[len(many) * 3 // 4] >= 1.5 * few[len(few) * 3 // 4]
+    low, high = _upper(pool, 0, 4), _upper(pool, *_largest(pool))
+    return low > 0 and high >= 1.5 * low
 
 
 def expected(pool: Sequence[Ran], size: int) -> float:
-    """Work at `size`, extrapolated by a power law from the upper quartiles around 12 and the largest sizes run."""
-    top = max((ran.scene.size for ran in pool), default=0)
-    low, high = (_upper(pool, 8, 16), 12.0), (_upper(pool, top // 2, top), top * 0.75)
-    if low[0] < 1 or high[1] < 2 * low[1]:
+    """Work at `size`, extrapolated by a power law from what ran at sizes around 12 and at the largest ones."""
+    top = _largest(pool)
+    (low, low_size), (high, high_size) = (_upper(pool, 8, 16), 12.0), (_upper(pool, *top), sum(top) / 2)
+    if low <= 0 or high <= 0 or high_size < 2 * low_size:
         return 0.0
-    power = min(max(log(high[0] / low[0]) / log(high[1] / low[1]), 0.0), 4.0) if high[0] > 0 else 0.0
-    return float(high[0] * (size / high[1]) ** power)
+    power = min(max(log(high / low) / log(high_size / low_size), 0.0), 4.0)
+    return float(high * (size / high_size) ** power)
+
+
+def _largest(pool: Sequence[Ran]) -> tuple[int, int]:
+    """A range of the largest sizes that many inputs have; sparse ones above 300 are left out."""
+    top = max((ran.scene.size for ran in pool if ran.scene.size <= 300), default=0)
+    return max(top // 2, 8), max(top, 8)
 
 
 def _upper(pool: Sequence[Ran], low: int, high: int) -> float:
+    """The upper decile of the work at sizes in [low, high]."""
     works = sorted(ran.work for ran in pool if low <= ran.scene.size <= high)
-    return float(works[len(works) * 3 // 4]) if works else 0.0
+    return float(works[len(works) * 9 // 10]) if works else 0.0
 
 
 def rung(probe: Probe, generator: Generator, label: str, low: int, high: int) -> list[Ran]:

@@ -53,6 +53,15 @@ def memory(test: Test, address: int, size: int) -> bytes | None:
     return None
 
 
+def prefix(test: Test, address: int, size: int) -> bytes:
+    """As many of `size` bytes at `address` as regions of `test` cover from the start."""
+    for region in test.regions:
+        start = arena_address(region.arena) + region.offset
+        if start <= address <= start + len(region.data):
+            return region.data[address - start : address - start + size]
+    return b""
+
+
 def arena_end(address: int) -> int:
     """The address of the guard page behind the arena that `address` points into, or at the end of."""
     for arena in range(12):
