@@ -52,7 +52,7 @@ REPEATS = 5
 COPIES = 4
 SAMPLE_NS = 4000
 ATTEMPTS = 3
-"""Measurements before a noisy machine is given up on."""
+"""Measurements, each more patient, before a noisy machine is given up on."""
 LOCK_TIMEOUT_S = 600.0
 
 Floats = npt.NDArray[np.float64]
@@ -101,10 +101,14 @@ def measure(
     try:
         with _alone(lock_path):
             for attempt in range(ATTEMPTS):
+                # A second look at a busy machine takes the fastest of more calls.
                 runs = [
-                    sample(bench, candidate, classes, seed=seed * 1000 + attempt * PROCESSES + p)
+                    sample(
+                        bench, candidate, classes, seed=seed * 1000 + attempt * PROCESSES + p,
+                        repeats=REPEATS * (attempt + 1),
+                    )
                     for p in range(PROCESSES)
-                ]
+                ]  # fmt: skip
                 verdict, timing = decide(runs, tried)
                 if verdict.reason is not Reason.NOISY:
                     break
@@ -126,7 +130,8 @@ def _confirmed(
 ) -> Verdict:
     again = verdict
     for attempt in range(ATTEMPTS):
-        again, timing = decide([sample(bench, candidate, held, seed=seed * 1000 + 500 + attempt)], 1)
+        run = sample(bench, candidate, held, seed=seed * 1000 + 500 + attempt, repeats=REPEATS * (attempt + 1))
+        again, timing = decide([run], 1)
         if again.is_accepted:
             return accepted("timing", f"{verdict.detail}; on fresh inputs {timing.speedup:.3f}x")
         if again.reason is not Reason.NOISY:
