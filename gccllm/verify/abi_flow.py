@@ -20,73 +20,33 @@ from iced_x86 import OpKind
 
 from gccllm.assembly.syntax import NORETURN
 from gccllm.reasons import Reason
-from gccllm.verify.decode import ARITHMETIC_FLAGS, CALLEE_SAVED, GENERAL, MASKS, VECTORS, Decoded, Insn, full_name
-
-FLAGS = "FLAGS"
-UPPER = "UPPER"
-X87 = "X87"
-INTEGER_ARGUMENTS = ("RDI", "RSI", "RDX", "RCX", "R8", "R9")
-VECTOR_ARGUMENTS = VECTORS[:8]
-CALLER_SAVED = frozenset({r for r in GENERAL if r not in CALLEE_SAVED and r != "RSP"} | {*VECTORS, *MASKS, FLAGS, X87})
-"""What a call may clobber. UPPER stands for the bits above 127 of vector registers that are otherwise kept."""
-RED_ZONE_BYTES = 128
-
-Value = tuple[object, ...]
-DEFINED: Value = ("defined",)
-UNDEFINED_AT_ENTRY: Value = ("undefined", "at entry")
-UNDEFINED_AFTER_CALL: Value = ("undefined", "after a call")
-# ("kept", register)            what a callee-saved register held at entry
-# ("stack", frame, offset)      an address: `offset` above rsp at entry, or above a realigned rsp
-# ("table" | "step" | "targets", section, offset)   a jump table, an entry of it, the code it leads to
-# ("function", symbol)          an address loaded from the global offset table
-
-ENTRY_FRAME = "entry"
-
-
-@dataclass(slots=True)
-class State:
-    """What is known before an instruction, over all paths to it."""
-
-    general: dict[str, Value]
-    slots: dict[tuple[object, int], Value]
-    """(frame, offset) of 8-byte stack slots that hold something worth following."""
-    undefined: frozenset[str]
-    """Vector and mask registers that may be undefined."""
-    flags: int
-    """Flags that may be undefined."""
-    dirty: bool = False
-    red: bool = False
-    x87: int | None = 0
-
-    def copy(self) -> State:
-        return State(
-            dict(self.general), dict(self.slots), self.undefined, self.flags, self.dirty, self.red, self.x87
-        )  # fmt: skip
-
-
-def _meet(a: Value, b: Value) -> Value:
-    if a == b:
-        return a
-    for value in (a, b):
-        if value[0] == "undefined":
-            return value
-    return UNDEFINED_AT_ENTRY if "kept" in (a[0], b[0]) else DEFINED
-
-
-def _merge(old: State | None, new: State) -> State | None:
-    """The join of both, or None when `old` already says it."""
-    if old is None:
-        return new.copy()
-    joined = State(
-        {r: _meet(old.general[r], new.general[r]) for r in GENERAL},
-        {k: _meet(v, new.slots[k]) for k, v in old.slots.items() if k in new.slots},
-        old.undefined | new.undefined,
-        old.flags | new.flags,
-        old.dirty or new.dirty,
-        old.red or new.red,
-        old.x87 if old.x87 == new.x87 else None,
-    )
-    return None if joined == old else joined
+from gccllm.verify.abi_moves import MOVES
+from gccllm.verify.abi_state import (
+    CALL_RESULTS,
+    CALLER_SAVED,
+    DEFINED,
+    ENTRY_FRAME,
+    FLAGS,
+    RED_ZONE_BYTES,
+    UNDEFINED_AFTER_CALL,
+    UNDEFINED_AT_ENTRY,
+    UPPER,
+    X87,
+    State,
+    Value,
+    entry_state,
+    merge,
+)
+from gccllm.verify.decode import (
+    ARITHMETIC_FLAGS,
+    CALLEE_SAVED,
+    GENERAL,
+    MASKS,
+    VECTORS,
+    Decoded,
+    Insn,
+    full_name,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,17 +67,6 @@ class Flow:
     """Symbols called while rsp is not, or may not be, a multiple of 16."""
 
 
-def entry_state(defined: frozenset[str]) -> State:
-    general: dict[str, Value] = {}
-    for register in GENERAL:
-        if register in CALLEE_SAVED:
-            general[register] = ("kept", register)
-        else:
-            general[register] = DEFINED if register in defined else UNDEFINED_AT_ENTRY
-    general["RSP"] = ("stack", ENTRY_FRAME, 0)
-    return State(general, {}, frozenset({*VECTORS, *MASKS}) - defined, ARITHMETIC_FLAGS)
-
-
 def analyse(
     code: Decoded,
     defined: frozenset[str],
@@ -127,6 +76,7 @@ def analyse(
     x87_results: frozenset[int] = frozenset({0}),
     is_entry_aligned: bool = True,
     loose_callees: frozenset[str] = frozenset(),
+    call_results: frozenset[str] = CALL_RESULTS,
 ) -> Flow:
     """Follow every path from the first instruction.
 
@@ -135,16 +85,28 @@ def analyse(
     -fipa-ra lets its callers rely on that); every other call clobbers all caller-saved registers.
 
     gcc knows which functions of the unit need no aligned stack and calls them with rsp at any multiple of 8: those
-    are `loose_callees`; `is_entry_aligned` is False when the function itself is called so.
+    are `loose_callees`; `is_entry_aligned` is False when the function itself is called so. `call_results` hold a value
+    after every call.
     """
-    analysis = _Analysis(code, noreturn | NORETURN, callee_clobbers or {}, x87_results, is_entry_aligned, loose_callees)
+    analysis = _Analysis(
+        code, noreturn | NORETURN, callee_clobbers or {}, x87_results, is_entry_aligned, loose_callees, call_results
+    )
     return analysis.run(entry_state(defined))
+
+
+def relies_on(code: Decoded, noreturn: frozenset[str] = frozenset()) -> frozenset[str]:
+    """Caller-saved registers (FLAGS and UPPER too) that a body expects some call to leave alone."""
+    everything = frozenset((*GENERAL, *VECTORS, *MASKS))
+    flow = analyse(code, everything, noreturn=noreturn, call_results=frozenset())
+    upper = {UPPER} if any(p.reason is Reason.VZEROUPPER for p in flow.problems) else frozenset[str]()
+    return (frozenset(flow.live_in) & CALLER_SAVED) | upper
 
 
 class _Analysis:
     def __init__(
         self, code: Decoded, noreturn: frozenset[str], callee_clobbers: Mapping[str, frozenset[str]],
         x87_results: frozenset[int], is_entry_aligned: bool, loose_callees: frozenset[str],
+        call_results: frozenset[str],
     ) -> None:  # fmt: skip
         self.code = code
         self.noreturn = noreturn
@@ -152,6 +114,7 @@ class _Analysis:
         self.x87_results = x87_results
         self.is_entry_aligned = is_entry_aligned
         self.loose_callees = loose_callees
+        self.call_results = call_results
         self.has_call = any(i.is_call for i in code.insns)
         self.flow = Flow()
         self.reporting = False
@@ -169,7 +132,7 @@ class _Analysis:
                 to = self.code.at.get(offset)
                 if to is None:
                     continue
-                joined = _merge(states.get(to), after)
+                joined = merge(states.get(to), after)
                 if joined is not None:
                     states[to] = joined
                     work.append(to)
@@ -308,7 +271,7 @@ class _Analysis:
 
     def move(self, insn: Insn, state: State) -> None:
         """Everything but calls and exits."""
-        handler = _HANDLERS.get(insn.mnemonic)
+        handler = MOVES.get(insn.mnemonic)
         new = handler(self, insn, state) if handler is not None else None
         effects = insn.effects
         if insn.mnemonic not in ("PUSH", "POP", "LEAVE"):
@@ -373,8 +336,9 @@ class _Analysis:
         for register in GENERAL:
             if register in clobbers:
                 state.general[register] = UNDEFINED_AFTER_CALL
-        state.general["RAX"] = state.general["RDX"] = DEFINED
-        state.undefined = (state.undefined | (clobbers & {*VECTORS, *MASKS})) - {"ZMM0", "ZMM1"}
+            if register in self.call_results:
+                state.general[register] = DEFINED
+        state.undefined = (state.undefined | (clobbers & {*VECTORS, *MASKS})) - self.call_results
         state.flags = ARITHMETIC_FLAGS
         state.dirty = state.red = False
 
@@ -421,122 +385,3 @@ class _Analysis:
             symbol = insn.relocation.symbol if insn.relocation is not None else ""
             out |= self.callee_clobbers.get(symbol, CALLER_SAVED | {UPPER})
         return out
-
-
-# --- instructions that move addresses and saved registers about: the general registers they set -------
-
-
-def _register(insn: Insn, operand: int) -> str:
-    """Full name of a 64-bit general register operand, or empty."""
-    raw = insn.raw
-    if raw.op_count <= operand or raw.op_kind(operand) != OpKind.REGISTER:
-        return ""
-    name = full_name(raw.op_register(operand))
-    from gccllm.verify.decode import REGISTERS
-
-    return name if REGISTERS[raw.op_register(operand)] == name and name in GENERAL else ""
-
-
-def _push(flow: _Analysis, insn: Insn, state: State) -> dict[str, Value]:
-    rsp = state.general["RSP"]
-    if rsp[0] != "stack":
-        return {"RSP": DEFINED}
-    if state.red:
-        flow.say(Reason.RED_ZONE, "a push over the red zone in use", insn)
-    width = -insn.raw.stack_pointer_increment
-    place = (rsp[1], int(str(rsp[2])) - width)
-    source = _register(insn, 0)
-    if source and state.general[source][0] in ("kept", "stack"):
-        state.slots[place] = state.general[source]
-    else:
-        state.slots.pop(place, None)
-    return {"RSP": ("stack", *place)}
-
-
-def _pop(flow: _Analysis, insn: Insn, state: State) -> dict[str, Value]:
-    rsp, target = state.general["RSP"], _register(insn, 0)
-    if rsp[0] != "stack" or target == "RSP":
-        return {"RSP": DEFINED}
-    offset = int(str(rsp[2]))
-    out: dict[str, Value] = {"RSP": ("stack", rsp[1], offset + insn.raw.stack_pointer_increment)}
-    if target:
-        out[target] = state.slots.get((rsp[1], offset), DEFINED)
-    return out
-
-
-def _leave(flow: _Analysis, insn: Insn, state: State) -> dict[str, Value]:
-    rbp = state.general["RBP"]
-    if rbp[0] != "stack":
-        return {"RSP": DEFINED}
-    offset = int(str(rbp[2]))
-    return {"RBP": state.slots.get((rbp[1], offset), DEFINED), "RSP": ("stack", rbp[1], offset + 8)}
-
-
-def _mov(flow: _Analysis, insn: Insn, state: State) -> dict[str, Value]:
-    target, source = _register(insn, 0), _register(insn, 1)
-    if target and source:
-        # An undefined value was reported as it was read; from here on it is some value.
-        return {target: DEFINED if state.general[source][0] == "undefined" else state.general[source]}
-    if target and insn.effects.memory is not None:
-        return {target: flow.loaded(insn, state)}
-    return {}
-
-
-def _lea(flow: _Analysis, insn: Insn, state: State) -> dict[str, Value]:
-    target, place = _register(insn, 0), flow.address(insn, state)
-    if target and place is not None:
-        return {target: ("stack", *place)}
-    relocation = insn.relocation
-    if target and relocation is not None and relocation.section and relocation.section != ".text":
-        return {target: ("table", relocation.section, relocation.addend + insn.end - relocation.offset)}
-    return {}
-
-
-def _add(flow: _Analysis, insn: Insn, state: State) -> dict[str, Value]:
-    target, source = _register(insn, 0), _register(insn, 1)
-    if not target:
-        return {}
-    value = state.general[target]
-    if source:
-        other = state.general[source]
-        if {value[0], other[0]} == {"table", "step"} and value[1:] == other[1:] and insn.mnemonic == "ADD":
-            return {target: ("targets", *value[1:])}
-        return {}
-    if value[0] == "stack" and insn.effects.memory is None:
-        by = _signed(insn.raw.immediate(1))
-        return {target: ("stack", value[1], int(str(value[2])) + (by if insn.mnemonic == "ADD" else -by))}
-    return {}
-
-
-def _and(flow: _Analysis, insn: Insn, state: State) -> dict[str, Value]:
-    target = _register(insn, 0)
-    if not target or insn.raw.op_kind(1) in (OpKind.REGISTER, OpKind.MEMORY):
-        return {}
-    align = -_signed(insn.raw.immediate(1))
-    if state.general[target][0] == "stack" and align >= 16 and align & (align - 1) == 0:
-        return {target: ("stack", insn.offset, 0)}
-    return {}
-
-
-def _movsxd(flow: _Analysis, insn: Insn, state: State) -> dict[str, Value]:
-    target, memory = _register(insn, 0), insn.effects.memory
-    if target and memory is not None and memory.base in state.general and memory.scale == 4 and memory.index:
-        value = state.general[memory.base]
-        if value[0] == "table" and memory.displacement == 0:
-            return {target: ("step", *value[1:])}
-    return {}
-
-
-def _xchg(flow: _Analysis, insn: Insn, state: State) -> dict[str, Value]:
-    a, b = _register(insn, 0), _register(insn, 1)
-    return {a: state.general[b], b: state.general[a]} if a and b else {}
-
-
-def _signed(value: int) -> int:
-    return value - (1 << 64) if value >> 63 else value
-
-
-_HANDLERS = {
-    "ADD": _add, "AND": _and, "LEA": _lea, "LEAVE": _leave, "MOV": _mov, "MOVSXD": _movsxd, "POP": _pop,
-    "PUSH": _push, "SUB": _add, "XCHG": _xchg,
-}  # fmt: skip

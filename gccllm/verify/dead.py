@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from iced_x86 import FlowControl, InstructionInfoFactory, OpAccess, OpKind, Register, RegisterExt
 
 from gccllm.assembly import Body, Line
-from gccllm.verify.abi_flow import CALLER_SAVED, INTEGER_ARGUMENTS, VECTOR_ARGUMENTS
+from gccllm.verify.abi_state import CALLER_SAVED, INTEGER_ARGUMENTS, VECTOR_ARGUMENTS
 from gccllm.verify.decode import CALLEE_SAVED, GENERAL, Decoded, Insn, full_name
 
 Places = frozenset[str]

@@ -11,53 +11,30 @@ Not covered: what the body computes, which addresses it forms, how long it runs.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from gccllm.assembly import Body, BodyError, Module, isa
+from gccllm.assembly import Body, BodyError, isa
 from gccllm.assembly.cfi import synthesize_cfi
 from gccllm.core import Verdict, accepted, refuted
 from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain
 from gccllm.verify import abi_flow
+from gccllm.verify.abi_state import FLAGS, INTEGER_ARGUMENTS
+from gccllm.verify.context import Context, context_of, terminal_calls
 from gccllm.verify.decode import VECTORS, Decoded, Insn, Refused, Relocation, assemble
 from gccllm.verify.forbidden import refusal
 
 MEMORY_CALLS = frozenset({"memcpy", "memmove", "memset", "memcmp"})
 """What gcc itself may make of a loop, so what a candidate may call without the baseline doing so."""
 
+__all__ = ["Baseline", "Context", "Screened", "argument_registers", "context_of", "read_baseline", "screen"]
+
 _ABSOLUTE = frozenset({"32", "32S", "64", "16", "8"})
 _GOT = frozenset({"GOTPCREL", "GOTPCRELX", "REX_GOTPCRELX"})
 _DIRECT = frozenset({"PC32", "PLT32"})
 
 _WRITE, _ALLOC, _EXECUTE = 1, 2, 4
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What the screen has to know about the function besides its baseline body."""
-
-    name: str
-    has_unit_callers: bool = False
-    """Something else in the unit calls it: such callers may rely on what the baseline leaves alone (gcc's -fipa-ra,
-    for every callee that cannot be interposed, local or not)."""
-    is_entry_aligned: bool = True
-    """False when a caller in the unit calls it with rsp at an odd multiple of 8 (gcc does so where it sees that
-    the callee does not care)."""
-    has_ipa_ra: bool = True
-    """False when the unit is compiled with -fno-ipa-ra."""
-    march: frozenset[str] = frozenset()
-    """CPU features (iced-x86 names) that the unit's own flags allow without a guard."""
-    max_level: int = 99
-    """Highest ISA level a candidate may need: of what the setting allows and what this machine can test."""
-    arguments: frozenset[str] = frozenset()
-    """Argument registers of the signature (RDI, ZMM0 ...) when it is known; the baseline's own are always added."""
-    x87_results: int = 0
-    """Values returned on the x87 stack."""
-    unit_functions: frozenset[str] = frozenset()
-    """Functions the unit defines: a unit that defines memcpy itself gets no new calls of it."""
-    callee_clobbers: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """Registers that local callees of the unit clobber, where gcc could know it (see `clobbers_of`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +67,7 @@ def read_baseline(body: Body, context: Context, tools: Toolchain, workdir: Path)
     code = assemble(context.name, body.text(), tools, workdir)
     if isinstance(code, Refused):
         raise BodyError(Reason.UNSUPPORTED_CODE, code.message)
-    flow = abi_flow.analyse(code, frozenset(), noreturn=_terminal_calls(code), callee_clobbers=context.callee_clobbers)
+    flow = abi_flow.analyse(code, frozenset(), noreturn=terminal_calls(code), callee_clobbers=context.callee_clobbers)
     reached: dict[str, set[str]] = {}
     for relocation in code.relocations:
         if relocation.symbol:
@@ -101,69 +78,11 @@ def read_baseline(body: Body, context: Context, tools: Toolchain, workdir: Path)
         flow.clobbers,
         {symbol: frozenset(kinds) for symbol, kinds in reached.items()},
         any(r.kind in _ABSOLUTE for r in code.relocations),
-        _terminal_calls(code),
+        terminal_calls(code),
         frozenset(flow.unaligned_calls) if context.is_entry_aligned else code.calls,
         bool(code.insns) and code.insns[0].mnemonic == "ENDBR64",
         any(i.mnemonic == "UD2" for i in code.insns),
     )
-
-
-def context_of(
-    module: Module,
-    name: str,
-    tools: Toolchain,
-    workdir: Path,
-    *,
-    march: frozenset[str] = frozenset(),
-    max_level: int = 99,
-    has_ipa_ra: bool = True,
-    arguments: frozenset[str] = frozenset(),
-    x87_results: int = 0,
-) -> Context:
-    """The context of one function of a unit."""
-    callers = [f.name for f in module.functions.values() if f.name != name and name in f.calls]
-    is_aligned = all(_calls_aligned(module, caller, name, tools, workdir) for caller in callers)
-    clobbers: dict[str, frozenset[str]] = {}
-    if has_ipa_ra:
-        for callee in module.functions[name].calls:
-            if callee in module.functions and callee != name:
-                _clobbers_of(module, callee, tools, workdir, clobbers)
-    return Context(
-        name, bool(callers), is_aligned, has_ipa_ra, march, max_level, arguments, x87_results,
-        frozenset(module.functions), clobbers,
-    )  # fmt: skip
-
-
-def _calls_aligned(module: Module, caller: str, callee: str, tools: Toolchain, workdir: Path) -> bool:
-    """Whether every call of `callee` in `caller` leaves rsp a multiple of 16; False where that cannot be read."""
-    try:
-        code = assemble(caller, module.functions[caller].body.text(), tools, workdir)
-    except BodyError:
-        return False
-    if isinstance(code, Refused):
-        return False
-    return callee not in abi_flow.analyse(code, frozenset(), noreturn=_terminal_calls(code)).unaligned_calls
-
-
-def _clobbers_of(
-    module: Module, name: str, tools: Toolchain, workdir: Path, known: dict[str, frozenset[str]]
-) -> frozenset[str]:
-    """What a function of the unit may change (see `abi_flow`); recursion and what cannot be read: everything."""
-    if name not in known:
-        known[name] = abi_flow.CALLER_SAVED | {abi_flow.UPPER}
-        function = module.functions[name]
-        for callee in function.calls:
-            if callee in module.functions:
-                _clobbers_of(module, callee, tools, workdir, known)
-        try:
-            code = assemble(name, function.body.text(), tools, workdir)
-        except BodyError:
-            return known[name]
-        if not isinstance(code, Refused):
-            terminal = _terminal_calls(code)
-            flow = abi_flow.analyse(code, frozenset(), noreturn=terminal, callee_clobbers=known)
-            known[name] = flow.clobbers
-    return known[name]
 
 
 def screen(candidate: Body, baseline: Baseline, context: Context, tools: Toolchain, workdir: Path) -> Screened:
@@ -307,22 +226,15 @@ def check_isa(code: Decoded, context: Context) -> int:
 
 
 def check_clobbers(clobbers: frozenset[str], baseline: Baseline, context: Context) -> None:
-    if context.has_unit_callers and context.has_ipa_ra and not clobbers <= baseline.clobbers:
-        raise BodyError(Reason.IPA_CLOBBER, ", ".join(sorted(clobbers - baseline.clobbers)))
+    seen = (clobbers & context.protected) - baseline.clobbers
+    if seen:
+        raise BodyError(Reason.IPA_CLOBBER, ", ".join(sorted(seen)))
 
 
 def _defined_at_entry(baseline: Baseline, context: Context) -> frozenset[str]:
-    return context.arguments | baseline.live_in - frozenset({abi_flow.FLAGS})
-
-
-def _terminal_calls(code: Decoded) -> frozenset[str]:
-    """Callees whose call is the last instruction: gcc knows that they do not return."""
-    last = code.insns[-1] if code.insns else None
-    if last is None or not last.is_call or last.relocation is None:
-        return frozenset()
-    return frozenset({last.relocation.symbol})
+    return context.arguments | baseline.live_in - frozenset({FLAGS})
 
 
 def argument_registers(integers: int, vectors: int) -> frozenset[str]:
     """Registers of a signature that passes so many integer and vector values in registers."""
-    return frozenset((*abi_flow.INTEGER_ARGUMENTS[:integers], *VECTORS[:vectors]))
+    return frozenset((*INTEGER_ARGUMENTS[:integers], *VECTORS[:vectors]))

@@ -129,41 +129,56 @@ __attribute__((noinline)) static long inner(const long *p, long n) {
   for (long i = 0; i < n; i++) s += p[i] * n;
   return s;
 }
-long outer(const long *p, long n, long k) { return inner(p, n) * k; }
+__attribute__((noinline)) static long middle(const long *p, long n) { return inner(p, n) + 1; }
+long outer(const long *p, long n, long k) { return middle(p, n) * k; }
 """
 
 
-def unit(flags: tuple[str, ...] = ()) -> Module:
-    ran = TOOLS.compile(
-        ["-O2", "-fcf-protection=none", *flags, "-S", "-x", "c", "-", "-o", "-"], stdin=UNIT.encode()
-    )
+@pytest.fixture(scope="module")
+def unit() -> Module:
+    ran = TOOLS.compile(["-O2", "-fcf-protection=none", "-S", "-x", "c", "-", "-o", "-"], stdin=UNIT.encode())
     assert ran.ok, ran.err
     return Module.parse(ran.out.decode())
 
 
-def test_caller_may_rely_on_what_a_callee_of_the_unit_leaves_alone(tmp_path: Path) -> None:
-    module = unit()
-    outer = module.functions["outer"].body
-    context = gate.context_of(module, "outer", TOOLS, tmp_path)
+def reason(body: Body, known: gate.Baseline, context: gate.Context, where: Path) -> Reason | None:
+    return gate.screen(body, known, context, TOOLS, where).verdict.reason
+
+
+def test_caller_may_rely_on_what_a_callee_of_the_unit_leaves_alone(unit: Module, tmp_path: Path) -> None:
+    outer = unit.functions["outer"].body
+    context = gate.context_of(unit, "outer", TOOLS, tmp_path)
     known = gate.read_baseline(outer, context, TOOLS, tmp_path)
-    assert gate.screen(outer, known, context, TOOLS, tmp_path).verdict.is_accepted
-    blind = replace(context, callee_clobbers={}, is_entry_aligned=True)
-    verdict = gate.screen(outer, known, blind, TOOLS, tmp_path).verdict
-    assert verdict.reason is Reason.DEAD_READ, "gcc keeps k in a register that inner does not touch"
+    assert reason(outer, known, context, tmp_path) is None
+    blind = replace(context, callee_clobbers={})
+    assert reason(outer, known, blind, tmp_path) is Reason.DEAD_READ, "gcc keeps k in a register that middle leaves"
 
 
-def test_function_called_with_an_odd_stack_may_not_rely_on_alignment(tmp_path: Path) -> None:
-    module = unit()
-    context = gate.context_of(module, "inner", TOOLS, tmp_path)
-    assert (context.has_unit_callers, context.is_entry_aligned) == (True, False)
-    known = gate.read_baseline(module.functions["inner"].body, context, TOOLS, tmp_path)
+@pytest.mark.parametrize("name", ["middle", "inner"])
+def test_what_a_caller_relies_on_is_protected_down_the_calls(name: str, unit: Module, tmp_path: Path) -> None:
+    outer = unit.functions["outer"].body.text()
+    (kept,) = [r for r in ("r8", "r9", "r10", "r11") if f"%{r}" in outer]
+    context = gate.context_of(unit, name, TOOLS, tmp_path)
+    baseline = unit.functions[name].body
+    known = gate.read_baseline(baseline, context, TOOLS, tmp_path)
+    others = [r for r in ("r8", "r9", "r10", "r11") if r != kept]
+    for register, want in ((kept, Reason.IPA_CLOBBER), (others[0], None)):
+        body = Body.parse(f"\txorl\t%{register}d, %{register}d\n{baseline.text()}")
+        assert reason(body, known, context, tmp_path) is want
+
+
+def test_without_ipa_ra_nothing_is_protected(unit: Module, tmp_path: Path) -> None:
+    assert gate.context_of(unit, "inner", TOOLS, tmp_path, has_ipa_ra=False).protected == frozenset()
+    assert gate.context_of(unit, "outer", TOOLS, tmp_path).protected == frozenset()
+
+
+def test_function_called_with_an_odd_stack_may_not_rely_on_alignment(unit: Module, tmp_path: Path) -> None:
+    context = gate.context_of(unit, "middle", TOOLS, tmp_path)
+    assert not context.is_entry_aligned
+    known = gate.read_baseline(unit.functions["middle"].body, context, TOOLS, tmp_path)
     spill = "\tpxor\t%xmm0, %xmm0\n\t{}\t%xmm0, -24(%rsp)\n\tmovl\t-24(%rsp), %eax\n\tret"
-    loose = replace(context, has_ipa_ra=False)
-    reasons = {
-        name: gate.screen(Body.parse(spill.format(name)), known, loose, TOOLS, tmp_path).verdict.reason
-        for name in ("movaps", "movups")
-    }
-    assert reasons == {"movaps": Reason.STACK_DEPTH, "movups": None}
+    assert reason(Body.parse(spill.format("movaps")), known, context, tmp_path) is Reason.STACK_DEPTH
+    assert reason(Body.parse(spill.format("movups")), known, context, tmp_path) is None
 
 
 @pytest.mark.parametrize("flags", [("-O3", "-march=native"), ("-O2",), ("-O3", "-funroll-loops")], ids=" ".join)

@@ -1,5 +1,5 @@
 verdict: refuted ipa_clobber
-has_unit_callers: 1
+protected: R8 R9 ZMM5
 --- baseline
 	xorl	%eax, %eax
 	testl	%esi, %esi
