@@ -47,6 +47,9 @@ SLOT_RETURN: Final = CONTROL + 0x00
 SLOT_LOG: Final = CONTROL + 0x08
 SLOT_SAVE_A: Final = CONTROL + 0x10
 SLOT_SAVE_B: Final = CONTROL + 0x18
+SLOT_SAVE_C: Final = CONTROL + 0x20
+SLOT_BASE: Final = CONTROL + 0x28
+SLOT_VECTOR: Final = CONTROL + 0x80
 
 MAX_TESTS: Final = 1 << 15
 """Tests in one request; `replay.run` splits longer lists."""
@@ -122,7 +125,8 @@ class Event(enum.IntEnum):
 
     READ, WRITE, BOTH touch `width` bytes at `address`. With the RANGE bit they touch width * length bytes. Without it,
     length 0 is a plain access; else the entry before is a MASK whose address field is the mask of lanes, and length is
-    the bytes of a lane, plus PACKED when the lanes in use lie side by side.
+    the bytes of a lane, plus PACKED when the lanes in use lie side by side. Gathers and scatters: a MASK, then an entry
+    for each lane with length LANE plus its number << 16.
     """
 
     READ = 1
@@ -136,6 +140,7 @@ class Event(enum.IntEnum):
 
 
 PACKED: Final = 0x100
+LANE: Final = 0x200
 SITE_READ: Final = Event.READ | Event.RANGE | 1 << 4
 """`site` of a library call's entry: `length` bytes were read."""
 SITE_WRITE: Final = Event.WRITE | Event.RANGE | 1 << 4

@@ -8,12 +8,13 @@ their contracts name. `trace` runs an instrumented entry and condenses the log w
 Exempt, because they cannot be seen from outside: the test stack (own frame; writes above the frame are caught as an
 ABI violation), the image's constants, tables inside the C library, prefetches, and segment-relative accesses.
 
-Not covered: accesses of callees without an instrumented copy; gathers, scatters, maskmovdqu, repeated cmps and scas,
+Not covered: accesses of callees without an instrumented copy; maskmovdqu, repeated cmps and scas,
 xlat, cache control and state-saving instructions (BodyError(UNSUPPORTED_INSTRUCTION)).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
@@ -43,6 +44,10 @@ DEADLINE_FACTOR = 10
 _NAMES = {value: name for name, value in vars(iced.Mnemonic).items() if isinstance(value, int)}
 _STRING_MOVES = ("MOVS", "STOS", "LODS")
 _SIGN_MASKED = {"VMASKMOVPS": ("ps", 4), "VMASKMOVPD": ("pd", 8), "VPMASKMOVD": ("ps", 4), "VPMASKMOVQ": ("pd", 8)}
+_GATHER = re.compile(r"VP?(GATHER|SCATTER)(D|Q)(D|Q|PS|PD)")
+_VECTOR_INDEX = re.compile(
+    r"(?P<displacement>[^()]*)\((?P<base>%\w+)?,(?P<index>%[xyz]mm\d+)(,(?P<scale>[1248]))?\)"
+)
 _IMPLICIT_STACK = ("push", "pop", "call", "ret", "leave", "enter")
 
 # Plain integers: member access costs more than the arithmetic it is used in.
@@ -194,13 +199,13 @@ def _accesses(line: Line, one: DecodedLine, at: int) -> list[str]:
     if operand.endswith("(%rsp)"):
         return []
     width = max(a.size for a in seen)
-    vector_index = any(a.index[:3] in ("xmm", "ymm", "zmm") for a in seen)
-    if not 0 < width < 1 << 12 or vector_index:
+    if not 0 < width < 1 << 12:
         raise BodyError(Reason.UNSUPPORTED_INSTRUCTION, line.text().strip())
     reads, writes = any(a.is_read for a in seen), any(a.is_write for a in seen)
     kind = (Event.READ if reads else 0) | (Event.WRITE if writes else 0)
     site = kind | width << 4 | at << 16
-    # A symbol gets its address by lea; a bare number cannot be scaled wrongly either.
+    if any(a.index[:3] in ("xmm", "ymm", "zmm") for a in seen):
+        return _gather(line, one, name, operand, at)
     compute = f"leaq {operand}, %rax"
     if name in _SIGN_MASKED:
         suffix, lane = _SIGN_MASKED[name]
@@ -211,6 +216,43 @@ def _accesses(line: Line, one: DecodedLine, at: int) -> list[str]:
         register = f"%k{raw.op_mask - iced.Register.K0}"
         return _append(site, lane | packed, f"kmovq {register}, %rax", compute)
     return _append(site, 0, "", compute)
+
+
+def _gather(line: Line, one: DecodedLine, name: str, operand: str, at: int) -> list[str]:
+    """Entries for every lane of a gather or scatter, after one with the mask."""
+    found = _VECTOR_INDEX.fullmatch(operand)
+    kind = _GATHER.fullmatch(name)
+    data = next((o for o in reversed(line.operands) if o.startswith("%") and o.split("{")[0] != operand), "")
+    if not found or not kind or not data:
+        raise BodyError(Reason.UNSUPPORTED_INSTRUCTION, line.text().strip())
+    index_bytes, lane_bytes = (4 if letter in ("D", "PS") else 8 for letter in (kind[2], kind[3]))
+    size = {"x": 16, "y": 32, "z": 64}
+    index = found["index"]
+    lanes = min(size[data[1]] // lane_bytes, size[index[1]] // index_bytes)
+    encoded = one.instruction.op_mask != iced.Register.NONE
+    if encoded:
+        mask = f"kmovq %k{one.instruction.op_mask - iced.Register.K0}, %rax"
+    else:
+        mask = f"vmovmsk{'ps' if lane_bytes == 4 else 'pd'} {line.operands[0]}, %eax"
+    base = f"{found['displacement']}({found['base']})" if found["base"] else found["displacement"] or "0"
+    save = ((("rax", layout.SLOT_SAVE_A), ("rcx", layout.SLOT_SAVE_B), ("rdx", layout.SLOT_SAVE_C)))
+    rows = [f"\tmovq %{register}, {slot:#x}" for register, slot in save]
+    rows += [
+        f"\tleaq {base}, %rax", f"\tmovq %rax, {layout.SLOT_BASE:#x}",
+        f"\tvmovdqu{'64' if encoded else ''} {index}, {layout.SLOT_VECTOR:#x}",
+        f"\t{mask}", f"\tmovq {layout.SLOT_LOG:#x}, %rcx", f"\tmovq ${int(Event.MASK)}, (%rcx)",
+        "\tmovq %rax, 8(%rcx)", "\tleaq 16(%rcx), %rcx",
+    ]  # fmt: skip
+    site = (Event.WRITE if "SCATTER" in name else Event.READ) | lane_bytes << 4 | at << 16
+    for lane in range(lanes):
+        load = "movslq" if index_bytes == 4 else "movq"
+        rows += [
+            f"\t{load} {layout.SLOT_VECTOR + index_bytes * lane:#x}, %rdx", f"\tmovq {layout.SLOT_BASE:#x}, %rax",
+            f"\tleaq (%rax,%rdx,{found['scale'] or 1}), %rax", "\tmovq %rax, 8(%rcx)",
+            f"\tmovl ${site:#x}, (%rcx)", f"\tmovl ${layout.LANE | lane << 16:#x}, 4(%rcx)", "\tleaq 16(%rcx), %rcx",
+        ]  # fmt: skip
+    rows.append(f"\tmovq %rcx, {layout.SLOT_LOG:#x}")
+    return rows + [f"\tmovq {slot:#x}, %{register}" for register, slot in save]
 
 
 def _string_move(line: Line, one: DecodedLine, name: str, at: int) -> list[str]:
@@ -336,11 +378,16 @@ def _touched(log: npt.NDArray[np.void], kind: npt.NDArray[np.uint32]) -> tuple[I
     width = (rows["site"] >> 4 & 0xFFF).astype(np.uint64)
     length = rows["length"].astype(np.uint64)
     ranged = (how & _RANGE) != 0
-    masked = ~ranged & (length != 0)
+    lane = ~ranged & ((rows["length"] & layout.LANE) != 0)
+    masked = ~ranged & ~lane & (length != 0)
     size = np.where(ranged, width * length, width)
     start = rows["address"]
     spans = np.stack([start, start + size], axis=1)
     plain = ~masked & (size > 0)
+    if lane.any():
+        number = rows["length"] >> 16
+        mask = log["address"][np.where(lane, at - 1 - number.astype(np.intp), 0)]
+        plain &= ~lane | (mask >> number.astype(np.uint64) & np.uint64(1)).astype(np.bool_)
     parts, hows = [spans[plain]], [how[plain]]
     if masked.any():
         lanes, which = _lanes(rows[masked], log["address"][at[masked] - 1])

@@ -137,8 +137,26 @@ def test_masked_and_repeated_accesses_count_only_what_they_touch(tmp_path: Path)
         assert (touched(seen, "reads"), touched(seen, "writes")) == ([(8, 32)], [(100, 125)])
 
 
+def test_gathers_and_scatters_count_the_lanes_in_use(tmp_path: Path) -> None:
+    some = "\tmovl $0x25, %eax\n\tkmovw %eax, %k1\n\tvpmovzxbd (%rdi), %zmm1\n\tvpxor %xmm0, %xmm0, %xmm0\n"
+    end = "\tvzeroupper\n\txorl %eax, %eax\n\tret\n"
+    with written_by_hand(
+        tmp_path,
+        wide=some + "\tmovq %rdi, %rcx\n\tvpgatherdd 16(%rcx,%zmm1,4), %zmm0{%k1}\n" + end,
+        store=some + "\tvpscatterdd %zmm0, 100(%rdi,%zmm1,8){%k1}\n" + end,
+        old="\tvpmovzxbq (%rdi), %ymm1\n\tvpcmpeqd %ymm2, %ymm2, %ymm2\n\tvpxor %xmm0, %xmm0, %xmm0\n"
+        "\tmovq %rdi, %rdx\n\tvgatherqpd %ymm2, (%rdx,%ymm1,8), %ymm0\n" + end,
+    ) as replayer:
+        one = on_array(1, bytes([3, 9, 4, 9, 9, 20]) + bytes(300))
+        assert touched(trace.trace(replayer, "wide.traced", one), "reads") == [(0, 16), (28, 36), (96, 100)]
+        assert touched(trace.trace(replayer, "store.traced", one), "writes") == [(124, 128), (132, 136), (260, 264)]
+        assert touched(trace.trace(replayer, "old.traced", one), "reads") == [(0, 4), (24, 40), (72, 80)]
+        for name in ("wide", "store", "old"):
+            assert trace.trace(replayer, f"{name}.traced", one).status is RunStatus.OK
+
+
 @pytest.mark.parametrize(
-    "line", ["vpgatherdd %ymm2, (%rdi,%ymm1,4), %ymm0", "repe cmpsb", "repne scasb", "std", "xlatb", "fxsave (%rdi)"]
+    "line", ["maskmovdqu %xmm1, %xmm0", "repe cmpsb", "repne scasb", "std", "xlatb", "fxsave (%rdi)"]
 )
 def test_what_cannot_be_watched_is_refused(line: str) -> None:
     with pytest.raises(BodyError) as refused:
