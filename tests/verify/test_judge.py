@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 from bench_kit import CLEAR, SUM, array_tests, bench, offered, other_body
+from replay_kit import TOOLS
 
+from gccllm.assembly import Body
 from gccllm.core import Outcome, Verdict
 from gccllm.reasons import Reason
 from gccllm.verify.judge import Case, judge, judge_many, outcome_counts
+from gccllm.verify.mutate import assembling, mutants
 from gccllm.verify.workbench import Workbench
 
 RIGHT = """
@@ -161,3 +164,14 @@ def test_body_the_checked_build_cannot_watch_is_refused(summing: Workbench) -> N
         "	vpgatherdd	%xmm2, (%rdi,%xmm1,4), %xmm0\n	vmovd	%xmm0, %ecx",
     )
     assert ended(judge(offered(gathers), summing)) == ("contract", Reason.UNSUPPORTED_INSTRUCTION)
+
+
+def test_hostile_mutants_are_refused_whatever_they_return(summing: Workbench) -> None:
+    """Only cuts to 32 bits may pass: on lengths and offsets they show beyond 2^32, which the level does not claim."""
+    body = Body.parse(RIGHT)
+    hostile = [m for m in mutants(body, limit=400, hostile=True) if m.operator != "narrowed"]
+    hostile = assembling(hostile, TOOLS, summing.workdir)
+    cases = judge_many([offered(m.body.text()) for m in hostile], summing)
+    passed = [m.what for m, case in zip(hostile, cases, strict=True) if case.verdict and case.verdict.is_accepted]
+    assert len(hostile) > 40
+    assert not passed
