@@ -111,6 +111,7 @@ def _compile_all(names: Sequence[str], work: Path, options: Options, out: Consol
     if options.proposers:
         env["GCCLLM_PROPOSERS"] = options.proposers
     results = {name: Result(name) for name in names}
+    began = time.time()
 
     def compile_both(name: str) -> None:
         place = work / name
@@ -124,24 +125,31 @@ def _compile_all(names: Sequence[str], work: Path, options: Options, out: Consol
         for name, _ in zip(show.progress(out, names, "compile"), pool.map(compile_both, names), strict=True):
             if not out.is_terminal and results[name].seconds > 5:
                 out.print(f"compiled {name} in {results[name].seconds:.0f} s", markup=False)
-    decisions = {str(e.get("function")): e for e in events.read(work / "store") if e["event"] == "function"}
+    # A second run gets the unit cache's answers, which leave no line: the log of the first one still says why.
+    log = list(events.read(work / "store"))
+    decisions = {str(e.get("function")): e for e in log if e["event"] == "function"}
     for name, result in results.items():
         gcc, ours = (objects.code_of(work / name / f"{who}.o") for who in ("gcc", "ours"))
         result.changed = gcc != ours
-        _note_decision(result, decisions.get(name), any(decisions))
+        _note_decision(result, decisions.get(name), bool(log))
+    for failure in {str(e.get("detail")) for e in log if e["event"] == "engine" and e["at"] >= began}:
+        out.print(f"the engine failed: {failure}", style="red", markup=False, soft_wrap=True)
     return results
 
 
 def _note_decision(result: Result, event: dict[str, Any] | None, has_log: bool) -> None:
-    """What the compiler's log says of the kernel; without a log a changed object counts as admitted."""
+    """What the compiler's log says of the kernel; without a log a changed object counts as admitted.
+
+    Admitted is what is linked: when the log says so and the object is gcc's, the reason is `not in the object`.
+    """
     if not has_log:
         result.admitted = result.changed
         return
     result.eligible = event is not None and is_eligible(event)
     if event is not None:
-        result.admitted = event.get("word") == "admitted"
+        result.admitted = event.get("word") == "admitted" and result.changed
         result.proposer, result.recipe = str(event.get("proposer") or ""), str(event.get("recipe") or "")
-        result.reason = str(event.get("reason") or "")
+        result.reason = str(event.get("reason") or "not in the object" * (not result.changed))
 
 
 def _measure(result: Result, place: Path, options: Options) -> None:
