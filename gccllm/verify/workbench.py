@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gccllm.assembly import Body, BodyError, Module, cfg, slice_text
+from gccllm.assembly import Body, BodyError, Module, NotLossless, cfg, slice_text
 from gccllm.assembly.cfg import Edge
 from gccllm.core import Quit, Returned, Slot, Test
 from gccllm.reasons import Reason
@@ -51,8 +51,6 @@ class Workbench:
     more: More | None = None
     seed: int = 0
 
-    traced_callees: tuple[str, frozenset[str]] = ("", frozenset())
-    """`trace.instrument_callees` of the function: text and names of the checked builds of its callees."""
 
     def __post_init__(self) -> None:
         self._observed: dict[int, Raw] = {}
@@ -89,7 +87,7 @@ class Workbench:
                 other = scalar.functions[name].body
         return cls(
             name, slice_text(module, name), module.functions[name].body, list(tests), returns, context, tools, workdir,
-            callees or {}, other, more, seed, instrument_callees(module, name, tools),
+            callees or {}, other, more, seed,
         )  # fmt: skip
 
     # --- bodies into images -----------------------------------------------------------------------
@@ -99,6 +97,14 @@ class Workbench:
         own = body.renamed(entry).replace_symbol(self.name, entry)
         head = f"\t.text\n\t.p2align\t{align}\n\t.globl\t{entry}\n\t.type\t{entry}, @function\n{entry}:\n"
         return head + own.text()
+
+    @cached_property
+    def traced_callees(self) -> tuple[str, frozenset[str]]:
+        """Text and names of the checked builds of its callees in the unit, whose accesses count as its own."""
+        try:
+            return instrument_callees(Module.parse(self.text), self.name, self.tools)
+        except (NotLossless, BodyError):
+            return "", frozenset()
 
     def traced_text(self, body: Body, entry: str) -> str:
         """The checked build of a body, as function `traced_name(entry)`. Raises BodyError."""
