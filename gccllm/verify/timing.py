@@ -11,9 +11,9 @@ classes of log(baseline / candidate). Accepted when in each of three fresh proce
 and again in one more process on inputs that chose nothing. Medians and signs only: one preempted round moves a mean by
 a quarter. One timing at a time on a machine, by a file lock.
 
-The baseline is copied with the loop alignment that gcc printed; the candidate as it would be spliced, but without the
-ISA guard in front (about a nanosecond a call). Calls are timed one by one between fences, on memory that is in cache:
-gains from overlap with the caller's code, and from cache misses, are not seen.
+The baseline is copied with the loop alignment that gcc printed; the candidate as it would be spliced, with the guard
+of its ISA level. Calls are timed one by one between fences, on memory that is in cache: gains from overlap with the
+caller's code, and from cache misses, are not seen; functions of a few nanoseconds mostly end as NOISY.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ import numpy.typing as npt
 from filelock import FileLock, Timeout
 
 from gccllm.assembly import Body, Module, layout_text
+from gccllm.assembly.isa import LEVEL_SYMBOL, guard
 from gccllm.assembly.slice import function_rows
 from gccllm.core import Quit, Returned, Test, Timing, Verdict, accepted, refuted, undecided
 from gccllm.reasons import Reason
@@ -87,12 +88,14 @@ def measure(
     fresh: Mapping[str, Sequence[Test]],
     *,
     tried: int = 1,
+    level: int = 0,
     seed: int = 1,
     lock_path: Path | None = None,
 ) -> tuple[Verdict, Timing | None]:
     """Apply the rule. `candidate` must have been shown equal on all these tests.
 
-    `fresh` are the held-back tests of the same classes. The Timing is that of the deciding processes; None when
+    `level` is the ISA level that the candidate's guard tests, 0 for none. `fresh` are the held-back tests of the same
+    classes. The Timing is that of the deciding processes; None when
     nothing could be measured. Never raises for what the candidate does.
     """
     classes = {label: tests for label, tests in classes.items() if tests}
@@ -105,7 +108,7 @@ def measure(
                 runs = [
                     sample(
                         bench, candidate, classes, seed=seed * 1000 + attempt * PROCESSES + p,
-                        repeats=REPEATS * (attempt + 1),
+                        repeats=REPEATS * (attempt + 1), level=level,
                     )
                     for p in range(PROCESSES)
                 ]  # fmt: skip
@@ -117,7 +120,7 @@ def measure(
             held = {label: tests for label, tests in fresh.items() if tests}
             if not held:
                 return undecided("timing", Reason.NO_TIMING_INPUT, "no inputs were held back"), timing
-            return _confirmed(bench, candidate, held, seed, verdict), timing
+            return _confirmed(bench, candidate, held, seed, level, verdict), timing
     except Timeout:
         return undecided("timing", Reason.DEADLINE, "another timing holds the machine"), None
     except (AssembleError, Quit) as error:
@@ -126,11 +129,13 @@ def measure(
 
 
 def _confirmed(
-    bench: Bench, candidate: Body, held: Mapping[str, Sequence[Test]], seed: int, verdict: Verdict
+    bench: Bench, candidate: Body, held: Mapping[str, Sequence[Test]], seed: int, level: int, verdict: Verdict
 ) -> Verdict:
     again = verdict
     for attempt in range(ATTEMPTS):
-        run = sample(bench, candidate, held, seed=seed * 1000 + 500 + attempt, repeats=REPEATS * (attempt + 1))
+        run = sample(
+            bench, candidate, held, seed=seed * 1000 + 500 + attempt, repeats=REPEATS * (attempt + 1), level=level
+        )
         again, timing = decide([run], 1)
         if again.is_accepted:
             return accepted("timing", f"{verdict.detail}; on fresh inputs {timing.speedup:.3f}x")
@@ -144,6 +149,7 @@ def screen_speed(
     candidate: Body,
     classes: Mapping[str, Sequence[Test]],
     *,
+    level: int = 0,
     seed: int = 1,
     lock_path: Path | None = None,
 ) -> float:
@@ -153,7 +159,9 @@ def screen_speed(
         return 0.0
     try:
         with _alone(lock_path):
-            run = sample(bench, candidate, classes, seed=seed, rounds=9, repeats=3, sample_ns=2000, copies=2)
+            run = sample(
+                bench, candidate, classes, seed=seed, rounds=9, repeats=3, sample_ns=2000, copies=2, level=level
+            )
     except (Timeout, AssembleError, Quit):
         return 0.0
     return math.exp(float(np.median(_combined(run, "second"))))
@@ -265,6 +273,7 @@ def sample(
     repeats: int = REPEATS,
     sample_ns: int = SAMPLE_NS,
     copies: int = COPIES,
+    level: int = 0,
 ) -> dict[str, Raw]:
     """Samples of one fresh process with one link. Raises Quit(NO_TIMING_INPUT) when a call does not end well."""
     rng = random.Random(seed)
@@ -272,9 +281,11 @@ def sample(
     ours = [f"gccllm_baseline.{i}" for i in range(2 * copies)]
     theirs = [f"gccllm_candidate.{i}" for i in range(copies)]
     pieces = [baseline_copy(bench.text, bench.name, label) for label in ours]
-    pieces += [candidate_copy(bench, candidate, label) for label in theirs]
+    pieces += [candidate_copy(bench, candidate, label, level) for label in theirs]
     rng.shuffle(pieces)
     spaced = [f"\t.text\n\t.p2align 6\n\t.skip {64 * rng.randrange(64)}, 0xcc\n{piece}" for piece in pieces]
+    if level:
+        spaced.append(f"\t.section .rodata\n{LEVEL_SYMBOL}:\t.byte 127\n")
     text = bench.text + "".join(spaced) + f"\t.text\n\t.p2align 6\n\t.globl {_EMPTY}\n{_EMPTY}:\n\tret\n"
     image = build_image(bench.workdir, text, bench.tools, bench.callees, plain=True, name=f"timing{seed}")
     out: dict[str, Raw] = {}
@@ -319,13 +330,14 @@ def baseline_copy(text: str, name: str, label: str) -> str:
     return "\n".join(rows) + "\n"
 
 
-def candidate_copy(bench: Bench, body: Body, label: str) -> str:
-    """A body as a 64-byte-aligned global function, endbr64 first where the baseline has it."""
+def candidate_copy(bench: Bench, body: Body, label: str, level: int = 0) -> str:
+    """A body as a 64-byte-aligned global function, endbr64 first where the baseline has it, then the guard if any."""
     own = body.renamed("".join(c if c.isalnum() else "_" for c in label)).replace_symbol(bench.name, label)
     first = next((line for line in own.lines if not line.is_label), None)
     endbr = _parsed(bench.text).functions[bench.name].has_endbr64 and (first is None or first.mnemonic != "endbr64")
     head = f"\t.text\n\t.p2align 6\n\t.globl {label}\n\t.type {label}, @function\n{label}:\n"
-    return head + ("\tendbr64\n" if endbr else "") + layout_text(own)
+    guarded = "\n".join([*guard(level, bench.name), ""]) if level else ""
+    return head + ("\tendbr64\n" if endbr else "") + guarded + layout_text(own)
 
 
 @lru_cache(maxsize=1)

@@ -200,6 +200,12 @@ def test_jump_tables_and_stand_ins_can_be_timed(tmp_path: Path) -> None:
     assert len(timing.sample(target, body, {"a": tests}, seed=1, rounds=5)["a"]) == 5
 
 
+def test_a_guarded_candidate_is_timed_with_its_guard(tmp_path: Path) -> None:
+    target, body = bench(tmp_path, SORT)
+    assert "cmpb\t$3, " in timing.candidate_copy(target, body, "twin", 3)
+    assert len(timing.sample(target, body, {"a": inputs(20)}, seed=1, rounds=5, level=3)["a"]) == 5
+
+
 def test_what_cannot_be_timed_is_undecided(tmp_path: Path) -> None:
     target, body = bench(tmp_path, FAULTS)
     verdict, measured = timing.measure(target, body, {"a": inputs(4)}, {}, lock_path=tmp_path / "lock")
