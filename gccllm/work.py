@@ -23,6 +23,7 @@ from gccllm.config import Settings
 from gccllm.core import Candidate, Evidence, Outcome, Quit, RunStatus, Test, Timing, Verdict, refuted
 from gccllm.events import Log
 from gccllm.harvest.dwarf import signature_of
+from gccllm.harvest.effects import hidden_effects
 from gccllm.harvest.harvest import Harvest, more_near
 from gccllm.harvest.harvest import harvest as find_tests
 from gccllm.harvest.probe import HarvestTarget
@@ -50,7 +51,7 @@ TIMED_DEADLINE_MS = 200
 UNHEARD = frozenset({Reason.MODEL_ABSENT, Reason.MODEL_FAILED, Reason.ENDPOINT_FAILED})
 PASSING = frozenset({Reason.MODEL_FAILED, Reason.ENDPOINT_FAILED, Reason.DEADLINE, Reason.NOISY})
 """Failures that say nothing of the function: never remembered."""
-FULL_TIMINGS = 3
+FULL_TIMINGS = 6
 """Candidates put to the full timing, best first, before giving up."""
 
 
@@ -122,6 +123,12 @@ class Shop:
             return path.read_bytes()
 
     @cached_property
+    def effects(self) -> dict[str, tuple[Reason, str]]:
+        return hidden_effects(
+            self.unit.tools, self.unit.flags, self.side.source, language=self.unit.language, cwd=self.side.cwd
+        )
+
+    @cached_property
     def trapping(self) -> str | None:
         return trapping_text(
             self.unit.tools, self.unit.flags, self.side.source, language=self.unit.language, cwd=self.side.cwd
@@ -171,6 +178,8 @@ class Shop:
     def set_up(self, function: Function, directory: Path, deadline: float) -> Job:
         """Types, tests, and the proof that the tests are good enough. Raises Quit with the function's reason."""
         unit = self.unit
+        if function.name in self.effects:
+            raise Quit(*self.effects[function.name])
         (directory / "typed.o").write_bytes(self.typed)
         signature = signature_of(directory / "typed.o", function.name)
         target = HarvestTarget.of(unit.module, function.name, signature, unit.tools, directory, self.trapping)
@@ -395,9 +404,7 @@ def is_equal_on(bench: Workbench, body: Body, found: Harvest) -> bool:
     image = bench.image([bench.entry_text(body, "timed")])
     with Replayer(image, bench.returns, deadline_ms=TIMED_DEADLINE_MS) as replayer:
         want, got = replayer.run(bench.name, tests), replayer.run("timed", tests)
-    return all(
-        a.status is RunStatus.OK and same(a, b, bench.returns) is None for a, b in zip(want, got, strict=True)
-    )
+    return all(a.status is RunStatus.OK and same(a, b, bench.returns) is None for a, b in zip(want, got, strict=True))
 
 
 def workbench(target: HarvestTarget, context: Context, tests: list[Test], scalar: Body | None, seed: int) -> Workbench:
