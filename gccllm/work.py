@@ -417,7 +417,7 @@ def workbench(target: HarvestTarget, context: Context, tests: list[Test], scalar
         context=context,
         tools=target.tools,
         workdir=target.workdir,
-        callees=target.signature.callees,  # type: ignore[arg-type]
+        callees=target.signature.callees,
         scalar=scalar,
         more=lambda near: more_near(target, near, seed),
         seed=seed,

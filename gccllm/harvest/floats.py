@@ -55,6 +55,7 @@ FLOAT_STYLES: Mapping[str, tuple[float, Callable[[Mood, int], Floats]]] = {
     "halves": (0.6, lambda mood, count: uniform(mood.rng, count, -40, 40).astype(np.float64) / 8),
     "duplicates": (0.6, lambda mood, count: uniform(mood.rng, count, 0, 2).astype(np.float64)),
     "dictionary": (0.4, lambda mood, count: _float_dictionary(mood, count)),
+    "near": (0.8, lambda mood, count: _near(mood, count)),
     "some_special": (1.0, _unit),
     "one_special": (1.2, _unit),
     "all_special": (0.7, _unit),
@@ -66,6 +67,16 @@ def _float_dictionary(mood: Mood, count: int) -> Floats:
     table = np.array(mood.dictionary.floats or _SPECIAL[:4])
     picked: Floats = table[uniform(mood.rng, count, 0, len(table) - 1)]
     return picked + uniform(mood.rng, count, -1, 1) * 0.5
+
+
+def _near(mood: Mood, count: int) -> Floats:
+    """Round numbers and constants of the code, off by a few units in the last places: just on either side."""
+    table = np.array([0.5, 1.0, 2.0, 3.0, 4.0, 10.0, *mood.dictionary.floats])
+    picked: Floats = table[uniform(mood.rng, count, 0, len(table) - 1)]
+    off = uniform(mood.rng, count, -1, 1) * 2.0 ** -uniform(mood.rng, count, 18, 52).astype(np.float64)
+    signs = 1 - 2 * (uniform(mood.rng, count, 0, 3) == 0)
+    scaled: Floats = picked * (1.0 + off) * signs
+    return scaled
 
 
 def float_array(mood: Mood, key: str, ctype: Floating, count: int) -> bytes:

@@ -165,6 +165,9 @@ class Generator:
         count = max(1, min(len(block.data) // size, max(mood.n, 1)))
         how = mood.choose("twin", {"equal": 1.0, "one": 2.5, "few": 1.0, "shuffled": 0.8, "shorter": 0.6, "sign": 0.5})
         where = rng.choice((0, count - 1, count - 1, count // 2, rng.randrange(count), max(count - 2, 0)))
+        if mood.plain:  # typical copies agree for long
+            how = "equal" if how == "equal" else "one"
+            where = rng.randrange(count * 3 // 4, count)
         if how == "one":
             _nudge(rng, block.data, where * size, size)
         elif how == "sign":
@@ -258,16 +261,19 @@ def dictionary_of(lines: Sequence[tuple[str, Sequence[str]]], constants: Sequenc
                 number = int(found.group(1), 0)
                 ints |= {number, -number}
     floats: set[float] = set()
+    before: int | None = None
     for directive, argument in constants:
         if re.fullmatch(r"-?(?:0x[0-9a-fA-F]+|\d+)", argument):
             number = int(argument, 0)
             ints.add(number)
             if directive == ".long":
-                value = struct.unpack("<f", struct.pack("<I", number & 0xFFFFFFFF))[0]
-                if 1e-10 < abs(value) < 1e10:
-                    floats.add(value)
+                word = number & 0xFFFFFFFF
+                floats.add(struct.unpack("<f", struct.pack("<I", word))[0])
+                if before is not None:  # gcc prints a double as two of them
+                    floats.add(struct.unpack("<d", struct.pack("<II", before, word))[0])
+                before = word
     small = sorted(ints, key=lambda v: (abs(v), v))[:200]
-    return Dictionary(tuple(small), tuple(sorted(floats)[:50]))
+    return Dictionary(tuple(small), tuple(sorted(v for v in floats if 1e-10 < abs(v) < 1e10)[:50]))
 
 
 def scalar_kind(block: Block) -> Integer | Floating | None:

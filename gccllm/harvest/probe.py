@@ -109,10 +109,7 @@ class Probe:
         self.discards: Counter[str] = Counter()
         self.all_edges = cfg(target.body).edges
         self.taken: set[Edge] = set()
-        callees = {
-            name: image.CalleeSpec(s.ints, s.vectors, s.stack, s.returns, s.is_float, s.is_pure)
-            for name, s in target.signature.callees.items()
-        }
+        callees = target.signature.callees
         self.traced = trace.traced_name(target.name)
         inner, names = trace.instrument_callees(Module.parse(target.text), target.name, target.tools)
         text = target.text + inner + trace.instrument(target.body, target.name, traced=names, tools=target.tools)

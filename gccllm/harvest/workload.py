@@ -24,6 +24,8 @@ from gccllm.harvest.scene import lower, trimmed
 WANTED = 32
 """Inputs a class: half decide, half confirm."""
 FEWEST = 16
+ATTEMPTS = 4
+"""Rounds of 40 scenes for one class, as long as it looks reachable."""
 SMALL_WORK, MEDIUM_WORK, LARGE_WORK = 5_000, 16_000, 50_000
 TICKS_OF_WORK = 8
 """Ticks an entry may cost at most: anything slower is no longer short."""
@@ -100,25 +102,27 @@ def rung(probe: Probe, generator: Generator, label: str, low: int, high: int) ->
     """Defined inputs of sizes in [low, high] that work far, and within the class's limit."""
     found: list[Ran] = []
     limit = _LIMITS[label]
-    for attempt in range(3):
+    for attempt in range(ATTEMPTS):
         scenes = [generator.scene(generator.rng.randrange(low, high + 1), label, plain=True) for _ in range(40)]
         rans = [ran for ran in probe.defined(scenes, TICKS_OF_WORK * limit) if ran is not None]
         probe.trace(rans[:4])
         if attempt == 0 and (len(rans) < 6 or not any(ran.traced and ran.work <= limit for ran in rans[:4])):
             return []
         probe.trace(rans)
+        if sum(ran.work > limit for ran in rans) > len(rans) // 8:
+            return []  # those within the limit would be the early exits
         found += [ran for ran in rans if ran.traced and ran.work <= limit]
-        if len(far(found)) >= WANTED or 4 * len(far(found)) < WANTED:
+        if len(far(found)) >= WANTED or len(far(found)) * ATTEMPTS < FEWEST * (attempt + 1):
             break
     return far(found)[:WANTED]
 
 
 def far(rans: list[Ran]) -> list[Ran]:
-    """Those that do at least half of what the best quarter does: no early exits at the first element."""
+    """Those that do at least half of what the eighth best does: no early exits at the first element."""
     if not rans:
         return []
-    ordered = sorted(ran.work for ran in rans)
-    return [ran for ran in rans if 2 * ran.work >= ordered[len(ordered) * 3 // 4]]
+    best = sorted((ran.work for ran in rans), reverse=True)
+    return [ran for ran in rans if 2 * ran.work >= best[min(FEWEST // 2, len(best)) - 1]]
 
 
 def typical(probe: Probe, generator: Generator, pool: Sequence[Ran]) -> list[Ran]:

@@ -27,7 +27,8 @@ from pathlib import Path
 from elftools.elf.elffile import ELFFile
 
 from gccllm.assembly.syntax import NORETURN
-from gccllm.core import Quit, Returned, Slot
+from gccllm.core import CalleeSpec as CalleeSpec
+from gccllm.core import Quit, Slot
 from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain, run
 from gccllm.verify import layout
@@ -44,35 +45,19 @@ class AssembleError(Exception):
         self.detail = detail
 
 
-@dataclass(frozen=True, slots=True)
-class CalleeSpec:
-    """What a stand-in for a function of another unit must know.
-
-    `ints`, `vectors`: defined bytes of the arguments in rdi.. and xmm0.. in order; `stack`: of the 8-byte stack slots.
-    `returns`: sizes of the results. `is_float`: vector results are `float`, else `double`.
-    Pure enough to stand in for means: reads memory perhaps, writes none, returns no pointer. A spec with
-    `is_pure=False` makes `build_image` quit.
-    """
-
-    ints: tuple[int, ...] = ()
-    vectors: tuple[int, ...] = ()
-    stack: tuple[int, ...] = ()
-    returns: tuple[Returned, ...] = ()
-    is_float: bool = False
-    is_pure: bool = True
-
-    def packed(self) -> bytes:
-        sizes = dict.fromkeys((Slot.RAX, Slot.RDX, Slot.XMM0, Slot.XMM1), 0)
-        for result in self.returns:
-            if result.slot not in sizes or result.size not in (1, 2, 4, 8):
-                raise Quit(Reason.IMPURE_CALLEE, f"result of {result.size} bytes in {result.slot}")
-            sizes[result.slot] = result.size
-        if len(self.ints) > 6 or len(self.vectors) > 8 or len(self.stack) > 16:
-            raise Quit(Reason.IMPURE_CALLEE, "too many arguments")
-        return layout.CALLEE.pack(
-            len(self.stack), *_padded(self.ints, 6), *_padded(self.vectors, 8), *_padded(self.stack, 16),
-            *sizes.values(), int(self.is_float), 0,
-        )  # fmt: skip
+def packed(spec: CalleeSpec) -> bytes:
+    """The record that tells the replayer what a logged callee takes and gives. Raises Quit(IMPURE_CALLEE)."""
+    sizes = dict.fromkeys((Slot.RAX, Slot.RDX, Slot.XMM0, Slot.XMM1), 0)
+    for result in spec.returns:
+        if result.slot not in sizes or result.size not in (1, 2, 4, 8):
+            raise Quit(Reason.IMPURE_CALLEE, f"result of {result.size} bytes in {result.slot}")
+        sizes[result.slot] = result.size
+    if len(spec.ints) > 6 or len(spec.vectors) > 8 or len(spec.stack) > 16:
+        raise Quit(Reason.IMPURE_CALLEE, "too many arguments")
+    return layout.CALLEE.pack(
+        len(spec.stack), *_padded(spec.ints, 6), *_padded(spec.vectors, 8), *_padded(spec.stack, 16),
+        *sizes.values(), int(spec.is_float), 0,
+    )  # fmt: skip
 
 
 def _padded(values: tuple[int, ...], n: int) -> tuple[int, ...]:
@@ -128,7 +113,7 @@ def build_image(
     symbols, sizes, writable = _read(out)
     if writable[1] - writable[0] > layout.MAX_IMAGE_DATA:
         raise Quit(Reason.TOO_LARGE, f"{writable[1] - writable[0]} bytes of writable data")
-    return Image(out, symbols, writable, tuple(callees[n].packed() for n in numbers), sizes)
+    return Image(out, symbols, writable, tuple(packed(callees[n]) for n in numbers), sizes)
 
 
 def _first_lines(text: str) -> str:
@@ -182,7 +167,7 @@ def _stubs(
         traced = name.removeprefix(layout.TRACED_PREFIX)
         if name in NORETURN:
             lines.append("\tud2")
-        elif name in callees:
+        elif name in callees and name not in layout.IMPORTS:
             if not callees[name].is_pure:
                 raise Quit(Reason.IMPURE_CALLEE, name)
             if len(numbers) == layout.MAX_CALLEES:

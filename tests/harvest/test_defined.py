@@ -108,3 +108,9 @@ def test_what_an_option_defines_does_not_trap() -> None:
     assert "ud2" in plain
     assert wrapping is not None
     assert "ud2" not in wrapping
+
+
+def test_pure_library_functions_run_for_real() -> None:
+    found = harvested("int f(char *s) { size_t n = strlen(s); for (size_t i = 0; i < n; i++) s[i] ^= 1; return n; }")
+    assert found.edges_taken == found.edges_all
+    assert found.discards.get("fault", 0) < 60
