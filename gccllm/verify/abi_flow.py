@@ -77,6 +77,7 @@ def analyse(
     is_entry_aligned: bool = True,
     loose_callees: frozenset[str] = frozenset(),
     call_results: frozenset[str] = CALL_RESULTS,
+    tolerated: frozenset[str] = frozenset(),
 ) -> Flow:
     """Follow every path from the first instruction.
 
@@ -86,11 +87,13 @@ def analyse(
 
     gcc knows which functions of the unit need no aligned stack and calls them with rsp at any multiple of 8: those
     are `loose_callees`; `is_entry_aligned` is False when the function itself is called so. `call_results` hold a value
-    after every call.
+    after every call. Undefined reads of `tolerated` registers are not reported: gcc's own code has some, on paths that
+    it cannot exclude and the program does.
     """
     analysis = _Analysis(
-        code, noreturn | NORETURN, callee_clobbers or {}, x87_results, is_entry_aligned, loose_callees, call_results
-    )
+        code, noreturn | NORETURN, callee_clobbers or {}, x87_results, is_entry_aligned, loose_callees, call_results,
+        tolerated,
+    )  # fmt: skip
     return analysis.run(entry_state(defined))
 
 
@@ -106,7 +109,7 @@ class _Analysis:
     def __init__(
         self, code: Decoded, noreturn: frozenset[str], callee_clobbers: Mapping[str, frozenset[str]],
         x87_results: frozenset[int], is_entry_aligned: bool, loose_callees: frozenset[str],
-        call_results: frozenset[str],
+        call_results: frozenset[str], tolerated: frozenset[str],
     ) -> None:  # fmt: skip
         self.code = code
         self.noreturn = noreturn
@@ -115,6 +118,7 @@ class _Analysis:
         self.is_entry_aligned = is_entry_aligned
         self.loose_callees = loose_callees
         self.call_results = call_results
+        self.tolerated = tolerated
         self.has_call = any(i.is_call for i in code.insns)
         self.flow = Flow()
         self.reporting = False
@@ -223,7 +227,7 @@ class _Analysis:
             self.read_undefined(FLAGS, "at entry, after a call or after an instruction that leaves it undefined", insn)
 
     def read_undefined(self, register: str, when: str, insn: Insn) -> None:
-        if self.reporting:
+        if self.reporting and register not in self.tolerated:
             self.flow.live_in.add(register)
             self.flow.problems.append(Problem(Reason.DEAD_READ, f"{register} is undefined {when} at {insn}"))
 
@@ -262,6 +266,8 @@ class _Analysis:
             self.say(Reason.STACK_DEPTH, "callers in the unit do not align the stack", insn)
         if rsp[0] != "stack" or rsp[1] != value[1] or start >= int(str(rsp[2])):
             return
+        if memory.index:
+            return  # the index may lead back up
         below = int(str(rsp[2])) - start
         if below > RED_ZONE_BYTES:
             self.say(Reason.RED_ZONE, f"{below} bytes below the stack pointer", insn)

@@ -52,6 +52,8 @@ class Baseline:
 
     code: Decoded
     live_in: frozenset[str]
+    tolerated: frozenset[str]
+    """Registers that it may read undefined even when all arguments are defined: on paths nobody takes."""
     clobbers: frozenset[str]
     reached: Mapping[str, frozenset[str]]
     """Symbol to the relocation kinds it is reached by."""
@@ -67,7 +69,10 @@ def read_baseline(body: Body, context: Context, tools: Toolchain, workdir: Path)
     code = assemble(context.name, body.text(), tools, workdir)
     if isinstance(code, Refused):
         raise BodyError(Reason.UNSUPPORTED_CODE, code.message)
-    flow = abi_flow.analyse(code, frozenset(), noreturn=terminal_calls(code), callee_clobbers=context.callee_clobbers)
+    terminal, clobbers = terminal_calls(code), context.callee_clobbers
+    flow = abi_flow.analyse(code, frozenset(), noreturn=terminal, callee_clobbers=clobbers)
+    arguments = context.arguments | argument_registers(6, 8)
+    undefined = abi_flow.analyse(code, arguments, noreturn=terminal, callee_clobbers=clobbers).live_in
     reached: dict[str, set[str]] = {}
     for relocation in code.relocations:
         if relocation.symbol:
@@ -75,6 +80,7 @@ def read_baseline(body: Body, context: Context, tools: Toolchain, workdir: Path)
     return Baseline(
         code,
         frozenset(flow.live_in),
+        frozenset(undefined),
         flow.clobbers,
         {symbol: frozenset(kinds) for symbol, kinds in reached.items()},
         any(r.kind in _ABSOLUTE for r in code.relocations),
@@ -119,6 +125,7 @@ def _check(body: Body, code: Decoded, baseline: Baseline, context: Context) -> i
         x87_results=frozenset({context.x87_results}),
         is_entry_aligned=context.is_entry_aligned,
         loose_callees=baseline.loose_callees,
+        tolerated=baseline.tolerated,
     )
     for problem in flow.problems:
         raise BodyError(problem.reason, problem.detail)
