@@ -267,7 +267,7 @@ class Shop:
 
     def pick(self, function: Function, key: str, job: Job, deadline: float, log: Log) -> Entry:
         """Time the equal candidates fully, best first; the first that passes is the rewrite."""
-        equal = sorted((a for a in job.attempts if a.quick), key=lambda a: -a.quick)
+        equal = sorted((a for a in job.attempts if a.quick and a.case is not None), key=lambda a: -a.quick)
         if not equal:
             reason = Reason.NOTHING_FASTER if job.attempts else Reason.NO_CANDIDATE
             return self.failure(function, key, job, reason, f"{len(job.attempts)} candidates, none equal")
