@@ -186,10 +186,6 @@ def row_length(ctype: CType) -> int:
     return length
 
 
-def pointee(ctype: CType) -> CType | None:
-    return ctype.to if isinstance(ctype, Pointer) else None
-
-
 def is_like(left: CType, right: CType) -> bool:
     """True when objects of both types may be one under C's aliasing rules, seen from their innermost elements."""
     left, right = flat(left), flat(right)
