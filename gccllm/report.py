@@ -85,7 +85,7 @@ def entries_table(entries: Sequence[Entry], title: str | None = None) -> Table:
         table.add_row(
             entry.function,
             entry.proposer,
-            entry.recipe,
+            entry.recipe.partition(":")[0],
             evidence.level,
             str(evidence.tests),
             f"{evidence.mutants[0]}/{evidence.mutants[1]}",

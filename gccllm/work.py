@@ -49,7 +49,9 @@ QUICK_GAIN = 1.02
 """Quick estimate below which a candidate is dropped before it is tested."""
 TIMED_DEADLINE_MS = 200
 UNHEARD = frozenset({Reason.MODEL_ABSENT, Reason.MODEL_FAILED, Reason.ENDPOINT_FAILED})
-PASSING = frozenset({Reason.MODEL_FAILED, Reason.ENDPOINT_FAILED, Reason.DEADLINE, Reason.NOISY})
+PASSING = frozenset(
+    {Reason.MODEL_FAILED, Reason.ENDPOINT_FAILED, Reason.DEADLINE, Reason.NOISY, Reason.SANDBOX_UNAVAILABLE}
+)
 """Failures that say nothing of the function: never remembered."""
 FULL_TIMINGS = 6
 """Candidates put to the full timing, best first, before giving up."""
