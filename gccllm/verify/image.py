@@ -143,6 +143,18 @@ def _undefined(unit: Path) -> tuple[set[str], set[str]]:
     return set(names.values()) - data, data
 
 
+def _is_library(name: str, spec: CalleeSpec | None) -> bool:
+    """Is it the C library's function, as far as types tell? A project may have its own of that name."""
+    traced = name.removeprefix(layout.TRACED_PREFIX)
+    if traced != name:
+        return traced in layout.TRACED_IMPORTS
+    if name not in layout.IMPORTS or spec is None:
+        return name in layout.IMPORTS
+    if name in layout.MATH_FUNCTIONS:
+        return bool(spec.vectors)
+    return not spec.vectors and (bool(spec.ints) or name.startswith("__ctype"))
+
+
 def _stubs(
     undefined: Iterable[str],
     called: set[str],
@@ -164,17 +176,9 @@ def _stubs(
     for name in sorted(undefined, key=lambda n: (place.get(n, 1 << 30), n)):
         place.setdefault(name, _STUB_BYTES * len(place))
         lines += [f"\t.org {place[name]}", f"\t.globl {name}", f"\t.type {name}, @function", f"{name}:"]
-        traced = name.removeprefix(layout.TRACED_PREFIX)
         if name in NORETURN:
             lines.append("\tud2")
-        elif name in callees and name not in layout.IMPORTS:
-            if not callees[name].is_pure:
-                raise Quit(Reason.IMPURE_CALLEE, name)
-            if len(numbers) == layout.MAX_CALLEES:
-                raise Quit(Reason.TOO_LARGE, "too many functions of other units are called")
-            number = numbers.setdefault(name, len(numbers))
-            lines += [f"\tpushq ${number}", f"\tjmp *{slot(layout.HOOKS[0])}"]
-        elif name in layout.IMPORTS or (traced != name and traced in layout.TRACED_IMPORTS):
+        elif _is_library(name, callees.get(name)):
             if plain:
                 lines.append(f"\tjmp *{slot(name)}")
             else:
@@ -183,6 +187,13 @@ def _stubs(
                     f"\tpopq {layout.SLOT_RETURN:#x}", "\ttestb $15, %spl", "\tje 1f", "\tud2",
                     f"1:\tcall *{slot(name)}", f"\tjmp *{slot(layout.HOOKS[1])}",
                 ]  # fmt: skip
+        elif name in callees:
+            if not callees[name].is_pure:
+                raise Quit(Reason.IMPURE_CALLEE, name)
+            if len(numbers) == layout.MAX_CALLEES:
+                raise Quit(Reason.TOO_LARGE, "too many functions of other units are called")
+            number = numbers.setdefault(name, len(numbers))
+            lines += [f"\tpushq ${number}", f"\tjmp *{slot(layout.HOOKS[0])}"]
         elif name in called:
             raise Quit(Reason.CALLEE_UNKNOWN, name)
         else:

@@ -279,6 +279,12 @@ def test_undefined_symbols_that_cannot_be_stood_in_for_have_reasons(tmp_path: Pa
         assert running.run("g", [Test()])[0].returned[Slot.RAX][:4] == b"\4\0\0\0"
 
 
+def test_a_library_name_with_other_types_is_somebody_elses_function(tmp_path: Path) -> None:
+    source = "void log(char *); double exp(double); double g(char *s, double x) { log(s); return exp(x); }"
+    built = image(tmp_path, source, "", {"log": CalleeSpec(ints=(8,)), "exp": CalleeSpec(vectors=(8,))})
+    assert len(built.callees) == 1
+
+
 def test_data_keeps_its_address_whatever_code_lies_beside_it(tmp_path: Path) -> None:
     small = image(tmp_path / "a", SOURCE, "", EXT)
     large = image(tmp_path / "b", SOURCE, EXTRA + function("pad", *["nop"] * 9999), EXT)
