@@ -30,7 +30,7 @@ SLOTS = 12
 STRUCTURAL = frozenset((0, 1, 2, 3, 4, 7, 8, 15, 16, 31, 32, 63, 64))
 """Numbers that are never slots."""
 FIXED = frozenset((27, 78, 128, 177, 255, 506097522914230528, 1084818905618843912))
-"""Numbers of the expert's own idioms (shuffle controls, lane numbers): spelled out in answers even where a slot fits."""
+"""Numbers of the expert's own idioms (shuffle controls, lane numbers): spelled out even where a slot fits."""
 SMALL = {"$": range(-128, 256), "": range(-64, 128)}
 """Immediates and displacements that are one token."""
 MAX_PROMPT_TOKENS = 480
@@ -207,13 +207,13 @@ class Tokens:
         closed += [f"#{n:02d}" for n in range(100)] + [f"#{n}" for n in range(10)]
         closed += [f"{p}#{s}" for p in ("$", "") for s in ("", "-")] + [",", "*"]
         closed += [f".L{n}{c}" for n in range(1, 25) for c in ("", ":")]
-        words = dict.fromkeys([*SPECIAL, *closed, *_REGISTERS, *_MEMORY])
+        chosen = dict.fromkeys([*SPECIAL, *closed, *_REGISTERS, *_MEMORY])
         for word, _ in counts.most_common():
-            words.setdefault(word)
-        room = max(0, min(lines, size - len(words)))
+            chosen.setdefault(word)
+        room = max(0, min(lines, size - len(chosen)))
         for word, _ in whole.most_common(room):
-            words.setdefault(word)
-        named = list(words)[:size]
+            chosen.setdefault(word)
+        named = list(chosen)[:size]
         named += [f"<unused{i}>" for i in range(-len(named) % 32)]
         return cls(tuple(named))
 

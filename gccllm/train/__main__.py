@@ -1,4 +1,4 @@
-"""`python -m gccllm.train all --out .train`: corpus, tokens, sft, export, eval. Every stage goes on where it stopped."""
+"""`python -m gccllm.train all --out .train`: corpus, tokens, sft, export, eval. Each goes on where it stopped."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ def _eval(out: Path, to: Path, rows: int) -> None:
 
 @click.command()
 @click.argument("stage", type=click.Choice(["all", "corpus", "tokens", "sft", "export", "eval"]))
-@click.option("--out", type=click.Path(path_type=Path), default=Path(".train"), show_default=True, help="Working folder.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path(".train"), show_default=True, help="Working folder."
+)
 @click.option("--to", type=click.Path(path_type=Path), default=BUILTIN, show_default=True, help="Where the model goes.")
 @click.option("--rows", default=60000, show_default=True, help="Useful rows wanted.")
 @click.option("--corpus-minutes", default=25.0, show_default=True)

@@ -85,16 +85,17 @@ def _assembled(tools: Toolchain, folder: Path, texts: Sequence[str]) -> set[int]
 
 
 def check(
-    tools: Toolchain, checker: Path, pairs: Sequence[Pair], answers: Sequence[str], *, tests: int = 24, timing: bool = True,
-    seed: int = 0,
+    tools: Toolchain, checker: Path, pairs: Sequence[Pair], answers: Sequence[str], *, tests: int = 24,
+    timing: bool = True, seed: int = 0,
 ) -> list[Checked]:  # fmt: skip
-    """One verdict for each pair and the body proposed for it. Raises RuntimeError when a tool fails on the whole batch."""
+    """A verdict for each pair and the body proposed for it. Raises RuntimeError when a tool fails on all of them."""
     with tempfile.TemporaryDirectory(prefix="gccllm-check-") as name:
         folder = Path(name)
         for letter, flags in (("r", ("-O3",)), ("v", BEST_FLAGS)):
             source = HEADER + "\n".join(p.c.replace("KERN", f"{letter}{i}") for i, p in enumerate(pairs))
             ran = tools.compile(
-                ["-xc", *ALONE, *flags, "-falign-functions=64", "-shared", "-fPIC", "-o", str(folder / f"{letter}.so"), "-"],
+                ["-xc", *ALONE, *flags, "-falign-functions=64", "-shared", "-fPIC", "-o",
+                 str(folder / f"{letter}.so"), "-"],
                 stdin=source.encode(), deadline_s=600,
             )  # fmt: skip
             if not ran.ok:

@@ -17,12 +17,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from gccllm.toolchain import Toolchain
 from gccllm.train import families
 from gccllm.train.checking import build_checker, check
 from gccllm.train.shapes import Pair
-from gccllm.train.text import SCALAR, VARIANTS, HEADER, bodies, compile_text, kernel_texts
+from gccllm.train.text import HEADER, SCALAR, VARIANTS, bodies, compile_text, kernel_texts
 
 BATCH = 1200
 TESTS = 24
@@ -56,7 +57,9 @@ def prompts_of(tools: Toolchain, pairs: list[Pair], flags: tuple[str, ...]) -> d
     return {int(name[1:]): text for name, text in bodies(compile_text(tools, source, [*SCALAR, *flags])).items()}
 
 
-def make_batch(tools: Toolchain, checker: Path, seed: int, batch: int, seen: set[str], reserved: frozenset[str]) -> Iterator[dict[str, object]]:
+def make_batch(
+    tools: Toolchain, checker: Path, seed: int, batch: int, seen: set[str], reserved: frozenset[str]
+) -> Iterator[dict[str, object]]:
     """Rows of one batch; `seen` grows by the prompts' texts."""
     pairs = draw_batch(seed, batch)
     flags = VARIANTS[batch % len(VARIANTS)]
@@ -69,7 +72,9 @@ def make_batch(tools: Toolchain, checker: Path, seed: int, batch: int, seen: set
         seen.add(prompt)
         chosen.append((pair, prompt))
     kept = [pair for pair, _ in chosen]
-    for (pair, prompt), verdict in zip(chosen, check(tools, checker, kept, [p.asm for p in kept], tests=TESTS, seed=batch), strict=True):
+    for (pair, prompt), verdict in zip(
+        chosen, check(tools, checker, kept, [p.asm for p in kept], tests=TESTS, seed=batch), strict=True
+    ):
         worth = verdict.is_pass and verdict.over_best >= WORTH and verdict.tests >= TESTS // 2
         yield {
             "prompt": prompt, "split": split_of(pair.key, prompt) if worth else "dropped", "status": verdict.status,
@@ -102,7 +107,7 @@ def generate(out: Path, seed: int, rows: int, seconds: float) -> None:
         print(f"corpus: batch {done}, {useful} rows useful of {len(seen)}", flush=True)
 
 
-def read(path: Path) -> Iterator[dict]:  # type: ignore[type-arg]
+def read(path: Path) -> Iterator[dict[str, Any]]:
     """Rows of a corpus; a last line that is not complete (a run was stopped) is left out."""
     with path.open() as file:
         for line in file:
@@ -110,6 +115,7 @@ def read(path: Path) -> Iterator[dict]:  # type: ignore[type-arg]
                 yield json.loads(line)
 
 
-def pair_of(row: dict) -> Pair:  # type: ignore[type-arg]
+def pair_of(row: dict[str, Any]) -> Pair:
     names = ("family", "key", "c", "asm", "returns", "kinds", "level", "values")
-    return Pair(**{n: tuple(row[n]) if n in ("kinds", "values") else row[n] for n in names})
+    fields: dict[str, Any] = {n: tuple(row[n]) if n in ("kinds", "values") else row[n] for n in names}
+    return Pair(**fields)

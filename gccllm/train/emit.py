@@ -39,7 +39,9 @@ def from_mask(elem: Elem, mask: int, target: str) -> str:
     return f"kmov{elem.mask_suffix} %k{mask},{reg(target, 64 if elem.lanes == 64 else 32)}"
 
 
-def counted(elem: Elem, work: list[str], *, lanes: int | None = None, pointers: tuple[str, ...] = ("r11",), label: int = 1) -> list[str]:
+def counted(
+    elem: Elem, work: list[str], *, lanes: int | None = None, pointers: tuple[str, ...] = ("r11",), label: int = 1
+) -> list[str]:
     """A loop over %r10 > 0 elements; `work` runs with the live lanes in %k1, all of them but in the last round.
 
     Uses labels .L{label}, .L{label + 1}; clobbers %rax, %r8, %k1.

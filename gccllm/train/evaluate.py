@@ -33,7 +33,14 @@ def answers(model: Gguf, tokens: Tokens, prompt: str, n: int, seed: int, level: 
         return []
     found: list[str | None] = []
     for answer in model.sample(
-        ids, n, end=tokens.end, max_tokens=MAX_ANSWER_TOKENS, temperature=TEMPERATURE, seed=seed, deadline=Deadline(120.0), greedy_first=True
+        ids,
+        n,
+        end=tokens.end,
+        max_tokens=MAX_ANSWER_TOKENS,
+        temperature=TEMPERATURE,
+        seed=seed,
+        deadline=Deadline(120.0),
+        greedy_first=True,
     ):
         try:
             found.append(tokens.decode_answer(list(answer.ids), prompt) if answer.complete else None)
@@ -54,7 +61,15 @@ def evaluate_split(model: Gguf, tokens: Tokens, rows: list[dict[str, Any]], out:
     verdicts: dict[tuple[int, int], Checked] = {}
     for start in range(0, len(jobs), 800):
         part = jobs[start : start + 800]
-        results = check(tools, checker, [pair_of(rows[i]) for i, _, _ in part], [t for _, _, t in part], tests=TESTS, timing=True, seed=99991)
+        results = check(
+            tools,
+            checker,
+            [pair_of(rows[i]) for i, _, _ in part],
+            [t for _, _, t in part],
+            tests=TESTS,
+            timing=True,
+            seed=99991,
+        )
         verdicts.update({(i, k): r for (i, k, _), r in zip(part, results, strict=True)})
     first = [verdicts.get((i, 0), Checked("none")) for i in range(len(rows))]
     any_pass = [any(verdicts.get((i, k), Checked("none")).is_pass for k in range(n)) for i in range(len(rows))]
@@ -85,7 +100,9 @@ def evaluate(gguf: Path, tokens_path: Path, out: Path, *, rows: int = 150, n: in
     result: dict[str, Any] = {}
     try:
         for split in ("random", "unseen"):
-            pool = [row for row in read(out / "corpus.jsonl") if row["split"] == split and row["prompt"] not in reserved]
+            pool = [
+                row for row in read(out / "corpus.jsonl") if row["split"] == split and row["prompt"] not in reserved
+            ]
             result[split] = evaluate_split(model, tokens, rng.sample(pool, min(rows, len(pool))), out, n)
             print("eval:", split, result[split], flush=True)
     finally:

@@ -21,7 +21,9 @@ _BLOCK = {
 }  # fmt: skip
 
 
-def export(model: Model, words: list[str], path: Path, *, quantised: bool = True, name: str = "gcc-llm built-in") -> None:
+def export(
+    model: Model, words: list[str], path: Path, *, quantised: bool = True, name: str = "gcc-llm built-in"
+) -> None:
     """Write `path` atomically. `quantised`: matrices as Q8_0 (norms stay f32), else everything f32."""
     shape = model.shape
     temporary = path.with_suffix(".tmp")
@@ -69,7 +71,15 @@ def _vocabulary(writer: gguf.GGUFWriter, words: list[str]) -> None:
     shown = []
     for word in words:
         special = word.startswith("<") and word.endswith(">")
-        kinds.append(int(gguf.TokenType.UNKNOWN if word == "<unk>" else gguf.TokenType.CONTROL if special else gguf.TokenType.NORMAL))
+        kinds.append(
+            int(
+                gguf.TokenType.UNKNOWN
+                if word == "<unk>"
+                else gguf.TokenType.CONTROL
+                if special
+                else gguf.TokenType.NORMAL
+            )
+        )
         shown.append(word.replace("\x1f,\x1f", ", ").replace("\x1f", "").replace(" ", "▁"))
     ids = {word: i for i, word in enumerate(words)}
     seen: set[str] = set()

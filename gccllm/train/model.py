@@ -96,7 +96,9 @@ class Muon:
     The Newton-Schulz quintic and its coefficients are those of Keller Jordan's Muon (2024).
     """
 
-    def __init__(self, model: Model, rate: float = 0.02, adam_rate: float = 3e-3, decay: float = 0.01, rounds: int = 4) -> None:
+    def __init__(
+        self, model: Model, rate: float = 0.02, adam_rate: float = 3e-3, decay: float = 0.01, rounds: int = 4
+    ) -> None:
         named = list(model.named_parameters())
         self.matrices = [p for n, p in named if p.ndim == 2 and not n.startswith("embedding")]
         self.momentum = [torch.zeros_like(p) for p in self.matrices]

@@ -58,12 +58,20 @@ def constant(rng: random.Random, elem: Elem) -> int:
     elif elem.bits == 8:
         value = rng.randint(max(elem.low, -127), min(elem.high, 254))
     else:
-        value = rng.choice([rng.randint(128, 1000), rng.randint(1000, 30000), rng.choice([128, 256, 512, 1000, 4096, 10000])])
+        value = rng.choice(
+            [rng.randint(128, 1000), rng.randint(1000, 30000), rng.choice([128, 256, 512, 1000, 4096, 10000])]
+        )
     return max(elem.low + 2, min(elem.high - 2, value))
 
 
 def draw_predicate(
-    rng: random.Random, elem: Elem, sig: Signature, *, width: str = "zmm", string: bool = False, wide_equal: bool = False
+    rng: random.Random,
+    elem: Elem,
+    sig: Signature,
+    *,
+    width: str = "zmm",
+    string: bool = False,
+    wide_equal: bool = False,
 ) -> Predicate:
     """One predicate over `x`. Arguments it needs are added to `sig`; call its `finish` parts after the shuffle.
 
@@ -71,7 +79,24 @@ def draw_predicate(
     The constant lives in vector 2 (and 3, 4); a register name depends on the final order of the parameters, so
     predicates with an argument carry the marker `{c}` that `bind` replaces.
     """
-    names = ["eq", "eq", "ne", "lt", "le", "gt", "ge", "range", "range", "outside", "test", "clear", "either", "arg", "arg", "args"]
+    names = [
+        "eq",
+        "eq",
+        "ne",
+        "lt",
+        "le",
+        "gt",
+        "ge",
+        "range",
+        "range",
+        "outside",
+        "test",
+        "clear",
+        "either",
+        "arg",
+        "arg",
+        "args",
+    ]
     names += ["three"] * (elem.bits == 8)
     if elem.signed:
         names += ["negative", "negative", "notnegative"]
@@ -83,20 +108,18 @@ def draw_predicate(
     bits = elem.suffix
     kor = f"kor{elem.mask_suffix}"
     if name in _OPS:
-        c = constant(rng, elem)
-        if string and c == 0:
-            c = 46
+        number = constant(rng, elem)
+        if string and number == 0:
+            number = 46
         operator, op = _OPS[name]
-        shown, value = (op, c)
-        if name == "lt":
-            shown, value = LE, c - 1
-        elif name == "ge":
-            shown, value = GT, c - 1
+        shown, value = op, number
+        if name in ("lt", "ge"):
+            shown, value = LE if name == "lt" else GT, number - 1
         if not elem.signed and value == 0 and shown in (LE, GT):
             shown = EQ if shown == LE else NE
         return Predicate(
-            name, f"x {operator} {elem.literal(c)}", broadcast(elem, value, 2, width),
-            (compare(elem, shown, 2, width=width),), (c,),
+            name, f"x {operator} {elem.literal(number)}", broadcast(elem, value, 2, width),
+            (compare(elem, shown, 2, width=width),), (number,),
         )  # fmt: skip
     if name in ("range", "outside"):
         low = rng.choice([48, 65, 97, 32, rng.randint(1, 90), rng.randint(1, 90)])
@@ -104,22 +127,28 @@ def draw_predicate(
         inside = name == "range"
         spell = rng.random() < 0.7
         if inside:
-            c = f"(x >= {elem.literal(low)} && x <= {elem.literal(high)})" if spell else f"(x > {elem.literal(low - 1)} && x < {elem.literal(high + 1)})"
+            text = (
+                f"(x >= {elem.literal(low)} && x <= {elem.literal(high)})"
+                if spell
+                else f"(x > {elem.literal(low - 1)} && x < {elem.literal(high + 1)})"
+            )
         else:
-            c = f"(x < {elem.literal(low)} || x > {elem.literal(high)})"
-        mask = (
+            text = f"(x < {elem.literal(low)} || x > {elem.literal(high)})"
+        mask: tuple[str, ...] = (
             f"vpadd{bits} %{width}2,%{width}0,%{width}5",
             f"vpcmpu{bits} ${LE if inside else GT},%{width}3,%{width}5,%k2{{%k1}}",
         )
-        return Predicate(name, c, broadcast(elem, -low, 2, width) + broadcast(elem, high - low, 3, width), mask, (low, high))
+        return Predicate(
+            name, text, broadcast(elem, -low, 2, width) + broadcast(elem, high - low, 3, width), mask, (low, high)
+        )
     if name in ("test", "clear"):
-        c = rng.choice([1, 1, 1, 2, 4, 8, 16, 32, 64, 3, 7, 15, 6, 12, rng.randint(1, 127)])
+        bit = rng.choice([1, 1, 1, 2, 4, 8, 16, 32, 64, 3, 7, 15, 6, 12, rng.randint(1, 127)])
         instruction = "vptestm" if name == "test" else "vptestnm"
-        text = f"(x & {c}) {'!=' if name == 'test' else '=='} 0"
-        if c == 1:
+        text = f"(x & {bit}) {'!=' if name == 'test' else '=='} 0"
+        if bit == 1:
             text = rng.choice([text, "x % 2 != 0" if name == "test" else "x % 2 == 0"])
         return Predicate(
-            name, text, broadcast(elem, c, 2, width), (f"{instruction}{bits} %{width}2,%{width}0,%k2{{%k1}}",), (c,)
+            name, text, broadcast(elem, bit, 2, width), (f"{instruction}{bits} %{width}2,%{width}0,%k2{{%k1}}",), (bit,)
         )  # fmt: skip
     if name in ("either", "three", "four"):
         count = {"either": 2, "three": 3, "four": 4}[name]
@@ -133,11 +162,13 @@ def draw_predicate(
             mask += (compare(elem, EQ, vector, out=2 if i == 0 else 3, width=width),)
             if i:
                 mask += (f"{kor} %k3,%k2,%k2",)
-        return Predicate(name, " || ".join(f"x == {elem.literal(v)}" for v in values).join("()"), setup, mask, tuple(values))
+        return Predicate(
+            name, " || ".join(f"x == {elem.literal(v)}" for v in values).join("()"), setup, mask, tuple(values)
+        )
     if name in ("negative", "notnegative"):
         op = LT if name == "negative" else GE
         return Predicate(
-            name, f"x {'<' if name == 'negative' else '>='} 0", (f"vpxor %xmm2,%xmm2,%xmm2",),
+            name, f"x {'<' if name == 'negative' else '>='} 0", ("vpxor %xmm2,%xmm2,%xmm2",),
             (compare(elem, op, 2, width=width),), (),
         )  # fmt: skip
     if name == "args":

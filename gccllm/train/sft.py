@@ -52,7 +52,7 @@ def example(tokens: Tokens, row: dict[str, Any], rng: random.Random) -> Example 
 
 
 def load_examples(tokens: Tokens, path: Path, reserved: frozenset[str], seed: int = 0) -> dict[str, list[Example]]:
-    """Examples by split, without the `reserved` texts; training rows whose tokens are those of a held-out one go too."""
+    """Examples by split, without the `reserved` texts; training rows with a held-out row's tokens go too."""
     rng = random.Random(seed)
     splits: dict[str, list[Example]] = {"train": [], "random": [], "unseen": []}
     for row in read(path):
@@ -121,10 +121,10 @@ def scale_at(done: float, step: int) -> float:
 
 
 def train(
-    out: Path, seconds: float, *, until: float | None = None, seed: int = 0, threads: int = 1, save_every: float = 180.0,
-    shape: dict[str, int] | None = None,
+    out: Path, seconds: float, *, until: float | None = None, seed: int = 0, threads: int = 1,
+    save_every: float = 180.0, shape: dict[str, int] | None = None,
 ) -> Path:  # fmt: skip
-    """Train for `seconds` of wall time in all (over every run that went on from the checkpoint); returns the checkpoint.
+    """Train for `seconds` of wall time in all (over all runs that went on from it); returns the checkpoint.
 
     `until`: pause when so many seconds are used, in the middle of the schedule.
     """
@@ -152,7 +152,19 @@ def train(
     with curve.open("a", newline="") as file:
         writer = csv.writer(file)
         if new:
-            writer.writerow(["seconds", "step", "tokens", "rows", "train_loss", "random_loss", "random_accuracy", "unseen_loss", "unseen_accuracy"])
+            writer.writerow(
+                [
+                    "seconds",
+                    "step",
+                    "tokens",
+                    "rows",
+                    "train_loss",
+                    "random_loss",
+                    "random_accuracy",
+                    "unseen_loss",
+                    "unseen_accuracy",
+                ]
+            )
         while time.monotonic() - begin < until:
             splits = load_examples(tokens, out / "corpus.jsonl", reserved)
             for batch in batches(splits["train"], rng):
@@ -169,7 +181,13 @@ def train(
                 now = time.monotonic()
                 if now - logged > 60 or step == 1:
                     logged = now
-                    row = [round(used), int(step), int(trained), len(splits["train"]), round(sum(recent) / len(recent), 4)]
+                    row = [
+                        round(used),
+                        int(step),
+                        int(trained),
+                        len(splits["train"]),
+                        round(sum(recent) / len(recent), 4),
+                    ]
                     row += [round(x, 4) for name in ("random", "unseen") for x in held_out(model, splits[name])]
                     writer.writerow(row)
                     file.flush()

@@ -150,7 +150,7 @@ def const_word(rng: random.Random) -> str:
 
 @dataclass
 class Walk:
-    """How the naive side walks an array: count type and loop form; `n` is always a 64-bit count in %r10 for the expert."""
+    """How the naive side walks an array: count type and loop form; the expert has the count in %r10."""
 
     count: str
     """A key of COUNTS, or `end` for an end pointer."""
@@ -158,12 +158,14 @@ class Walk:
 
     @staticmethod
     def draw(rng: random.Random, *, indexed: bool = False, two: bool = False, backward: bool = False) -> Walk:
-        count = rng.choice(["int", "int", "int", "unsigned", "long", "size_t", "size_t"] + ["end"] * (not two and not indexed))
+        count = rng.choice(
+            ["int", "int", "int", "unsigned", "long", "size_t", "size_t"] + ["end"] * (not two and not indexed)
+        )
         if count == "end":
             return Walk(count, rng.choice(["endlt", "endne"]))
         forms = ["for", "for", "while", "dowhile"]
         if not indexed:
-            forms += ["pointer"] + ["countdown"]
+            forms += ["pointer", "countdown"]
         if backward and count in ("int", "long"):
             forms += ["backward"]
         return Walk(count, rng.choice(forms))

@@ -14,7 +14,15 @@ SCALAR = ("-O3", "-fno-tree-vectorize", "-fno-tree-slp-vectorize")
 """How the prompt side is compiled; inference adds the same to the user's own flags."""
 ALONE = ("-fno-ipa-icf", "-fno-ipa-cp", "-fno-inline", "-fno-asynchronous-unwind-tables", "-fcf-protection=none", "-w")
 """Keeps the functions of one text apart; changes none of the bodies."""
-VARIANTS: tuple[tuple[str, ...], ...] = ((), (), (), (), ("-fwrapv",), ("-fno-strict-aliasing", "-fPIC"), ("-fwrapv", "-fno-strict-aliasing"))
+VARIANTS: tuple[tuple[str, ...], ...] = (
+    (),
+    (),
+    (),
+    (),
+    ("-fwrapv",),
+    ("-fno-strict-aliasing", "-fPIC"),
+    ("-fwrapv", "-fno-strict-aliasing"),
+)
 """Flags that users add, as often as a row is drawn with them."""
 
 _START = re.compile(r"^([A-Za-z_]\w*):$")
@@ -32,7 +40,8 @@ def compile_text(tools: Toolchain, source: str, flags: Sequence[str], deadline_s
 def bodies(text: str) -> dict[str, str]:
     """Canonical text of every function that has no calls, data or jump tables; the others are left out."""
     found: dict[str, str] = {}
-    name, lines = "", []
+    name = ""
+    lines: list[str] = []
     for line in text.splitlines():
         start = _START.match(line)
         if start and not line.startswith(".L"):

@@ -90,8 +90,8 @@ def test_expert_texts_are_canonical_but_for_label_numbers(pairs: list[Pair]) -> 
 
 def test_a_kernel_is_reserved_in_each_spelling_that_gcc_makes_equal() -> None:
     reserved = reserved_texts(TOOLS)
-    spelled = "int KERN(const int32_t *p, int count) { int i = 0; while (i < count) { if (p[i] < 0) return 0; i++; } return 1; }"
-    other = "int KERN(const int32_t *p, int count) { int i = 0; while (i < count) { if (p[i] < 5) return 0; i++; } return 1; }"
+    form = "int KERN(const int32_t *p, int m) { int i = 0; while (i < m) { if (p[i] < %d) return 0; i++; } return 1; }"
+    spelled, other = form % 0, form % 5
     made = [Pair("scan", "k", c, "", "4", (), 4) for c in (spelled, other)]
     prompts = prompts_of(TOOLS, made, ())
     assert prompts[0] in reserved

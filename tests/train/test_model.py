@@ -37,7 +37,10 @@ def logits_of(path: Path, ids: list[int]) -> np.ndarray:
     for i, token in enumerate(ids):
         batch.token[i], batch.pos[i], batch.n_seq_id[i], batch.seq_id[i][0], batch.logits[i] = token, i, 1, 0, 1
     assert llama_cpp.llama_decode(context, batch) == 0
-    rows = [np.ctypeslib.as_array(llama_cpp.llama_get_logits_ith(context, i), (SMALL.vocabulary,)).copy() for i in range(len(ids))]
+    rows = [
+        np.ctypeslib.as_array(llama_cpp.llama_get_logits_ith(context, i), (SMALL.vocabulary,)).copy()
+        for i in range(len(ids))
+    ]
     llama_cpp.llama_batch_free(batch)
     llama_cpp.llama_free(context)
     llama_cpp.llama_model_free(model)

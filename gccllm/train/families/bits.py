@@ -30,7 +30,13 @@ def _population(rng: random.Random, elem: Elem, add: str) -> tuple[str, str]:
     u = "ull" if w == 64 else "u"
     m = [0x5555555555555555, 0x3333333333333333, 0x0F0F0F0F0F0F0F0F, 0x0101010101010101]
     m = [v & ((1 << w) - 1) for v in m]
-    first = rng.choice([f"x -= (x >> 1) & {m[0]:#x}{u};", f"x = x - ((x >> 1) & {m[0]:#x}{u});", f"x = (x & {m[0]:#x}{u}) + ((x >> 1) & {m[0]:#x}{u});"])
+    first = rng.choice(
+        [
+            f"x -= (x >> 1) & {m[0]:#x}{u};",
+            f"x = x - ((x >> 1) & {m[0]:#x}{u});",
+            f"x = (x & {m[0]:#x}{u}) + ((x >> 1) & {m[0]:#x}{u});",
+        ]
+    )
     return (
         f"{first} x = (x & {m[1]:#x}{u}) + ((x >> 2) & {m[1]:#x}{u}); x = (x + (x >> 4)) & {m[2]:#x}{u}; "
         + add % f"(x * {m[3]:#x}{u}) >> {w - 8}"
@@ -51,7 +57,8 @@ def _total(rng: random.Random) -> Pair:
     statements, kind = _population(rng, elem, "k += %s;")
     operator = rng.choice(["^", "^", "&", "|"])
     combine = f"x = x {operator} y;" if two else ""
-    c = f"{total} KERN({sig.c}) {{ {total} k = 0; {walk.loop(elem, combine + statements, two=elem if two else None)} return k; }}"
+    naive = walk.loop(elem, combine + statements, two=elem if two else None)
+    c = f"{total} KERN({sig.c}) {{ {total} k = 0; {naive} return k; }}"
     vector = {"^": "vpxorq", "&": "vpandq", "|": "vporq"}[operator]
     work = [emit.load(elem)]
     if two:
@@ -82,7 +89,12 @@ def _word(rng: random.Random) -> Pair:
         lines = [f"popcnt{q} {di},{ax}"]
         kind += how
     elif kind == "parity":
-        text = rng.choice(["int k = 0; while (x) { k ^= x & 1; x >>= 1; } return k;", "int k = 0; while (x) { k = !k; x &= x - 1; } return k;"])
+        text = rng.choice(
+            [
+                "int k = 0; while (x) { k ^= x & 1; x >>= 1; } return k;",
+                "int k = 0; while (x) { k = !k; x &= x - 1; } return k;",
+            ]
+        )
         lines = [f"popcnt{q} {di},{ax}", "andl $1,%eax"]
     elif kind == "log2":
         loop = rng.choice(["while (x >>= 1) k++;", "while (x > 1) { x >>= 1; k++; }", "while (x > 1) { x /= 2; k++; }"])
@@ -142,7 +154,8 @@ def _running(rng: random.Random) -> Pair:
             )
     else:
         order = [f"if (a[i] {lt} lo) lo = a[i];", f"if (a[i] - lo {gt} best) best = a[i] - lo;"]
-        c = f"{t} KERN({sig.c}) {{ {t} lo = a[0], best = 0; for ({count} i = 1; i < n; i++) {{ {' '.join(order)} }} return best; }}"
+        steps_text = f"for ({count} i = 1; i < n; i++) {{ {' '.join(order)} }}"
+        c = f"{t} KERN({sig.c}) {{ {t} lo = a[0], best = 0; {steps_text} return best; }}"
     move = "vmovq" if elem.bits == 64 else "vmovd"
     out = "%rax" if elem.bits == 64 else "%eax"
     head = Walk(count, "for").count_into_r10(sig, elem)

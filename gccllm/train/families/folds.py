@@ -32,7 +32,7 @@ def _post(rng: random.Random, total: str) -> tuple[str, str, list[str]]:
     if draw < 0.92:
         wide = "q" if _BYTES[total] == "8" else "l"
         register = "%rax" if wide == "q" else "%eax"
-        return "int", "k != 0", [f"xorl %ecx,%ecx", f"test{wide} {register},{register}", "setne %cl", "movl %ecx,%eax"]
+        return "int", "k != 0", ["xorl %ecx,%ecx", f"test{wide} {register},{register}", "setne %cl", "movl %ecx,%eax"]
     return total, "-k", ["negq %rax" if _BYTES[total] == "8" else "negl %eax"]
 
 
@@ -69,7 +69,9 @@ def _count_two(rng: random.Random) -> Pair:
     sig.add("b", f"{word}{elem.c} *b", "q" + shape)
     sig.add("n", f"{count} n", f"n:{COUNTS[count]}")
     sig.shuffle(rng)
-    name, operator, op = rng.choice([("eq", "==", 0), ("ne", "!=", NE), ("lt", "<", LT), ("gt", ">", GT), ("le", "<=", LE), ("ge", ">=", GE)])
+    name, operator, op = rng.choice(
+        [("eq", "==", 0), ("ne", "!=", NE), ("lt", "<", LT), ("gt", ">", GT), ("le", "<=", LE), ("ge", ">=", GE)]
+    )
     total = rng.choice(["int", "int", "size_t", "long"])
     walk = Walk(count, rng.choice(["for", "while", "countdown"]))
     c = f"{total} KERN({sig.c}) {{ {total} k = 0; {walk.loop(elem, f'if (x {operator} y) k++;', two=elem)} return k; }}"
@@ -99,10 +101,11 @@ def _sum(rng: random.Random) -> Pair:
     c = f"{total} KERN({sig.c}) {{ {total} k = 0; {walk.loop(elem, f'if ({predicate.c}) k {sign}= x;')} return k; }}"
     work = [emit.load(elem), *predicate.mask, f"{add} %zmm0,%zmm1,%zmm1{{%k2}}"]
     move = "vmovq %xmm1,%rax" if elem.bits == 64 else "vmovd %xmm1,%eax"
-    fold = ("vpxor" if sign == "^" else "vpadd" + elem.suffix)
+    fold = "vpxor" if sign == "^" else "vpadd" + elem.suffix
     lines = [
         *walk.count_into_r10(sig, elem), *bind(predicate.setup, sig, elem), "vpxor %xmm1,%xmm1,%xmm1",
-        "testq %r10,%r10", "jle .L3", *emit.counted(elem, work), *emit.reduce(fold, elem.bits), ".L3:", move, "vzeroupper", "ret",
+        "testq %r10,%r10", "jle .L3", *emit.counted(elem, work), *emit.reduce(fold, elem.bits), ".L3:", move,
+        "vzeroupper", "ret",
     ]  # fmt: skip
     key = f"fold/sum{sign}/{elem.c}/{predicate.name}/{walk.count}"
     return Pair("fold", key, c, emit.body(lines), str(elem.size), sig.kinds, 4, predicate.values)
@@ -155,7 +158,10 @@ def _spread(rng: random.Random) -> Pair:
     declare = f"{elem.c} lo = a[0], hi = a[0];" if low_first else f"{elem.c} hi = a[0], lo = a[0];"
     otherwise = rng.choice(["", "else "])
     body = rng.choice(
-        [f"if (a[i] < lo) lo = a[i]; {otherwise}if (a[i] > hi) hi = a[i];", f"if (a[i] > hi) hi = a[i]; {otherwise}if (a[i] < lo) lo = a[i];"]
+        [
+            f"if (a[i] < lo) lo = a[i]; {otherwise}if (a[i] > hi) hi = a[i];",
+            f"if (a[i] > hi) hi = a[i]; {otherwise}if (a[i] < lo) lo = a[i];",
+        ]
     )
     c = f"{elem.c} KERN({sig.c}) {{ {declare} for ({count} i = 1; i < n; i++) {{ {body} }} return hi - lo; }}"
     up, down = _vector_extreme(elem, True), _vector_extreme(elem, False)
@@ -165,7 +171,8 @@ def _spread(rng: random.Random) -> Pair:
     lines = [
         *Walk(count, "for").count_into_r10(sig, elem), *_first_into(elem, 1), "vmovdqa64 %zmm1,%zmm2",
         "testq %r10,%r10", "jle .L3", *emit.counted(elem, work), *emit.reduce(up, elem.bits),
-        *emit.reduce(down, elem.bits, 2), ".L3:", *move, "subq %rcx,%rax" if wide else "subl %ecx,%eax", "vzeroupper", "ret",
+        *emit.reduce(down, elem.bits, 2), ".L3:", *move, "subq %rcx,%rax" if wide else "subl %ecx,%eax",
+        "vzeroupper", "ret",
     ]  # fmt: skip
     key = f"fold/spread/{elem.c}/{count}/{otherwise.strip()}"
     return Pair("fold", key, c, emit.body(lines), str(elem.size), sig.kinds, 4)
@@ -187,11 +194,14 @@ def _arg(rng: random.Random) -> Pair:
     operator, op = (">", GT) if largest else ("<", LT)
     kind = rng.choice(["index", "index", "value", "late"])
     if kind == "index":
-        c = f"{count} KERN({sig.c}) {{ {count} k = 0; for ({count} i = 1; i < n; i++) if (a[i] {operator} a[k]) k = i; return k; }}"
+        c = (
+            f"{count} KERN({sig.c}) {{ {count} k = 0; for ({count} i = 1; i < n; i++) "
+            f"if (a[i] {operator} a[k]) k = i; return k; }}"
+        )
     elif kind == "value":
         c = (
-            f"{count} KERN({sig.c}) {{ if (n <= 1) return 0; {elem.c} m = a[0]; {count} k = 0; for ({count} i = 1; i < n; i++) "
-            f"if (a[i] {operator} m) {{ m = a[i]; k = i; }} return k; }}"
+            f"{count} KERN({sig.c}) {{ if (n <= 1) return 0; {elem.c} m = a[0]; {count} k = 0; "
+            f"for ({count} i = 1; i < n; i++) if (a[i] {operator} m) {{ m = a[i]; k = i; }} return k; }}"
         )
     else:
         c = (

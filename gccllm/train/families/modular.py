@@ -14,7 +14,9 @@ from gccllm.train.shapes import COUNTS, ELEMS, I32, U8, U32, Elem, Pair, Signatu
 
 
 def draw(rng: random.Random) -> Pair:
-    return rng.choice([_each, _each, _each, _recurrence, _recurrence, _recurrence, _position, _position, _position, _lazy])(rng)
+    return rng.choice(
+        [_each, _each, _each, _recurrence, _recurrence, _recurrence, _position, _position, _position, _lazy]
+    )(rng)
 
 
 def _each(rng: random.Random) -> Pair:
@@ -43,14 +45,19 @@ def _each(rng: random.Random) -> Pair:
     setup = [f"vpbroadcastd {m},%ymm2", f"vcvt{u}dq2pd %ymm2,%zmm3"]
     setup = setup if elem.signed else [f"vpbroadcastd {m},%ymm2", "vcvtudq2pd %ymm2,%zmm3"]
     quotient = [
-        emit.load(elem, width="ymm"), f"vcvt{u}dq2pd %ymm0,%zmm4", "vdivpd %zmm3,%zmm4,%zmm4", f"vcvttpd2{u}dq %zmm4,%ymm4",
+        emit.load(elem, width="ymm"), f"vcvt{u}dq2pd %ymm0,%zmm4", "vdivpd %zmm3,%zmm4,%zmm4",
+        f"vcvttpd2{u}dq %zmm4,%ymm4",
     ]  # fmt: skip
     remainder = [*quotient, "vpmulld %ymm2,%ymm4,%ymm4", "vpsubd %ymm4,%ymm0,%ymm0"]
     extend = "vpmovsxdq" if elem.signed else "vpmovzxdq"
     if kind in ("sum", "quotient", "bits"):
         source = "4" if kind == "quotient" else "0"
         add = "vpxorq" if kind == "bits" else "vpaddq"
-        work = [*(quotient if kind == "quotient" else remainder), f"{extend} %ymm{source},%zmm0", f"{add} %zmm0,%zmm1,%zmm1{{%k1}}"]
+        work = [
+            *(quotient if kind == "quotient" else remainder),
+            f"{extend} %ymm{source},%zmm0",
+            f"{add} %zmm0,%zmm1,%zmm1{{%k1}}",
+        ]
         start = ["vpxor %xmm1,%xmm1,%xmm1"]
         finish = [*emit.reduce("vpxor" if kind == "bits" else "vpaddq", 64), ".L3:", "vmovq %xmm1,%rax"]
     else:
@@ -91,12 +98,13 @@ def _recurrence(rng: random.Random) -> Pair:
     result = rng.choice(names[:2])
     declare = ", ".join(f"{x} = {v}" for x, v in zip(names, start, strict=True))
     form = rng.choice(["for (N i = 0; i < n; i++)", "for (N i = 1; i <= n; i++)", "while (n-- > 0)"])
-    c = f"{kind} KERN({count} n) {{ {kind} {declare}; {form.replace('N', count)} {{ {kind} t = ({expression}) % {modulus}; {shifts} }} return {result}; }}"
+    loop = f"{form.replace('N', count)} {{ {kind} t = ({expression}) % {modulus}; {shifts} }}"
+    c = f"{kind} KERN({count} n) {{ {kind} {declare}; {loop} return {result}; }}"
     # a, b, c live in rax, rcx, rdx; the new term is made in rsi, the trial subtraction in rdi
     r = (lambda name: "%r" + name) if wide else (lambda name: "%e" + name)
     registers = [r("ax"), r("cx"), r("dx")]
     new, trial = r("si"), r("di")
-    lines = [f"mov{'slq' if count == 'int' else 'q' if count == 'long' else 'l'} {'%rdi,%r10' if count == 'long' else '%edi,%r10' + ('d' if count == 'unsigned' else '')}"]
+    lines = [{"int": "movslq %edi,%r10", "long": "movq %rdi,%r10", "unsigned": "movl %edi,%r10d"}[count]]
     lines += [f"movl ${v},%e{x}" if v else f"xorl %e{x},%e{x}" for v, x in zip(start, ["ax", "cx", "dx"], strict=False)]
     lines += ["testq %r10,%r10", "jle .L2", ".L1:", f"lea{q} (%rax,%rcx),{new}"]
     correct = [f"mov{q} {new},{trial}", f"sub{q} ${modulus},{trial}", f"cmovns{q} {trial},{new}"]
@@ -129,12 +137,12 @@ def _position(rng: random.Random) -> Pair:
     sig.shuffle(rng)
     operator, mnemonic = rng.choice([("^", "xor"), ("^", "xor"), ("+", "add"), ("-", "sub"), ("&", "and"), ("|", "or")])
     wide = count == "size_t"
-    n = "n" if not wide else "n"
     if kind == "sum":
-        c = f"int KERN({sig.c}) {{ int s = 0; for ({count} i = 0; i < {n}; i++) s += a[i] {operator} b[i % k]; return s; }}"
+        loop = f"for ({count} i = 0; i < n; i++) s += a[i] {operator} b[i % k];"
+        c = f"int KERN({sig.c}) {{ int s = 0; {loop} return s; }}"
     else:
         body = rng.choice([f"a[i] {operator}= b[i % k];", f"a[i] = a[i] {operator} b[i % k];"])
-        c = f"void KERN({sig.c}) {{ for ({count} i = 0; i < {n}; i++) {body} }}"
+        c = f"void KERN({sig.c}) {{ for ({count} i = 0; i < n; i++) {body} }}"
     t = elem.suffix if elem.bits != 32 else "l"
     t = {"b": "b", "w": "w", "l": "l", "q": "q"}[t]
     ax = {8: "%al", 16: "%ax", 32: "%eax", 64: "%rax"}[elem.bits]
@@ -151,7 +159,12 @@ def _position(rng: random.Random) -> Pair:
         if elem.bits < 32 and elem.signed:
             load = load.replace("movz", "movs")
         element = emit.load_scalar(elem, "(%r11)").replace("%eax", "%esi").replace("%rax", "%rsi")
-        work = [element, load, f"{mnemonic}{'q' if elem.bits == 64 else 'l'} {'%rax,%rsi' if elem.bits == 64 else '%eax,%esi'}", "addl %esi,%edx"]
+        work = [
+            element,
+            load,
+            f"{mnemonic}{'q' if elem.bits == 64 else 'l'} {'%rax,%rsi' if elem.bits == 64 else '%eax,%esi'}",
+            "addl %esi,%edx",
+        ]
         start, finish = ["xorl %edx,%edx"], ["movl %edx,%eax"]
     else:
         work, start, finish = [load, f"{mnemonic}{t} {ax},(%r11)"], [], []

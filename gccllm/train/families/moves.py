@@ -6,7 +6,7 @@ import random
 
 from gccllm.train import emit
 from gccllm.train.predicates import bind, draw_predicate
-from gccllm.train.shapes import COUNTS, ELEMS, I32, I64, U8, U32, U64, Elem, Pair, Signature, Walk, reg
+from gccllm.train.shapes import COUNTS, ELEMS, I32, I64, U8, U32, U64, Pair, Signature, Walk, reg
 
 
 def draw(rng: random.Random) -> Pair:
@@ -30,7 +30,12 @@ def _reverse(rng: random.Random) -> Pair:
         loop = "while (a < e) { e--; if (a >= e) break; T t = *a; *a = *e; *e = t; a++; }"
         loop = rng.choice([loop, "if (a != e) { e--; while (a < e) { T t = *a; *a++ = *e; *e-- = t; } }"])
     elif count == "size_t":
-        loop = rng.choice(["for (N i = 0; i < n / 2; i++) { T t = a[i]; a[i] = a[n - 1 - i]; a[n - 1 - i] = t; }", "for (N i = 0, j = n; i + 1 < j; i++) { j--; T t = a[i]; a[i] = a[j]; a[j] = t; }"])
+        loop = rng.choice(
+            [
+                "for (N i = 0; i < n / 2; i++) { T t = a[i]; a[i] = a[n - 1 - i]; a[n - 1 - i] = t; }",
+                "for (N i = 0, j = n; i + 1 < j; i++) { j--; T t = a[i]; a[i] = a[j]; a[j] = t; }",
+            ]
+        )
     else:
         loop = rng.choice(
             [
@@ -45,7 +50,12 @@ def _reverse(rng: random.Random) -> Pair:
     order = bytes(elem.size * lane + byte for lane in control for byte in range(elem.size))
     low, high = (int.from_bytes(order[i : i + 8], "little") for i in (0, 8))
     lanes = elem.lanes
-    scalar = {8: ("movzbl", "%eax", "%al", "movb"), 16: ("movzwl", "%eax", "%ax", "movw"), 32: ("movl", "%eax", "%eax", "movl"), 64: ("movq", "%rax", "%rax", "movq")}[elem.bits]
+    scalar = {
+        8: ("movzbl", "%eax", "%al", "movb"),
+        16: ("movzwl", "%eax", "%ax", "movw"),
+        32: ("movl", "%eax", "%eax", "movl"),
+        64: ("movq", "%rax", "%rax", "movq"),
+    }[elem.bits]
     move, full, part, store = scalar
     full2, part2 = full.replace("a", "c", 1), part.replace("a", "c", 1)
     end = f"leaq (%r11,%r10,{elem.size}),%r9" if elem.size > 1 else "leaq (%r11,%r10),%r9"
@@ -56,9 +66,11 @@ def _reverse(rng: random.Random) -> Pair:
         ".L1:", f"cmpq ${2 * lanes},%r10", "jl .L2",
         "vmovdqu64 (%r11),%zmm0", "vmovdqu64 -64(%r9),%zmm1", "vpshufb %zmm2,%zmm0,%zmm0", "vpshufb %zmm2,%zmm1,%zmm1",
         "vshufi64x2 $27,%zmm0,%zmm0,%zmm0", "vshufi64x2 $27,%zmm1,%zmm1,%zmm1",
-        "vmovdqu64 %zmm0,-64(%r9)", "vmovdqu64 %zmm1,(%r11)", "addq $64,%r11", "subq $64,%r9", f"subq ${2 * lanes},%r10", "jmp .L1",
+        "vmovdqu64 %zmm0,-64(%r9)", "vmovdqu64 %zmm1,(%r11)", "addq $64,%r11", "subq $64,%r9",
+        f"subq ${2 * lanes},%r10", "jmp .L1",
         ".L2:", "vzeroupper", "subq $2,%r10", "jl .L3",
-        ".L4:", f"{move} (%r11),{full}", f"{move} -{elem.size}(%r9),{full2}", f"{store} {part2},(%r11)", f"{store} {part},-{elem.size}(%r9)",
+        ".L4:", f"{move} (%r11),{full}", f"{move} -{elem.size}(%r9),{full2}", f"{store} {part2},(%r11)",
+        f"{store} {part},-{elem.size}(%r9)",
         f"addq ${elem.size},%r11", f"subq ${elem.size},%r9", "subq $2,%r10", "jge .L4", ".L3:", "ret",
     ]  # fmt: skip
     key = f"moves/reverse/{t}/{count}"
@@ -92,7 +104,11 @@ def _keep(rng: random.Random) -> Pair:
     if drop:
         mask.append(f"kandn{elem.mask_suffix} %k1,%k2,%k2")
     compress = f"vpcompress{elem.suffix} %zmm0,%zmm1{{%k2}}{{z}}"
-    at = (lambda base, index: f"leaq (%{base},%{index},{elem.size}),%{base}") if elem.size > 1 else (lambda base, index: f"addq %{index},%{base}")
+    at = (
+        (lambda base, index: f"leaq (%{base},%{index},{elem.size}),%{base}")
+        if elem.size > 1
+        else (lambda base, index: f"addq %{index},%{base}")
+    )
     out = "movq %r11,%r9" if place else f"movq {sig.where('o')},%r9"
     shift = [f"shlq ${elem.log},%rax"] if elem.log else []
     overlap = [

@@ -64,21 +64,17 @@ def draw(rng: random.Random) -> Pair:
         "pointer": [f"leaq {address},%rax"],
         "value": [emit.load_scalar(elem, address)],
     }[kind]
-    if sig.where("a") == "%rcx":  # clobbered by the alignment
+    early = miss_lines
+    saved: list[str] = []
+    if sig.where("a") == "%rcx":  # the alignment needs %rcx; what arrives in it and is used later moves away
         saved = ["movq %rcx,%r9"]
         hit_lines = [line.replace("subq %rcx,", "subq %r9,") for line in hit_lines]
-    else:
-        saved = []
-    tail_saved = [f"movq {sig.where(w)},%rdi" for w in () if w]
+    elif any("cx," in line for line in miss_lines):
+        saved = ["movq %rcx,%r8"]
+        miss_lines = [line.replace("%rcx,", "%r8,").replace("%ecx,", "%r8d,") for line in miss_lines]
     mask = list(predicate.mask)
     if negated:
         mask.append(f"kandn{elem.mask_suffix} %k1,%k2,%k2")
-    if kind in ("where", "value") and "%rcx" in "".join(miss_lines) or "%ecx" in "".join(miss_lines):
-        saved = [*saved, "movq %rcx,%r8"]
-        early = miss_lines
-        miss_lines = [line.replace("%rcx,", "%r8,").replace("%ecx,", "%r8d,") for line in miss_lines]
-    else:
-        early = miss_lines
     guard = "je" if walk.count in ("unsigned", "size_t") or walk.form == "endne" else "jle"
     kortest = f"kortest{elem.mask_suffix} %k2,%k2"
     lines = [*walk.count_into_r10(sig, elem), "testq %r10,%r10", f"{guard} .L4"]
@@ -87,10 +83,9 @@ def draw(rng: random.Random) -> Pair:
     lines += [
         *bind(predicate.setup, sig, elem),
         *saved,
-        *tail_saved,
         *emit.align_down(elem, count=True, saturate=walk.count == "size_t"),
         ".L1:",
-        f"vmovdqa64 (%r11),%zmm0",
+        "vmovdqa64 (%r11),%zmm0",
         *mask,
         kortest,
         "jne .L2",

@@ -98,7 +98,8 @@ def _find(rng: random.Random) -> Pair:
     if kind == "pointer":
         c = f"{t} *KERN({sig.c}) {{ for (; *a; a++) {{ {t} x = *a; if ({predicate.c}) return ({t} *)a; }} return 0; }}"
     elif kind == "index":
-        c = f"int KERN({sig.c}) {{ for (int i = 0; a[i]; i++) {{ {t} x = a[i]; if ({predicate.c}) return i; }} return -1; }}"
+        loop = f"for (int i = 0; a[i]; i++) {{ {t} x = a[i]; if ({predicate.c}) return i; }}"
+        c = f"int KERN({sig.c}) {{ {loop} return -1; }}"
     else:
         hit, miss = ("1", "0") if kind == "any" else ("0", "1")
         c = f"int KERN({sig.c}) {{ {_walk(rng, elem, f'if ({predicate.c}) return {hit};')} return {miss}; }}"

@@ -25,7 +25,15 @@ def _step(elem: Elem, *, counted: bool) -> list[str]:
     wide = "q" if elem.lanes == 64 else "l"
     ones = reg("r8", 64 if elem.lanes == 64 else 32)
     rcx = reg("rcx", 64 if elem.lanes == 64 else 32)
-    lines = ["movl %r11d,%eax", "movl %r9d,%ecx", "orl $-64,%eax", "orl $-64,%ecx", "cmpl %eax,%ecx", "cmovl %eax,%ecx", "negl %ecx"]
+    lines = [
+        "movl %r11d,%eax",
+        "movl %r9d,%ecx",
+        "orl $-64,%eax",
+        "orl $-64,%ecx",
+        "cmpl %eax,%ecx",
+        "cmovl %eax,%ecx",
+        "negl %ecx",
+    ]
     if elem.log:
         lines.append(f"shrl ${elem.log},%ecx")
     if counted:
@@ -192,14 +200,24 @@ def _strings(rng: random.Random) -> Pair:
         tail = difference
     elif kind == "sign":
         c = f"int KERN({sig.c}) {{ {walk} return {u}a == {u}b ? 0 : {u}a < {u}b ? -1 : 1; }}"
-        tail = [*difference[:2], "xorl %edx,%edx", "cmpl %eax,%ecx", "setg %dl", "setl %al", "movzbl %al,%eax", "subl %eax,%edx", "movl %edx,%eax"]
+        tail = [
+            *difference[:2],
+            "xorl %edx,%edx",
+            "cmpl %eax,%ecx",
+            "setg %dl",
+            "setl %al",
+            "movzbl %al,%eax",
+            "subl %eax,%edx",
+            "movl %edx,%eax",
+        ]
     else:
         c = f"int KERN({sig.c}) {{ {walk} return *a == *b; }}"
         tail = ["movzbl (%r11,%rax),%ecx", "movzbl (%r9,%rax),%edx", "xorl %eax,%eax", "cmpl %edx,%ecx", "sete %al"]
     lines = [
         f"movq {sig.where('a')},%r11", f"movq {sig.where('b')},%r9",
         "movq $-1,%r8",
-        ".L1:", *_step(elem, counted=False), *_loads(elem), compare(elem, NE, 1), *stop, "jne .L2", *_advance(elem), "jmp .L1",
+        ".L1:", *_step(elem, counted=False), *_loads(elem), compare(elem, NE, 1), *stop, "jne .L2",
+        *_advance(elem), "jmp .L1",
         ".L2:", "korq %k3,%k2,%k2", "kmovq %k2,%rax", "tzcntq %rax,%rax", *tail, "vzeroupper", "ret",
     ]  # fmt: skip
     key = f"twin/strings-{kind}/{t}/{form}"
