@@ -283,8 +283,9 @@ class Shop:
                 attempt.verdict = refuted("replay", Reason.WRONG_VALUE, "on the inputs of the timing")
                 continue
             verdict, measured = timing.measure(
-                job.bench, attempt.case.body, job.harvest.timing, job.harvest.confirm, tried=len(equal)
-            )
+                job.bench, attempt.case.body, job.harvest.timing, job.harvest.confirm, tried=len(equal),
+                level=0 if self.settings["isa"] == "native" else attempt.case.level,
+            )  # fmt: skip
             attempt.verdict = verdict
             attempt.quick = measured.speedup if measured else attempt.quick
             if verdict.is_accepted and measured is not None:
@@ -391,6 +392,9 @@ def recheck(entry: Entry, settings: Settings, tools: Toolchain | None = None) ->
             if not case.verdict.is_accepted:
                 reason = case.verdict.reason
                 return f"{reason.label if reason else case.verdict.outcome}: {case.verdict.detail}"
+            assert case.body is not None
+            if not is_equal_on(bench, case.body, found):
+                return f"{Reason.WRONG_VALUE.label}: on the inputs of the timing"
             if case.level > entry.isa_level:
                 return f"{Reason.ISA.label}: needs level {case.level}, the entry says {entry.isa_level}"
         except Quit as quit_:

@@ -60,8 +60,8 @@ class Score:
 
     @property
     def is_adequate(self) -> bool:
-        """At least 95%, of enough mutants to mean something; one survivor is allowed among few."""
-        return self.total >= 5 and (self.share >= WANTED or (self.total < 40 and self.total - self.killed <= 1))
+        """At least 95%, of enough mutants to mean something."""
+        return self.total >= 5 and self.share >= WANTED
 
 
 @dataclass(frozen=True)
