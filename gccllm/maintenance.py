@@ -19,7 +19,7 @@ def verify(store: Store, settings: Settings, console: Console, keys: Sequence[st
 
     A failing entry of the user's own store is removed; a project's is reported, since it belongs to the project.
     """
-    from gccllm.work import recheck
+    from gccllm.job import recheck
 
     chosen = [
         found
@@ -63,7 +63,7 @@ def export(store: Store, target: Path) -> int:
 
 def import_(store: Store, settings: Settings, directory: Path, console: Console) -> int:
     """Take over the accepted entries of another layer, each only after passing its checks here. 0 when all passed."""
-    from gccllm.work import recheck
+    from gccllm.job import recheck
 
     other = Store(directory)
     taken = refused = 0

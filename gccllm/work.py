@@ -7,47 +7,36 @@ A `Shop` serves one unit: side compiles and proposers are made once and shared b
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from gccllm import __version__
 from gccllm.assembly import Body, BodyError, Function, NotLossless, canonical, slice_text
 from gccllm.config import Settings
-from gccllm.core import Candidate, Evidence, Outcome, Quit, RunStatus, Test, Timing, Verdict, refuted
+from gccllm.core import Candidate, Evidence, Outcome, Quit, Timing, refuted
 from gccllm.events import Log
 from gccllm.harvest.dwarf import signature_of
 from gccllm.harvest.effects import hidden_effects
-from gccllm.harvest.harvest import Harvest, more_near
 from gccllm.harvest.harvest import harvest as find_tests
 from gccllm.harvest.probe import HarvestTarget
 from gccllm.harvest.side import trapping_text, typed_object
-from gccllm.harvest.types import Signature
 from gccllm.isa_allowance import cpu_name, isa_for
+from gccllm.job import HARVEST_S, Attempted, Job, is_equal_on, recheck, scratch, signature_registers, workbench
 from gccllm.plan import Unit
 from gccllm.propose import Attempt, CompileUnit, Prompt, Proposer, make_prompt, proposers
 from gccllm.reasons import Reason
 from gccllm.store.entry import Bench, Entry, EvidenceRecord, TimingRecord
-from gccllm.toolchain import Toolchain
 from gccllm.verify import adequacy, timing
 from gccllm.verify.image import AssembleError
-from gccllm.verify.judge import Case, judge_many
-from gccllm.verify.replay import Replayer, same
-from gccllm.verify.screen import Context, argument_registers, context_of
-from gccllm.verify.workbench import Workbench
-from gccllm.wire import facts_of, target_and_context
+from gccllm.verify.judge import judge_many
+from gccllm.verify.screen import context_of
+from gccllm.wire import facts_of
 
-HARVEST_S = 20.0
-"""Most seconds a harvest may take; it normally ends by its own counts."""
 QUICK_GAIN = 1.02
 """Quick estimate below which a candidate is dropped before it is tested."""
-TIMED_DEADLINE_MS = 200
 UNHEARD = frozenset({Reason.MODEL_ABSENT, Reason.MODEL_FAILED, Reason.ENDPOINT_FAILED})
 PASSING = frozenset(
     {Reason.MODEL_FAILED, Reason.ENDPOINT_FAILED, Reason.DEADLINE, Reason.NOISY, Reason.SANDBOX_UNAVAILABLE}
@@ -55,43 +44,6 @@ PASSING = frozenset(
 """Failures that say nothing of the function: never remembered."""
 FULL_TIMINGS = 6
 """Candidates put to the full timing, best first, before giving up."""
-
-
-@dataclass
-class Attempted:
-    """One candidate and all that was said of it."""
-
-    candidate: Candidate
-    verdict: Verdict
-    case: Case | None = None
-    quick: float = 0.0
-    """Speed-up of the quick timing; 0 when it was not timed."""
-
-    def as_record(self) -> dict[str, Any]:
-        reason = self.verdict.reason
-        return {
-            "proposer": self.candidate.proposer,
-            "recipe": self.candidate.recipe,
-            "outcome": self.verdict.outcome.value,
-            "stage": self.verdict.stage,
-            "reason": reason.label if reason else None,
-            "detail": self.verdict.detail[:200],
-            "speedup": round(self.quick, 3) if self.quick else None,
-        }
-
-
-@dataclass
-class Job:
-    """One function on the bench: its tests are in place and adequate."""
-
-    target: HarvestTarget
-    bench: Workbench
-    harvest: Harvest
-    adequacy: adequacy.Adequacy
-    scalar_text: str = ""
-    attempts: list[Attempted] = field(default_factory=list)
-    unheard: set[Reason] = field(default_factory=set)
-    """Why some proposer had no say at all; finding nothing then says little."""
 
 
 class Shop:
@@ -363,89 +315,7 @@ class Shop:
         return recheck(entry, self.settings, self.unit.tools)
 
 
-# --- checking an entry again ----------------------------------------------------------------------
-
-
-def recheck(entry: Entry, settings: Settings, tools: Toolchain | None = None) -> str | None:
-    """Run every check but timing on a stored rewrite again, from the entry alone. None when it stands, else why not.
-
-    The tests are harvested anew, by the entry's seed; nothing that the entry claims is believed.
-    """
-    if entry.bench is None or entry.evidence is None:
-        return "the entry carries no evidence"
-    with scratch() as directory:
-        try:
-            target, context = target_and_context(
-                entry.bench, tools or Toolchain.find(settings["cc"] or None), directory
-            )
-            found = find_tests(target, entry.evidence.seed, HARVEST_S)
-            scalar = Body.parse(entry.bench.scalar) if entry.bench.scalar else None
-            bench = workbench(target, context, list(found.tests), scalar, entry.evidence.seed)
-            score = adequacy.score(bench)
-            if found.edges_taken < found.edges_all:
-                return f"{Reason.EDGES_MISSED.label}: {found.edges_taken} of {found.edges_all}"
-            if not score.is_adequate:
-                return f"{Reason.MUTANTS_SURVIVED.label}: {score.best.killed} of {score.best.total}"
-            candidate = Candidate(entry.body, entry.proposer, entry.recipe)
-            case = judge_many([candidate], bench)[0]
-            assert case.verdict is not None
-            if not case.verdict.is_accepted:
-                reason = case.verdict.reason
-                return f"{reason.label if reason else case.verdict.outcome}: {case.verdict.detail}"
-            assert case.body is not None
-            if not is_equal_on(bench, case.body, found):
-                return f"{Reason.WRONG_VALUE.label}: on the inputs of the timing"
-            if case.level > entry.isa_level:
-                return f"{Reason.ISA.label}: needs level {case.level}, the entry says {entry.isa_level}"
-        except Quit as quit_:
-            return str(quit_)
-        except (BodyError, AssembleError, ValueError) as error:
-            return f"{type(error).__name__}: {error}"
-    return None
-
-
-def is_equal_on(bench: Workbench, body: Body, found: Harvest) -> bool:
-    """Whether a body gives the baseline's results on every timing input too, held-back ones included."""
-    tests = [test for classes in (found.timing, found.confirm) for tests in classes.values() for test in tests]
-    image = bench.image([bench.entry_text(body, "timed")])
-    with Replayer(image, bench.returns, deadline_ms=TIMED_DEADLINE_MS) as replayer:
-        want, got = replayer.run(bench.name, tests), replayer.run("timed", tests)
-    return all(a.status is RunStatus.OK and same(a, b, bench.returns) is None for a, b in zip(want, got, strict=True))
-
-
-def workbench(target: HarvestTarget, context: Context, tests: list[Test], scalar: Body | None, seed: int) -> Workbench:
-    return Workbench(
-        name=target.name,
-        text=target.text,
-        baseline=target.body,
-        tests=tests,
-        returns=target.signature.returned,
-        context=context,
-        tools=target.tools,
-        workdir=target.workdir,
-        callees=target.signature.callees,
-        scalar=scalar,
-        more=lambda near: more_near(target, near, seed),
-        seed=seed,
-    )
-
-
 # --- small things -----------------------------------------------------------------------------------
-
-
-@contextmanager
-def scratch() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="gccllm-", ignore_cleanup_errors=True) as directory:
-        yield Path(directory)
-
-
-def signature_registers(signature: Signature) -> frozenset[str]:
-    """Full names of the registers that hold arguments (RDI.., ZMM0..)."""
-    places = [place for param in signature.params for place in param.places]
-    return argument_registers(
-        max((p.index + 1 for p in places if p.file == "int"), default=0),
-        max((p.index + 1 for p in places if p.file == "vector"), default=0),
-    )
 
 
 def _left(deadline: float) -> float:
