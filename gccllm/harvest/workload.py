@@ -34,9 +34,10 @@ Tests = dict[str, list[Test]]
 
 _LADDERS = {
     "small": ((48, 100), (32, 64), (16, 32), (8, 16), (4, 8)),
-    "medium": ((900, 1100), (450, 600), (200, 300), (100, 150), (50, 70), (20, 30)),
+    "medium": ((900, 1100), (450, 600), (200, 300), (100, 150), (50, 70), (20, 30), (13, 16)),
     "large": (
         (12000, 16000), (6000, 8000), (3500, 4000), (1800, 2000), (900, 1000), (400, 500), (200, 240), (110, 120),
+        (48, 60), (24, 30),
     ),
 }  # fmt: skip
 _LIMITS = {"small": SMALL_WORK, "medium": MEDIUM_WORK, "large": LARGE_WORK}
@@ -70,32 +71,32 @@ def classes(
     return deciding, confirming
 
 
+_WINDOWS = ((24, 40), (48, 72), (80, 130), (150, 300))
+"""Ranges of sizes that the harvest has many inputs of."""
+
+
 def grows(pool: Sequence[Ran]) -> bool:
     """Whether more elements mean more work."""
-    low, high = _upper(pool, 0, 4), _upper(pool, *_largest(pool))
-    return low > 0 and high >= 1.5 * low
+    low = _upper(pool, 0, 4)
+    return low > 0 and max(_upper(pool, *window) for window in _WINDOWS) >= 1.5 * low
 
 
 def expected(pool: Sequence[Ran], size: int) -> float:
-    """Work at `size`, extrapolated by a power law from what ran at sizes around 12 and at the largest ones."""
-    top = _largest(pool)
-    (low, low_size), (high, high_size) = (_upper(pool, 8, 16), 12.0), (_upper(pool, *top), sum(top) / 2)
-    if low <= 0 or high <= 0 or high_size < 2 * low_size:
-        return 0.0
-    power = min(max(log(high / low) / log(high_size / low_size), 0.0), 4.0)
-    return float(high * (size / high_size) ** power)
+    """Work at `size`, extrapolated by a power law from sizes around 12 and the range where most was done.
 
-
-def _largest(pool: Sequence[Ran]) -> tuple[int, int]:
-    """A range of the largest sizes that many inputs have; sparse ones above 300 are left out."""
-    top = max((ran.scene.size for ran in pool if ran.scene.size <= 300), default=0)
-    return max(top // 2, 8), max(top, 8)
+    Above that range inputs were too slow, or did not use their size.
+    """
+    low, low_size = _upper(pool, 8, 16), 12.0
+    high, high_size = max((_upper(pool, *window), sum(window) / 2) for window in _WINDOWS)
+    if low <= 0 or high <= low:
+        return low
+    return float(high * (size / high_size) ** min(log(high / low) / log(high_size / low_size), 4.0))
 
 
 def _upper(pool: Sequence[Ran], low: int, high: int) -> float:
-    """The upper decile of the work at sizes in [low, high]."""
-    works = sorted(ran.work for ran in pool if low <= ran.scene.size <= high)
-    return float(works[len(works) * 9 // 10]) if works else 0.0
+    """The third largest work at sizes in [low, high]: one odd input does not decide."""
+    works = sorted((ran.work for ran in pool if low <= ran.scene.size <= high), reverse=True)
+    return float(works[min(2, len(works) - 1)]) if works else 0.0
 
 
 def rung(probe: Probe, generator: Generator, label: str, low: int, high: int) -> list[Ran]:
