@@ -77,8 +77,8 @@ _WINDOWS = ((24, 40), (48, 72), (80, 130), (150, 300))
 
 def grows(pool: Sequence[Ran]) -> bool:
     """Whether more elements mean more work."""
-    low = _upper(pool, 0, 4)
-    return low > 0 and max(_upper(pool, *window) for window in _WINDOWS) >= 1.5 * low
+    low = _usual(pool, 0, 4)
+    return low > 0 and max(_usual(pool, *window) for window in _WINDOWS) >= 1.5 * low
 
 
 def expected(pool: Sequence[Ran], size: int) -> float:
@@ -86,17 +86,20 @@ def expected(pool: Sequence[Ran], size: int) -> float:
 
     Above that range inputs were too slow, or did not use their size.
     """
-    low, low_size = _upper(pool, 8, 16), 12.0
-    high, high_size = max((_upper(pool, *window), sum(window) / 2) for window in _WINDOWS)
+    low, low_size = _usual(pool, 8, 16), 12.0
+    high, high_size = max((_usual(pool, *window), sum(window) / 2) for window in _WINDOWS)
     if low <= 0 or high <= low:
         return low
     return float(high * (size / high_size) ** min(log(high / low) / log(high_size / low_size), 4.0))
 
 
-def _upper(pool: Sequence[Ran], low: int, high: int) -> float:
-    """The third largest work at sizes in [low, high]: one odd input does not decide."""
-    works = sorted((ran.work for ran in pool if low <= ran.scene.size <= high), reverse=True)
-    return float(works[min(2, len(works) - 1)]) if works else 0.0
+def _usual(pool: Sequence[Ran], low: int, high: int) -> float:
+    """The median work at sizes in [low, high], idle runs aside.
+
+    Not the largest: where a length is free of the buffer's size, some input of every size runs through a whole arena.
+    """
+    works = sorted(ran.work for ran in pool if low <= ran.scene.size <= high and ran.work > 2)
+    return float(works[len(works) // 2]) if works else 0.0
 
 
 def rung(probe: Probe, generator: Generator, label: str, low: int, high: int) -> list[Ran]:
