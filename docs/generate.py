@@ -37,8 +37,8 @@ def settings() -> str:
 _SETTINGS_HEAD = """\
 # Settings
 
-In falling precedence: environment, `gccllm.toml` (nearest upward from the compile's directory), `config.toml` of the user
-(`~/.config/gccllm/`), default. `gccllm config` shows each with its origin. A bad value is named there and
+In falling precedence: environment, `gccllm.toml` (nearest upward from the compile's directory), the user's
+`~/.config/gccllm/config.toml`, default. `gccllm config` shows each with its origin. A bad value is named there and
 in `gccllm doctor`; the build goes on with the next origin's. This page is made from `gccllm/config.py`.
 
 | in `gccllm.toml` | environment | default | meaning |

@@ -3,8 +3,8 @@
 usage: python -m gccllm.bench.overhead [--launcher PATH] [--rounds N]
 
 CPU time is user + system of the command and all its children, from wait4: clocks of the processes, not of the wall, so
-other load on the machine matters little. The order within a round is drawn anew each time; gcc runs twice in a round, so
-that the A/A row shows what the method itself cannot tell apart.
+other load on the machine matters little. The order within a round is drawn anew each time; gcc runs twice in a round,
+so that the A/A row shows what the method itself cannot tell apart.
 
 Rows: `nothing eligible` has no loop, `unit cache` has one and is answered by the shim, `off` is GCCLLM_MODE=off. Not
 covered: the engine (seconds of work by design, and only in modes that wait for it).

@@ -137,6 +137,4 @@ def callee_spec(params: Sequence[CType], returns: CType | None) -> CalleeSpec | 
     writes = any(isinstance(param.type, Pointer) and not param.type.const for param in placed)
     is_float = isinstance(returns, Floating) and returns.size == 4
     is_pure = not writes and not isinstance(returns, Pointer)
-    return CalleeSpec(
-        tuple(slots["int"]), tuple(slots["vector"]), tuple(slots["stack"]), returned, is_float, is_pure
-    )
+    return CalleeSpec(tuple(slots["int"]), tuple(slots["vector"]), tuple(slots["stack"]), returned, is_float, is_pure)

@@ -7,7 +7,7 @@ from random import Random
 
 from gccllm.harvest.values import Mood
 
-_WORDS = b"the quick brown fox jumps over the lazy dog 42 3.14 (a+b) {x: \"y\"} [1, 2]\n\tEnd. UPPER lower_case-mix"
+_WORDS = b'the quick brown fox jumps over the lazy dog 42 3.14 (a+b) {x: "y"} [1, 2]\n\tEnd. UPPER lower_case-mix'
 _BORDERS = b"/09:@AZ[`az{~\x7f\x80\xff\x01 \t\n\r,;\\\"'=&<>%"
 _LETTERS = b"abcdefghijklmnopqrstuvwxyz"
 

@@ -341,8 +341,14 @@ def _decode_text(text: Section) -> tuple[Insn, ...]:
             at += 1
         mnemonic = MNEMONICS[raw.mnemonic]
         insns.append(
-            Insn(raw.ip, text.data[raw.ip : raw.next_ip], raw, mnemonic, tuple(by_offset[start:at]),
-                 _effects(raw, mnemonic, factory))
+            Insn(
+                raw.ip,
+                text.data[raw.ip : raw.next_ip],
+                raw,
+                mnemonic,
+                tuple(by_offset[start:at]),
+                _effects(raw, mnemonic, factory),
+            )
         )
     return tuple(insns)
 

@@ -34,9 +34,7 @@ _NAMES = {value: name for name, value in vars(iced.Mnemonic).items() if isinstan
 _STRING_MOVES = ("MOVS", "STOS", "LODS")
 _SIGN_MASKED = {"VMASKMOVPS": ("ps", 4), "VMASKMOVPD": ("pd", 8), "VPMASKMOVD": ("ps", 4), "VPMASKMOVQ": ("pd", 8)}
 _GATHER = re.compile(r"VP?(GATHER|SCATTER)(D|Q)(D|Q|PS|PD)")
-_VECTOR_INDEX = re.compile(
-    r"(?P<displacement>[^()]*)\((?P<base>%\w+)?,(?P<index>%[xyz]mm\d+)(,(?P<scale>[1248]))?\)"
-)
+_VECTOR_INDEX = re.compile(r"(?P<displacement>[^()]*)\((?P<base>%\w+)?,(?P<index>%[xyz]mm\d+)(,(?P<scale>[1248]))?\)")
 _IMPLICIT_STACK = ("push", "pop", "call", "ret", "leave", "enter")
 
 
@@ -216,7 +214,7 @@ def _gather(line: Line, one: DecodedLine, name: str, operand: str, at: int) -> l
     else:
         mask = f"vmovmsk{'ps' if lane_bytes == 4 else 'pd'} {line.operands[0]}, %eax"
     base = f"{found['displacement']}({found['base']})" if found["base"] else found["displacement"] or "0"
-    save = ((("rax", layout.SLOT_SAVE_A), ("rcx", layout.SLOT_SAVE_B), ("rdx", layout.SLOT_SAVE_C)))
+    save = (("rax", layout.SLOT_SAVE_A), ("rcx", layout.SLOT_SAVE_B), ("rdx", layout.SLOT_SAVE_C))
     rows = [f"\tmovq %{register}, {slot:#x}" for register, slot in save]
     rows += [
         f"\tleaq {base}, %rax", f"\tmovq %rax, {layout.SLOT_BASE:#x}",

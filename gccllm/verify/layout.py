@@ -204,9 +204,7 @@ OTHER_FUNCTIONS: Final = ("abs", "ffs", "ffsl", "ffsll", "labs", "llabs")
 CHECKED_COPIES: Final = (
     "__memcpy_chk", "__memmove_chk", "__memset_chk", "__strcat_chk", "__strcpy_chk", "__strncpy_chk",
 )  # fmt: skip
-IMPORTS: Final = tuple(
-    sorted(MEMORY_FUNCTIONS + CTYPE_FUNCTIONS + MATH_FUNCTIONS + OTHER_FUNCTIONS + CHECKED_COPIES)
-)
+IMPORTS: Final = tuple(sorted(MEMORY_FUNCTIONS + CTYPE_FUNCTIONS + MATH_FUNCTIONS + OTHER_FUNCTIONS + CHECKED_COPIES))
 TRACED_PREFIX: Final = "gccllm_traced_"
 """`gccllm_traced_memcpy` logs the ranges it touches, then is memcpy. Exists for `TRACED_IMPORTS`."""
 TRACED_IMPORTS: Final = tuple(sorted(MEMORY_FUNCTIONS + CHECKED_COPIES))

@@ -51,7 +51,6 @@ class Workbench:
     more: More | None = None
     seed: int = 0
 
-
     def __post_init__(self) -> None:
         self._observed: dict[int, Raw] = {}
         self._traces: list[Trace] = []

@@ -86,7 +86,7 @@ def test_a_record_may_point_to_itself_and_have_bit_fields() -> None:
 
 
 def test_callees_are_described_and_those_that_may_write_are_not_pure() -> None:
-    code = "double a(int, float, const char *); void b(int *); int f(int *p) { b(p); return a(1, 2, \"x\") > 0; }"
+    code = 'double a(int, float, const char *); void b(int *); int f(int *p) { b(p); return a(1, 2, "x") > 0; }'
     callees = signature(code).callees
     assert (callees["a"].ints, callees["a"].vectors, callees["a"].is_pure) == ((4, 8), (4,), True)
     assert callees["a"].returns == (Returned(Slot.XMM0, 8),)

@@ -138,9 +138,7 @@ def test_equal_functions_agree_and_wrong_ones_differ_by_value(replayer: Replayer
         ("sum", "sets_df", Reason.ABI_BROKEN),
     ],
 )
-def test_a_difference_has_its_named_reason(
-    replayer: Replayer, baseline: str, candidate: str, reason: Reason
-) -> None:
+def test_a_difference_has_its_named_reason(replayer: Replayer, baseline: str, candidate: str, reason: Reason) -> None:
     (one,), (two,) = replayer.run(baseline, TESTS[7:8]), replayer.run(candidate, TESTS[7:8])
     found = difference(one, two, INT)
     assert found is not None

@@ -228,9 +228,7 @@ def bytes_of(rows: trace.Intervals) -> set[int]:
 
 @given(spans, spans)
 def test_interval_arithmetic_is_that_of_byte_sets(left: list[tuple[int, int]], right: list[tuple[int, int]]) -> None:
-    a, b = (
-        trace.merged(np.array([(s, s + n) for s, n in rows], np.uint64).reshape(-1, 2)) for rows in (left, right)
-    )
+    a, b = (trace.merged(np.array([(s, s + n) for s, n in rows], np.uint64).reshape(-1, 2)) for rows in (left, right))
     assert bytes_of(a) == {x for s, n in left for x in range(s, s + n)}
     assert all(e < s for (_, e), (s, _) in zip(a.tolist(), a.tolist()[1:], strict=False))
     assert bytes_of(trace.minus(a, b)) == bytes_of(a) - bytes_of(b)
