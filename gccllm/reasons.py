@@ -163,6 +163,7 @@ class Reason(enum.Enum):
     MODEL_FAILED = ("model_failed", Scope.ENGINE, "the model did not answer")
     ENDPOINT_FAILED = ("endpoint_failed", Scope.ENGINE, "the model server did not answer as asked")
     RECIPE_FAILED = ("recipe_failed", Scope.ENGINE, "the unit could not be compiled again with other flags")
+    PROMPT_UNKNOWN = ("prompt_unknown", Scope.ENGINE, "the function uses words that the model was never taught")
     PROMPT_TOO_LONG = ("prompt_too_long", Scope.ENGINE, "the function does not fit into the model's context")
     STORE_UNWRITABLE = ("store_unwritable", Scope.ENGINE, "the store could not be written")
     ENTRY_CORRUPT = ("entry_corrupt", Scope.ENGINE, "a store entry was damaged and has been quarantined")

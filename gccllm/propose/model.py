@@ -89,17 +89,17 @@ class BuiltinProposer:
             self.failures.append(Failure(reason, str(error)))
             return
         except (ValueError, LookupError) as error:
-            self.failures.append(Failure(Reason.MODEL_FAILED, f"the prompt has no tokens: {error}"))
+            self.failures.append(Failure(Reason.PROMPT_UNKNOWN, str(error)))
             return
         seen = {prompt.baseline, prompt.scalar, *(attempt.body for attempt in prompt.attempts)}
         for number, answer in enumerate(answers):
             if not answer.complete:
-                self.failures.append(Failure(Reason.MODEL_FAILED, f"sample {number} did not end"))
+                self.failures.append(Failure(Reason.NO_CODE, f"sample {number} did not end"))
                 continue
             try:
                 body = tokens.decode_answer(list(answer.ids), prompt)
             except (ValueError, LookupError) as error:  # any sequence of ids can come
-                self.failures.append(Failure(Reason.MODEL_FAILED, f"sample {number} is no text: {error}"))
+                self.failures.append(Failure(Reason.NO_CODE, f"sample {number} is no text: {error}"))
                 continue
             if body not in seen:
                 seen.add(body)

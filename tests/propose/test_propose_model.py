@@ -172,7 +172,7 @@ def test_answer_that_ids_do_not_spell_is_a_named_failure(proposer: BuiltinPropos
 
     monkeypatch.setattr(Bytes, "decode_answer", refuse)
     assert list(proposer.propose(PROMPT, 8, 30)) == []
-    assert {failure.reason for failure in proposer.failures} == {Reason.MODEL_FAILED}
+    assert {failure.reason for failure in proposer.failures} == {Reason.NO_CODE}
 
 
 def test_model_stays_loaded_and_can_be_closed_twice(proposer: BuiltinProposer) -> None:
