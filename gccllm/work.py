@@ -224,7 +224,10 @@ class Shop:
         equal = sorted((a for a in job.attempts if a.quick and a.case is not None), key=lambda a: -a.quick)
         if not equal:
             reason = Reason.NOTHING_FASTER if job.attempts else Reason.NO_CANDIDATE
-            return self.failure(function, key, job, reason, f"{len(job.attempts)} candidates, none equal")
+            slow = sum(attempt.verdict.reason is Reason.NOT_FASTER for attempt in job.attempts)
+            return self.failure(
+                function, key, job, reason, f"{len(job.attempts)} candidates, {slow} of them not faster"
+            )
         noisy = False
         for attempt in equal[:FULL_TIMINGS]:
             if attempt.quick < 1.0 or _left(deadline) <= 0:
