@@ -10,7 +10,7 @@ from gccllm.propose.llama import Gguf
 from gccllm.propose.tokens import Tokens
 from gccllm.toolchain import Toolchain
 from gccllm.train.checking import Checked, build_checker, check
-from gccllm.train.corpus import KERNELS, read
+from gccllm.train.corpus import KERNELS, read, reserved_texts
 from gccllm.train.shapes import Pair
 from gccllm.train.text import kernel_texts
 
@@ -66,9 +66,10 @@ def solve(gguf: Path, tokens_path: Path, out: Path, n: int = 16) -> dict[str, An
     checker = build_checker(tools, out)
     tokens = Tokens.load(tokens_path)
     model = Gguf(gguf, 1)
+    reserved = reserved_texts(tools)
     taught = set()
     for row in read(out / "corpus.jsonl"):
-        if row["split"] == "train":
+        if row["split"] == "train" and row["prompt"] not in reserved:
             try:
                 taught.add(tuple(tokens.encode_text(row["prompt"], 5)))
             except ValueError:

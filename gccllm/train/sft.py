@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import random
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -25,6 +26,8 @@ from gccllm.train.model import Model, Muon, Shape
 
 STEP_TOKENS = 2048
 MAX_ANSWER_TOKENS = 320
+ENOUGH, MOST_REPEATS = 200, 5
+"""Kinds of pairs with few distinct texts (strcmp has no more than some dozens) are repeated up to here in a pass."""
 Example = tuple[list[int], int]
 """Ids of prompt, answer and end; the position where the answer starts."""
 
@@ -52,16 +55,21 @@ def example(tokens: Tokens, row: dict[str, Any], rng: random.Random) -> Example 
 
 
 def load_examples(tokens: Tokens, path: Path, reserved: frozenset[str], seed: int = 0) -> dict[str, list[Example]]:
-    """Examples by split, without the `reserved` texts; training rows with a held-out row's tokens go too."""
+    """Examples by split, without the `reserved` texts; nor training rows with a held-out row's tokens."""
     rng = random.Random(seed)
     splits: dict[str, list[Example]] = {"train": [], "random": [], "unseen": []}
+    kinds: list[str] = []
     for row in read(path):
         if row["split"] in splits and row["prompt"] not in reserved:
             made = example(tokens, row, rng)
             if made:
                 splits[row["split"]].append(made)
+                if row["split"] == "train":
+                    kinds.append("/".join(row.get("key", "").split("/")[:2]))
     held = {tuple(ids[1:start]) for name in ("random", "unseen") for ids, start in splits[name]}
-    splits["train"] = [e for e in splits["train"] if tuple(e[0][1 : e[1]]) not in held]
+    kept = [(kind, e) for kind, e in zip(kinds, splits["train"], strict=True) if tuple(e[0][1 : e[1]]) not in held]
+    often = Counter(kind for kind, _ in kept)
+    splits["train"] = [e for kind, e in kept for _ in range(min(MOST_REPEATS, max(1, ENOUGH // often[kind])))]
     return splits
 
 
@@ -121,21 +129,22 @@ def scale_at(done: float, step: int) -> float:
 
 
 def train(
-    out: Path, seconds: float, *, until: float | None = None, seed: int = 0, threads: int = 1,
-    save_every: float = 180.0, shape: dict[str, int] | None = None,
+    out: Path, seconds: float, *, steps: int | None = None, seed: int = 0, threads: int = 1, save_every: float = 180.0,
+    shape: dict[str, int] | None = None, reserved: frozenset[str] | None = None,
 ) -> Path:  # fmt: skip
-    """Train for `seconds` of wall time in all (over all runs that went on from it); returns the checkpoint.
+    """Train for `seconds` of wall time in all (over all runs that went on from the checkpoint); returns the checkpoint.
 
-    `until`: pause when so many seconds are used, in the middle of the schedule.
+    `steps`: pause after so many in all, in the middle of the schedule. `reserved`: texts never trained on (default:
+    the benchmark's kernels).
     """
-    until = seconds if until is None else min(until, seconds)
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     rng = random.Random(seed)
     tokens = build_tokens(out)
     model = Model(Shape(tokens.size, **(shape or {})))
     optimizer = Muon(model)
-    reserved = reserved_texts(Toolchain.find())
+    reserved = reserved_texts(Toolchain.find()) if reserved is None else reserved
+    last = float("inf") if steps is None else steps
     path = out / "checkpoint.pt"
     used = trained = step = 0.0
     if path.exists():
@@ -165,11 +174,13 @@ def train(
                     "unseen_accuracy",
                 ]
             )
-        while time.monotonic() - begin < until:
+        while time.monotonic() - begin < seconds and step < last:
             splits = load_examples(tokens, out / "corpus.jsonl", reserved)
+            if not splits["train"]:
+                raise ValueError(f"{out}: no row to train on")
             for batch in batches(splits["train"], rng):
                 used = time.monotonic() - begin
-                if used >= until:
+                if used >= seconds or step >= last:
                     break
                 loss, _ = loss_of(model, batch)
                 loss.backward()

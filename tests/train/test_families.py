@@ -54,14 +54,14 @@ def test_experts_agree_with_the_naive_side(pairs: list[Pair], checker: Path) -> 
 def test_the_check_finds_planted_errors(pairs: list[Pair], checker: Path) -> None:
     broken = []
     for pair in pairs:
-        text = pair.asm.replace("popcntq", "tzcntq", 1).replace("jae\t.L3", "ja\t.L3", 1).replace("vpaddq", "vpsubq", 1)
+        text = pair.asm.replace("popcntq", "tzcntq", 1).replace("jne\t.L2", "je\t.L2", 1).replace("jg\t.L1", "jle\t.L1")
         if text != pair.asm:
             broken.append((pair, text))
     broken += [(p, "\tret\n") for p in pairs[:20]] + [(pairs[0], "\tmovq\t0, %rax\n\tret\n"), (pairs[0], "\tbad\n")]
     results = check(TOOLS, checker, [p for p, _ in broken], [t for _, t in broken], tests=60, timing=False)
     assert results[-1].status == "asm"
     assert results[-2].status == "fault"
-    assert sum(not r.is_pass for r in results) >= 0.8 * len(results)
+    assert sum(not r.is_pass for r in results) >= 0.9 * len(results)
 
 
 def test_experts_pass_the_static_screen(pairs: list[Pair], tmp_path: Path) -> None:

@@ -79,17 +79,18 @@ def test_training_lowers_the_loss_and_goes_on_from_its_checkpoint(tmp_path: Path
     prompt, answer = "\tmovl\t%edi, %eax\n\tret\n", "\tleal\t(%rdi), %eax\n\tret\n"
     with (tmp_path / "corpus.jsonl").open("w") as file:
         for i in range(60):
-            row = {"prompt": prompt.replace("ret", f"addl\t$5{i:02d}0, %eax\n\tret"), "asm": answer, "level": 0}
+            steps = "".join("\tincl\t%eax\n" if bit == "1" else "\tdecl\t%eax\n" for bit in f"{i:06b}")
+            row = {"prompt": prompt.replace("\tret", steps + "\tret"), "asm": answer, "level": 0}
             row |= {"split": "train" if i % 10 else "unseen", "status": "pass"}
             file.write(json.dumps(row) + "\n")
         file.write('{"prompt": "cut sho')
     small = {"hidden": 32, "inner": 32, "layers": 1, "heads": 1}
-    sft.train(tmp_path, 4.0, until=2.0, shape=small)
+    sft.train(tmp_path, 1e6, steps=5, shape=small, reserved=frozenset())
     first = sft.load(tmp_path / "checkpoint.pt")[1]
-    sft.train(tmp_path, 4.0, shape=small)
+    sft.train(tmp_path, 1e6, steps=60, shape=small, reserved=frozenset())
     second = sft.load(tmp_path / "checkpoint.pt")[1]
-    assert first["used"] < 4.0 <= second["used"] + 0.5
-    assert second["step"] > first["step"] > 0
+    assert (first["step"], second["step"]) == (5, 60)
+    assert second["trained"] > first["trained"]
     rows = list(csv.DictReader((tmp_path / "curve.csv").open()))
     model, _ = sft.load(tmp_path / "checkpoint.pt")
     examples = sft.load_examples(Tokens.load(tmp_path / "tokens.json"), tmp_path / "corpus.jsonl", frozenset())
@@ -107,5 +108,6 @@ def test_reserved_and_held_out_texts_are_not_trained_on(tmp_path: Path) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     tokens = Tokens.build([(row["prompt"], row["asm"]) for row in corpus.read(path)])
     splits = sft.load_examples(tokens, path, frozenset([rows[2]["prompt"]]))
-    assert len(splits["train"]) == 1  # 777 differs from the held-out 888 by a constant only
+    kept = tokens.encode_text(rows[3]["prompt"], 5)
+    assert {tuple(ids[1:start]) for ids, start in splits["train"]} == {tuple(kept[1:])}  # 777 is 888 but for a constant
     assert len(splits["unseen"]) == 1
