@@ -215,7 +215,10 @@ def cache_gc(everything: bool) -> None:
 def bench(suite: str, args: tuple[str, ...]) -> None:
     """Run a benchmark; ARGS go to the suite (try `gccllm bench --suite kernels -- --help`)."""
     import importlib
+    import os
 
+    # Called by its path, from no active environment: the launcher beside us is the one to measure.
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     raise SystemExit(importlib.import_module(f"gccllm.bench.{suite}").main(list(args)))
 
 
