@@ -61,11 +61,15 @@ def stats(as_json: bool, clear: bool) -> None:
 @click.option("-v", "--verbose", is_flag=True, help="Every candidate and its verdict.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 def explain(file: Path, flags: tuple[str, ...], work: bool, verbose: bool, as_json: bool) -> None:
-    """Every function of FILE.c: admitted, declined or queued, and why. FLAGS: as given to gcc (default -O3)."""
-    from gccllm import oneshot, report
+    """Every function of FILE.c: admitted, declined or queued, and why.
+
+    FLAGS: as given to gcc; without any, those of the file's last build, else -O3.
+    """
+    from gccllm import events, oneshot, report
 
     settings = config.load(Path.cwd()).with_values(mode="inline" if work else "cached", budget=1e5 if work else None)
-    result = _or_exit(lambda: oneshot.explain(file, flags or ("-O3",), settings))
+    flags = flags or oneshot.last_flags(file, events.read(settings.store_dir)) or ("-O3",)
+    result = _or_exit(lambda: oneshot.explain(file, flags, settings))
     if as_json:
         rows = [
             {"function": d.function, "word": d.word, "reason": d.reason.label if d.reason else None, "detail": d.detail}

@@ -51,11 +51,22 @@ def check_shim(settings: Settings) -> tuple[str, str]:
     return "ok", f"gcc asks {shim}"
 
 
-def check_launcher(settings: Settings) -> tuple[str, str]:
+def launcher() -> Path | None:
+    """The gcc-llm of this installation, else the one on PATH."""
+    ours = _prefix_file("bin", "gcc-llm")
     found = shutil.which("gcc-llm")
+    return ours or (Path(found) if found else None)
+
+
+def check_launcher(settings: Settings) -> tuple[str, str]:
+    ours, found = launcher(), shutil.which("gcc-llm")
+    if ours is None:
+        return "fail", "gcc-llm is missing; install again: pip install --force-reinstall gcc-llm"
     if found is None:
-        return "fail", f"gcc-llm is not on PATH; add {Path(sys.executable).parent}"
-    return "ok", found
+        return "warn", f"{ours} is not on PATH; add {ours.parent}, or say CC={ours}"
+    if Path(found).resolve() != ours.resolve():
+        return "warn", f"PATH finds another one: {found}; this is {ours}"
+    return "ok", str(ours)
 
 
 def check_sandbox(settings: Settings) -> tuple[str, str]:
@@ -123,14 +134,14 @@ def check_ccache(settings: Settings) -> tuple[str, str]:
 
 def check_build(settings: Settings) -> tuple[str, str]:
     """A real compile through the launcher gives gcc's own object where nothing is eligible."""
-    launcher = shutil.which("gcc-llm")
-    if launcher is None:
+    ours = launcher()
+    if ours is None:
         return "fail", "no launcher"
     with tempfile.TemporaryDirectory(prefix="gccllm-") as scratch:
         source = Path(scratch) / "t.c"
         source.write_text("int f(int x) { return x + 1; }\n")
         objects = []
-        for compiler in (settings["cc"] or "gcc", launcher):
+        for compiler in (settings["cc"] or "gcc", str(ours)):
             ran = subprocess.run(
                 [compiler, "-O3", "-c", "t.c", "-o", "t.o"], cwd=scratch, capture_output=True, check=False
             )

@@ -45,13 +45,15 @@ def main(argv: list[str] | None = None) -> int:
 
 def answer(directory: Path, request: Request, settings: config.Settings, log: Log, started: float) -> int:
     from gccllm.pipeline import rewrite_unit
+    from gccllm.plan import find_source
     from gccllm.store import Store
     from gccllm.store.layers import write_atomically
 
     store = Store(settings.store_dir, settings.project_cache)
     for complaint in settings.complaints:
         log.write("config", detail=complaint)
-    log = log.bind(cwd=str(request.cwd), unit=request.unit_key[:16])
+    source = str(find_source(request)[0] or "?")
+    log = log.bind(cwd=str(request.cwd), unit=request.unit_key[:16], source=source)
     result = rewrite_unit(request, settings, store, log, deadline=started + settings["budget"])
     log.write(
         "unit",

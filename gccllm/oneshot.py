@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from gccllm.config import Settings
 from gccllm.core import Quit, Request
 from gccllm.events import Log
 from gccllm.pipeline import Result, rewrite_unit
 from gccllm.plan import unquote_options
+from gccllm.propose.unit import compile_flags
 from gccllm.reasons import Reason
 from gccllm.store import Store
 from gccllm.toolchain import Toolchain, clean_environment, run
@@ -37,6 +39,15 @@ def request_for(source: Path, flags: Sequence[str], gcc: str | None = None, cwd:
         assembler=tools.assembler,
         cwd=cwd,
     )
+
+
+def last_flags(source: Path, events: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The code-deciding options of the last compile of `source` in the log; empty when there was none."""
+    wanted, found = str(source.resolve()), ()
+    for event in events:
+        if event.get("source") == wanted and event["event"] == "unit":
+            found = tuple(event.get("options", ()))
+    return compile_flags(found)
 
 
 def explain(source: Path, flags: Sequence[str], settings: Settings) -> Result:

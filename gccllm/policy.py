@@ -131,7 +131,7 @@ _SEMANTIC = re.compile(
     r"|signaling-nans|associative-math|reciprocal-math|wrapv|wrapv-pointer|strict-aliasing|strict-overflow|ipa-ra"
     r"|delete-null-pointer-checks|builtin.*|pic|PIC|pie|PIE|plt|cf-protection.*|asynchronous-unwind-tables"
     r"|unwind-tables|exceptions|omit-frame-pointer|semantic-interposition|visibility=.*)|-Ofast|-ffp-contract=.*"
-    r"|-fexcess-precision=.*|-fcf-protection=.*|-mno-red-zone|-ftls-model=.*|-f(no-)?common|-std=.*"
+    r"|-fexcess-precision=.*|-fcf-protection=.*|-mno-red-zone|-ftls-model=.*|-f(no-)?common"
 )
 
 

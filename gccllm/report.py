@@ -129,7 +129,8 @@ def print_entry(console: Console, entry: Entry) -> None:
     left, right = align(baseline.splitlines(), entry.body.splitlines())
     table = Table(box=box.SIMPLE_HEAD, expand=True, title=f"{entry.function}  ({entry.source})")
     table.add_column("gcc", ratio=1)
-    table.add_column(f"{entry.proposer}: {entry.recipe}" if entry.body else "no rewrite", ratio=1)
+    name = entry.recipe.partition(":")[0]
+    table.add_column(f"{entry.proposer}: {name}" if entry.body else "no rewrite", ratio=1)
     table.add_row(_syntax(left), _syntax(right))
     parts: list[Any] = [table]
     if evidence := entry.evidence:
@@ -143,6 +144,7 @@ def print_entry(console: Console, entry: Entry) -> None:
             f"{timing.rounds} rounds in {timing.processes} processes, on {evidence.cpu}",
             "classes     " + ", ".join(f"{name} {ratio:.2f}x" for name, ratio in timing.classes.items()),
             f"needs       ISA level {entry.isa_level}",
+            f"made by     {entry.recipe}",
             f"again       gccllm cache verify {entry.key[:12]}",
         ]
         parts.append(Panel("\n".join(lines), box=box.SIMPLE))
