@@ -44,8 +44,9 @@ def test_a_scalar_body_that_computes_something_else_is_not_used(tmp_path: Path) 
     assert [s.of for s in found.scores] == ["baseline"]
 
 
-def test_few_mutants_may_leave_one_survivor_and_none_is_no_score() -> None:
-    assert Score(11, 12, 0, ("x",)).is_adequate
-    assert not Score(10, 12, 0, ("x", "y")).is_adequate
-    assert not Score(110, 120, 0, ()).is_adequate
+def test_95_percent_of_at_least_five_mutants_is_adequate() -> None:
+    assert Score(114, 120, 0, ()).is_adequate
+    assert not Score(113, 120, 0, ()).is_adequate
+    assert not Score(11, 12, 0, ("x",)).is_adequate
+    assert not Score(4, 4, 0, ()).is_adequate
     assert not Score(0, 0, 0, ()).is_adequate
