@@ -170,7 +170,12 @@ class Builder:
     def records(self, key: str, record: Record, depth: int) -> Ref | None:
         links = self_pointers(record)
         if len(links) >= 2:
-            shape = self.mood.choose(f"{key}:links", {"tree": 2.0, "double": 0.8})
+            odds = {"tree": 2.0, "double": 0.8}
+            if self.mood.plain:  # a list is the tree that is visited longest, and the least typical one
+                odds.pop(
+                    "tree" if any("prev" in f.name.lower() or "next" in f.name.lower() for f in links) else "double"
+                )
+            shape = self.mood.choose(f"{key}:links", odds)
             return self.tree(key, record, depth) if shape == "tree" else self.chain(key, record, depth)
         if links:
             return self.chain(key, record, depth)
@@ -288,9 +293,10 @@ class Builder:
         left, right = [f for f in links if f is not up][:2] if len(links) - bool(up) >= 2 else (links[0], links[0])
         rows = list(range(n))
         mood.rng.shuffle(rows)
-        if mood.choose(f"{key}:keys", {"ordered": 4.0, "any": 1.0}) == "ordered":
+        if mood.choose(f"{key}:keys", {"ordered": 4.0} | ({} if mood.plain else {"any": 1.0})) == "ordered":
             self.order_keys(block, record, rows)
-        shape = mood.choose(f"{key}:tree", {"random": 2.0, "balanced": 1.0, "left": 0.4, "right": 0.4})
+        odds = {"random": 2.0, "balanced": 1.0} | ({} if mood.plain else {"left": 0.4, "right": 0.4})
+        shape = mood.choose(f"{key}:tree", odds)
 
         def root_of(low: int, high: int) -> int:
             if shape == "balanced":

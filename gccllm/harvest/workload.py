@@ -14,16 +14,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from math import log
 
 from gccllm.core import Test
 from gccllm.harvest.generate import Generator
 from gccllm.harvest.probe import Probe, Ran
-from gccllm.harvest.scene import lower, trimmed
+from gccllm.harvest.scene import Scene, lower, trimmed
 
-WANTED = 32
-"""Inputs a class: half decide, half confirm."""
 FEWEST = 16
+"""Inputs that a class must have before more are made."""
+WANTED, MOST_WANTED = 48, 512
+"""Inputs a class: half decide, half confirm. More than the fewest where calls are short:"""
+WHOLE_WORK = 600_000
+"""work of all inputs of a class together. A branch predictor learns some ten thousand branches by heart."""
+MADE_BYTES = 1_500_000
+"""Contents generated anew for more inputs of one class; beyond it, arguments change places between inputs."""
 ATTEMPTS = 4
 """Rounds of 40 scenes for one class, as long as it looks reachable."""
 SMALL_WORK, MEDIUM_WORK, LARGE_WORK = 5_000, 16_000, 50_000
@@ -62,12 +68,17 @@ def classes(
                     continue
                 found = rung(probe, generator, label, low, high)
                 if len(found) >= FEWEST:
+                    if not is_over():
+                        found = more(probe, found, _LIMITS[label], partial(_drawn, generator, label, low, high))
                     before = max(before, 1.5 * high)
                     break
             if len(found) >= FEWEST:
                 split(probe, label, found, deciding, confirming)
     if not deciding and not is_over():
-        split(probe, "typical", typical(probe, generator, pool), deciding, confirming)
+        found = typical(probe, generator, pool)
+        if found and not is_over():
+            found = more(probe, found, LARGE_WORK, partial(_drawn, generator, "typical", 4, 63))
+        split(probe, "typical", found, deciding, confirming)
     return deciding, confirming
 
 
@@ -107,7 +118,7 @@ def rung(probe: Probe, generator: Generator, label: str, low: int, high: int) ->
     found: list[Ran] = []
     limit = _LIMITS[label]
     for attempt in range(ATTEMPTS):
-        scenes = [generator.scene(generator.rng.randrange(low, high + 1), label, plain=True) for _ in range(40)]
+        scenes = _drawn(generator, label, low, high, 40)
         rans = [ran for ran in probe.defined(scenes, TICKS_OF_WORK * limit) if ran is not None]
         probe.trace(rans[:4])
         if attempt == 0 and (len(rans) < 6 or not any(ran.traced and ran.work <= limit for ran in rans[:4])):
@@ -119,6 +130,64 @@ def rung(probe: Probe, generator: Generator, label: str, low: int, high: int) ->
         if len(far(found)) >= WANTED or len(far(found)) * ATTEMPTS < FEWEST * (attempt + 1):
             break
     return far(found)[:WANTED]
+
+
+def _drawn(generator: Generator, label: str, low: int, high: int, count: int) -> list[Scene]:
+    return [generator.scene(generator.rng.randrange(low, high + 1), label, plain=True) for _ in range(count)]
+
+
+def more(probe: Probe, found: list[Ran], limit: int, draw: Callable[[int], list[Scene]]) -> list[Ran]:
+    """`found` and further inputs like them, so many that a predictor does not learn them; all different.
+
+    `draw` makes so many new scenes. The result is shorter than wished where few of them work as far as `found` do.
+    """
+    least = min(ran.work for ran in found)
+    usual = sorted(ran.work for ran in found)[len(found) // 2]
+    wanted = min(max(WHOLE_WORK // max(usual, 1), WANTED), MOST_WANTED)
+    out = {_key(ran.test): ran for ran in found}
+
+    def keep(scenes: list[Scene], inside: bool) -> int:
+        """How many of the scenes are new, work as far as those before, and, if asked, stay in their contents."""
+        rans = [ran for ran in probe.defined(scenes, TICKS_OF_WORK * limit) if ran is not None]
+        rans = [ran for ran in rans if _key(ran.test) not in out]
+        probe.trace(rans)
+        good = [ran for ran in rans if ran.traced and least <= ran.work <= limit and (not inside or _is_inside(ran))]
+        before = len(out)
+        out.update((_key(ran.test), ran) for ran in good)
+        return len(out) - before
+
+    room = MADE_BYTES
+    while len(out) < wanted and room > 0:
+        scenes = draw(min(64, wanted))
+        room -= sum(len(block.data) + 64 for scene in scenes for block in scene.blocks) + 200 * len(scenes)
+        if keep(scenes, inside=False) < len(scenes) // 8:
+            break
+    for by in range(1, min(len(found), 1 + 2 * wanted // len(found))):
+        if len(out) >= wanted:
+            break
+        others = found[by % len(found) :] + found[: by % len(found)]
+        pairs = zip(found, others, strict=True)
+        if not keep([_with_arguments(one.scene, other.scene) for one, other in pairs], inside=True):
+            break
+    return list(out.values())[:wanted]
+
+
+def _with_arguments(scene: Scene, other: Scene) -> Scene:
+    """A copy of `scene` with those arguments of `other` that hold no pointers."""
+    made = scene.copy()
+    made.args = [one if one.refs or two.refs else two for one, two in zip(made.args, other.copy().args, strict=True)]
+    return made
+
+
+def _is_inside(ran: Ran) -> bool:
+    """Whether nothing outside of the contents was touched: the arguments of another input fit this one."""
+    blocks = zip(ran.scene.blocks, ran.extents, strict=True)
+    return all(extent is None or (extent[0] >= 0 and extent[1] <= len(block.data)) for block, extent in blocks)
+
+
+def _key(test: Test) -> object:
+    """What makes two tests one: all but labels and junk."""
+    return test.ints, test.vectors, test.stack, test.regions, test.globals
 
 
 def far(rans: list[Ran]) -> list[Ran]:
@@ -137,17 +206,15 @@ def typical(probe: Probe, generator: Generator, pool: Sequence[Ran]) -> list[Ran
     rans = [ran for ran in [*fresh, *pool] if ran.traced and ran.work <= LARGE_WORK]
     picked: dict[object, Ran] = {}
     for ran in far(rans) if len(far(rans)) >= FEWEST else sorted(rans, key=lambda r: -r.work):
-        picked.setdefault((ran.test.ints, ran.test.vectors, ran.test.stack, ran.test.regions), ran)
+        picked.setdefault(_key(ran.test), ran)
     return list(picked.values())[:WANTED]
 
 
 def split(probe: Probe, label: str, found: list[Ran], deciding: Tests, confirming: Tests) -> None:
-    """Every second input confirms, when there are enough for both."""
-    tests = [final(probe, ran, label) for ran in found]
-    if len(tests) >= 2 * FEWEST:
-        deciding[label], confirming[label] = tests[::2], tests[1::2]
-    elif tests:
-        deciding[label] = confirming[label] = tests
+    """Every second input confirms. A function that has but one input is confirmed on it."""
+    tests = list({_key(test): test for test in (final(probe, ran, label) for ran in found)}.values())
+    if tests:
+        deciding[label], confirming[label] = tests[::2], tests[1::2] or tests
 
 
 def final(probe: Probe, ran: Ran, label: str) -> Test:

@@ -63,7 +63,7 @@ TICK_MS: Final = 4
 """Period of the CPU-time interval timer; time limits are rounded up to it."""
 TIMING_TICK_MS: Final = 200
 """The same in timed runs, where every tick disturbs a sample."""
-MAX_TIMED: Final = 256
+MAX_TIMED: Final = 1024
 """Tests in one timing request."""
 MAX_TIMED_CALLS: Final = 512
 """Calls in one sample."""
@@ -168,14 +168,14 @@ OBSERVATION: Final = np.dtype([
     ("memory", "<u8", 2), ("calls", "<u8", 2), ("ticks", "<u8"), ("log_start", "<u8"), ("log_end", "<u8"),
 ])  # fmt: skip
 TIME: Final = struct.Struct("<IIIIQQQ32Q")
-"""rounds, repeats, copies of the first function, of the second, seed, ticks a sample should take, entry of an empty
-function, then addresses of the copies: MAX_COPIES of the first (the later half is the control's), MAX_COPIES of the
-second."""
+"""rounds, passes over the tests of a round, copies of the first function, of the second, seed, ticks that a pass should
+take, entry of an empty function, then addresses of the copies: MAX_COPIES of the first (the later half is the
+control's), MAX_COPIES of the second."""
 SAMPLE: Final = np.dtype([
     ("first", "<u8"), ("second", "<u8"), ("control", "<u8"), ("calls", "<u8"), ("empty", "<u8"),
 ])  # fmt: skip
-"""One round: ticks of the first function, the second, another copy of the first, each the sum over `calls` calls of the
-fastest of `repeats`; `empty` is what one call of an empty function takes. Sent in the place of the log."""
+"""One round: ticks of the first function, the second, another copy of the first, each the sum over `calls` calls;
+`empty` is what one call of an empty function takes. Sent in the place of the log."""
 LOG: Final = np.dtype([("site", "<u4"), ("length", "<u4"), ("address", "<u8")])
 
 # Library functions that have no state and whose answer depends on their arguments and the memory these name only. They

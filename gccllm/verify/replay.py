@@ -207,7 +207,7 @@ class Replayer:
         tests: Sequence[Test],
         *,
         rounds: int,
-        repeats: int,
+        passes: int,
         target_ticks: int,
         seed: int,
     ) -> Raw:
@@ -221,7 +221,7 @@ class Replayer:
         sides = [[self.image.symbols[n] for n in names[: layout.MAX_COPIES]] for names in (first, second)]
         addresses = [a for side in sides for a in (*side, *([0] * (layout.MAX_COPIES - len(side))))]
         head = layout.TIME.pack(
-            rounds, repeats, len(sides[0]), len(sides[1]), seed, target_ticks, self.image.symbols[empty], *addresses
+            rounds, passes, len(sides[0]), len(sides[1]), seed, target_ticks, self.image.symbols[empty], *addresses
         )
         self._loaded = []
         try:

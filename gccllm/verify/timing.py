@@ -1,9 +1,10 @@
 """Is a candidate faster? The decision rule for a machine that is never quiet.
 
 Per class of inputs and process: rounds of one sample of the baseline, one of the candidate and one of the baseline
-again (the A/A control), in random order, each at a place drawn from several 64-byte-aligned copies; a sample is the sum
-over different inputs of the fastest of five calls, long enough for the clock. A round's gain is the mean over the
-classes of log(baseline / candidate). Accepted when in each of three fresh processes, linked differently,
+again (the A/A control), in random order, each at a place drawn from several 64-byte-aligned copies. A sample is the sum
+over different inputs, one call each, long enough for the clock; the next sample takes other inputs, and each comes up
+again only when all have, in another order: what is repeated the branch predictor knows by heart. A round's gain is the
+mean over the classes of log(baseline / candidate). Accepted when in each of three fresh processes, linked differently,
 
     a one-sided sign test shows gains above log(1 + DELTA) with p < ALPHA / (candidates tried),
     no class is slower by more than CLASS_LOSS, and the control is quiet and shows no gain,
@@ -49,9 +50,10 @@ NOISE = 0.02
 """Interquartile range of the control's ratios above which nothing is accepted."""
 PROCESSES = 3
 ROUNDS = 41
-REPEATS = 5
+PASSES = 1
+"""Calls of every input of a sample, never back to back."""
 COPIES = 4
-SAMPLE_NS = 4000
+SAMPLE_NS = 40_000
 ATTEMPTS = 3
 """Measurements, each more patient, before a noisy machine is given up on."""
 LOCK_TIMEOUT_S = 600.0
@@ -104,11 +106,11 @@ def measure(
     try:
         with _alone(lock_path):
             for attempt in range(ATTEMPTS):
-                # A second look at a busy machine takes the fastest of more calls.
+                # A second look at a busy machine takes longer samples.
                 runs = [
                     sample(
                         bench, candidate, classes, seed=seed * 1000 + attempt * PROCESSES + p,
-                        repeats=REPEATS * (attempt + 1), level=level,
+                        sample_ns=SAMPLE_NS * (attempt + 1), level=level,
                     )
                     for p in range(PROCESSES)
                 ]  # fmt: skip
@@ -134,7 +136,7 @@ def _confirmed(
     again = verdict
     for attempt in range(ATTEMPTS):
         run = sample(
-            bench, candidate, held, seed=seed * 1000 + 500 + attempt, repeats=REPEATS * (attempt + 1), level=level
+            bench, candidate, held, seed=seed * 1000 + 500 + attempt, sample_ns=SAMPLE_NS * (attempt + 1), level=level
         )
         again, timing = decide([run], 1)
         if again.is_accepted:
@@ -154,14 +156,12 @@ def screen_speed(
     lock_path: Path | None = None,
 ) -> float:
     """A quick estimate of the speed-up, in one process and a few rounds (good to about 5%); 0.0 when it fails."""
-    classes = {label: tests[:8] for label, tests in classes.items() if tests}
+    classes = {label: tests for label, tests in classes.items() if tests}
     if not classes:
         return 0.0
     try:
         with _alone(lock_path):
-            run = sample(
-                bench, candidate, classes, seed=seed, rounds=9, repeats=3, sample_ns=2000, copies=2, level=level
-            )
+            run = sample(bench, candidate, classes, seed=seed, rounds=9, sample_ns=20_000, copies=2, level=level)
     except (Timeout, AssembleError, Quit):
         return 0.0
     return math.exp(float(np.median(_combined(run, "second"))))
@@ -270,7 +270,7 @@ def sample(
     *,
     seed: int,
     rounds: int = ROUNDS,
-    repeats: int = REPEATS,
+    passes: int = PASSES,
     sample_ns: int = SAMPLE_NS,
     copies: int = COPIES,
     level: int = 0,
@@ -293,7 +293,7 @@ def sample(
         with Replayer(image, bench.returns) as replayer:
             for label, tests in classes.items():
                 rows = replayer.time(
-                    ours, theirs, _EMPTY, tests, rounds=rounds, repeats=repeats, seed=rng.getrandbits(63),
+                    ours, theirs, _EMPTY, tests, rounds=rounds, passes=passes, seed=rng.getrandbits(63),
                     target_ticks=int(sample_ns * ticks_per_ns()),
                 )  # fmt: skip
                 if len(rows) != rounds:

@@ -2,8 +2,9 @@
  * Timed runs: two functions on the same tests, interleaved at random, the call alone between the two clock
  * readings.
  *
- * A round draws the next tests until the sample is long enough, one copy of the second function and two of
- * the first (function and control). Every call starts from the same memory: what the test lays down, junk
+ * A round takes the next tests of a shuffled deck until the sample is long enough, one copy of the second
+ * function and two of the first (function and control). No side meets a test twice before the deck is through,
+ * and the deck is shuffled anew each time: a branch predictor that has seen a test learns it by heart. Every call starts from the same memory: what the test lays down, junk
  * elsewhere. To put that back cheaply, the lines of memory that the first function leaves changed are found
  * once; the second leaves the same memory (it was shown equal before), and the end of the request checks that
  * it did.
@@ -11,7 +12,7 @@
 #pragma once
 
 struct time_head {
-    uint32_t rounds, repeats, copies[2];
+    uint32_t rounds, passes, copies[2];
     uint64_t seed, target_ticks, empty, entries[2][MAX_COPIES];
 };
 struct sample {
@@ -23,10 +24,25 @@ _Static_assert(sizeof(struct time_head) == TIME_BYTES && sizeof(struct sample) =
 static struct time_head timed;
 static uint64_t dirty[MAX_TIMED][ARENAS][ARENA_BYTES / LINE / 64];
 static uint64_t typical_ticks[MAX_TIMED], random_state;
+static unsigned deck[MAX_TIMED], deck_next;
 
 static uint64_t draw(uint64_t below) {
     random_state = step(random_state, 0x2545f4914f6cdd1d);
     return (random_state >> 20) % below;
+}
+static void shuffle(unsigned *list, unsigned n) {
+    for (unsigned i = n; i > 1; i--) {
+        unsigned j = (unsigned)draw(i), kept = list[i - 1];
+        list[i - 1] = list[j], list[j] = kept;
+    }
+}
+/* The next test; the deck is shuffled anew when it is through. */
+static unsigned deal(void) {
+    if (deck_next == n_tests)
+        deck_next = 0;
+    if (deck_next == 0)
+        shuffle(deck, n_tests);
+    return deck[deck_next++];
 }
 static void restore(uint64_t at, size_t n) {
     if (at >= IMAGE_DATA && at < IMAGE_END)
@@ -94,38 +110,27 @@ static uint64_t time_once(unsigned k, uint64_t entry) {
     take_up(k);
     return ticks;
 }
-static void time_round(struct sample *out, unsigned *next, uint64_t empty) {
+static void time_round(struct sample *out, uint64_t empty) {
     static unsigned chosen[MAX_TIMED_CALLS];
-    static uint64_t best[3][MAX_TIMED_CALLS];
-    unsigned n = 0;
-    for (uint64_t expected = 0; n < MAX_TIMED_CALLS && (n == 0 || expected < timed.target_ticks); n++) {
-        chosen[n] = *next;
-        expected += typical_ticks[*next] > empty ? typical_ticks[*next] - empty : 1;
-        *next = (*next + 1) % n_tests;
+    unsigned n = 0, most = n_tests < MAX_TIMED_CALLS ? n_tests : MAX_TIMED_CALLS;
+    for (uint64_t expected = 0; n < most && (n == 0 || expected < timed.target_ticks); n++) {
+        chosen[n] = deal();
+        expected += typical_ticks[chosen[n]] > empty ? typical_ticks[chosen[n]] - empty : 1;
     }
     /* Function and control have copies of their own: what runs more often is better known to the predictors.
      */
     uint64_t half = (timed.copies[0] + 1) / 2, rest = timed.copies[0] - half;
     uint64_t one = draw(half), two = draw(timed.copies[1]), other = rest ? half + draw(rest) : one;
     uint64_t side[3] = {timed.entries[0][one], timed.entries[1][two], timed.entries[0][other]};
-    memset(best, 0xff, sizeof best);
-    for (unsigned repeat = 0; repeat < timed.repeats; repeat++) {
-        unsigned order[3] = {0, 1, 2};
-        for (unsigned i = 2; i > 0; i--) {
-            unsigned j = (unsigned)draw(i + 1), kept = order[i];
-            order[i] = order[j], order[j] = kept;
-        }
+    unsigned order[3] = {0, 1, 2};
+    *out = (struct sample){.calls = (uint64_t)n * timed.passes, .empty = empty};
+    for (unsigned pass = 0; pass < timed.passes; pass++) {
+        shuffle(order, 3);
+        shuffle(chosen, n);
         for (unsigned i = 0; i < 3; i++)
-            for (unsigned c = 0; c < n; c++) {
-                uint64_t ticks = time_once(chosen[c], side[order[i]]);
-                if (ticks < best[order[i]][c])
-                    best[order[i]][c] = ticks;
-            }
+            for (unsigned c = 0; c < n; c++)
+                out->ticks[order[i]] += time_once(chosen[c], side[order[i]]);
     }
-    *out = (struct sample){.calls = n, .empty = empty};
-    for (unsigned i = 0; i < 3; i++)
-        for (unsigned c = 0; c < n; c++)
-            out->ticks[i] += best[i][c];
 }
 /* Runs confined in the child. Leaves shared->log_used at 0 unless every round was done and memory was left as
  * expected. */
@@ -156,9 +161,11 @@ static void time_pairs(void) {
         uint64_t ticks = time_once(0, timed.empty);
         empty = ticks < empty ? ticks : empty;
     }
-    unsigned next = (unsigned)draw(n_tests);
+    deck_next = 0;
+    for (unsigned k = 0; k < n_tests; k++)
+        deck[k] = k;
     for (unsigned r = 0; r < timed.rounds; r++)
-        time_round(&out[r], &next, empty);
+        time_round(&out[r], empty);
     for (unsigned a = 0; a < arenas_in_use; a++)
         if (memcmp((void *)arena_address(a), junk, ARENA_BYTES))
             return;
