@@ -40,6 +40,11 @@ class Checked:
         return self.ticks[0] / self.ticks[2] if self.ticks[2] else 0.0
 
     @property
+    def over_avx512(self) -> float:
+        """Over gcc -O3 -march=x86-64-v4."""
+        return self.ticks[1] / self.ticks[2] if self.ticks[2] else 0.0
+
+    @property
     def over_best(self) -> float:
         return min(self.ticks[:2]) / self.ticks[2] if self.ticks[2] else 0.0
 

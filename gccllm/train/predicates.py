@@ -123,7 +123,7 @@ def draw_predicate(
         )  # fmt: skip
     if name in ("range", "outside"):
         low = rng.choice([48, 65, 97, 32, rng.randint(1, 90), rng.randint(1, 90)])
-        high = low + rng.choice([9, 25, 25, rng.randint(2, 36)])
+        high = min(elem.high - 1, low + rng.choice([9, 25, 25, rng.randint(2, 36)]))
         inside = name == "range"
         spell = rng.random() < 0.7
         if inside:

@@ -38,7 +38,8 @@ def draw(rng: random.Random) -> Pair:
         "pointer": (f"(void *)({here})", "0", "void *", "8"),
         "value": ("x", "d", elem.c, str(elem.size)),
     }[kind]
-    negated = kind == "all" and rng.random() < 0.3
+    # (an argument that no element can equal makes `all of them equal it` false, not a miss)
+    negated = kind == "all" and rng.random() < 0.3 and not predicate.misses_if
     test = f"!({predicate.c})" if negated else predicate.c
     c = f"{ctype} KERN({sig.c}) {{ {walk.loop(elem, f'if ({test}) return {hit};')} return {miss}; }}"
 
