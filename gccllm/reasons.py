@@ -144,6 +144,7 @@ class Reason(enum.Enum):
     STRAY_STORE = ("stray_store", Scope.REFUTED, "it stores a byte that the baseline does not store")
     STRAY_READ = ("stray_read", Scope.REFUTED, "it reads outside the aligned blocks that the baseline reads")
     SYSTEM_CALL = ("system_call", Scope.REFUTED, "it tried a system call")
+    ARGUMENT_NARROWED = ("argument_narrowed", Scope.REFUTED, "it reads fewer bytes of an argument than the baseline")
     # --- refuted: timing ------------------------------------------------------------------------
     NOT_FASTER = ("not_faster", Scope.REFUTED, "it was not shown faster by the margin")
     CLASS_SLOWER = ("class_slower", Scope.REFUTED, "it is slower on one class of inputs")

@@ -18,7 +18,7 @@ from random import Random
 
 from gccllm.assembly import cfg
 from gccllm.core import Test
-from gccllm.harvest import workload
+from gccllm.harvest import wide, workload
 from gccllm.harvest.generate import Generator, dictionary_of
 from gccllm.harvest.perturb import perturbed
 from gccllm.harvest.probe import Edge, HarvestTarget, Probe, Ran, no_inputs
@@ -97,9 +97,13 @@ def harvest(target: HarvestTarget, seed: int = 1, deadline_s: float = 20.0, budg
         # Go after the edges nobody took, starting from inputs that came near.
         search.chase_edges()
 
+        # Numbers and pointers that half of their bits would not do for.
+        search.widen()
+
         # From here on no new input is made for correctness: choose, and move to the guard pages.
         chosen = search.choose()
-        result = Harvest(seed=seed, tests=[ran.test for ran in search.place(chosen)])
+        placed = search.place([*chosen, *wide.chosen(search.wide)]) + search.based()
+        result = Harvest(seed=seed, tests=[ran.test for ran in placed])
         if budget.timing:
             result.timing, result.confirm = workload.classes(probe, search.generator, search.pool, search.is_over)
 
@@ -142,6 +146,8 @@ class Search:
         self.generator = Generator(target.signature, target.symbols, dictionary_of(lines, constants), seed)
         self.rng = Random(seed + 1)
         self.pool: list[Ran] = []
+        self.wide: list[tuple[wide.Kind, Ran]] = []
+        """Kept apart: they say nothing about the work of a size."""
         self.most_work = 1
 
     def is_over(self) -> bool:
@@ -218,6 +224,37 @@ class Search:
                 else:
                     scenes.append(self.perturb(self.rng.choice(parents).scene))
             self.take(scenes, trace=self.budget.batch, learn=False)
+
+    def widen(self) -> None:
+        """Huge numbers where the baseline gets along with them."""
+        for where, ctype in wide.integers(self.generator.signature):
+            for bits in wide.HALVES[ctype.size]:
+                survivors = self.take_wide(wide.probing(self.pool, where, ctype, bits))
+                self.take_wide(wide.following(survivors, where, ctype, bits))
+        self.take_wide(wide.elements(self.pool, self.rng))
+
+    def take_wide(self, made: Sequence[wide.Made]) -> list[Ran]:
+        """Those that are defined, pooled apart. Ends when two batches in a row had none: they cost a time-out each."""
+        found: list[tuple[wide.Kind, Ran]] = []
+        empty = 0
+        made = self.rng.sample(made, len(made))
+        for start in range(0, len(made), 48):
+            if empty == 2 or self.is_over():
+                break
+            batch = made[start : start + 48]
+            rans = self.probe.defined([scene for _, scene in batch])
+            kept = [(kind, ran) for (kind, _), ran in zip(batch, rans, strict=True) if ran is not None]
+            self.probe.trace(ran for _, ran in kept)
+            found += [(kind, ran) for kind, ran in kept if ran.traced and ran.work <= MOST_WORK]
+            empty = 0 if kept else empty + 1
+        for _, ran in found:
+            ran.scene = trimmed(ran.scene, ran.extents)
+        self.wide += found
+        return [ran for _, ran in found]
+
+    def based(self) -> list[Ran]:
+        """Inputs with a pointer whose lower half is zero; already where they belong."""
+        return [ran for ran in self.probe.defined(wide.based(self.pool)) if ran is not None]
 
     def near_missing(self) -> list[Ran]:
         """Traced inputs that reached the block before a missing edge; all traced ones if none did."""

@@ -57,6 +57,15 @@ def is_dead_change(a: Body, b: Body, original: Decoded, changed: Decoded, result
     return not written & _live_after(original, first + len(old), results)
 
 
+def argument_bytes(code: Decoded, results: frozenset[str]) -> dict[str, int]:
+    """Low bytes (0, 1, 2, 4, 8) of each integer argument register that the result may depend on.
+
+    All of them where control cannot be followed.
+    """
+    live = _live_after(code, 0, results)
+    return {r: max((part for part in (1, 2, 4, 8) if f"{r}:{part}" in live), default=0) for r in INTEGER_ARGUMENTS}
+
+
 def _is_reversed_compare(a: Line, b: Line) -> bool:
     return a.mnemonic == b.mnemonic and a.mnemonic.startswith("cmp") and a.operands == b.operands[::-1]
 
@@ -174,6 +183,7 @@ def _reads(insn: Insn, out: Places) -> Places:
     if is_low and not _flags(effects.flags_written) & out and raw.op_kind(0) == OpKind.REGISTER:
         target = full_name(raw.op_register(0))
         limit = max((part for part in (1, 2, 4, 8) if f"{target}:{part}" in out), default=0)
+        limit = min(limit, _width(raw.op_register(0)))
         if insn.mnemonic != "LEA":
             address = {raw.memory_base, raw.memory_index}
     for used in _INFO.info(raw).used_registers():

@@ -5,6 +5,7 @@
     replay     same results, memory and calls as the baseline on every test, under two poisons
     contract   on every test, no store or read outside what decision 7 allows (`contract`)
     edges      every edge of the candidate was taken by some test, or the harvest is asked for one that takes it
+    arguments  an 8-byte argument that the baseline reads whole is read whole
     confirm    all of replay again, every test in its own process and in shuffled order
 
 Several candidates share an image, so that dozens cost little more than one. Every verdict is refuted (with the test
@@ -25,6 +26,10 @@ from gccllm.assembly.cfg import Edge
 from gccllm.core import Candidate, Outcome, Verdict, accepted, refuted, undecided
 from gccllm.reasons import Reason
 from gccllm.verify import contract
+from gccllm.verify.abi_state import INTEGER_ARGUMENTS
+from gccllm.verify.adequacy import result_registers
+from gccllm.verify.dead import argument_bytes
+from gccllm.verify.decode import Refused, assemble
 from gccllm.verify.image import AssembleError
 from gccllm.verify.replay import Replayer, decode_observation, difference, differs
 from gccllm.verify.screen import Screened, screen
@@ -102,6 +107,10 @@ def judge_many(candidates: Sequence[Candidate], bench: Workbench) -> list[Case]:
             for case in is_open():
                 _contract(case, bench, replayer)
             _edges(is_open, bench, replayer)
+
+            # What no test can show: a length beyond 2^32 elements, cut to its lower half.
+            for case in is_open():
+                _arguments(case, bench)
 
             # Tests only grow and candidates only fall: what is open now has passed all tests there are.
             for case in is_open():
@@ -240,6 +249,21 @@ def _words(case: Case, missing: Sequence[Edge]) -> str:
 
     shown = "; ".join(f"{line(a, True)} -> {line(b, False)}" for a, b in missing[:4])
     return f"{len(missing)} of {len(case.edges_all)}: {shown}"
+
+
+def _arguments(case: Case, bench: Workbench) -> None:
+    assert case.body is not None
+    code = assemble(bench.name, case.body.text(), bench.tools, bench.workdir)
+    if isinstance(code, Refused):
+        return
+    results = result_registers(bench)
+    want = argument_bytes(bench.screened_baseline.code, results)
+    got = argument_bytes(code, results)
+    for number, register in enumerate(INTEGER_ARGUMENTS):
+        declared = min((t.int_bytes[number] for t in bench.tests if number < len(t.int_bytes)), default=0)
+        if declared == want[register] == 8 > got[register]:
+            case.verdict = refuted("arguments", Reason.ARGUMENT_NARROWED, f"{register}: {got[register]} of 8 bytes")
+            return
 
 
 def _confirm(case: Case, bench: Workbench, replayer: Replayer) -> None:

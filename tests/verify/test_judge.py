@@ -10,7 +10,7 @@ from bench_kit import CLEAR, SUM, array_tests, bench, offered, other_body
 from replay_kit import TOOLS
 
 from gccllm.assembly import Body
-from gccllm.core import ARENA_BYTES, Outcome, Region, Verdict, arena_address
+from gccllm.core import ARENA_BYTES, Outcome, Region, Test, Verdict, arena_address
 from gccllm.reasons import Reason
 from gccllm.verify.judge import Case, judge, judge_many, outcome_counts
 from gccllm.verify.mutate import assembling, mutants
@@ -188,3 +188,31 @@ def test_stores_of_callees_in_the_unit_count(tmp_path: Path) -> None:
     case = judge(offered(inlined), work)
     assert case.verdict is not None
     assert case.verdict.is_accepted, case.verdict
+
+
+LONG_SUM = SUM.replace("int n", "unsigned long n").replace("int i", "unsigned long i")
+LONG_HEAD = "testq	%rsi, %rsi\n	je	.L1"
+CUT_HEAD = "movl	%esi, %esi\n	testl	%esi, %esi\n	je	.L1"
+RIGHT_LONG = RIGHT.replace("testl	%esi, %esi\n	jle	.L1\n	movslq	%esi, %rsi", LONG_HEAD)
+
+
+def long_tests() -> list[Test]:
+    """target(p, n) with an n of 8 bytes, none beyond 2^32: the sum does not end before."""
+    return [replace(t, ints=(t.ints[0], t.ints[1] & 0xFFFFFFFF), int_bytes=(8, 8)) for t in array_tests()]
+
+
+@pytest.mark.parametrize(
+    ("head", "ended_at"),
+    [(LONG_HEAD, ("confirm", None)), (CUT_HEAD, ("arguments", Reason.ARGUMENT_NARROWED))],
+    ids=("whole", "cut to 4 bytes"),
+)
+def test_length_that_no_test_can_reach_is_read_whole(
+    head: str, ended_at: tuple[str, Reason | None], tmp_path: Path
+) -> None:
+    target = bench(tmp_path, LONG_SUM, tests=long_tests())
+    assert ended(judge(offered(RIGHT_LONG.replace(LONG_HEAD, head)), target)) == ended_at
+
+
+def test_four_byte_argument_may_be_read_by_any_form(summing: Workbench) -> None:
+    """gcc's own code computes with whole registers whose upper halves it never uses."""
+    assert ended(judge(other_body(SUM, "-Os"), summing)) == ("confirm", None)
