@@ -23,8 +23,8 @@ from gccllm.harvest.types import Integer, Signature
 LABEL = "wide"
 HALVES = {8: (32, 16), 4: (16, 8), 2: (8,)}
 """Size of an integer to the numbers of low bits that it might be cut to."""
-PARENTS = 192
-"""Inputs that each probing value is tried on."""
+PARENTS = 128
+"""Inputs that each probing value is tried on; half as many where the cut is not in the middle."""
 SURVIVORS = 32
 """Inputs, of those that survived a probing value, that the other values are tried on."""
 ELEMENT_SCENES = 48
@@ -70,7 +70,7 @@ def probing(pool: Sequence[Ran], where: int, ctype: Integer, bits: int) -> list[
     """Each parent with a low part of zero, above it one, or minus one: what ends early does not mind."""
     return [
         (Kind(where, bits, how, bits == 4 * ctype.size), with_integer(ran.scene, where, ctype, number))
-        for ran in parents(pool, PARENTS)
+        for ran in parents(pool, PARENTS if bits == 4 * ctype.size else PARENTS // 2)
         for how, number in (("zero", 1 << bits), ("negative", -(1 << bits)))
     ]
 
