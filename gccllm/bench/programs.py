@@ -26,7 +26,7 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -305,6 +305,11 @@ translation units):
 {reasons}"""
 
 
+def _plain(item: object) -> object:
+    """Records as objects; `dataclasses.asdict` makes a Counter of pairs out of a Counter."""
+    return vars(item) if is_dataclass(item) else str(item)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """0 when every program passes, 1 otherwise."""
     parser = argparse.ArgumentParser(prog="gccllm bench --suite programs", description=__doc__.split("\n", 1)[0])
@@ -330,7 +335,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     show.table(out, COLUMNS, [row(o) for o in results], NUMBERS)
     show.table(out, ("declined because", *(o.program for o in results), "all"), reason_rows(results))
     if given.json:
-        given.json.write_text(json.dumps([asdict(o) for o in results], indent=1))
+        given.json.write_text(json.dumps(results, indent=1, default=_plain))
     if given.docs:
         given.docs.write_text(as_markdown(results))
     return 0 if all(o.same == "yes" and o.pip in ("", "yes") for o in results) else 1
