@@ -6,6 +6,8 @@ Classes by work, which is counted in log entries of the traced baseline (about o
     medium    about 1,000, or what keeps the work within MEDIUM_WORK
     large     as many as fit an arena and LARGE_WORK
     typical   for functions without sizes: whatever inputs of the harvest work most
+    wide      those of one of the classes above with large numbers in place of integers that are no sizes: hardware
+              divides and multiplies small numbers faster, and compilers test for them
 
 Times would not be reproducible, so no clock decides here but the limit for slow tests.
 """
@@ -16,11 +18,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from math import log
+from random import Random
 
 from gccllm.core import Test
 from gccllm.harvest.generate import Generator
 from gccllm.harvest.probe import Probe, Ran
-from gccllm.harvest.scene import Scene, lower, trimmed
+from gccllm.harvest.scene import Scene, integer_value, lower, trimmed
+from gccllm.harvest.types import Integer
 
 FEWEST = 16
 """Inputs that a class must have before more are made."""
@@ -55,6 +59,8 @@ def classes(
     """(deciding, confirming) tests a class."""
     deciding: Tests = {}
     confirming: Tests = {}
+    kept: list[Ran] = []
+    base = ("", 0, 0)
     if grows(pool):
         before = 0.0
         for label, ladder in _LADDERS.items():
@@ -71,6 +77,8 @@ def classes(
                     if not is_over():
                         found = more(probe, found, _LIMITS[label], partial(_drawn, generator, label, low, high))
                     before = max(before, 1.5 * high)
+                    if len(found) >= len(kept) // 2:
+                        kept, base = found, (label, low, high)
                     break
             if len(found) >= FEWEST:
                 split(probe, label, found, deciding, confirming)
@@ -79,7 +87,50 @@ def classes(
         if found and not is_over():
             found = more(probe, found, LARGE_WORK, partial(_drawn, generator, "typical", 4, 63))
         split(probe, "typical", found, deciding, confirming)
+        kept, base = found, ("typical", 4, 63)
+    if kept and not is_over():
+        split(probe, "wide", wide(probe, generator, kept, base, max(_LIMITS.values())), deciding, confirming)
     return deciding, confirming
+
+
+def wide(probe: Probe, generator: Generator, found: list[Ran], base: tuple[str, int, int], limit: int) -> list[Ran]:
+    """Inputs like `found` with large integer arguments wherever those are free: about as much work follows.
+
+    Empty when no argument is free, or only a few inputs stay defined.
+    """
+    params = generator.signature.params
+    integers = [(i, p.type) for i, p in enumerate(params) if isinstance(p.type, Integer) and p.type.size >= 4]
+    few = found[:: max(1, len(found) // 12)][:12]
+    usual = sorted(ran.work for ran in few)[len(few) // 2]
+    free: list[tuple[int, Integer]] = []
+    for position in integers:
+        rans = [ran for ran in probe.defined([_large(ran.scene, [position], generator.rng) for ran in few]) if ran]
+        probe.trace(rans)
+        if sum(ran.traced and usual <= 2 * ran.work <= 8 * usual for ran in rans) > len(few) // 2:
+            free.append(position)
+    if not free:
+        return []
+
+    def draw(count: int) -> list[Scene]:
+        return [_large(scene, free, generator.rng) for scene in _drawn(generator, *base, count)]
+
+    start = [ran for ran in probe.defined(draw(40), TICKS_OF_WORK * limit) if ran is not None]
+    probe.trace(start)
+    start = far([ran for ran in start if ran.traced and ran.work <= limit])
+    return more(probe, start, limit, draw) if len(start) >= FEWEST else []
+
+
+def _large(scene: Scene, positions: Sequence[tuple[int, Integer]], rng: Random) -> Scene:
+    """A copy with numbers of 20 to 30 bits as the arguments at `positions`: their products fit 64 bits.
+
+    In two of five one of them is of 7 to 19 bits: products on both sides of 2^32.
+    """
+    made = scene.copy()
+    smaller = rng.randrange(len(positions)) if rng.random() < 0.4 else -1
+    for number, (position, ctype) in enumerate(positions):
+        bits = rng.randrange(7, 20) if number == smaller else rng.randrange(20, 31)
+        made.args[position] = integer_value(rng.getrandbits(bits) | 1 << bits - 1, ctype)
+    return made
 
 
 _WINDOWS = ((24, 40), (48, 72), (80, 130), (150, 300))

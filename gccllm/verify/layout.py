@@ -65,7 +65,7 @@ TIMING_TICK_MS: Final = 200
 """The same in timed runs, where every tick disturbs a sample."""
 MAX_TIMED: Final = 1024
 """Tests in one timing request."""
-MAX_TIMED_CALLS: Final = 512
+MAX_TIMED_CALLS: Final = 2048
 """Calls in one sample."""
 MAX_COPIES: Final = 16
 

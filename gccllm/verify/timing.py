@@ -107,13 +107,13 @@ def measure(
         with _alone(lock_path):
             for attempt in range(ATTEMPTS):
                 # A second look at a busy machine takes longer samples.
-                runs = [
-                    sample(
-                        bench, candidate, classes, seed=seed * 1000 + attempt * PROCESSES + p,
-                        sample_ns=SAMPLE_NS * (attempt + 1), level=level,
-                    )
-                    for p in range(PROCESSES)
-                ]  # fmt: skip
+                runs: list[Samples] = []
+                for process in range(PROCESSES):
+                    one = seed * 1000 + attempt * PROCESSES + process
+                    longer = SAMPLE_NS * (attempt + 1)
+                    runs.append(sample(bench, candidate, classes, seed=one, sample_ns=longer, level=level))
+                    if not is_quiet(runs[-1]):
+                        break
                 verdict, timing = decide(runs, tried)
                 if verdict.reason is not Reason.NOISY:
                     break
@@ -174,8 +174,7 @@ def decide(runs: Sequence[Samples], tried: int) -> tuple[Verdict, Timing]:
     controls = [_combined(run, "control") for run in runs]
     said = f"{timing.speedup:.3f}x (95% {timing.low:.3f} to {timing.high:.3f}), A/A {timing.aa:.3f}"
     for control in controls:
-        spread = float(np.subtract(*np.percentile(control, [75, 25])))
-        if spread > NOISE:
+        if (spread := _spread(control)) > NOISE:
             return undecided("timing", Reason.NOISY, f"A/A spread {spread:.1%}; {said}"), timing
         if sign_test(control, math.log1p(DELTA)) < ALPHA or sign_test(-control, math.log1p(DELTA)) < ALPHA:
             return undecided("timing", Reason.NOISY, f"A/A shows a difference; {said}"), timing
@@ -190,6 +189,15 @@ def decide(runs: Sequence[Samples], tried: int) -> tuple[Verdict, Timing]:
         if middle < math.log1p(-CLASS_LOSS):
             return undecided("timing", Reason.NOISY, f"{label}: {math.exp(middle):.3f}x, not clear; {said}"), timing
     return accepted("timing", said), timing
+
+
+def is_quiet(run: Samples) -> bool:
+    """Whether the control's ratios lie close enough together for a decision."""
+    return _spread(_combined(run, "control")) <= NOISE
+
+
+def _spread(values: Floats) -> float:
+    return float(np.subtract(*np.percentile(values, [75, 25])))
 
 
 def summary(runs: Sequence[Samples]) -> Timing:

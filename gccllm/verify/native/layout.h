@@ -33,7 +33,7 @@
 #define TICK_MS 0x4
 #define TIMING_TICK_MS 0xc8
 #define MAX_TIMED 0x400
-#define MAX_TIMED_CALLS 0x200
+#define MAX_TIMED_CALLS 0x800
 #define MAX_COPIES 0x10
 #define PACKED 0x100
 #define LANE 0x200

@@ -2,9 +2,9 @@
  * Timed runs: two functions on the same tests, interleaved at random, the call alone between the two clock
  * readings.
  *
- * A round takes the next tests of a shuffled deck until the sample is long enough, one copy of the second
- * function and two of the first (function and control). No side meets a test twice before the deck is through,
- * and the deck is shuffled anew each time: a branch predictor that has seen a test learns it by heart. Every call starts from the same memory: what the test lays down, junk
+ * A round takes the next tests of a shuffled deck until the sample is long enough, copies of the second
+ * function and two sets of copies of the first (function and control). A test comes again only when the deck is through, and
+ * then in another order: what comes again at once the branch predictor has learnt by heart. Every call starts from the same memory: what the test lays down, junk
  * elsewhere. To put that back cheaply, the lines of memory that the first function leaves changed are found
  * once; the second leaves the same memory (it was shown equal before), and the end of the request checks that
  * it did.
@@ -21,9 +21,10 @@ struct sample {
 _Static_assert(sizeof(struct time_head) == TIME_BYTES && sizeof(struct sample) == SAMPLE_BYTES, "layout");
 
 #define LINE 64
+#define MOST_OVERHEAD 16
 static struct time_head timed;
 static uint64_t dirty[MAX_TIMED][ARENAS][ARENA_BYTES / LINE / 64];
-static uint64_t typical_ticks[MAX_TIMED], random_state;
+static uint64_t typical_ticks[MAX_TIMED], whole_ticks[MAX_TIMED], random_state;
 static unsigned deck[MAX_TIMED], deck_next;
 
 static uint64_t draw(uint64_t below) {
@@ -112,24 +113,33 @@ static uint64_t time_once(unsigned k, uint64_t entry) {
 }
 static void time_round(struct sample *out, uint64_t empty) {
     static unsigned chosen[MAX_TIMED_CALLS];
-    unsigned n = 0, most = n_tests < MAX_TIMED_CALLS ? n_tests : MAX_TIMED_CALLS;
-    for (uint64_t expected = 0; n < most && (n == 0 || expected < timed.target_ticks); n++) {
-        chosen[n] = deal();
-        expected += typical_ticks[chosen[n]] > empty ? typical_ticks[chosen[n]] - empty : 1;
+    unsigned n = 0;
+    /* Laying down much data for short calls must not take all the time there is. */
+    for (uint64_t expected = 0, whole = 0;
+         n < MAX_TIMED_CALLS &&
+         (n == 0 || (expected < timed.target_ticks && whole < MOST_OVERHEAD * timed.target_ticks));
+         n++) {
+        unsigned k = chosen[n] = deal();
+        expected += typical_ticks[k] > empty ? typical_ticks[k] - empty : 1;
+        whole += whole_ticks[k];
     }
     /* Function and control have copies of their own: what runs more often is better known to the predictors.
-     */
-    uint64_t half = (timed.copies[0] + 1) / 2, rest = timed.copies[0] - half;
-    uint64_t one = draw(half), two = draw(timed.copies[1]), other = rest ? half + draw(rest) : one;
-    uint64_t side[3] = {timed.entries[0][one], timed.entries[1][two], timed.entries[0][other]};
-    unsigned order[3] = {0, 1, 2};
+     * One copy a sample: calls that take turns among copies are noisier, each time cold. */
+    unsigned half = (timed.copies[0] + 1) / 2, rest = timed.copies[0] - half;
+    const uint64_t *places[3] = {timed.entries[0], timed.entries[1], timed.entries[0] + (rest ? half : 0)};
+    unsigned many[3] = {half, timed.copies[1], rest ? rest : half}, order[3] = {0, 1, 2};
+    uint64_t place[3];
+    for (unsigned i = 0; i < 3; i++)
+        place[i] = places[i][draw(many[i])];
     *out = (struct sample){.calls = (uint64_t)n * timed.passes, .empty = empty};
     for (unsigned pass = 0; pass < timed.passes; pass++) {
         shuffle(order, 3);
         shuffle(chosen, n);
-        for (unsigned i = 0; i < 3; i++)
+        for (unsigned i = 0; i < 3; i++) {
+            unsigned side = order[i];
             for (unsigned c = 0; c < n; c++)
-                out->ticks[order[i]] += time_once(chosen[c], side[order[i]]);
+                out->ticks[side] += time_once(chosen[c], place[side]);
+        }
     }
 }
 /* Runs confined in the child. Leaves shared->log_used at 0 unless every round was done and memory was left as
@@ -149,7 +159,9 @@ static void time_pairs(void) {
         find_dirty(k);
         typical_ticks[k] = ~0ul;
         for (unsigned i = 0; i < 3; i++) {
+            uint64_t began = __builtin_ia32_rdtsc();
             uint64_t ticks = time_once(k, timed.entries[0][i % timed.copies[0]]);
+            whole_ticks[k] = __builtin_ia32_rdtsc() - began;
             typical_ticks[k] = ticks < typical_ticks[k] ? ticks : typical_ticks[k];
         }
     }
