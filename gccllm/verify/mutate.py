@@ -180,7 +180,8 @@ def _swapped_operands(body: Body, at: int) -> Iterator[Change]:
 def _narrowed(body: Body, at: int) -> Iterator[Change]:
     """A 64-bit instruction on the lower halves of its registers.
 
-    Hostile, not plain: on a length or an index the difference begins at 2^32 elements, where no test can go.
+    Hostile, not plain: on an index the difference begins at 2^32 elements, where no test can go, and on what was
+    widened from 4 bytes it never begins. Arguments cut so are for `harvest.wide` and the judge's `arguments`.
     """
     line = body.lines[at]
     skipped = line.mnemonic.startswith(("lea", "set", "push", "pop", "c", "v"))
