@@ -30,6 +30,7 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+import platformdirs
 from filelock import FileLock, Timeout
 
 from gccllm.assembly import Body, Module, layout_text
@@ -360,7 +361,8 @@ def ticks_per_ns() -> float:
 
 @contextlib.contextmanager
 def _alone(lock_path: Path | None) -> Iterator[None]:
-    path = lock_path or cache_directory() / "timing.lock"
+    # One place for all stores of the user, so that two builds with stores of their own do not time at once.
+    path = lock_path or Path(platformdirs.user_cache_dir("gccllm")) / "timing.lock"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path, timeout=LOCK_TIMEOUT_S)
