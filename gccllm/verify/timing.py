@@ -40,7 +40,6 @@ from gccllm.core import Quit, Returned, Test, Timing, Verdict, accepted, refuted
 from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain
 from gccllm.verify.image import AssembleError, CalleeSpec, build_image
-from gccllm.verify.program import cache_directory
 from gccllm.verify.replay import Raw, Replayer
 
 DELTA = 0.02
