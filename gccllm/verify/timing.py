@@ -7,7 +7,8 @@ again only when all have, in another order: what is repeated the branch predicto
 mean over the classes of log(baseline / candidate). Accepted when in each of three fresh processes, linked differently,
 
     a one-sided sign test shows gains above log(1 + DELTA) with p < ALPHA / (candidates tried),
-    no class is slower by more than CLASS_LOSS, and the control is quiet and shows no gain,
+    no class is slower by more than CLASS_LOSS, and the control shows no gain (beside a noisy control the gain must
+    exceed three of its interquartile ranges),
 
 and again in one more process on inputs that chose nothing. Medians and signs only: one preempted round moves a mean by
 a quarter. One timing at a time on a machine, by a file lock.
@@ -47,7 +48,11 @@ DELTA = 0.02
 ALPHA = 0.01
 CLASS_LOSS = 0.01
 NOISE = 0.02
-"""Interquartile range of the control's ratios above which nothing is accepted."""
+"""Interquartile range of the control's ratios up to which DELTA is the margin."""
+TOO_NOISY = 0.15
+"""Interquartile range above which nothing is accepted."""
+SPREADS = 3.0
+"""In between, the margin is this many interquartile ranges: noise makes the rule stricter, it does not end it."""
 PROCESSES = 3
 ROUNDS = 41
 PASSES = 1
@@ -174,12 +179,12 @@ def decide(runs: Sequence[Samples], tried: int) -> tuple[Verdict, Timing]:
     controls = [_combined(run, "control") for run in runs]
     said = f"{timing.speedup:.3f}x (95% {timing.low:.3f} to {timing.high:.3f}), A/A {timing.aa:.3f}"
     for control in controls:
-        if (spread := _spread(control)) > NOISE:
-            return undecided("timing", Reason.NOISY, f"A/A spread {spread:.1%}; {said}"), timing
         if sign_test(control, math.log1p(DELTA)) < ALPHA or sign_test(-control, math.log1p(DELTA)) < ALPHA:
             return undecided("timing", Reason.NOISY, f"A/A shows a difference; {said}"), timing
-    worst = max(sign_test(gain, math.log1p(DELTA)) for gain in gains)
+    worst = max(sign_test(gain, margin(control)) for gain, control in zip(gains, controls, strict=True))
     if worst >= ALPHA / max(tried, 1):
+        if (spread := max(_spread(control) for control in controls)) > NOISE:
+            return undecided("timing", Reason.NOISY, f"A/A spread {spread:.1%}; {said}"), timing
         return refuted("timing", Reason.NOT_FASTER, f"{said}; sign test p {worst:.2g}"), timing
     for label in runs[0]:
         pooled = np.concatenate([_log_ratio(run[label], "second") for run in runs])
@@ -191,9 +196,18 @@ def decide(runs: Sequence[Samples], tried: int) -> tuple[Verdict, Timing]:
     return accepted("timing", said), timing
 
 
+def margin(control: Floats) -> float:
+    """The gain (natural logarithm) that must be exceeded beside this control; infinite when it is too noisy."""
+    spread = _spread(control)
+    if spread <= NOISE:
+        return math.log1p(DELTA)
+    return max(math.log1p(DELTA), SPREADS * spread) if spread <= TOO_NOISY else math.inf
+
+
 def is_quiet(run: Samples) -> bool:
-    """Whether the control's ratios lie close enough together for a decision."""
-    return _spread(_combined(run, "control")) <= NOISE
+    """Whether one process can be decided: a quiet control, or a gain far outside its noise."""
+    control, gain = _combined(run, "control"), _combined(run, "second")
+    return _spread(control) <= NOISE or float(np.median(gain)) > margin(control)
 
 
 def _spread(values: Floats) -> float:

@@ -60,9 +60,15 @@ def test_preempted_rounds_do_not_change_the_decision() -> None:
     assert not timing.decide(runs({"a": 1.0}, spikes=0.1), 1)[0].is_accepted
 
 
-def test_a_noisy_control_accepts_nothing() -> None:
-    verdict, _ = timing.decide(runs({"a": 1.5}, noise=0.05), 1)
+def test_beside_a_noisy_control_only_a_gain_far_outside_the_noise_is_accepted() -> None:
+    """Samples that vary by 5% spread the control's ratios by about 9%, so that the margin is above 1.25."""
+    verdict, _ = timing.decide(runs({"a": 1.15}, noise=0.05), 1)
     assert (verdict.outcome, verdict.reason) == (Outcome.UNDECIDED, Reason.NOISY)
+    assert timing.decide(runs({"a": 3.0}, noise=0.05), 1)[0].is_accepted
+
+
+def test_a_control_beyond_all_measure_accepts_nothing() -> None:
+    assert timing.decide(runs({"a": 3.0}, noise=0.3), 1)[0].reason is Reason.NOISY
 
 
 def test_a_control_that_is_biased_accepts_nothing() -> None:
