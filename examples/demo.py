@@ -86,9 +86,7 @@ def main() -> int:
         if entry.outcome != "accepted":
             console.print(f"left to gcc: {entry.function}: {entry.reason} ({entry.detail[:100]})", soft_wrap=True)
     console.print(programs(console))
-    console.print(
-        f"look closer: GCCLLM_CACHE_DIR={STORE.relative_to(ROOT)} {BIN.relative_to(ROOT)}/gccllm show FUNCTION"
-    )
+    console.print(f"look closer: GCCLLM_CACHE_DIR={os.path.relpath(STORE)} {os.path.relpath(BIN)}/gccllm show FUNCTION")
     if not accepted:
         console.print("[red]nothing was rewritten[/]: run .venv/bin/gccllm doctor")
         return 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -85,7 +86,7 @@ def entries_table(entries: Sequence[Entry], title: str | None = None) -> Table:
         table.add_row(
             entry.function,
             entry.proposer,
-            entry.recipe.partition(":")[0],
+            re.split("[:,]", entry.recipe)[0],
             evidence.level,
             str(evidence.tests),
             f"{evidence.mutants[0]}/{evidence.mutants[1]}",
