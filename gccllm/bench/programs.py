@@ -26,7 +26,7 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -307,7 +307,7 @@ translation units):
 
 def _plain(item: object) -> object:
     """Records as objects; `dataclasses.asdict` makes a Counter of pairs out of a Counter."""
-    return vars(item) if is_dataclass(item) else str(item)
+    return {f.name: getattr(item, f.name) for f in fields(item)} if is_dataclass(item) else str(item)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
