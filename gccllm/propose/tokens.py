@@ -103,9 +103,20 @@ class Slots:
         return -value if match[1] else value
 
 
+COMPLEMENTED = 6
+"""Slots whose complements have words."""
+
+
+def _has_word(prefix: str, reference: str) -> bool:
+    """Whether every vocabulary has the reference: neighbours and complements only as immediates, the latter of few."""
+    if reference[-1] not in _WRAPS and reference[-1] not in _COMPLEMENTS:
+        return True
+    return prefix == "$" and (reference[-1] in "pm" or int(reference.strip("-k")[:-1]) < COMPLEMENTED)
+
+
 def _number_words(prefix: str, number: int, slots: Slots, *, answer: bool) -> list[str]:
     reference = slots.name(number, answer=answer)
-    if reference is not None:
+    if reference is not None and _has_word(prefix, reference):
         return [prefix + reference]
     if number in SMALL[prefix]:
         return [f"{prefix}{number}"]
@@ -203,7 +214,9 @@ class Tokens:
                         whole[_merge(words)] += len(words) - 1
         closed = [f"{p}{n}" for p, numbers in SMALL.items() for n in numbers]
         closed += [f"{p}{s}kk{i}" for p in ("$", "") for s in ("", "-") for i in range(SLOTS)]
-        closed += [f"${s}kk{i}{x}" for s in ("", "-") for i in range(SLOTS) for x in "pmwx" if x in "pm" or i < 6]
+        closed += [
+            f"${s}kk{i}{x}" for s in ("", "-") for i in range(SLOTS) for x in "pmwx" if x in "pm" or i < COMPLEMENTED
+        ]
         closed += [f"#{n:02d}" for n in range(100)] + [f"#{n}" for n in range(10)]
         closed += [f"{p}#{s}" for p in ("$", "") for s in ("", "-")] + [",", "*"]
         closed += [f".L{n}{c}" for n in range(1, 25) for c in ("", ":")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gccllm.propose.protocol import Isa, Prompt
@@ -124,6 +124,7 @@ VOCABULARY = Tokens.build([(PROMPT, ANSWER)])
 
 @settings(max_examples=100, deadline=None)
 @given(prompt=texts, answer=texts)
+@example(prompt="\tmovl\t%eax, $171\n", answer="\tmovl\t%eax, 85(%rdi)\n")
 def test_any_numbers_come_back(prompt: str, answer: str) -> None:
     vocabulary = VOCABULARY
     assert vocabulary.decode_answer(vocabulary.encode_answer(answer, prompt), prompt) == answer
