@@ -8,7 +8,7 @@ a bool.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -259,6 +259,3 @@ class Quit(Exception):
         super().__init__(f"{reason.label}: {detail}" if detail else reason.label)
         self.reason = reason
         self.detail = detail
-
-
-Names = Sequence[str]

@@ -66,7 +66,6 @@ class Job:
     bench: Workbench
     harvest: Harvest
     adequacy: adequacy.Adequacy
-    scalar_text: str = ""
     attempts: list[Attempted] = field(default_factory=list)
     unheard: set[Reason] = field(default_factory=set)
     """Why some proposer had no say at all; finding nothing then says little."""

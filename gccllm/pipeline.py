@@ -10,7 +10,6 @@ text when that fails.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gccllm import hotness, isa_allowance, policy, work
@@ -20,7 +19,7 @@ from gccllm.core import Quit, Request
 from gccllm.events import Log
 from gccllm.plan import Unit, plan
 from gccllm.profile import load_profile
-from gccllm.reasons import Reason, Scope
+from gccllm.reasons import Reason
 from gccllm.store import Entry, Store, function_key
 
 
@@ -183,12 +182,3 @@ def defined_symbols(module: Module) -> set[tuple[str, str]]:
     """(name, binding) of every function and named object that is not ours and not a cold part of another."""
     names = [name for name in (*module.functions, *module.objects) if not name.startswith(OWN_SYMBOLS)]
     return {(name, module.binding(name)) for name in names if not name.endswith(".cold")}
-
-
-def scopes(decisions: Sequence[Decision]) -> dict[Scope, int]:
-    """How many decisions fall under each scope of reasons; admitted ones have none."""
-    counts: dict[Scope, int] = {}
-    for decision in decisions:
-        if decision.reason is not None:
-            counts[decision.reason.scope] = counts.get(decision.reason.scope, 0) + 1
-    return counts

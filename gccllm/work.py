@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 from gccllm import __version__
-from gccllm.assembly import Body, BodyError, Function, NotLossless, canonical, slice_text
+from gccllm.assembly import Body, BodyError, Function, canonical
 from gccllm.config import Settings
 from gccllm.core import Candidate, Evidence, Outcome, Quit, Timing, refuted
 from gccllm.events import Log
@@ -145,7 +145,7 @@ class Shop:
                 Reason.EDGES_MISSED, f"{found.edges_taken} of {found.edges_all} taken; {'; '.join(found.why)}"[:300]
             )
 
-        scalar_text, scalar = self.scalar_body(function.name)
+        scalar = self.scalar_body(function.name)
         context = context_of(
             unit.module, function.name, unit.tools, directory, march=unit.march, has_ipa_ra=unit.ipa_ra,
             arguments=signature_registers(signature),
@@ -156,16 +156,16 @@ class Shop:
             best, alive = score.best, "; ".join(score.best.survivors[:3])
             detail = f"{best.killed} of {best.total} killed with {len(bench.tests)} tests; alive: {alive}"
             raise Quit(Reason.MUTANTS_SURVIVED, detail)
-        return Job(target, bench, found, score, scalar_text)
+        return Job(target, bench, found, score)
 
-    def scalar_body(self, name: str) -> tuple[str, Body | None]:
+    def scalar_body(self, name: str) -> Body | None:
         module = self.side.module(adequacy.SIDE_FLAGS)
         if module is None or name not in module.functions:
-            return "", None
+            return None
         try:
-            return slice_text(module, name), module.functions[name].body
-        except (BodyError, NotLossless):
-            return "", None
+            return module.functions[name].body
+        except BodyError:
+            return None
 
     def prompt(self, function: Function) -> Prompt:
         return make_prompt(function, self.side, isa_for(self.settings["isa"], self.unit.march, self.unit.tools))
