@@ -45,6 +45,12 @@ def isa_for(setting: str, march: frozenset[str], tools: Toolchain) -> Isa:
     return Isa(permitted, max(permitted, level_within(march_features(("-march=native",), tools))))
 
 
+def beyond_this_cpu(level: int, tools: Toolchain) -> str | None:
+    """Why a rewrite of an ISA level cannot be run here, hence neither checked nor found wrong; None where it can."""
+    here = level_within(march_features(("-march=native",), tools))
+    return f"needs ISA level {level}, this CPU has {here}" if level > here else None
+
+
 def key_word(setting: str) -> str:
     """What of the allowance belongs in a function's key."""
     return f"native:{cpu_name()}" if setting == "native" else setting

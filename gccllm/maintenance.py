@@ -10,16 +10,21 @@ from pathlib import Path
 from rich.console import Console
 
 from gccllm.config import Settings
+from gccllm.isa_allowance import beyond_this_cpu
 from gccllm.store import Found, Store
 from gccllm.store.layers import write_atomically
+from gccllm.toolchain import Toolchain
 
 
 def verify(store: Store, settings: Settings, console: Console, keys: Sequence[str], only_project: bool) -> int:
     """Run every check but timing again on accepted entries; 0 when all stand, 1 when one fails or none was found.
 
-    A failing entry of the user's own store is removed; a project's is reported, since it belongs to the project.
+    A failing entry of the user's own store is removed; a project's is reported, since it belongs to the project. One
+    that needs another CPU is left as it is: nothing was found out about it.
     """
     from gccllm.job import recheck
+
+    tools = Toolchain.find(settings["cc"] or None)
 
     chosen = [
         found
@@ -28,9 +33,13 @@ def verify(store: Store, settings: Settings, console: Console, keys: Sequence[st
     ]
     for reason, detail in store.problems:
         console.print(f"[red]{reason.label}[/]: {detail}")
-    broken = len(store.problems)
+    broken, elsewhere = len(store.problems), 0
     for found in chosen:
         entry = found.entry
+        if why := beyond_this_cpu(entry.isa_level, tools):
+            elsewhere += 1
+            console.print(f"{entry.function:<24} [yellow]not here[/] {found.layer:<8} {why}")
+            continue
         started = time.monotonic()
         failure = recheck(entry, settings)
         took = time.monotonic() - started
@@ -43,8 +52,10 @@ def verify(store: Store, settings: Settings, console: Console, keys: Sequence[st
             console.print(f"{entry.function:<24} [red]FAILS[/]    {found.layer:<8} {failure}")
             if found.layer == "user":
                 store.remove(found)
-    console.print(f"{len(chosen) + len(store.problems) - broken} of {len(chosen) + len(store.problems)} rewrites stand")
-    return 0 if chosen and not broken else 1
+    stand = len(chosen) - elsewhere - (broken - len(store.problems))
+    rest = f", {elsewhere} cannot be run on this CPU" if elsewhere else ""
+    console.print(f"{stand} of {len(chosen) + len(store.problems)} rewrites stand{rest}")
+    return 0 if stand and not broken else 1
 
 
 def _is_named(found: Found, keys: Sequence[str]) -> bool:

@@ -58,6 +58,16 @@ class Project:
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
         return self.object()
 
+    def builds_with_a_rewrite(self, **extra: str) -> bytes:
+        """The object of a build whose model answers well. A busy machine leaves a function undecided (`noisy`), which
+        the next build takes up again."""
+        for _ in range(3):
+            ours = self.builds_quietly(**extra)
+            if ours != self.gccs_own() or "noisy" not in self.reasons():
+                break
+        assert ours != self.gccs_own(), self.reasons()
+        return ours
+
     def gccs_own(self) -> bytes:
         out = self.directory / "gcc.o"
         subprocess.run(["gcc", "-O3", "-c", "total.c", "-o", str(out)], cwd=self.directory, check=True)

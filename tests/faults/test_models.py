@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
+import tiny_gguf
+import tiny_words
 from fake_endpoint import Exchange, serving
 from fault_kit import PRINTED, Project
+
+from gccllm.assembly import Module, canonical
+from gccllm.propose import SCALAR
+from gccllm.propose.tokens import Tokens
 
 # A right and much faster `total` would be admitted; each of these is wrong, or not assembly, in its own way.
 HOSTILE = {
@@ -59,6 +66,32 @@ def test_a_model_file_that_is_none_leaves_gccs_object(project: Project, content:
         path.write_bytes(content)
     assert project.builds_quietly(GCCLLM_MODEL=str(path)) == project.gccs_own()
     assert "model_absent" in project.reasons()
+
+
+def _damaged(project: Project, damage: str) -> Path:
+    """A model of the built-in kind beside the project, that could be asked but for the damage."""
+    flags = ["-O3", *SCALAR, "-fcf-protection=none", "-S", "-o", "-", "total.c"]
+    text = subprocess.run(["gcc", *flags], cwd=project.directory, capture_output=True, text=True, check=True).stdout
+    scalar = canonical(Module.parse(text).functions["total"].body)
+    tokens = Tokens.build([(scalar, "return SUM(i64, b, a, x);")])
+    path = tiny_words.write_model(project.directory, tokens, nan=damage == "nan")
+    if damage == "foreign":
+        tiny_gguf.write(path, vocabulary=64)
+    if damage == "tokens":
+        (project.directory / "tokens.json").write_text('{"schema": 2, "words": [1, 2]}')
+    if damage == "short":
+        path.write_bytes(path.read_bytes()[:-5000])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [("nan", "model_failed"), ("foreign", "model_absent"), ("tokens", "model_absent"), ("short", "model_absent")],
+)
+def test_a_damaged_model_of_our_kind_leaves_gccs_object(project: Project, damage: str, reason: str) -> None:
+    path = _damaged(project, damage)
+    assert project.builds_quietly(GCCLLM_MODEL=str(path)) == project.gccs_own()
+    assert reason in project.reasons()
 
 
 def test_a_server_that_is_not_there_leaves_gccs_object(project: Project) -> None:
@@ -118,7 +151,6 @@ def test_a_right_answer_is_linked(project: Project) -> None:
     """The neighbour of all of the above: a good answer changes the object, and the program is right."""
     good = Path(__file__).with_name("total_fast.s").read_text()
     with serving(lambda exchange: exchange.say(f"```asm\n{good}```")) as fake:
-        ours = project.builds_quietly(GCCLLM_ENDPOINT=fake.url, GCCLLM_SAMPLES="1")
-    assert ours != project.gccs_own()
+        project.builds_with_a_rewrite(GCCLLM_ENDPOINT=fake.url, GCCLLM_SAMPLES="1")
     assert project.entry()["proposer"] == "model"
     assert project.prints() == PRINTED

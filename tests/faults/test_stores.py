@@ -38,8 +38,7 @@ def tuned(tmp_path_factory: pytest.TempPathFactory, prefix: Path) -> Project:
     (directory / "tmp").mkdir()
     project = Project(prefix, directory)
     with serving(lambda exchange: exchange.say(f"```asm\n{GOOD}```")) as fake:
-        project.builds_quietly(GCCLLM_ENDPOINT=fake.url, GCCLLM_SAMPLES="1", GCCLLM_REFINE="0")
-    assert project.object() != project.gccs_own()
+        project.builds_with_a_rewrite(GCCLLM_ENDPOINT=fake.url, GCCLLM_SAMPLES="1", GCCLLM_REFINE="0")
     return project
 
 
@@ -147,11 +146,15 @@ def test_two_builds_at_once_give_one_answer(project: Project, model: dict[str, s
     other = Project(project.prefix, project.directory / "other")
     shutil.copytree(project.directory, other.directory, ignore=shutil.ignore_patterns("other"))
     env = {**model, "GCCLLM_CACHE_DIR": str(project.store)}
-    running = [
-        subprocess.Popen(p.command(), cwd=p.directory, env=p.environment(**env), stdout=-1, stderr=-1)
-        for p in (project, other)
-    ]
-    assert [(child.communicate(timeout=170), child.returncode) for child in running] == [((b"", b""), 0)] * 2
+    for _ in range(3):
+        shutil.rmtree(project.store, ignore_errors=True)
+        running = [
+            subprocess.Popen(p.command(), cwd=p.directory, env=p.environment(**env), stdout=-1, stderr=-1)
+            for p in (project, other)
+        ]
+        assert [(child.communicate(timeout=170), child.returncode) for child in running] == [((b"", b""), 0)] * 2
+        if "noisy" not in project.reasons():
+            break  # else the machine was too busy to decide anything
     assert project.object() == other.object() != project.gccs_own()
     worked = [event for event in project.events() if event["event"] == "worked"]
     assert len(worked) == 1, "the second build waited for the first one's answer"

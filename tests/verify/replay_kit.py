@@ -5,12 +5,21 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from gccllm.core import Region, Returned, Slot, Test, arena_address
+from gccllm.isa_allowance import isa_for
 from gccllm.toolchain import Toolchain
 from gccllm.verify.image import CalleeSpec, Image, build_image
 
 INT = (Returned(Slot.RAX, 4),)
 TOOLS = Toolchain.find()
+CPU_LEVEL = isa_for("guarded", frozenset(), TOOLS).allowed
+
+
+def needs(level: int) -> pytest.MarkDecorator:
+    """For tests that run instructions of this ISA level (3: AVX2, 4: AVX-512)."""
+    return pytest.mark.skipif(level > CPU_LEVEL, reason=f"runs ISA level {level}, this CPU has {CPU_LEVEL}")
 
 
 def compiled(source: str, *flags: str) -> str:
