@@ -89,7 +89,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("endpoint", "GCCLLM_ENDPOINT", "", str, "OpenAI-compatible server to ask instead of the built-in model"),
     Setting("model", "GCCLLM_MODEL", "", str, "GGUF file to use instead of the built-in model"),
     Setting("samples", "GCCLLM_SAMPLES", 8, _count, "answers to draw from the model per function"),
-    Setting("refinements", "GCCLLM_REFINE", 1, _count, "rounds in which the model sees the verdicts on its answers"),
+    Setting("refinements", "GCCLLM_REFINE", 1, _count, "rounds in which the model mends, or is told of, its answers that failed"),
     Setting("isa", "GCCLLM_ISA", "guarded", _one_of("baseline", "guarded", "native"), "instruction sets a rewrite may use"),
     Setting("opt", "GCCLLM_OPT", "o3", _one_of("o3", "keep"), "o3: the launcher raises -O1 and -O2 to -O3; keep: it does not"),
     Setting("strict", "GCCLLM_STRICT", False, _flag, "fail a unit that has an undecided eligible function"),

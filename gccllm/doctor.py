@@ -93,6 +93,12 @@ def check_model(settings: Settings) -> tuple[str, str]:
     return model_doctor.check(settings)
 
 
+def check_answer(settings: Settings) -> tuple[str, str]:
+    from gccllm.propose import doctor as model_doctor
+
+    return model_doctor.check_answer(settings)
+
+
 def check_clang(settings: Settings) -> tuple[str, str]:
     from gccllm.propose.unit import find_clang
 
@@ -158,6 +164,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("compile", check_build),
     ("sandbox", check_sandbox),
     ("model", check_model),
+    ("model answers", check_answer),
     ("clang", check_clang),
     ("store", check_store),
     ("settings", check_settings),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from gccllm.harvest.effects import hidden_effects
 from gccllm.harvest.harvest import harvest as find_tests
 from gccllm.harvest.probe import HarvestTarget
 from gccllm.harvest.side import trapping_text, typed_object
+from gccllm.harvest.words import words_of
 from gccllm.isa_allowance import cpu_name, isa_for
 from gccllm.job import HARVEST_S, Attempted, Job, is_equal_on, recheck, scratch, signature_registers, workbench
 from gccllm.plan import Unit
@@ -33,6 +35,7 @@ from gccllm.verify import adequacy, timing
 from gccllm.verify.image import AssembleError
 from gccllm.verify.judge import judge_many
 from gccllm.verify.screen import context_of
+from gccllm.verify.trial import Trial
 from gccllm.wire import facts_of
 
 QUICK_GAIN = 1.02
@@ -105,7 +108,7 @@ class Shop:
             job: Job | None = None
             try:
                 job = self.set_up(function, directory, deadline)
-                prompt = self.prompt(function)
+                prompt = self.prompt(function, job)
                 self.gather(job, prompt, deadline, log)
                 entry = self.pick(function, key, job, deadline, log)
             except Quit as quit_:
@@ -167,11 +170,14 @@ class Shop:
         except BodyError:
             return None
 
-    def prompt(self, function: Function) -> Prompt:
-        return make_prompt(function, self.side, isa_for(self.settings["isa"], self.unit.march, self.unit.tools))
+    def prompt(self, function: Function, job: Job | None = None) -> Prompt:
+        isa = isa_for(self.settings["isa"], self.unit.march, self.unit.tools)
+        types = words_of(job.target.signature) if job else None
+        return make_prompt(function, self.side, isa, types=types)
 
     def gather(self, job: Job, prompt: Prompt, deadline: float, log: Log) -> None:
         """Ask every proposer, judge what comes, and let those that can learn from the verdicts try again."""
+        prompt = replace(prompt, trial=Trial(job.bench))
         seen = {canonical(job.bench.baseline)}
         for source in self.sources:
             if _left(deadline) <= 0:

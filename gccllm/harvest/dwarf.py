@@ -7,6 +7,8 @@ Source: DWARF 5, chapters 3 and 5.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,20 @@ def signature_of(object_path: Path, name: str) -> Signature:
             return _Reader(elf.get_dwarf_info()).signature(name)
     except (OSError, ELFError, DWARFError, KeyError) as error:
         raise Quit(Reason.NO_TYPES, f"{type(error).__name__}: {error}") from error
+
+
+def signatures_of(object_path: Path, names: Iterable[str]) -> dict[str, Signature]:
+    """As `signature_of`, of many functions in one reading; those for which it would raise are left out."""
+    found: dict[str, Signature] = {}
+    with object_path.open("rb") as file:
+        try:
+            reader = _Reader(ELFFile(file).get_dwarf_info())
+        except (ELFError, DWARFError, KeyError):
+            return found
+        for name in names:
+            with contextlib.suppress(Quit, ELFError, DWARFError, KeyError):
+                found[name] = reader.signature(name)
+    return found
 
 
 class _Reader:

@@ -16,9 +16,10 @@ from typing import Any, Protocol
 from gccllm.assembly import BodyError, Function, canonical
 from gccllm.propose import csource
 from gccllm.propose.protocol import Attempt, Deadline, Failure, Isa, Prompt, Proposer
+from gccllm.propose.signature import CSignature
 from gccllm.propose.unit import CompileUnit
 
-SCALAR = ("-O3", "-fno-tree-vectorize", "-fno-tree-slp-vectorize")
+SCALAR = ("-O3", "-fno-tree-vectorize", "-fno-tree-slp-vectorize", "-fno-tree-loop-distribute-patterns")
 """Flags of the text that the built-in model was trained on: short, and the same shape on every CPU."""
 
 
@@ -59,11 +60,13 @@ def proposers(settings: SettingsLike, env: Mapping[str, str] | None = None) -> l
 
 
 def make_prompt(
-    function: Function, unit: CompileUnit | None, isa: Isa, *, signature: str = "", attempts: tuple[Attempt, ...] = ()
-) -> Prompt:
+    function: Function, unit: CompileUnit | None, isa: Isa, *, signature: str = "", types: CSignature | None = None,
+    attempts: tuple[Attempt, ...] = (),
+) -> Prompt:  # fmt: skip
     """What a proposer is told of one function. Raises BodyError when its baseline is no body.
 
-    Side compiles the unit once for the scalar text (shared by all functions of the unit).
+    Side compiles the unit once for the scalar text (shared by all functions of the unit). `types` are the function's
+    own, where debugging information has them; else they are read off the declaration.
     """
     scalar, found = "", None
     if unit is not None:
@@ -75,12 +78,14 @@ def make_prompt(
             except BodyError:
                 scalar = ""
         found = csource.find(unit.original or "", function.name)
+    declaration = signature or (found.signature if found else "")
     return Prompt(
         function=function.name,
         baseline=canonical(function.body.without_endbr()),
         scalar=scalar,
         isa=isa,
-        signature=signature or (found.signature if found else ""),
+        signature=declaration,
+        types=types or CSignature.parse(declaration),
         c_source=found.text if found else None,
         attempts=attempts,
         unit=unit,

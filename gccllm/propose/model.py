@@ -1,12 +1,12 @@
 """The `model` proposer in this process: the built-in model, or any GGUF.
 
-A GGUF with a `tokens.json` beside it speaks the built-in model's language: ids made by `gccllm.propose.tokens`, answers
-that are a body and nothing else. Any other GGUF is asked in words (`prompt_text`), like a server.
+A GGUF with a `tokens.json` beside it speaks the built-in model's language (`builtin`): ids made by
+`gccllm.propose.tokens`, answers that are the inside of a C function and nothing else. Any other GGUF is asked in words
+(`prompt_text`), like a server.
 """
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,19 +14,16 @@ from pathlib import Path
 from gccllm.core import Candidate
 from gccllm.propose import prompt_text
 from gccllm.propose.answers import to_candidate
-from gccllm.propose.llama import Chat, Gguf, ModelError, PromptTooLong
-from gccllm.propose.protocol import Deadline, Failure, Prompt, Proposer, Tokens
+from gccllm.propose.builtin_model import BUILTIN, TOKENS, BuiltinProposer, load_tokens
+from gccllm.propose.llama import Chat, ModelError, PromptTooLong
+from gccllm.propose.protocol import Deadline, Failure, Prompt, Proposer
 from gccllm.reasons import Reason
 
-BUILTIN = Path(__file__).with_name("builtin") / "model.gguf"
-TOKENS = "tokens.json"
-MAX_TOKENS = 1024
-"""Longest answer of the built-in model."""
 MAX_CHAT_TOKENS = 4096
 """Longest answer of a model that is asked in words, reasoning included."""
 TEMPERATURE = 0.7
-REFINING_TEMPERATURE = 1.0
-"""Hotter when the likeliest answers have been refused already."""
+
+__all__ = ["BUILTIN", "TOKENS", "BuiltinProposer", "ChatProposer", "load_tokens", "model_proposer"]
 
 
 def model_proposer(path: str = "", *, seed: int = 1, threads: int = 1) -> Proposer:
@@ -35,91 +32,6 @@ def model_proposer(path: str = "", *, seed: int = 1, threads: int = 1) -> Propos
     if not path or model.with_name(TOKENS).is_file():
         return BuiltinProposer(model, seed=seed, threads=threads)
     return ChatProposer(model, seed=seed, threads=threads)
-
-
-@dataclass
-class BuiltinProposer:
-    """A GGUF that speaks ids. The file loads with the first prompt and stays."""
-
-    path: Path = BUILTIN
-    seed: int = 1
-    threads: int = 1
-    name: str = "model"
-    failures: list[Failure] = field(default_factory=list)
-    _model: Gguf | None = field(default=None, repr=False)
-    _tokens: Tokens | None = field(default=None, repr=False)
-
-    def propose(self, prompt: Prompt, n: int, deadline_s: float) -> Iterator[Candidate]:
-        yield from self._draw(prompt, n, deadline_s, TEMPERATURE, self.seed, greedy_first=True)
-
-    def refine(self, prompt: Prompt, n: int, deadline_s: float) -> Iterator[Candidate]:
-        """Other samples than those attempted: hotter, from another seed."""
-        seed = self.seed + 7919 * (1 + len(prompt.attempts))
-        yield from self._draw(prompt, n, deadline_s, REFINING_TEMPERATURE, seed, greedy_first=False)
-
-    def close(self) -> None:
-        if self._model is not None:
-            self._model.close()
-        self._model = self._tokens = None
-
-    def _draw(
-        self, prompt: Prompt, n: int, deadline_s: float, temperature: float, seed: int, *, greedy_first: bool
-    ) -> Iterator[Candidate]:
-        deadline = Deadline(deadline_s)
-        if n <= 0:
-            return
-        try:
-            model, tokens = self._load()
-            ids = tokens.encode_prompt(prompt)
-            answers = model.sample(
-                ids,
-                n,
-                end=tokens.end,
-                max_tokens=MAX_TOKENS,
-                temperature=temperature,
-                seed=seed,
-                deadline=deadline,
-                greedy_first=greedy_first,
-            )
-        except PromptTooLong as error:
-            self.failures.append(Failure(Reason.PROMPT_TOO_LONG, str(error)))
-            return
-        except ModelError as error:
-            reason = Reason.MODEL_FAILED if self._model is not None else Reason.MODEL_ABSENT
-            self.failures.append(Failure(reason, str(error)))
-            return
-        except (ValueError, LookupError) as error:
-            self.failures.append(Failure(Reason.PROMPT_UNKNOWN, str(error)))
-            return
-        seen = {prompt.baseline, prompt.scalar, *(attempt.body for attempt in prompt.attempts)}
-        for number, answer in enumerate(answers):
-            if not answer.complete:
-                self.failures.append(Failure(Reason.NO_CODE, f"sample {number} did not end"))
-                continue
-            try:
-                body = tokens.decode_answer(list(answer.ids), prompt)
-            except (ValueError, LookupError) as error:  # any sequence of ids can come
-                self.failures.append(Failure(Reason.NO_CODE, f"sample {number} is no text: {error}"))
-                continue
-            if body not in seen:
-                seen.add(body)
-                yield Candidate(body, self.name, f"{self.path.name}, temperature {temperature}, seed {seed}, {number}")
-
-    def _load(self) -> tuple[Gguf, Tokens]:
-        if self._model is None or self._tokens is None:
-            self._tokens = load_tokens(self.path.with_name(TOKENS))
-            self._model = Gguf(self.path, self.threads)
-        return self._model, self._tokens
-
-
-def load_tokens(path: Path) -> Tokens:
-    """The built-in model's tokens. Raises ModelError."""
-    try:
-        tokens = importlib.import_module("gccllm.propose.tokens")
-        loaded: Tokens = tokens.load(path)
-    except (ImportError, OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path}: {error}") from error
-    return loaded
 
 
 @dataclass

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 from gccllm.core import Quit
 from gccllm.propose.protocol import Attempt, Isa, Prompt
+from gccllm.propose.signature import CSignature
 from gccllm.reasons import Reason
 
 VERSION = 1
@@ -127,6 +128,7 @@ def recover(message: str) -> Prompt | None:
         scalar=fields.get("scalar", ""),
         isa=Isa(permitted=int(level[2]), allowed=int(level[1])),
         signature=fields.get("signature", "").strip(),
+        types=CSignature.parse(fields.get("signature", "")),
         c_source=fields.get("c_source"),
         attempts=tuple(attempts),
     )

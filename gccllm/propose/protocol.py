@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
 from gccllm.core import Candidate
+from gccllm.propose.signature import CSignature
 from gccllm.propose.unit import CompileUnit
 from gccllm.reasons import Reason
 
@@ -53,6 +54,21 @@ class Attempt:
     dialect: str = "asm"
 
 
+class Trial(Protocol):
+    """A quick look at many functions, for a proposer that searches (`verify.trial`). May raise Quit.
+
+    `text` is gcc's assembly of functions of the target's type, `names` some of them.
+    """
+
+    def quick(self, text: str, names: Sequence[str]) -> Sequence[bool]:
+        """Which of them pass a few tests, the same ones every time."""
+        ...
+
+    def fresh(self, text: str, names: Sequence[str]) -> Sequence[bool]:
+        """Which of them pass tests that `quick` never used, new ones among them."""
+        ...
+
+
 @dataclass(frozen=True)
 class Prompt:
     """One function, as a proposer sees it."""
@@ -69,8 +85,12 @@ class Prompt:
     c_source: str | None = None
     """The function's own C text, where `csource.find` saw it."""
     attempts: tuple[Attempt, ...] = ()
+    types: CSignature | None = None
+    """The function's types as words; None when they have none, and then the built-in model is not asked."""
     unit: CompileUnit | None = field(default=None, compare=False, repr=False)
     """How to compile the translation unit again; without it `recompile` and the `c` dialect have nothing to say."""
+    trial: Trial | None = field(default=None, compare=False, repr=False)
+    """How to try bodies before they are proposed; without it the built-in model cannot mend its answers."""
 
     @property
     def short(self) -> str:
@@ -122,15 +142,27 @@ class Tokens(Protocol):
     `tokens.load(path)` makes one from a `tokens.json`; it raises OSError or ValueError.
     """
 
-    end: int
-    """The id after which an answer is complete."""
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Token id to word."""
+        ...
+
+    @property
+    def follows(self) -> dict[int, frozenset[int]] | None:
+        """Which words came after which in answers that the model was trained on; None when not known."""
+        ...
+
+    @property
+    def end(self) -> int:
+        """The id after which an answer is complete."""
+        ...
 
     def encode_prompt(self, prompt: Prompt) -> list[int]:
         """All ids up to the place where the answer starts. Raises ValueError for text outside the vocabulary."""
         ...
 
     def decode_answer(self, ids: Sequence[int], prompt: Prompt) -> str:
-        """Body text of an answer (without `end`). Raises ValueError when the ids make none."""
+        """C text of an answer, the inside of the function (without `end`). Raises ValueError when the ids make none."""
         ...
 
 

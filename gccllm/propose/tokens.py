@@ -1,10 +1,12 @@
-"""The built-in model's own words: assembly lines as fields, constants as references to the prompt.
+"""The built-in model's own words: types and assembly lines in the prompt, C or assembly in the answer.
 
-A prompt is `<isaN>`, the canonical scalar text, `<sep>`; an answer is body text and `<eos>`. One token is a whole
-frequent line, or a mnemonic, an operand, a label. Numbers of the prompt other than small structural ones (scales,
-strides, shift counts of types) become slots `kk0`, `kk1` ... in order of appearance, and an answer refers to them,
-so that the model copies a name, never digits. An answer may also say slot plus or minus one (x < c is x <= c-1), and
-the slot's complement to 2^8 or 2^16; every other number is spelled in digits.
+A prompt is `<c>`, the words of the types (`=i32 :pu8 :i64`), the canonical scalar text, `<sep>`; an answer is the
+inside of a C function (`gccllm.propose.prelude`) and `<eos>`. In the other dialect a prompt begins with `<isaN>`, has
+no types, and the answer is a body in assembly. One token is a whole frequent line, or a mnemonic, an operand, a label;
+of C it is a lexeme, a macro's name with its parenthesis. Numbers of the prompt other than small structural ones
+(scales, strides, shift counts of types) become slots `kk0`, `kk1` ... in order of appearance, and an answer refers to
+them, so that the model copies a name, never digits. An answer may also say slot plus or minus one (x < c is x <= c-1),
+and the slot's complement to 2^8 or 2^16; every other number is spelled in digits.
 
 Covered: the instructions the model was trained on. Not covered: calls, jump tables, constants in memory; a text with a
 word outside the vocabulary raises ValueError, and the proposer has no answer.
@@ -21,27 +23,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gccllm.propose.c_words import C_CLOSED, c_text, c_words
+from gccllm.propose.signature import WORDS, CSignature
+from gccllm.propose.slots import COMPLEMENTED, COMPLEMENTS, SLOTS, WRAPS, Slots
+
 if TYPE_CHECKING:
     from gccllm.propose.protocol import Prompt
 
-SCHEMA = 1
-SPECIAL = ("<pad>", "<eos>", "<sep>", "<unk>", *(f"<isa{level}>" for level in range(6)))
-SLOTS = 12
-STRUCTURAL = frozenset((0, 1, 2, 3, 4, 7, 8, 15, 16, 31, 32, 63, 64))
-"""Numbers that are never slots."""
-FIXED = frozenset((27, 78, 128, 177, 255, 506097522914230528, 1084818905618843912))
-"""Numbers of the expert's own idioms (shuffle controls, lane numbers): spelled out even where a slot fits."""
+SCHEMA = 2
+SPECIAL = ("<pad>", "<eos>", "<sep>", "<unk>", *(f"<isa{level}>" for level in range(6)), "<c>")
 SMALL = {"$": range(-128, 256), "": range(-64, 128)}
 """Immediates and displacements that are one token."""
 MAX_PROMPT_TOKENS = 480
-_WRAPS = {"": 0, "p": 1, "m": -1}
-_COMPLEMENTS = {"w": 256, "x": 65536}
-
 _OPERAND = re.compile(
     r"(?P<star>\*)?(?P<immediate>\$)?(?P<number>-?\d+)?(?P<label>\.L\d+)?(?P<register>%[a-z]\w*)?"
     r"(?P<memory>\((?P<inside>[^()]*)\))?(?P<mask>(\{[^}]*\})*)"
 )
-_REFERENCE = re.compile(r"(-?)kk(\d+)([pmwx]?)")
 
 
 _BASES = ("rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "rbx", "rbp", "rsp", "r12", "r13", "r14", "r15")
@@ -57,59 +54,9 @@ _MEMORY = [
 ]  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Slots:
-    """The numbers of one prompt, in order of appearance."""
-
-    values: tuple[int, ...]
-
-    @classmethod
-    def of(cls, text: str) -> Slots:
-        seen: dict[int, None] = {}
-        for line in text.splitlines():
-            if not line.endswith(":"):
-                for match in re.finditer(
-                    r"(?<![\w.%])-?(\d+)(?=$|[\s,(])", line.partition("\t")[2].partition("\t")[2].replace("$", "")
-                ):
-                    value = int(match[1])
-                    if value not in STRUCTURAL:
-                        seen.setdefault(value)
-        return cls(tuple(seen)[:SLOTS])
-
-    def name(self, number: int, *, answer: bool) -> str | None:
-        """A reference that means `number`, or None: then it is spelled in digits."""
-        if abs(number) in STRUCTURAL or (answer and abs(number) in FIXED):
-            return None
-        sign, magnitude = ("-", -number) if number < 0 else ("", number)
-        if magnitude in self.values:
-            return f"{sign}kk{self.values.index(magnitude)}"
-        if not answer:
-            return None
-        for suffix, more in (("p", 1), ("m", -1)):
-            if magnitude - more in self.values:
-                return f"{sign}kk{self.values.index(magnitude - more)}{suffix}"
-        for suffix, whole in _COMPLEMENTS.items():
-            if whole - magnitude in self.values:
-                return f"{sign}kk{self.values.index(whole - magnitude)}{suffix}"
-        return None
-
-    def number(self, reference: str) -> int:
-        """The number a reference means. Raises ValueError for a slot the prompt does not have."""
-        match = _REFERENCE.fullmatch(reference)
-        if match is None or int(match[2]) >= len(self.values):
-            raise ValueError(f"{reference} names no number of the prompt")
-        value = self.values[int(match[2])]
-        value = _COMPLEMENTS[match[3]] - value if match[3] in _COMPLEMENTS else value + _WRAPS[match[3]]
-        return -value if match[1] else value
-
-
-COMPLEMENTED = 6
-"""Slots whose complements have words."""
-
-
 def _has_word(prefix: str, reference: str) -> bool:
     """Whether every vocabulary has the reference: neighbours and complements only as immediates, the latter of few."""
-    if reference[-1] not in _WRAPS and reference[-1] not in _COMPLEMENTS:
+    if reference[-1] not in WRAPS and reference[-1] not in COMPLEMENTS:
         return True
     return prefix == "$" and (reference[-1] in "pm" or int(reference.strip("-k")[:-1]) < COMPLEMENTED)
 
@@ -182,6 +129,8 @@ class Tokens:
     """A vocabulary: `words[i]` is the token with id i."""
 
     words: tuple[str, ...]
+    follows: dict[int, frozenset[int]] | None = None
+    """For a C word (or `<sep>`): the words that came next in some training answer; None when not known."""
 
     @cached_property
     def ids(self) -> dict[str, int]:
@@ -200,13 +149,22 @@ class Tokens:
         return len(self.words)
 
     @classmethod
-    def build(cls, rows: Iterable[tuple[str, str]], *, lines: int = 540, size: int = 2048) -> Tokens:
-        """A vocabulary of (prompt, answer) texts: every word seen, the commonest whole lines, all numbers to 255."""
+    def build(
+        cls, rows: Iterable[tuple[str, str]], *, lines: int = 600, size: int = 2816, dialect: str = "c",
+        macros: Iterable[str] = (),
+    ) -> Tokens:  # fmt: skip
+        """A vocabulary of (prompt, answer) texts: every word seen, the commonest whole lines, all numbers to 255.
+
+        `macros`: names that an answer may call, seen or not.
+        """
         counts: Counter[str] = Counter()
         whole: Counter[str] = Counter()
+        spoken: Counter[str] = Counter()
         for prompt, answer in rows:
             slots = Slots.of(prompt)
-            for text, is_answer in ((prompt, False), (answer, True)):
+            if dialect == "c":
+                spoken.update(c_words(answer, slots))
+            for text, is_answer in ((prompt, False), (answer, True))[: 1 if dialect == "c" else 2]:
                 for words in words_of(text, slots, answer=is_answer):
                     counts.update(words)
                     if len(words) > 1:
@@ -220,7 +178,11 @@ class Tokens:
         closed += [f"#{n:02d}" for n in range(100)] + [f"#{n}" for n in range(10)]
         closed += [f"{p}#{s}" for p in ("$", "") for s in ("", "-")] + [",", "*"]
         closed += [f".L{n}{c}" for n in range(1, 25) for c in ("", ":")]
-        chosen = dict.fromkeys([*SPECIAL, *closed, *_REGISTERS, *_MEMORY])
+        types = [*(f"={w}" for w in WORDS), *(f":{w}" for w in WORDS)]
+        spellings = [*C_CLOSED, *(f" {name}(" for name in macros)]
+        chosen = dict.fromkeys([*SPECIAL, *types, *closed, *_REGISTERS, *_MEMORY, *spellings])
+        for word, _ in spoken.most_common():
+            chosen.setdefault(word)
         for word, _ in counts.most_common():
             chosen.setdefault(word)
         room = max(0, min(lines, size - len(chosen)))
@@ -234,12 +196,27 @@ class Tokens:
     def load(cls, path: Path) -> Tokens:
         """Raises OSError, or ValueError for a file of another schema."""
         stored = json.loads(path.read_text())
-        if stored.get("schema") != SCHEMA:
-            raise ValueError(f"schema {stored.get('schema')}, want {SCHEMA}")
-        return cls(tuple(stored["words"]))
+        if not isinstance(stored, dict) or stored.get("schema") != SCHEMA:
+            raise ValueError(f"not a vocabulary of schema {SCHEMA}")
+        follows = stored.get("follows")
+        return cls(
+            tuple(stored["words"]),
+            {int(first): frozenset(then) for first, then in follows.items()} if follows else None,
+        )
 
     def save(self, path: Path) -> None:
-        path.write_text(json.dumps({"schema": SCHEMA, "words": self.words}, indent=0, ensure_ascii=True) + "\n")
+        stored: dict[str, object] = {"schema": SCHEMA, "words": self.words}
+        if self.follows:
+            stored["follows"] = {str(first): sorted(then) for first, then in sorted(self.follows.items())}
+        path.write_text(json.dumps(stored, separators=(",", ":"), ensure_ascii=True).replace('","', '",\n"') + "\n")
+
+    def with_follows(self, answers: Iterable[Sequence[int]]) -> Tokens:
+        """The same words, with the pairs of neighbours in these answers (ids without `end`)."""
+        follows: dict[int, set[int]] = {}
+        for ids in answers:
+            for first, then in zip((self.ids["<sep>"], *ids), (*ids, self.end), strict=True):
+                follows.setdefault(first, set()).add(then)
+        return Tokens(self.words, {first: frozenset(then) for first, then in follows.items()})
 
     def _encode(self, text: str, slots: Slots, *, answer: bool) -> list[int]:
         ids: list[int] = []
@@ -255,24 +232,50 @@ class Tokens:
                 ids.append(number)
         return ids
 
-    def encode_text(self, scalar: str, level: int) -> list[int]:
-        """Ids of a prompt given as canonical text and ISA level. Raises ValueError."""
-        ids = [self.ids[f"<isa{max(0, min(level, 5))}>"], *self._encode(scalar, Slots.of(scalar), answer=False)]
+    def encode_text(self, scalar: str, types: CSignature | None = None, level: int = 5) -> list[int]:
+        """Ids of a prompt given as canonical text: with types for an answer in C, else for one in assembly.
+
+        Raises ValueError.
+        """
+        head = [f"<isa{max(0, min(level, 5))}>"] if types is None else ["<c>", *types.words]
+        ids = [*(self.ids[word] for word in head), *self._encode(scalar, Slots.of(scalar), answer=False)]
         if len(ids) >= MAX_PROMPT_TOKENS:
             raise ValueError(f"{len(ids)} tokens, the limit is {MAX_PROMPT_TOKENS}")
         return [*ids, self.ids["<sep>"]]
 
     def encode_prompt(self, prompt: Prompt) -> list[int]:
         """All ids up to the place where the answer starts. Raises ValueError for text outside the vocabulary."""
-        return self.encode_text(prompt.short, prompt.isa.allowed)
+        if prompt.types is None:
+            raise ValueError("a signature that has no words")
+        return self.encode_text(prompt.short, prompt.types)
 
-    def encode_answer(self, body: str, scalar: str) -> list[int]:
-        """Ids of an answer to the prompt text `scalar`, without `end`. Raises ValueError."""
+    def encode_c(self, answer: str, scalar: str) -> list[int]:
+        """Ids of an answer in C, without `end`. Raises ValueError."""
+        ids: list[int] = []
+        for word in c_words(answer, Slots.of(scalar)):
+            number = self.ids.get(word)
+            if number is None:
+                raise ValueError(f"no token for {word!r}")
+            ids.append(number)
+        return ids
+
+    def decode_c(self, ids: Sequence[int], scalar: str) -> str:
+        """C text of an answer (without `end`), blanks between the lexemes. Raises ValueError."""
+        if any(not 0 <= number < len(self.words) for number in ids):
+            raise ValueError("no such token")
+        return c_text([self.words[number] for number in ids], Slots.of(scalar))
+
+    def decode_answer(self, ids: Sequence[int], prompt: Prompt) -> str:
+        """C text of an answer to a prompt (without `end`). Raises ValueError when the ids make none."""
+        return self.decode_c(ids, prompt.short)
+
+    def encode_asm(self, body: str, scalar: str) -> list[int]:
+        """Ids of a body to the prompt text `scalar`, without `end`. Raises ValueError."""
         return self._encode(body, Slots.of(scalar), answer=True)
 
-    def decode_answer(self, ids: Sequence[int], prompt: Prompt | str) -> str:
-        """Body text of an answer (without `end`). Raises ValueError when the ids make none."""
-        slots = Slots.of(prompt if isinstance(prompt, str) else prompt.short)
+    def decode_asm(self, ids: Sequence[int], scalar: str) -> str:
+        """Body text of an answer in assembly (without `end`). Raises ValueError when the ids make none."""
+        slots = Slots.of(scalar)
         flat: list[str] = []
         for number in ids:
             if not 0 <= number < len(self.words):

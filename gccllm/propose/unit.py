@@ -27,6 +27,11 @@ MAX_MEMORY = 4 << 30
 _PRLIMIT = shutil.which("prlimit")
 
 
+def limited() -> list[str]:
+    """Put in front of a compiler of untrusted text, so that it cannot take all memory; empty without prlimit."""
+    return [_PRLIMIT, f"--as={MAX_MEMORY}", f"--fsize={MAX_TEXT}"] if _PRLIMIT else []
+
+
 _DROPPED_WITH_WORD = frozenset({
     "-L", "-MF", "-MJ", "-MQ", "-MT", "-T", "-Xassembler", "-Xlinker", "-aux-info", "-dumpbase", "-dumpbase-ext",
     "-dumpdir", "-e", "-l", "-o", "-u", "-wrapper", "-x", "-z",
@@ -100,8 +105,7 @@ class CompileUnit:
 
     def module_of(self, source: Path, extra: Sequence[str], *, deadline_s: float = 60.0) -> Module | None:
         """Another source, compiled with the unit's flags within limits of memory; not memoised. For untrusted text."""
-        limits = [_PRLIMIT, f"--as={MAX_MEMORY}", f"--fsize={MAX_TEXT}"] if _PRLIMIT else []
-        text = self._run([*limits, *self._argv("", None, extra, source)], deadline_s)
+        text = self._run([*limited(), *self._argv("", None, extra, source)], deadline_s)
         return self._parse(text) if text is not None else None
 
     @cached_property

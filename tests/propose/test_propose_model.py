@@ -4,28 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import tiny_gguf
 
-from gccllm.propose import Attempt, Deadline, Prompt, model
+from gccllm.propose import Attempt, Deadline, Prompt, builtin_model, llama, model
 from gccllm.propose.llama import Gguf, ModelError, PromptTooLong
 from gccllm.propose.model import BuiltinProposer, ChatProposer, model_proposer
+from gccllm.propose.signature import CSignature
 from gccllm.reasons import Reason
 
-PROMPT = Prompt("f", "\tret\n", scalar="\tnop\n\tret\n")
+TYPES = CSignature("i32", ("pu8", "i64"))
+PROMPT = Prompt("f", "\tret\n", scalar="\tnop\n\tret\n", types=TYPES)
 
 
 class Bytes:
     """Tokens for tests: every id is a word of its own."""
 
+    words = tuple(f"<{i}>" for i in range(64))
+    follows = None
     end = 7
 
     def encode_prompt(self, prompt: Prompt) -> list[int]:
         return [8 + ord(c) % 40 for c in prompt.short]
 
     def decode_answer(self, ids: Sequence[int], prompt: Prompt) -> str:
-        return "".join(f"\tw{i}\n" for i in ids)
+        return "return " + " + ".join(["a[0]", *(str(i) for i in ids)]) + ";"
+
+
+class Anything:
+    """A constraint that allows everything."""
+
+    start = 0
+
+    def row(self, state: int) -> Any:
+        return np.ones(64, np.bool_)
+
+    def step(self, state: int, token: int) -> int:
+        return 0
+
+    def accepts(self, ids: Sequence[int]) -> bool:
+        return True
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +134,7 @@ def test_llama_cpp_is_silent(gguf_path: Path, tmp_path: Path, capfd: pytest.Capt
 @pytest.mark.parametrize("content", [None, b"", b"not a model", b"GGUF\x03\0\0\0" + b"\xff" * 64])
 def test_file_that_is_no_model_is_a_named_failure(tmp_path: Path, content: bytes | None,
                                                   monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
-    monkeypatch.setattr(model, "load_tokens", lambda path: Bytes())
+    monkeypatch.setattr(builtin_model, "load_tokens", lambda path: Bytes())
     path = tmp_path / "m.gguf"
     if content is not None:
         path.write_bytes(content)
@@ -123,7 +144,7 @@ def test_file_that_is_no_model_is_a_named_failure(tmp_path: Path, content: bytes
 
 
 def test_truncated_model_is_a_named_failure(tmp_path: Path, gguf_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model, "load_tokens", lambda path: Bytes())
+    monkeypatch.setattr(builtin_model, "load_tokens", lambda path: Bytes())
     path = tmp_path / "m.gguf"
     path.write_bytes(gguf_path.read_bytes()[:-1000])
     proposer = BuiltinProposer(path)
@@ -142,8 +163,9 @@ def test_missing_or_broken_tokens_are_a_named_failure(tmp_path: Path, gguf_path:
 
 @pytest.fixture
 def proposer(gguf_path: Path, monkeypatch: pytest.MonkeyPatch) -> BuiltinProposer:
-    monkeypatch.setattr(model, "load_tokens", lambda path: Bytes())
-    monkeypatch.setattr(model, "TEMPERATURE", 3.0)
+    monkeypatch.setattr(builtin_model, "load_tokens", lambda path: Bytes())
+    monkeypatch.setattr(builtin_model, "TEMPERATURE", 3.0)
+    monkeypatch.setattr(builtin_model, "Constraint", lambda *about: Anything())
     return BuiltinProposer(gguf_path)
 
 
@@ -155,13 +177,13 @@ def test_candidates_are_distinct_texts_and_say_where_they_come_from(proposer: Bu
 
 
 def test_refinement_gives_none_of_the_attempts(proposer: BuiltinProposer) -> None:
-    tried = [candidate.body for candidate in proposer.propose(PROMPT, 16, 30)]
-    prompt = PROMPT.with_attempts([Attempt(body, "wrong_value") for body in tried])
-    assert not {c.body for c in proposer.refine(prompt, 16, 30)} & set(tried)
+    tried = [candidate.answer for candidate in proposer.propose(PROMPT, 16, 30)]
+    prompt = PROMPT.with_attempts([Attempt(body, "wrong_value", dialect="c") for body in tried])
+    assert not {c.answer for c in proposer.refine(prompt, 16, 30)} & set(tried)
 
 
 def test_prompt_over_the_context_is_a_named_failure(proposer: BuiltinProposer) -> None:
-    assert list(proposer.propose(Prompt("f", "\tnop\n" * 100), 2, 30)) == []
+    assert list(proposer.propose(Prompt("f", "\tnop\n" * 100, types=TYPES), 2, 30)) == []
     assert [failure.reason for failure in proposer.failures] == [Reason.PROMPT_TOO_LONG]
 
 
@@ -193,3 +215,74 @@ def test_any_other_gguf_is_asked_in_words(tmp_path: Path, monkeypatch: pytest.Mo
     assert list(proposer.propose(PROMPT, 2, 60)) == []  # random weights write no code
     assert [failure.reason for failure in proposer.failures] == [Reason.NO_CODE] * 2
     proposer.close()
+
+
+# --- constraint, alternatives, damage ---------------------------------------------------------------
+
+
+class Even:
+    """Only even tokens may come, and an answer may end (7) once its last token is over 40."""
+
+    start = 0
+
+    def row(self, state: int) -> Any:
+        row = np.arange(64) % 2 == 0
+        row[7] = state > 40
+        return row
+
+    def step(self, state: int, token: int) -> int:
+        return token
+
+
+def constrained(tiny: Gguf, constraint: Any, n: int = 6) -> Any:
+    return tiny.sample([9, 10], n, end=7, max_tokens=24, temperature=1.5, seed=1, deadline=Deadline(30),
+                       constraint=constraint)  # fmt: skip
+
+
+def test_what_the_constraint_forbids_is_not_drawn(tiny: Gguf) -> None:
+    answers = constrained(tiny, Even())
+    assert all(token % 2 == 0 for answer in answers for token in answer.ids)
+    assert all(answer.ids[-1] > 40 for answer in answers if answer.complete)
+
+
+def test_prefix_without_continuation_is_given_up(tiny: Gguf) -> None:
+    class Dead(Even):
+        def row(self, state: int) -> Any:
+            return np.zeros(64, np.bool_) if state else super().row(state) & (np.arange(64) > 0)
+
+    answers = constrained(tiny, Dead())
+    assert answers
+    assert all(len(answer.ids) == 1 and not answer.complete for answer in answers)
+
+
+def test_every_token_comes_with_its_likelihood_and_what_else_might_have_come(tiny: Gguf) -> None:
+    for answer in constrained(tiny, Even()):
+        assert len(answer.alternatives) == len(answer.ids) == len(answer.logs) - answer.complete
+        assert answer.log_likelihood == pytest.approx(sum(answer.logs))
+        for others in answer.alternatives:
+            assert [log for _, log in others] == sorted((log for _, log in others), reverse=True)
+            assert 1 <= len(others) <= 6
+            assert all(token % 2 == 0 or token == 7 for token, _ in others)
+    greedy = constrained(tiny, Even(), 1)[0]
+    assert all(others[0] == (token, log) for token, log, others in
+               zip(greedy.ids, greedy.logs, greedy.alternatives, strict=False))  # fmt: skip
+
+
+def test_sampling_stops_when_answers_only_repeat(tiny: Gguf, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Short(Even):
+        """Almost all sequences end after one token; those that begin with 40 go on to the limit."""
+
+        def row(self, state: int) -> Any:
+            row = np.zeros(64, np.bool_)
+            row[[8, 40] if not state else [40] if state == 40 else [7]] = True
+            return row
+
+    steps: list[int] = []
+    evaluate = llama._Context._evaluate
+    monkeypatch.setattr(
+        llama._Context, "_evaluate", lambda self, rows: (steps.append(len(rows)), evaluate(self, rows))[1]
+    )
+    answers = tiny.sample([9, 10], 24, end=7, max_tokens=40, temperature=30.0, seed=1, deadline=Deadline(30),
+                          constraint=Short())  # fmt: skip
+    assert any(answer.complete for answer in answers)
+    assert len(steps) < 10

@@ -12,6 +12,7 @@ from gccllm.assembly import Body
 from gccllm.core import Quit
 from gccllm.propose import Attempt, Isa, Prompt, prompt_text
 from gccllm.propose.prompt_text import bare_body, parse_answer, recover, user_message
+from gccllm.propose.signature import CSignature
 from gccllm.reasons import Reason
 
 characters = string.printable.replace("\r", "").replace("\x0b", "").replace("\x0c", "")
@@ -32,6 +33,7 @@ words = st.text(alphabet=string.ascii_letters + "_", min_size=1, max_size=12)
         isa=st.builds(Isa, st.integers(0, 6), st.integers(0, 6)),
         signature=st.just("int f(const int *a, int n)"),
         c_source=st.none() | lines,
+        types=st.just(CSignature("i32", ("pi32", "i32"))),
         attempts=st.lists(st.builds(Attempt, lines, words, words, st.sampled_from(["asm", "c"])), max_size=3).map(
             tuple
         ),

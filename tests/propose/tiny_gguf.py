@@ -10,7 +10,8 @@ import numpy as np
 HIDDEN, FFN, LAYERS, HEADS = 32, 64, 1, 2
 
 
-def write(path: Path, vocabulary: int = 64, context: int = 256, seed: int = 0, chat: bool = False) -> Path:
+def write(path: Path, vocabulary: int = 64, context: int = 256, seed: int = 0, chat: bool = False,
+          nan: bool = False) -> Path:  # fmt: skip
     """A model whose next token depends on the last ones in a fixed, meaningless way. Raises OSError."""
     rng = np.random.default_rng(seed)
     writer = gguf.GGUFWriter(str(path), "llama")
@@ -48,7 +49,7 @@ def write(path: Path, vocabulary: int = 64, context: int = 256, seed: int = 0, c
         "ffn_down.weight": (HIDDEN, FFN),
     }
     writer.add_tensor("token_embd.weight", rng.normal(0, 1, (vocabulary, HIDDEN)).astype(np.float32))
-    writer.add_tensor("output_norm.weight", np.ones(HIDDEN, np.float32))
+    writer.add_tensor("output_norm.weight", np.full(HIDDEN, np.nan if nan else 1, np.float32))
     for layer in range(LAYERS):
         for name, shape in shapes.items():
             writer.add_tensor(f"blk.{layer}.{name}", rng.normal(0, 0.5, shape).astype(np.float32))

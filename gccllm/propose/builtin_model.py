@@ -1,0 +1,221 @@
+"""The built-in model as a proposer: sample under a constraint, compile all answers at once, mend what fails.
+
+    propose   one prefill, `n` answers of which the greedy one comes first, each compiled for every ISA level that makes
+              a difference
+    refine    the failing answers of the last `propose`, edited where the model was least sure (`repair`), tried on the
+              caller's tests; without a trial in the prompt: further samples, hotter
+
+Covered: functions whose types and scalar text have words. A model that is not there, not ours, damaged or of another
+vocabulary is a named failure, and the build goes on without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gccllm.core import Candidate, Quit
+from gccllm.propose import c_bodies
+from gccllm.propose import tokens as vocabulary
+from gccllm.propose.c_words import KEEP
+from gccllm.propose.constrain import Constraint, Table
+from gccllm.propose.llama import Answer, Gguf, ModelError, PromptTooLong
+from gccllm.propose.protocol import Deadline, Failure, Prompt, Tokens, Trial
+from gccllm.propose.repair import Tally, repair, search, siblings
+from gccllm.propose.slots import Slots
+from gccllm.reasons import Reason
+from gccllm.toolchain import Toolchain
+
+BUILTIN = Path(__file__).with_name("builtin") / "model.gguf"
+TOKENS = "tokens.json"
+MAX_TOKENS = 256
+"""Longest answer."""
+TEMPERATURE = 0.7
+REFINING_TEMPERATURE = 1.0
+"""Hotter when the likeliest answers have been refused already."""
+REPAIR_S = 8.0
+"""Most seconds that a search for a mended answer may take."""
+REPAIR_LIMIT = 3000
+"""Most edited answers that it may try."""
+Tried = Callable[[str, Sequence[str]], Sequence[bool]]
+
+
+@dataclass
+class _Asked:
+    """The last prompt and what the model said to it."""
+
+    function: str
+    baseline: str
+    answers: list[tuple[Answer, str]]
+    constraint: Constraint
+
+    def is_of(self, prompt: Prompt) -> bool:
+        return (self.function, self.baseline) == (prompt.function, prompt.baseline)
+
+
+@dataclass
+class BuiltinProposer:
+    """A GGUF that speaks ids. The file loads with the first prompt and stays."""
+
+    path: Path = BUILTIN
+    seed: int = 1
+    threads: int = 1
+    name: str = "model"
+    failures: list[Failure] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
+    """What the last search of `refine` did."""
+    _model: Gguf | None = field(default=None, repr=False)
+    _tokens: Tokens | None = field(default=None, repr=False)
+    _table: Table | None = field(default=None, repr=False)
+    _kin: dict[int, tuple[int, ...]] = field(default_factory=dict, repr=False)
+    _last: _Asked | None = field(default=None, repr=False)
+
+    def propose(self, prompt: Prompt, n: int, deadline_s: float) -> Iterator[Candidate]:
+        """Candidates of up to `n` distinct answers: each gives one for every ISA level that makes a difference."""
+        deadline = Deadline(deadline_s)
+        answers = self._draw(prompt, n, deadline, TEMPERATURE, self.seed, greedy_first=True)
+        yield from self._candidates(answers, prompt, f"temperature {TEMPERATURE}, seed {self.seed}", deadline)
+
+    def refine(self, prompt: Prompt, n: int, deadline_s: float) -> Iterator[Candidate]:
+        """Mended answers; without a trial, other samples than those attempted: hotter, from another seed."""
+        deadline = Deadline(deadline_s)
+        if prompt.trial is not None and self._last is not None and self._last.is_of(prompt):
+            texts = self._mend(prompt, prompt.trial, n, deadline)
+            yield from self._compiled(texts, prompt, [f"mended {i}" for i in range(len(texts))], deadline)
+            return
+        seed = self.seed + 7919 * (1 + len(prompt.attempts))
+        tried = {attempt.body for attempt in prompt.attempts}
+        drawn = self._draw(prompt, n, deadline, REFINING_TEMPERATURE, seed, greedy_first=False)
+        answers = [(answer, text) for answer, text in drawn if text not in tried]
+        words = f"temperature {REFINING_TEMPERATURE}, seed {seed}"
+        for candidate in self._candidates(answers, prompt, words, deadline):
+            if candidate.body not in tried:
+                yield candidate
+
+    def close(self) -> None:
+        if self._model is not None:
+            self._model.close()
+        self._model = self._tokens = self._last = None
+
+    def load(self) -> tuple[Gguf, Tokens]:
+        """The model and its vocabulary. Raises ModelError when one cannot be used, or they do not belong together."""
+        if self._model is None or self._tokens is None:
+            tokens = load_tokens(self.path.with_name(TOKENS))
+            try:
+                table, kin = Table(tokens), siblings(tokens.words)
+            except (TypeError, ValueError, LookupError, AttributeError) as error:
+                raise ModelError(f"{TOKENS} beside {self.path} is damaged: {error}") from error
+            model = Gguf(self.path, self.threads)
+            if model.vocabulary != len(tokens.words):
+                model.close()
+                raise ModelError(
+                    f"{self.path} has {model.vocabulary} tokens and {TOKENS} beside it {len(tokens.words)}: "
+                    "they are not of one model"
+                )
+            self._model, self._tokens, self._table, self._kin = model, tokens, table, kin
+        return self._model, self._tokens
+
+    # --- sampling ---------------------------------------------------------------------------------
+
+    def _draw(
+        self, prompt: Prompt, n: int, deadline: Deadline, temperature: float, seed: int, *, greedy_first: bool
+    ) -> list[tuple[Answer, str]]:
+        """Complete answers with their C text, likeliest first."""
+        if n <= 0:
+            return []
+        try:
+            model, tokens = self.load()
+            assert self._table is not None
+            ids = tokens.encode_prompt(prompt)
+            constraint = Constraint(self._table, prompt.types, len(Slots.of(prompt.short).values))
+            drawn = model.sample(
+                ids, n, end=tokens.end, max_tokens=MAX_TOKENS, temperature=temperature, seed=seed, deadline=deadline,
+                greedy_first=greedy_first, constraint=constraint,
+            )  # fmt: skip
+        except PromptTooLong as error:
+            self.failures.append(Failure(Reason.PROMPT_TOO_LONG, str(error)))
+            return []
+        except ModelError as error:
+            reason = Reason.MODEL_FAILED if self._model is not None else Reason.MODEL_ABSENT
+            self.failures.append(Failure(reason, str(error)))
+            return []
+        except (ValueError, LookupError) as error:
+            self.failures.append(Failure(Reason.PROMPT_UNKNOWN, str(error)))
+            return []
+        answers: list[tuple[Answer, str]] = []
+        for number, answer in enumerate(drawn):
+            if not answer.complete:
+                self.failures.append(Failure(Reason.NO_CODE, f"sample {number} did not end"))
+                continue
+            try:
+                text = tokens.decode_answer(list(answer.ids), prompt)
+            except (ValueError, LookupError) as error:  # any sequence of ids can come
+                self.failures.append(Failure(Reason.NO_CODE, f"sample {number} is no text: {error}"))
+                continue
+            answers.append((answer, text))
+        self._last = _Asked(prompt.function, prompt.baseline, answers, constraint)
+        return answers
+
+    def _candidates(
+        self, answers: Sequence[tuple[Answer, str]], prompt: Prompt, words: str, deadline: Deadline
+    ) -> Iterator[Candidate]:
+        texts = [text for _, text in answers if text.strip() != KEEP]
+        yield from self._compiled(texts, prompt, [f"{words}, {i}" for i in range(len(texts))], deadline)
+
+    def _compiled(
+        self, texts: Sequence[str], prompt: Prompt, words: Sequence[str], deadline: Deadline
+    ) -> Iterator[Candidate]:
+        if texts and prompt.types is not None:
+            origin = [f"{self.path.name}, {one}" for one in words]
+            yield from c_bodies.candidates(texts, prompt.types, prompt, origin, self.failures, deadline)
+
+    # --- mending ----------------------------------------------------------------------------------
+
+    def _mend(self, prompt: Prompt, trial: Trial, n: int, deadline: Deadline) -> list[str]:
+        """Texts of up to `n` mended answers, likeliest first."""
+        types, last, tokens = prompt.types, self._last, self._tokens
+        if types is None or last is None or tokens is None:
+            return []
+        tools = prompt.unit.tools if prompt.unit is not None else Toolchain.find()
+        level = c_bodies.levels(prompt)[0]
+        deadline = Deadline(min(REPAIR_S, deadline.left))
+
+        def decode(ids: Sequence[int]) -> str | None:
+            try:
+                text = tokens.decode_answer(ids, prompt)
+            except (ValueError, LookupError):
+                return None
+            return text if text.strip() != KEEP else None
+
+        def verdicts(texts: Sequence[str], extra: Sequence[str], try_out: Tried) -> list[bool]:
+            made = c_bodies.compile_text(
+                texts, types, prompt.unit, tools, level, deadline_s=max(1.0, deadline.left), extra=extra
+            )
+            there = [i for i in range(len(texts)) if i not in made.failures]
+            passes = dict(zip(there, try_out(made.text, [f"fn{i}" for i in there]), strict=True))
+            return [passes.get(i, False) for i in range(len(texts))]
+
+        # What was right but not faster is no better for an edit.
+        slow = {attempt.body for attempt in prompt.attempts if attempt.reason == Reason.NOT_FASTER.label}
+        seeds = [answer for answer, text in last.answers if text not in slow and text.strip() != KEEP]
+        self.tally = Tally()
+        try:
+            mended = repair(
+                search(seeds, self._kin, last.constraint.accepts, decode, REPAIR_LIMIT),
+                lambda texts: verdicts(texts, c_bodies.DRAFT, trial.quick),
+                lambda texts: verdicts(texts, (), trial.fresh),
+                deadline, tally=self.tally,
+            )  # fmt: skip
+        except Quit as quit_:
+            self.failures.append(Failure(quit_.reason, quit_.detail))
+            return []
+        return [one.text for one in mended[:n]]
+
+
+def load_tokens(path: Path) -> Tokens:
+    """The built-in model's tokens. Raises ModelError."""
+    try:
+        return vocabulary.load(path)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"{path} is no vocabulary: {error}") from error

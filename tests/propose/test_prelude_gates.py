@@ -1,0 +1,69 @@
+"""Answers made of the prelude's macros against the project's own gates, on kernels of the benchmark.
+
+Covered: a few kernels of different ideas, where right answers are accepted at every ISA level, and answers that break
+the contract, refused with the reason. Not covered: mutants, timing, and the answers of the table that take longer.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from prelude_answers import ANSWERS, REFUSED
+
+from gccllm import bench, config, oneshot
+from gccllm.core import Verdict
+from gccllm.events import Log
+from gccllm.harvest.dwarf import signature_of
+from gccllm.harvest.harvest import QUICK, harvest
+from gccllm.harvest.probe import HarvestTarget
+from gccllm.harvest.words import words_of
+from gccllm.job import signature_registers, workbench
+from gccllm.plan import plan
+from gccllm.propose import c_bodies
+from gccllm.propose.protocol import Deadline, Failure
+from gccllm.verify.judge import judge_many
+from gccllm.verify.screen import context_of
+from gccllm.work import Shop
+
+KERNELS = Path(bench.__file__).parent / "kernels"
+FAST = ("all_positive", "clamp_i32", "count_byte_n", "fib_mod", "json_skip_ws", "reverse_array")
+
+
+def verdicts(kernel: str, answer: str, workdir: Path) -> list[Verdict]:
+    """What the gates say of an answer, once for each ISA level that gives other code; nothing is timed."""
+    settings = config.load(workdir)
+    flags = ("-O3", f"-I{KERNELS}", "-include", "kernel.h")
+    unit = plan(oneshot.request_for(KERNELS / f"{kernel}.c", flags), settings)
+    shop = Shop(unit, settings, Log(workdir / "log"))
+    (workdir / "typed.o").write_bytes(shop.typed)
+    signature = signature_of(workdir / "typed.o", "kern")
+    types = words_of(signature)
+    assert types is not None
+    target = HarvestTarget.of(unit.module, "kern", signature, unit.tools, workdir, shop.trapping)
+    found = harvest(target, deadline_s=60.0, budget=QUICK)
+    registers = signature_registers(signature)
+    context = context_of(
+        unit.module, "kern", unit.tools, workdir, march=unit.march, has_ipa_ra=unit.ipa_ra, arguments=registers
+    )
+    desk = workbench(target, context, list(found.tests), None, 1)
+    prompt = shop.prompt(unit.module.functions["kern"])
+    failures: list[Failure] = []
+    candidates = list(c_bodies.candidates([answer], types, prompt, ["hand"], failures, Deadline(60.0)))
+    assert not failures
+    return [case.verdict for case in judge_many(candidates, desk) if case.verdict is not None]
+
+
+@pytest.mark.parametrize("kernel", FAST)
+def test_right_answers_pass_every_gate(kernel: str, tmp_path: Path) -> None:
+    said = verdicts(kernel, ANSWERS[kernel], tmp_path)
+    assert said
+    assert all(verdict.is_accepted for verdict in said), [(v.stage, v.detail) for v in said]
+
+
+@pytest.mark.parametrize("kernel", REFUSED)
+def test_answers_that_break_the_contract_are_refused(kernel: str, tmp_path: Path) -> None:
+    answer, reasons = REFUSED[kernel]
+    said = verdicts(kernel, answer, tmp_path)
+    assert said
+    assert {verdict.reason.label if verdict.reason else "accepted" for verdict in said} <= set(reasons)
