@@ -50,7 +50,7 @@ $(STAMPS)/package: $(SOURCES) $(STAMPS)/needs
 
 $(STAMPS)/dev: pyproject.toml $(STAMPS)/needs
 	$(PIP) install "$(TORCH)"
-	@$(BIN)/python -c 'import tomllib; x = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; print("\n".join(r for k in ("serve", "train", "dev") for r in x.get(k, ()) if not r.startswith("torch")))' > $(STAMPS)/dev.txt
+	@$(BIN)/python -c 'import tomllib; x = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; print("\n".join(r for k in ("serve", "train", "large", "dev") for r in x.get(k, ()) if not r.startswith("torch")))' > $(STAMPS)/dev.txt
 	$(PIP) install -r $(STAMPS)/dev.txt
 	@touch $@
 

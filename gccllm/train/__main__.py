@@ -1,4 +1,4 @@
-"""`python -m gccllm.train all --out .train`: corpus, tokens, sft, export, eval. Each goes on where it stopped."""
+"""`python -m gccllm.train --out .train all`: corpus, sft, ppo, export, card, eval. Each goes on where it stopped."""
 
 from __future__ import annotations
 
@@ -10,69 +10,158 @@ import click
 BUILTIN = Path(__file__).resolve().parents[1] / "propose" / "builtin"
 
 
-def _corpus(out: Path, rows: int, minutes: float, seed: int) -> None:
+@click.group()
+@click.option("--out", type=click.Path(path_type=Path), default=Path(".train"), show_default=True, help="Work folder.")
+@click.option("--seed", default=1, show_default=True)
+@click.option("--threads", default=1, show_default=True)
+@click.pass_context
+def main(context: click.Context, out: Path, seed: int, threads: int) -> None:
+    """Train the built-in model, stage by stage or all at once."""
+    out.mkdir(parents=True, exist_ok=True)
+    context.obj = (out, seed, threads)
+
+
+@main.command()
+@click.option("--rows", default=100_000, show_default=True, help="Useful rows wanted.")
+@click.option("--minutes", default=30.0, show_default=True)
+@click.option("--workers", default=2, show_default=True)
+@click.pass_obj
+def corpus(common: tuple[Path, int, int], rows: int, minutes: float, workers: int) -> None:
+    """Draw, compile, check and time pairs."""
     from gccllm.train import corpus
 
-    corpus.generate(out, seed, rows, minutes * 60)
+    corpus.generate(common[0], common[1], rows, minutes * 60, workers=workers)
 
 
-def _tokens(out: Path) -> None:
+@main.command()
+@click.argument("packages", nargs=-1)
+@click.option("--minutes", default=20.0, show_default=True)
+@click.pass_obj
+def real(common: tuple[Path, int, int], packages: tuple[str, ...], minutes: float) -> None:
+    """Functions of real C packages (fetched by name), and the compiler recipe that is best for each."""
+    from gccllm.train.corpus.real import PACKAGES, harvest_real, summary
+
+    harvest_real(common[0].resolve(), packages or PACKAGES, minutes * 60)
+    click.echo(summary(common[0]))
+
+
+@main.command()
+@click.pass_obj
+def card(common: tuple[Path, int, int]) -> None:
+    """Counts of the corpus, as a table."""
+    from gccllm.train.corpus.card import card
+
+    click.echo(card(common[0]))
+
+
+@main.command()
+@click.option("--minutes", default=60.0, show_default=True)
+@click.option("--hidden", default=160, show_default=True)
+@click.option("--inner", default=448, show_default=True)
+@click.option("--layers", default=6, show_default=True)
+@click.option("--heads", default=5, show_default=True)
+@click.option("--unpaired", is_flag=True, help="Answers of other prompts: the plain model of the evaluation, in `lm/`.")
+@click.pass_obj
+def sft(
+    common: tuple[Path, int, int], minutes: float, hidden: int, inner: int, layers: int, heads: int, unpaired: bool
+) -> None:
+    """Supervised training on the corpus."""
+    import shutil
+
     from gccllm.train import sft
+    from gccllm.train.corpus import NAME
 
-    click.echo(f"tokens: {sft.build_tokens(out).size} words")
+    out, seed, threads = common
+    shape = {"hidden": hidden, "inner": inner, "layers": layers, "heads": heads}
+    if unpaired:
+        (out / "lm").mkdir(exist_ok=True)
+        shutil.copyfile(out / "tokens.json", out / "lm" / "tokens.json")
+    sft.train(
+        out / "lm" if unpaired else out, minutes * 60, threads=threads, seed=seed, shape=shape, corpus=out / NAME,
+        paired=not unpaired,
+    )  # fmt: skip
 
 
-def _sft(out: Path, minutes: float, threads: int) -> None:
-    from gccllm.train import sft
+@main.command()
+@click.option("--minutes", default=20.0, show_default=True)
+@click.option("--prompts", default=32, show_default=True)
+@click.option("--samples", default=8, show_default=True)
+@click.option("--rate", default=3e-5, show_default=True)
+@click.option("--reward", default="ours", show_default=True, help="ours, speedup or correctness.")
+@click.option("--workers", default=0, show_default=True, help="Processes that score; 0: this one.")
+@click.option("--ray", default="", help="Address of a Ray cluster that scores.")
+@click.option("--fresh-batches", default=6, show_default=True, help="New batches of pairs to draw prompts from.")
+@click.pass_obj
+def ppo(
+    common: tuple[Path, int, int], minutes: float, prompts: int, samples: int, rate: float, reward: str, workers: int,
+    ray: str, fresh_batches: int,
+) -> None:  # fmt: skip
+    """PPO from the supervised checkpoint; the verifier and the timer are the reward."""
+    from gccllm.train.reinforce import reinforce
 
-    sft.train(out, minutes * 60, threads=threads)
+    reinforce(
+        common[0], minutes * 60, prompts=prompts, samples=samples, rate=rate, reward=reward, workers=workers,
+        address=ray or None, fresh_batches=fresh_batches, seed=common[1], threads=common[2],
+    )  # fmt: skip
 
 
-def _export(out: Path, to: Path) -> None:
+@main.command()
+@click.option("--minutes", default=8.0, show_default=True, help="Of training, for each dialect.")
+@click.option("--rows", default=100, show_default=True)
+@click.pass_obj
+def dialects(common: tuple[Path, int, int], minutes: float, rows: int) -> None:
+    """Compare assembly answers with C answers."""
+    from gccllm.train.dialects import compare
+
+    shape = {"hidden": 128, "inner": 384, "layers": 4, "heads": 4}
+    compare(common[0], minutes * 60, rows=rows, shape=shape, threads=common[2])
+
+
+@main.command()
+@click.option("--checkpoint", default="ppo.pt", show_default=True, help="In the work folder.")
+@click.option("--to", type=click.Path(path_type=Path), default=BUILTIN, show_default=True)
+@click.pass_obj
+def export(common: tuple[Path, int, int], checkpoint: str, to: Path) -> None:
+    """Write a checkpoint and its words where the package has its model."""
     from gccllm.train import export
 
-    export.ship(out / "checkpoint.pt", out / "tokens.json", to)
+    export.ship(common[0] / checkpoint, common[0] / "tokens.json", to)
     click.echo(f"export: {(to / 'model.gguf').stat().st_size / 1e6:.2f} MB in {to}")
 
 
-def _eval(out: Path, to: Path, rows: int) -> None:
-    from gccllm.train import evaluate, kernels
+@main.command(name="eval")
+@click.option("--checkpoint", default="ppo.pt", show_default=True)
+@click.option("--rows", default=150, show_default=True, help="Of each held-out split.")
+@click.option("--n", default=8, show_default=True)
+@click.pass_obj
+def evaluate_(common: tuple[Path, int, int], checkpoint: str, rows: int, n: int) -> None:
+    """Pass rates of a checkpoint on the held-out splits."""
+    from gccllm.propose.tokens import Tokens
+    from gccllm.toolchain import Toolchain
+    from gccllm.train import sft
+    from gccllm.train.corpus import NAME, reserved_texts
+    from gccllm.train.evaluate import evaluate
+    from gccllm.train.examples import load_rows
 
-    evaluate.evaluate(to / "model.gguf", to / "tokens.json", out, rows=rows)
-    solved = kernels.solve(to / "model.gguf", to / "tokens.json", out)
-    (out / "kernels.json").write_text(json.dumps(solved, indent=1))
-    for name, entry in solved.items():
-        click.echo(f"kernel {name}: " + ", ".join(f"{k} {v}" for k, v in entry.items() if k != "body"))
+    out = common[0]
+    model, _ = sft.load(out / checkpoint)
+    splits = load_rows(out / NAME, reserved_texts(Toolchain.find()))
+    result = evaluate(model, Tokens.load(out / "tokens.json"), splits, out, rows=rows, n=n)
+    (out / f"evaluation-{Path(checkpoint).stem}.json").write_text(json.dumps(result, indent=1) + "\n")
 
 
-@click.command()
-@click.argument("stage", type=click.Choice(["all", "corpus", "tokens", "sft", "export", "eval"]))
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=Path(".train"), show_default=True, help="Working folder."
-)
-@click.option("--to", type=click.Path(path_type=Path), default=BUILTIN, show_default=True, help="Where the model goes.")
-@click.option("--rows", default=60000, show_default=True, help="Useful rows wanted.")
-@click.option("--corpus-minutes", default=25.0, show_default=True)
-@click.option("--sft-minutes", default=60.0, show_default=True)
-@click.option("--eval-rows", default=150, show_default=True, help="Rows of each held-out split.")
-@click.option("--threads", default=1, show_default=True)
-@click.option("--seed", default=1, show_default=True)
-def main(
-    stage: str, out: Path, to: Path, rows: int, corpus_minutes: float, sft_minutes: float, eval_rows: int, threads: int,
-    seed: int,
-) -> None:  # fmt: skip
-    """Train the built-in model, or one STAGE of it."""
-    out.mkdir(parents=True, exist_ok=True)
-    if stage in ("all", "corpus"):
-        _corpus(out, rows, corpus_minutes, seed)
-    if stage in ("all", "tokens"):
-        _tokens(out)
-    if stage in ("all", "sft"):
-        _sft(out, sft_minutes, threads)
-    if stage in ("all", "export"):
-        _export(out, to)
-    if stage in ("all", "eval"):
-        _eval(out, to, eval_rows)
+@main.command(name="all")
+@click.option("--minutes", default=150.0, show_default=True, help="For everything; the stages share it.")
+@click.option("--workers", default=2, show_default=True)
+@click.pass_context
+def all_(context: click.Context, minutes: float, workers: int) -> None:
+    """The whole way: a quarter of the time for the corpus, half for supervised training, a fifth for PPO."""
+    context.invoke(corpus, minutes=minutes * 0.25, workers=workers)
+    context.invoke(sft, minutes=minutes * 0.5)
+    context.invoke(ppo, minutes=minutes * 0.2)
+    context.invoke(export)
+    context.invoke(card)
+    context.invoke(evaluate_)
 
 
 if __name__ == "__main__":

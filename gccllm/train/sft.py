@@ -1,98 +1,68 @@
 """Supervised training: the loss is on the answer's tokens. Stops by the clock, goes on from its checkpoint.
 
-The corpus may still grow while this runs: it is read again at every pass. The learning rate follows the share of the
-time that is used up, so a stopped run that is resumed ends its schedule where it should.
+One script for two CPU cores, one GPU, or several: `torchrun --nproc-per-node N -m gccllm.train sft ...` splits each
+step's batches over the processes and averages the gradients. The corpus may still grow while this runs: it is read
+again at every pass. The learning rate follows the share of the time that is used up, so a stopped run that is resumed
+ends its schedule where it should. Curriculum: in the first tenth of the time only short examples, then all.
 """
 
 from __future__ import annotations
 
 import csv
+import os
 import random
 import time
-from collections import Counter
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 from torch.nn import functional
 
+from gccllm.propose import prelude
 from gccllm.propose.tokens import Tokens
 from gccllm.toolchain import Toolchain
-from gccllm.train.corpus import read, reserved_texts
+from gccllm.train.corpus import NAME, read, reserved_texts
+from gccllm.train.examples import Example, batches, load_examples, with_asm
 from gccllm.train.model import Model, Muon, Shape
 
 STEP_TOKENS = 2048
-MAX_ANSWER_TOKENS = 320
-ENOUGH, MOST_REPEATS = 200, 5
-"""Kinds of pairs with few distinct texts (strcmp has no more than some dozens) are repeated up to here in a pass."""
-Example = tuple[list[int], int]
-"""Ids of prompt, answer and end; the position where the answer starts."""
+SHORT_TOKENS, CURRICULUM = 60, 0.1
+"""Length of the longest example at the start, and the share of the time after which there is no limit."""
+COLUMNS = ("seconds", "step", "tokens", "rows", "train_loss", "random_loss", "random_accuracy", "unseen_loss",
+           "unseen_accuracy", "family_loss", "family_accuracy")  # fmt: skip
 
 
-def build_tokens(out: Path, *, rows: int = 12000) -> Tokens:
+def build_tokens(out: Path, *, rows: int = 20000, dialect: str = "c") -> Tokens:
     """The vocabulary, made once from the first rows (dropped ones too: their words may be asked for)."""
     path = out / "tokens.json"
     if not path.exists():
-        texts = [(row["prompt"], row["asm"]) for _, row in zip(range(rows), read(out / "corpus.jsonl"), strict=False)]
-        Tokens.build(texts).save(path)
+        known = [row for _, row in zip(range(rows), read(out / NAME), strict=False)]
+        if dialect == "asm":
+            texts = [(row["prompt"], row["asm"]) for row in with_asm([r | {"answer": r["expert"]} for r in known])]
+        else:
+            texts = [(row["prompt"], row["expert"]) for row in known]
+        tokens = Tokens.build(texts, dialect=dialect, macros=prelude.macros() if dialect == "c" else ())
+        if dialect == "c":
+            tokens = tokens.with_follows(_answers(tokens, known))
+        tokens.save(path)
     return Tokens.load(path)
 
 
-def example(tokens: Tokens, row: dict[str, Any], rng: random.Random) -> Example | None:
-    """Ids of a row under a permitted level drawn at or above the answer's; None when it does not fit."""
-    level = 5 if rng.random() < 0.7 else rng.choice([k for k in (0, 2, 3, 4, 5) if k >= row["level"]])
-    try:
-        prompt = tokens.encode_text(row["prompt"], level)
-        answer = tokens.encode_answer(row["asm"], row["prompt"])
-    except ValueError:
-        return None
-    if len(answer) > MAX_ANSWER_TOKENS:
-        return None
-    return [*prompt, *answer, tokens.end], len(prompt)
+def _answers(tokens: Tokens, rows: list[dict[str, Any]]) -> list[list[int]]:
+    made = [tokens.encode_c("KEEP", "")]
+    for row in rows:
+        try:
+            made.append(tokens.encode_c(row["expert"], row["prompt"]))
+        except ValueError:
+            continue
+    return made
 
 
-def load_examples(tokens: Tokens, path: Path, reserved: frozenset[str], seed: int = 0) -> dict[str, list[Example]]:
-    """Examples by split, without the `reserved` texts; nor training rows with a held-out row's tokens."""
-    rng = random.Random(seed)
-    splits: dict[str, list[Example]] = {"train": [], "random": [], "unseen": []}
-    kinds: list[str] = []
-    for row in read(path):
-        if row["split"] in splits and row["prompt"] not in reserved:
-            made = example(tokens, row, rng)
-            if made:
-                splits[row["split"]].append(made)
-                if row["split"] == "train":
-                    kinds.append("/".join(row.get("key", "").split("/")[:2]))
-    held = {tuple(ids[1:start]) for name in ("random", "unseen") for ids, start in splits[name]}
-    kept = [(kind, e) for kind, e in zip(kinds, splits["train"], strict=True) if tuple(e[0][1 : e[1]]) not in held]
-    often = Counter(kind for kind, _ in kept)
-    splits["train"] = [e for kind, e in kept for _ in range(min(MOST_REPEATS, max(1, ENOUGH // often[kind])))]
-    return splits
-
-
-def batches(examples: list[Example], rng: random.Random) -> Iterator[list[Example]]:
-    """One pass: batches of about STEP_TOKENS padded tokens, of like lengths, in random order."""
-    order = examples[:]
-    rng.shuffle(order)
-    made: list[list[Example]] = []
-    for start in range(0, len(order), 4000):
-        chunk = sorted(order[start : start + 4000], key=lambda e: len(e[0]))
-        current: list[Example] = []
-        for e in chunk:
-            if current and len(e[0]) * (len(current) + 1) > STEP_TOKENS:
-                made.append(current)
-                current = []
-            current.append(e)
-        if current:
-            made.append(current)
-    rng.shuffle(made)
-    yield from made
-
-
-def loss_of(model: Model, batch: list[Example]) -> tuple[Tensor, int]:
+def loss_of(model: Model, batch: list[Example], device: str = "cpu") -> tuple[Tensor, int]:
     """Mean cross-entropy (nats) over the answers' tokens, and how many they are."""
     length = max(len(ids) for ids, _ in batch)
     ids = torch.zeros(len(batch), length, dtype=torch.long)
@@ -100,6 +70,7 @@ def loss_of(model: Model, batch: list[Example]) -> tuple[Tensor, int]:
     for i, (row, start) in enumerate(batch):
         ids[i, : len(row)] = torch.tensor(row)
         target[i, start - 1 : len(row) - 1] = torch.tensor(row[start:])
+    ids, target = ids.to(device), target.to(device)
     states = model.states(ids[:, :-1])
     target = target[:, :-1]
     wanted = target >= 0
@@ -107,17 +78,16 @@ def loss_of(model: Model, batch: list[Example]) -> tuple[Tensor, int]:
 
 
 @torch.no_grad()
-def held_out(model: Model, examples: list[Example]) -> tuple[float, float]:
-    """Mean loss, and the share of tokens that are predicted right, over at most 96 examples."""
+def held_out(model: Model, examples: list[Example], device: str = "cpu") -> tuple[float, float]:
+    """Mean loss (nats a token), and the share of tokens that are predicted right, over at most 96 examples."""
     model.eval()
     total = right = tokens = 0.0
-    for start in range(0, min(96, len(examples)), 16):
-        for ids, begin in examples[start : start + 16]:
-            logits = model.logits(model.states(torch.tensor([ids[:-1]]))[0, begin - 1 :])
-            goal = torch.tensor(ids[begin:])
-            total += float(functional.cross_entropy(logits, goal, reduction="sum"))
-            right += float((logits.argmax(-1) == goal).sum())
-            tokens += len(goal)
+    for ids, begin in examples[:96]:
+        logits = model.logits(model.states(torch.tensor([ids[:-1]], device=device))[0, begin - 1 :]).cpu()
+        goal = torch.tensor(ids[begin:])
+        total += float(functional.cross_entropy(logits, goal, reduction="sum"))
+        right += float((logits.argmax(-1) == goal).sum())
+        tokens += len(goal)
     model.train()
     return total / max(tokens, 1), right / max(tokens, 1)
 
@@ -128,86 +98,128 @@ def scale_at(done: float, step: int) -> float:
     return warm * (1.0 if done < 0.35 else max(0.0, 1 - (done - 0.35) / 0.65) * 0.98 + 0.02)
 
 
+def longest_at(done: float) -> int:
+    """Tokens of the longest example when `done` of the time is used."""
+    return 10**9 if done >= CURRICULUM else int(SHORT_TOKENS * (1 + 3 * done / CURRICULUM))
+
+
 def train(
-    out: Path, seconds: float, *, steps: int | None = None, seed: int = 0, threads: int = 1, save_every: float = 180.0,
-    shape: dict[str, int] | None = None, reserved: frozenset[str] | None = None,
+    out: Path, seconds: float, *, steps: int | None = None, tokens_limit: float = float("inf"), seed: int = 0,
+    threads: int = 1, save_every: float = 180.0, shape: dict[str, int] | None = None, dialect: str = "c",
+    reserved: frozenset[str] | None = None, corpus: Path | None = None, quiet: bool = False,
+    step_tokens: int = STEP_TOKENS,
+    paired: bool = True,
 ) -> Path:  # fmt: skip
     """Train for `seconds` of wall time in all (over all runs that went on from the checkpoint); returns the checkpoint.
 
-    `steps`: pause after so many in all, in the middle of the schedule. `reserved`: texts never trained on (default:
-    the benchmark's kernels).
+    `steps`: pause after so many in all, in the middle of the schedule; `tokens_limit` likewise by tokens trained.
+    `reserved`: texts never trained on (default: the benchmark's kernels). `corpus`: default `out/corpus.jsonl`.
+    `paired` False: the plain language model of the evaluation (`load_examples`).
+    Raises ValueError when no row can be trained on.
     """
+    rank, world = _join()
+    device = f"cuda:{rank % torch.cuda.device_count()}" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     rng = random.Random(seed)
-    tokens = build_tokens(out)
-    model = Model(Shape(tokens.size, **(shape or {})))
+    tokens = build_tokens(out, dialect=dialect)
+    source = corpus or out / NAME
+    model = Model(Shape(tokens.size, **(shape or {}))).to(device)
     optimizer = Muon(model)
     reserved = reserved_texts(Toolchain.find()) if reserved is None else reserved
     last = float("inf") if steps is None else steps
     path = out / "checkpoint.pt"
     used = trained = step = 0.0
     if path.exists():
-        stored = torch.load(path, weights_only=False)
+        stored = torch.load(path, weights_only=False, map_location=device)
         model.load_state_dict(stored["model"])
         optimizer.load(stored["optimizer"])
         used, trained, step = stored["used"], stored["trained"], stored["step"]
         rng.seed(step)
-    curve = out / "curve.csv"
-    new = not curve.exists()
+    curve = Curve(out / "curve.csv") if rank == 0 else None
     begin = time.monotonic() - used
     saved = logged = time.monotonic()
     recent: list[float] = []
-    with curve.open("a", newline="") as file:
-        writer = csv.writer(file)
-        if new:
-            writer.writerow(
-                [
-                    "seconds",
-                    "step",
-                    "tokens",
-                    "rows",
-                    "train_loss",
-                    "random_loss",
-                    "random_accuracy",
-                    "unseen_loss",
-                    "unseen_accuracy",
-                ]
-            )
-        while time.monotonic() - begin < seconds and step < last:
-            splits = load_examples(tokens, out / "corpus.jsonl", reserved)
+    with Progress(TextColumn("sft {task.fields[said]}"), BarColumn(), TimeRemainingColumn(), disable=quiet) as bar:
+        task = bar.add_task("sft", total=seconds, completed=int(used), said="")
+        while used < seconds and step < last and trained < tokens_limit:
+            splits = load_examples(tokens, source, reserved, dialect=dialect, extra=out / "wins.jsonl", paired=paired)
             if not splits["train"]:
-                raise ValueError(f"{out}: no row to train on")
-            for batch in batches(splits["train"], rng):
-                used = time.monotonic() - begin
-                if used >= seconds or step >= last:
+                raise ValueError(f"{source}: no row to train on")
+            for number, batch in enumerate(batches(splits["train"], rng, step_tokens, longest_at(used / seconds))):
+                if number % world != rank:
+                    continue
+                used = _agreed(time.monotonic() - begin, world)
+                if used >= seconds or step >= last or trained >= tokens_limit:
                     break
-                loss, _ = loss_of(model, batch)
+                loss, _ = loss_of(model, batch, device)
                 loss.backward()
+                _average(model, world)
                 torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
                 optimizer.step(scale_at(used / seconds, int(step)))
                 step += 1
-                trained += sum(len(ids) for ids, _ in batch)
+                trained += sum(len(ids) for ids, _ in batch) * world
                 recent = [*recent[-99:], float(loss.detach())]
                 now = time.monotonic()
-                if now - logged > 60 or step == 1:
+                if curve and (now - logged > 60 or step == 1):
                     logged = now
-                    row = [
-                        round(used),
-                        int(step),
-                        int(trained),
-                        len(splits["train"]),
-                        round(sum(recent) / len(recent), 4),
-                    ]
-                    row += [round(x, 4) for name in ("random", "unseen") for x in held_out(model, splits[name])]
-                    writer.writerow(row)
-                    file.flush()
-                    print("sft:", *row, flush=True)
-                if now - saved > save_every:
+                    row: list[float] = [round(used), int(step), int(trained), len(splits["train"])]
+                    row.append(round(sum(recent) / len(recent), 4))
+                    for name in ("random", "unseen", "family"):
+                        row += [round(x, 4) for x in held_out(model, splits[name], device)]
+                    curve.write(row)
+                    bar.update(task, said=f"{trained / 1e6:.1f}M tokens, loss {row[4]:.3f}, unseen {row[7]:.3f}")
+                bar.update(task, completed=used)
+                if rank == 0 and now - saved > save_every:
                     saved = now
                     save(path, model, optimizer, used, trained, step)
-    save(path, model, optimizer, time.monotonic() - begin, trained, step)
+    if rank == 0:
+        save(path, model, optimizer, used, trained, step)
+    if world > 1:
+        dist.destroy_process_group()
     return path
+
+
+class Curve:
+    """A CSV file that grows a row a minute; each row is also printed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if not path.exists():
+            self._append(COLUMNS)
+
+    def write(self, row: list[float]) -> None:
+        self._append(row)
+        print("sft:", *row, flush=True)
+
+    def _append(self, row: Any) -> None:
+        with self.path.open("a", newline="") as file:
+            csv.writer(file).writerow(row)
+
+
+def _join() -> tuple[int, int]:
+    """Rank and number of processes; joins them when started by torchrun."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world > 1 and not dist.is_initialized():
+        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+    return int(os.environ.get("RANK", "0")), world
+
+
+def _agreed(seconds: float, world: int) -> float:
+    """The first process's clock, for all: a process that stopped on its own would leave the others waiting."""
+    if world == 1:
+        return seconds
+    shared = torch.tensor([seconds], dtype=torch.float64)
+    dist.broadcast(shared, 0)
+    return float(shared)
+
+
+def _average(model: Model, world: int) -> None:
+    if world > 1:
+        for parameter in model.parameters():
+            if parameter.grad is not None:
+                dist.all_reduce(parameter.grad)
+                parameter.grad /= world
 
 
 def save(path: Path, model: Model, optimizer: Muon, used: float, trained: float, step: float) -> None:
@@ -222,7 +234,7 @@ def save(path: Path, model: Model, optimizer: Muon, used: float, trained: float,
 
 def load(path: Path) -> tuple[Model, dict[str, Any]]:
     """The model of a checkpoint, and the rest of it."""
-    stored = torch.load(path, weights_only=False)
+    stored = torch.load(path, weights_only=False, map_location="cpu")
     model = Model(Shape(**stored["shape"]))
     model.load_state_dict(stored["model"])
     return model.eval(), stored

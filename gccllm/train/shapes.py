@@ -1,11 +1,12 @@
-"""The parts that pairs are composed of: element types, signatures, loop forms and predicates.
+"""The parts that pairs are composed of: element types, signatures, loop forms.
 
-A *pair* is one function twice: plain C as people write it, and the assembly an expert would write for it. The expert
-side is spelled by `gccllm.train.emit` in one fixed style (same registers, same order), because a small model learns a
-regular answer much sooner than the several spellings a compiler's scheduler gives.
+A *pair* is one function twice: plain C as people write it, and an expert's answer in the `c` dialect: the inside of the
+function over parameters a, b, c ... (by position) with the macros of `gccllm/propose/prelude`. Numbers in an answer are
+spelled as gcc spells them in the plain side's assembly (x < c as x <= c - 1, a range as a subtraction and an unsigned
+test), so that an answer finds its numbers in its prompt.
 
-Covered: integers of 8 to 64 bits, one or two arrays, counts of four types, end pointers, NUL-terminated strings.
-Not covered: floating point, structs, globals, calls, arrays of pointers, misaligned elements (undefined in C).
+Covered: integers of 8 to 64 bits, floats, up to three arrays, counts of four types, end pointers, NUL-terminated
+strings. Not covered: structs by value, globals, calls, arrays of pointers, misaligned elements (undefined in C).
 """
 
 from __future__ import annotations
@@ -13,21 +14,9 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
+from gccllm.propose.signature import CSignature
+
 LOG2 = {8: 0, 16: 1, 32: 2, 64: 3}
-ARGUMENT_REGISTERS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")
-_NARROW = {
-    "rax": ("eax", "ax", "al"), "rcx": ("ecx", "cx", "cl"), "rdx": ("edx", "dx", "dl"), "rsi": ("esi", "si", "sil"),
-    "rdi": ("edi", "di", "dil"),
-}  # fmt: skip
-
-
-def reg(name: str, bits: int = 64) -> str:
-    """AT&T spelling of the low `bits` of a 64-bit register: `reg("rdi", 32)` is `%edi`."""
-    if bits == 64:
-        return "%" + name
-    if name in _NARROW:
-        return "%" + _NARROW[name][{32: 0, 16: 1, 8: 2}[bits]]
-    return "%" + name + {32: "d", 16: "w", 8: "b"}[bits]
 
 
 @dataclass(frozen=True)
@@ -42,26 +31,17 @@ class Elem:
         return f"{'' if self.signed else 'u'}int{self.bits}_t"
 
     @property
+    def word(self) -> str:
+        """Its name in an answer."""
+        return f"{'i' if self.signed else 'u'}{self.bits}"
+
+    @property
     def size(self) -> int:
         return self.bits // 8
 
     @property
     def log(self) -> int:
         return LOG2[self.bits]
-
-    @property
-    def lanes(self) -> int:
-        """Elements in a 512-bit vector."""
-        return 512 // self.bits
-
-    @property
-    def suffix(self) -> str:
-        return {8: "b", 16: "w", 32: "d", 64: "q"}[self.bits]
-
-    @property
-    def mask_suffix(self) -> str:
-        """Suffix of the mask instructions (kmov, kor, kortest) for a full vector."""
-        return {64: "q", 32: "d", 16: "w", 8: "b"}[self.lanes]
 
     @property
     def low(self) -> int:
@@ -71,20 +51,20 @@ class Elem:
     def high(self) -> int:
         return (1 << (self.bits - self.signed)) - 1
 
+    @property
+    def shape(self) -> str:
+        """How the native check is told of it: `:bits:signed`."""
+        return f":{self.bits}:{int(self.signed)}"
+
     def literal(self, value: int) -> str:
         """C spelling of `value` in this type."""
         if self.bits == 64:
             return f"{value}LL" if self.signed else f"{value}ULL"
         return f"{value}u" if not self.signed and self.bits == 32 else str(value)
 
-    def bits_of(self, value: int) -> int:
-        """`value` as gcc prints it in an instruction of this width: signed."""
-        value &= (1 << self.bits) - 1
-        return value - (1 << self.bits) if value >> (self.bits - 1) else value
-
 
 ELEMS = tuple(Elem(bits, signed) for bits in (8, 16, 32, 64) for signed in (True, False))
-U8, I8 = Elem(8, False), Elem(8, True)
+U8, I8, U16, I16 = Elem(8, False), Elem(8, True), Elem(16, False), Elem(16, True)
 I32, U32, I64, U64 = Elem(32, True), Elem(32, False), Elem(64, True), Elem(64, False)
 
 COUNTS = {"int": "i32", "unsigned": "u32", "long": "i64", "size_t": "u64"}
@@ -101,7 +81,7 @@ class Param:
 
 @dataclass
 class Signature:
-    """Parameters in the order drawn; `where` says in which register each arrives."""
+    """Parameters in the order drawn; `at` says which letter each has in an answer."""
 
     params: list[Param] = field(default_factory=list)
 
@@ -115,9 +95,9 @@ class Signature:
         if rng.random() < 0.06 and len(self.params) < 5:
             self.params.insert(rng.randrange(len(self.params) + 1), Param("unused_", "long unused_", "c:64:1"))
 
-    def where(self, name: str, bits: int = 64) -> str:
-        index = [p.name for p in self.params].index(name)
-        return reg(ARGUMENT_REGISTERS[index], bits)
+    def at(self, name: str) -> str:
+        """The letter of a parameter: `a` for the first one, whatever the plain side calls it."""
+        return "abcdef"[[p.name for p in self.params].index(name)]
 
     @property
     def c(self) -> str:
@@ -127,21 +107,54 @@ class Signature:
     def kinds(self) -> tuple[str, ...]:
         return tuple(p.kind for p in self.params)
 
+    def words(self, returns: str) -> CSignature:
+        """With the result's C type. Raises ValueError for types that no prompt can name."""
+        found = CSignature.parse(f"{returns} f({self.c})")
+        if found is None:
+            raise ValueError(f"no words for {returns} f({self.c})")
+        return found
+
 
 @dataclass(frozen=True)
 class Pair:
-    """One function twice. `key` names the composition (for held-out splits); `values` are constants worth testing."""
+    """One function twice."""
 
     family: str
+    """What a held-out family is named by: one idea, under every name it has."""
     key: str
+    """The composition (for held-out splits): family/kind/types/..., most general first."""
     c: str
-    asm: str
-    returns: str
-    """`v` nothing, `4`/`8` bytes of rax, `1`/`2` likewise."""
+    """A whole C function named KERN."""
+    answer: str
+    """The inside of the function in the `c` dialect."""
+    types: CSignature
     kinds: tuple[str, ...]
-    level: int
-    """ISA level of the answer (`gccllm.assembly.isa`)."""
+    """Arguments as native/check.c makes them."""
     values: tuple[int, ...] = ()
+    """Constants worth testing."""
+
+    @property
+    def returns(self) -> int:
+        """Bytes of the result that count; 0 for none, -4 and -8 for floats in xmm0."""
+        word = self.types.returns
+        if word == "v":
+            return 0
+        if word.startswith("p"):
+            return 8
+        return (-1 if word[0] == "f" else 1) * int(word[1:]) // 8
+
+    def function(self, name: str) -> str:
+        """The answer as a C function, on one line."""
+        return f"{self.types.head(name)} {{ {self.answer} }}"
+
+
+def make(
+    family: str, key: str, sig: Signature, returns: str, c: str, answer: str, values: tuple[int, ...] = ()
+) -> Pair:
+    """A pair from its parts; `c` is the plain side's body without the head, `returns` its C type."""
+    return Pair(
+        family, f"{family}/{key}", f"{returns} KERN({sig.c}) {{ {c} }}", answer, sig.words(returns), sig.kinds, values
+    )
 
 
 def const_word(rng: random.Random) -> str:
@@ -150,7 +163,7 @@ def const_word(rng: random.Random) -> str:
 
 @dataclass
 class Walk:
-    """How the naive side walks an array: count type and loop form; the expert has the count in %r10."""
+    """How the plain side walks an array: count type and loop form."""
 
     count: str
     """A key of COUNTS, or `end` for an end pointer."""
@@ -172,7 +185,7 @@ class Walk:
 
     def declare(self, sig: Signature, elem: Elem, rng: random.Random, array: str = "a", const: bool = True) -> None:
         word = const_word(rng) if const else ""
-        sig.add(array, f"{word}{elem.c} *{array}", f"p:{elem.bits}:{int(elem.signed)}")
+        sig.add(array, f"{word}{elem.c} *{array}", f"p{elem.shape}")
         if self.count == "end":
             sig.add("e", f"{word}{elem.c} *e", "e")
         else:
@@ -200,14 +213,6 @@ class Walk:
         test = {"endlt": "a < e", "endne": "a != e"}[self.form]
         return f"while ({test}) {{ {step} }}"
 
-    def count_into_r10(self, sig: Signature, elem: Elem) -> list[str]:
-        """Instructions that leave the array in %r11 and the number of elements in %r10."""
-        lines = [f"movq {sig.where('a')},%r11"]
-        if self.count == "end":
-            lines += [f"movq {sig.where('e')},%r10", "subq %r11,%r10"]
-            return lines + ([f"sarq ${elem.log},%r10"] if elem.log else [])
-        if self.count == "int":
-            return [*lines, f"movslq {sig.where('n', 32)},%r10"]
-        if self.count == "unsigned":
-            return [*lines, f"movl {sig.where('n', 32)},%r10d"]
-        return [*lines, f"movq {sig.where('n')},%r10"]
+    def n(self, sig: Signature, array: str = "a") -> str:
+        """The number of elements in an answer."""
+        return f"{sig.at('e')} - {sig.at(array)}" if self.count == "end" else sig.at("n")

@@ -10,7 +10,7 @@ from gccllm.assembly import Body, BodyError, canonical
 from gccllm.toolchain import Toolchain
 
 HEADER = "#include <stdint.h>\n#include <stddef.h>\n#include <stdlib.h>\n#include <string.h>\n"
-SCALAR = ("-O3", "-fno-tree-vectorize", "-fno-tree-slp-vectorize")
+SCALAR = ("-O3", "-fno-tree-vectorize", "-fno-tree-slp-vectorize", "-fno-tree-loop-distribute-patterns")
 """How the prompt side is compiled; inference adds the same to the user's own flags."""
 ALONE = ("-fno-ipa-icf", "-fno-ipa-cp", "-fno-inline", "-fno-asynchronous-unwind-tables", "-fcf-protection=none", "-w")
 """Keeps the functions of one text apart; changes none of the bodies."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
-import ctypes
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +15,10 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs torch")
 pytest.importorskip("gguf", reason="the export needs gguf")
 
+from gccllm.propose.llama import library  # noqa: E402
+from gccllm.propose.signature import CSignature  # noqa: E402
 from gccllm.propose.tokens import Tokens  # noqa: E402
-from gccllm.train import corpus, sft  # noqa: E402
+from gccllm.train import examples, sft  # noqa: E402
 from gccllm.train.export import export  # noqa: E402
 from gccllm.train.model import Model, Shape, orthogonal  # noqa: E402
 
@@ -23,9 +27,8 @@ SMALL = Shape(vocabulary=96, hidden=64, inner=96, layers=3, heads=2, context=128
 
 def logits_of(path: Path, ids: list[int]) -> np.ndarray:
     """llama.cpp's logits after each id, with f32 keys and values."""
-    llama_cpp = pytest.importorskip("llama_cpp", reason="parity needs llama.cpp")
-    quiet = llama_cpp.llama_log_callback(lambda level, text, data: None)
-    llama_cpp.llama_log_set(quiet, ctypes.c_void_p(0))
+    pytest.importorskip("llama_cpp", reason="parity needs llama.cpp")
+    llama_cpp = library()  # with its log silenced: a callback of our own would have to outlive the process
     model = llama_cpp.llama_model_load_from_file(str(path).encode(), llama_cpp.llama_model_default_params())
     parameters = llama_cpp.llama_context_default_params()
     parameters.n_ctx, parameters.n_batch, parameters.n_threads = 128, 128, 1
@@ -75,39 +78,84 @@ def test_muon_directions_are_nearly_orthogonal() -> None:
     assert float(values.max()) < 1.6
 
 
-def test_training_lowers_the_loss_and_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
-    prompt, answer = "\tmovl\t%edi, %eax\n\tret\n", "\tleal\t(%rdi), %eax\n\tret\n"
+SMALL_SHAPE = {"hidden": 32, "inner": 32, "layers": 1, "heads": 1}
+
+
+def row(prompt: str, answer: str, split: str, key: str = "toy/add/int/one") -> dict[str, object]:
+    """A row of a corpus; its expert is twice as fast as the best recipe."""
+    return {
+        "prompt": prompt, "answer": answer, "expert": answer, "c": "int KERN(int a) { return a; }", "split": split,
+        "types": ["i32", ["i32"]], "kinds": ["x:32:1"], "values": [], "family": "toy", "key": key, "status": "pass",
+        "tests": 24, "ticks": [200, 200, 100], "recipe": "gcc-wide",
+    }  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A work folder with 60 rows; the last line is one that a stopped run left."""
     with (tmp_path / "corpus.jsonl").open("w") as file:
         for i in range(60):
             steps = "".join("\tincl\t%eax\n" if bit == "1" else "\tdecl\t%eax\n" for bit in f"{i:06b}")
-            row = {"prompt": prompt.replace("\tret", steps + "\tret"), "asm": answer, "level": 0}
-            row |= {"split": "train" if i % 10 else "unseen", "status": "pass"}
-            file.write(json.dumps(row) + "\n")
+            made = row(f"\tmovl\t%edi, %eax\n{steps}\tret\n", "return a + 1;", "train" if i % 10 else "unseen")
+            file.write(json.dumps(made) + "\n")
         file.write('{"prompt": "cut sho')
-    small = {"hidden": 32, "inner": 32, "layers": 1, "heads": 1}
-    sft.train(tmp_path, 1e6, steps=5, shape=small, reserved=frozenset())
-    first = sft.load(tmp_path / "checkpoint.pt")[1]
-    sft.train(tmp_path, 1e6, steps=60, shape=small, reserved=frozenset())
-    second = sft.load(tmp_path / "checkpoint.pt")[1]
+    return tmp_path
+
+
+def test_training_lowers_the_loss_and_goes_on_from_its_checkpoint(folder: Path) -> None:
+    sft.train(folder, 1e6, steps=5, shape=SMALL_SHAPE, reserved=frozenset(), quiet=True)
+    first = sft.load(folder / "checkpoint.pt")[1]
+    sft.train(folder, 1e6, steps=60, shape=SMALL_SHAPE, reserved=frozenset(), quiet=True)
+    second = sft.load(folder / "checkpoint.pt")[1]
     assert (first["step"], second["step"]) == (5, 60)
     assert second["trained"] > first["trained"]
-    rows = list(csv.DictReader((tmp_path / "curve.csv").open()))
-    model, _ = sft.load(tmp_path / "checkpoint.pt")
-    examples = sft.load_examples(Tokens.load(tmp_path / "tokens.json"), tmp_path / "corpus.jsonl", frozenset())
-    assert sft.held_out(model, examples["train"])[0] < 0.5 * float(rows[0]["train_loss"])
+    rows = list(csv.DictReader((folder / "curve.csv").open()))
+    model, _ = sft.load(folder / "checkpoint.pt")
+    made = examples.load_examples(Tokens.load(folder / "tokens.json"), folder / "corpus.jsonl", frozenset())
+    assert sft.held_out(model, made["train"])[0] < 0.5 * float(rows[0]["train_loss"])
+
+
+def test_two_processes_train_one_model(folder: Path) -> None:
+    code = (
+        "import pathlib, sys; from gccllm.train import sft; "
+        f"sft.train(pathlib.Path(sys.argv[1]), 1e6, steps=4, shape={SMALL_SHAPE}, reserved=frozenset(), quiet=True, "
+        "step_tokens=64)"
+    )
+    script = folder / "run.py"
+    script.write_text(code)
+    argv = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", str(script), str(folder)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    ran = subprocess.run(argv, capture_output=True, text=True, timeout=240, env=environment)
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    assert sft.load(folder / "checkpoint.pt")[1]["step"] == 4
 
 
 def test_reserved_and_held_out_texts_are_not_trained_on(tmp_path: Path) -> None:
     rows = [
-        {"prompt": "\tmovl\t$777, %eax\n\tret\n", "asm": "\tret\n", "level": 0, "split": "train"},
-        {"prompt": "\tmovl\t$888, %eax\n\tret\n", "asm": "\tret\n", "level": 0, "split": "unseen"},
-        {"prompt": "\tmovl\t%ecx, %eax\n\tret\n", "asm": "\tret\n", "level": 0, "split": "train"},
-        {"prompt": "\tmovl\t%edx, %eax\n\tret\n", "asm": "\tret\n", "level": 0, "split": "train"},
+        row("\tmovl\t$777, %eax\n\tret\n", "return 777;", "train", "a/b/c/d"),
+        row("\tmovl\t$888, %eax\n\tret\n", "return 888;", "unseen", "a/b/c/e"),
+        row("\tmovl\t%ecx, %eax\n\tret\n", "return b;", "train", "a/b/c/f"),
+        row("\tmovl\t%edx, %eax\n\tret\n", "return c;", "train", "a/b/c/g"),
     ]
     path = tmp_path / "corpus.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    tokens = Tokens.build([(row["prompt"], row["asm"]) for row in corpus.read(path)])
-    splits = sft.load_examples(tokens, path, frozenset([rows[2]["prompt"]]))
-    kept = tokens.encode_text(rows[3]["prompt"], 5)
-    assert {tuple(ids[1:start]) for ids, start in splits["train"]} == {tuple(kept[1:])}  # 777 is 888 but for a constant
+    path.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    tokens = Tokens.build([(str(r["prompt"]), str(r["expert"])) for r in rows])
+    splits = examples.load_examples(tokens, path, frozenset([str(rows[2]["prompt"])]))
+    kept = tokens.encode_text(str(rows[3]["prompt"]), CSignature("i32", ("i32",)))
+    assert {tuple(ids[:start]) for ids, start in splits["train"]} == {tuple(kept)}  # 777 is 888 but for a constant
     assert len(splits["unseen"]) == 1
+
+
+def test_the_plain_model_sees_every_text_and_no_pair(folder: Path) -> None:
+    with (folder / "corpus.jsonl").open("a") as file:
+        file.write("\n" + json.dumps(row("\tincl\t%edi\n\tret\n", "return a + 2;", "train")) + "\n")
+    rows = [json.loads(line) for line in (folder / "corpus.jsonl").read_text().splitlines() if line.endswith("}")]
+    path = folder / "whole.jsonl"
+    path.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    tokens = Tokens.build([(r["prompt"], r["expert"]) for r in rows])
+    paired = examples.load_examples(tokens, path, frozenset())["train"]
+    unpaired = examples.load_examples(tokens, path, frozenset(), paired=False)["train"]
+    split = [[(tuple(ids[:at]), tuple(ids[at:])) for ids, at in part] for part in (paired, unpaired)]
+    assert sorted(p for p, _ in split[0]) == sorted(p for p, _ in split[1])
+    assert sorted(a for _, a in split[0]) == sorted(a for _, a in split[1])
+    assert sorted(split[0]) != sorted(split[1])

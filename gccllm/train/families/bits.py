@@ -1,42 +1,49 @@
-"""Idioms that are one instruction: bit counts and positions; and scans whose step is a maximum (Kadane's and kin).
+"""Bits: counts, parities, positions and orders of a word; set bits and differing bits of arrays.
 
-gcc knows some spellings of a bit count, not all of them, and counts over arrays with an inner loop stay scalar.
+gcc knows some spellings of a bit count, not all; loops over bits stay loops, and counts over arrays with an inner loop
+stay scalar. A word's answer is one or two instructions; an array's counts 32 bytes at a time.
+
+Not covered: running best sums (two operations a step, which gcc's flags reach too), bit matrices, Gray codes, counts of
+words that have a bit (they are counts of a predicate).
 """
 
 from __future__ import annotations
 
 import random
 
-from gccllm.train import emit
-from gccllm.train.shapes import COUNTS, I32, I64, U8, U32, U64, Elem, Pair, Signature, Walk, const_word, reg
-
-U16 = Elem(16, False)
+from gccllm.train.shapes import COUNTS, I32, U8, U16, U32, U64, Elem, Pair, Signature, Walk, const_word, make
 
 
 def draw(rng: random.Random) -> Pair:
-    return rng.choice([_total, _total, _total, _word, _word, _running, _running, _running])(rng)
+    return rng.choice([_total] * 5 + [_word] * 6 + [_reverse, _root, _root, _scatter, _scatter, _each, _each])(rng)
+
+
+def draw_held(rng: random.Random) -> Pair:
+    return rng.choice([_held_parity, _held_width, _held_distinct])(rng)
 
 
 def _population(rng: random.Random, elem: Elem, add: str) -> tuple[str, str]:
     """Statements that add the number of set bits of `x` with `add` (which has a %s); the spelling's name."""
     w = elem.bits
-    kind = rng.choice(["shift", "shift", "clear", "clear", "for"] + ["swar"] * (2 * (w >= 32)))
+    kind = rng.choice(["shift", "shift", "half", "clear", "clear", "for", "for"] + ["swar"] * (3 * (w >= 32)))
     if kind == "shift":
         return f"while (x) {{ {add % 'x & 1'} x >>= 1; }}", kind
+    if kind == "half":
+        return f"for (; x; x /= 2) {{ if (x % 2) {add % '1'} }}", kind
     if kind == "clear":
         return f"while (x) {{ x &= x - 1; {add % '1'} }}", kind
     if kind == "for":
-        return f"for (int j_ = 0; j_ < {w}; j_++) {add % '(x >> j_) & 1'}", kind
+        return rng.choice(
+            [f"for (int j_ = 0; j_ < {w}; j_++) {add % '(x >> j_) & 1'}",
+             f"for (int j_ = 0; j_ < {w}; j_++) if (x & (({elem.c})1 << j_)) {add % '1'}"]
+        ), kind  # fmt: skip
     u = "ull" if w == 64 else "u"
     m = [0x5555555555555555, 0x3333333333333333, 0x0F0F0F0F0F0F0F0F, 0x0101010101010101]
     m = [v & ((1 << w) - 1) for v in m]
     first = rng.choice(
-        [
-            f"x -= (x >> 1) & {m[0]:#x}{u};",
-            f"x = x - ((x >> 1) & {m[0]:#x}{u});",
-            f"x = (x & {m[0]:#x}{u}) + ((x >> 1) & {m[0]:#x}{u});",
-        ]
-    )
+        [f"x -= (x >> 1) & {m[0]:#x}{u};", f"x = x - ((x >> 1) & {m[0]:#x}{u});",
+         f"x = (x & {m[0]:#x}{u}) + ((x >> 1) & {m[0]:#x}{u});"]
+    )  # fmt: skip
     return (
         f"{first} x = (x & {m[1]:#x}{u}) + ((x >> 2) & {m[1]:#x}{u}); x = (x + (x >> 4)) & {m[2]:#x}{u}; "
         + add % f"(x * {m[3]:#x}{u}) >> {w - 8}"
@@ -44,135 +51,282 @@ def _population(rng: random.Random, elem: Elem, add: str) -> tuple[str, str]:
 
 
 def _total(rng: random.Random) -> Pair:
-    """Set bits of a whole array, or of where two arrays differ or agree."""
-    elem = rng.choice([U8, U8, U16, U32, U32, U64])
+    """Set bits of a whole array, of a part of every element, or of where two arrays differ or agree."""
+    elem = rng.choice([U8, U8, U16, U32, U32, U64, U64])
     two = rng.random() < 0.5
-    walk = Walk(rng.choice(list(COUNTS)), rng.choice(["for", "while", "countdown"])) if two else Walk.draw(rng)
+    walk = (
+        Walk(rng.choice(list(COUNTS)), rng.choice(["for", "while", "countdown", "pointer"])) if two else Walk.draw(rng)
+    )
     sig = Signature()
     walk.declare(sig, elem, rng)
     if two:
-        sig.add("b", f"{const_word(rng)}{elem.c} *b", f"q:{elem.bits}:0")
+        sig.add("b", f"{const_word(rng)}{elem.c} *b", f"q{elem.shape}")
+    masked = not two and rng.random() < 0.3
+    key = masked and rng.random() < 0.5
+    if key:
+        sig.add("c", f"{elem.c} c", f"c{elem.shape}")
     sig.shuffle(rng)
     total = rng.choice(["int", "int", "unsigned", "long", "uint64_t"])
     statements, kind = _population(rng, elem, "k += %s;")
-    operator = rng.choice(["^", "^", "&", "|"])
-    combine = f"x = x {operator} y;" if two else ""
-    naive = walk.loop(elem, combine + statements, two=elem if two else None)
-    c = f"{total} KERN({sig.c}) {{ {total} k = 0; {naive} return k; }}"
-    vector = {"^": "vpxorq", "&": "vpandq", "|": "vporq"}[operator]
-    work = [emit.load(elem)]
-    if two:
-        work += [emit.load(elem, "r9", 2), f"{vector} %zmm2,%zmm0,%zmm0"]
-    work += ["vpopcntq %zmm0,%zmm0", "vpaddq %zmm0,%zmm1,%zmm1"]
-    lines = [
-        *walk.count_into_r10(sig, elem), *([f"movq {sig.where('b')},%r9"] if two else []), "vpxor %xmm1,%xmm1,%xmm1",
-        "testq %r10,%r10", "jle .L3", *emit.counted(elem, work, pointers=("r11", "r9") if two else ("r11",)),
-        *emit.reduce("vpaddq", 64), ".L3:", "vmovq %xmm1,%rax", "vzeroupper", "ret",
-    ]  # fmt: skip
-    key = f"bits/total-{kind}{operator if two else ''}/{elem.c}/{walk.count}/{total}"
-    return Pair("bits", key, c, emit.body(lines), "4" if total in ("int", "unsigned") else "8", sig.kinds, 5)
+    operator = rng.choice(["^", "^", "^", "&", "|"])
+    mask = "c" if key else str(rng.choice([1, 3, 7, 15, 85, 240 & elem.high, 127, 51]))
+    own = sig.at("c") if key else mask
+    combine = (
+        f"x = x {operator} y;" if two else f"x {rng.choice(['&', '^']) if key else '&'}= {mask};" if masked else ""
+    )
+    lanes = f"x {operator} y" if two else f"x {combine[2]} {own}" if masked else "x"
+    if two and rng.random() < 0.2:
+        operator, combine, lanes = "&~", "x = x & ~y;", "x & ~y"
+    empty = rng.choice([0, 0, 0, 0, rng.randint(1, 99)])
+    c = f"{total} k = {empty}; {walk.loop(elem, combine + statements, two=elem if two else None)} return k;"
+    plus = f" + {empty}" if empty else ""
+    n, a = walk.n(sig), sig.at("a")
+    text = f"return POPS2({n}, {a}, {sig.at('b')}, {lanes}){plus};" if two else f"return POPS({n}, {a}, {lanes}){plus};"
+    name = operator if two else ("mask" if masked else "one")
+    return make("bits", f"total-{name}/{kind}/{elem.c}/{walk.count}/{total}", sig, total, c, text)
 
 
 def _word(rng: random.Random) -> Pair:
     """One word in, one count or position out."""
     elem = rng.choice([U32, U32, U64])
-    q = "q" if elem.bits == 64 else "l"
-    w = elem.bits
-    ax, di = reg("rax", w), reg("rdi", w)
-    kind = rng.choice(["popcount", "parity", "log2", "log2", "length", "length", "trailing", "leading"])
+    w, t = elem.bits, elem.c
+    kind = rng.choice(["popcount", "popcount", "parity", "log2", "log2", "width", "width", "trailing", "leading",
+                       "power",
+                       "top", "distance", "single"])  # fmt: skip
     k = rng.choice(["int", "int", "unsigned"])
-    start = rng.choice([0, 0, 0, rng.randint(1, 9)]) if kind in ("log2", "length", "popcount") else 0
-    t = elem.c
-    if kind == "popcount":
-        statements, how = _population(rng, elem, "k += %s;")
-        text = f"{k} k = {start}; {statements} return k;"
-        lines = [f"popcnt{q} {di},{ax}"]
-        kind += how
-    elif kind == "parity":
-        text = rng.choice(
-            [
-                "int k = 0; while (x) { k ^= x & 1; x >>= 1; } return k;",
-                "int k = 0; while (x) { k = !k; x &= x - 1; } return k;",
-            ]
-        )
-        lines = [f"popcnt{q} {di},{ax}", "andl $1,%eax"]
-    elif kind == "log2":
-        loop = rng.choice(["while (x >>= 1) k++;", "while (x > 1) { x >>= 1; k++; }", "while (x > 1) { x /= 2; k++; }"])
-        text = f"{k} k = {start}; {loop} return k;"
-        lines = [f"or{q} $1,{di}", f"bsr{q} {di},{ax}"]
-    elif kind == "length":
-        loop = rng.choice(["while (x) { x >>= 1; k++; }", "for (; x; x >>= 1) k++;", "while (x != 0) { k++; x /= 2; }"])
-        text = f"{k} k = {start}; {loop} return k;"
-        lines = [f"lzcnt{q} {di},{ax}", f"subl ${w},%eax", "negl %eax"]
-    elif kind == "trailing":
-        guard = rng.choice([f"if (x == 0) return {w};", "if (!x) return -1;"])
-        text = f"{guard} int k = 0; while (!(x & 1)) {{ x >>= 1; k++; }} return k;"
-        lines = [f"tzcnt{q} {di},{ax}"]
-        if "-1" in guard:
-            lines += ["movl $-1,%ecx", f"cmovc{q} {reg('rcx', w)},{ax}"]
-    else:
-        top = f"{t}" + f" top = ({t})1 << {w - 1}"
-        text = f"int k = 0; {top}; while (top && !(x & top)) {{ k++; top >>= 1; }} return k;"
-        lines = [f"lzcnt{q} {di},{ax}"]
-    if start:
-        lines.append(f"addl ${start},%eax")
-    c = f"{'int' if kind in ('trailing', 'leading', 'parity') else k} KERN({t} x) {{ {text} }}"
-    key = f"bits/word-{kind}/{t}/{k}/{start > 0}"
-    return Pair("bits", key, c, emit.body([*lines, "ret"]), "4", (f"x:{w}:0",), 3, (start,))
-
-
-def _running(rng: random.Random) -> Pair:
-    """Best sum of a run, best rise or fall: a carried maximum, kept in vector registers where it has one cycle."""
-    elem = rng.choice([I32, I32, I32, I64])
-    s = elem.suffix
-    count = rng.choice(["int", "int", "long", "size_t", "unsigned"])
+    start = rng.choice([0, 0, 0, rng.randint(1, 9)]) if kind in ("log2", "width", "popcount") else 0
     sig = Signature()
-    sig.add("a", f"{const_word(rng)}{elem.c} *a", f"p:{elem.bits}:1")
-    sig.add("n", f"{count} n", f"n:{COUNTS[count]}")
+    sig.add("x", f"{t} x", f"x:{w}:0")
+    if kind == "distance":
+        sig.add("y", f"{t} y", f"x:{w}:0")
     sig.shuffle(rng)
-    kind = rng.choice(["run", "run", "run", "rise"])
-    smallest = rng.random() < 0.25
-    up, down = ("vpmins", "vpmaxs") if smallest else ("vpmaxs", "vpmins")
-    gt, lt = ("<", ">") if smallest else (">", "<")
+    x, name = sig.at("x"), kind
+    if kind in ("popcount", "distance"):
+        statements, name = _population(rng, elem, "k += %s;")
+        operator = rng.choice(["^", "^", "&"])
+        mix = f"x {operator}= y; " if kind == "distance" else ""
+        c = f"{k} k = {start}; {mix}{statements} return k;"
+        own = f"POP({x} {operator} {sig.at('y')})" if kind == "distance" else f"POP({x})"
+    elif kind == "parity":
+        k = "int"
+        name, c = rng.choice(
+            [("shift", "int k = 0; while (x) { k ^= x & 1; x >>= 1; } return k;"),
+             ("flip", "int k = 0; while (x) { k = !k; x &= x - 1; } return k;"),
+             ("count", "int k = 0; while (x) { k += x & 1; x >>= 1; } return k & 1;"),
+             ("fold", "".join(f"x ^= x >> {s}; " for s in (32, 16, 8, 4, 2, 1) if s < w) + "return x & 1;")]
+        )  # fmt: skip
+        own = f"POP({x}) & 1"
+    elif kind == "log2":
+        loop = rng.choice(["while (x >>= 1) k++;", "while (x > 1) { x >>= 1; k++; }", "while (x > 1) { x /= 2; k++; }",
+                           "while ((x >>= 1) != 0) ++k;", "for (; x > 1; x >>= 1) k++;"])  # fmt: skip
+        c, own = f"{k} k = {start}; {loop} return k;", f"LOG2({x} | 1)"
+    elif kind == "width":
+        loop = rng.choice(["while (x) { x >>= 1; k++; }", "for (; x; x >>= 1) k++;", "while (x != 0) { k++; x /= 2; }",
+                           "while (x > 0) { k++; x >>= 1; }"])  # fmt: skip
+        c, own = f"{k} k = {start}; {loop} return k;", f"WIDTH({x})"
+    elif kind == "trailing":
+        guard, own = rng.choice([(f"if (x == 0) return {w};", f"TRAILING({x})"),
+                                 ("if (!x) return -1;", f"{x} ? LOW({x}) : -1"),
+                                 ("if (x == 0) return 0;", f"{x} ? LOW({x}) : 0")])  # fmt: skip
+        loop = rng.choice(["while (!(x & 1)) { x >>= 1; k++; }", "while ((x & 1) == 0) { k++; x >>= 1; }",
+                           "while (x % 2 == 0) { x /= 2; k++; }"])  # fmt: skip
+        k, name, c = "int", guard[-4:-1].strip("n "), f"{guard} int k = 0; {loop} return k;"
+    elif kind == "leading":
+        k = "int"
+        loop = rng.choice([f"{t} m = ({t})1 << {w - 1}; while (m && !(x & m)) {{ k++; m >>= 1; }}",
+                           f"for (int i = {w - 1}; i >= 0 && !((x >> i) & 1); i--) k++;"])  # fmt: skip
+        c, own = f"int k = 0; {loop} return k;", f"LEADING({x})"
+    elif kind == "power":
+        k = t
+        name, c = rng.choice(
+            [("smear", "if (x <= 1) return 1; x--; "
+              + "".join(f"x |= x >> {s}; " for s in (1, 2, 4, 8, 16, 32) if s < w)
+              + "return x + 1;"),
+             ("loop", f"if (x <= 1) return 1; x--; {t} k = 1; while (x) {{ x >>= 1; k <<= 1; }} return k;")]
+        )  # fmt: skip
+        own = f"POW2({x})"
+        if name == "smear":
+            own = f"{x} <= 1 ? 1 : ({elem.word})2 << LOG2({x} - 1)"
+            own = f"POW2({x})"
+    elif kind == "top":
+        k = t
+        name, c = rng.choice(
+            [("smear", "".join(f"x |= x >> {s}; " for s in (1, 2, 4, 8, 16, 32) if s < w) + "return x ^ (x >> 1);"),
+             ("clear", "while (x & (x - 1)) x &= x - 1; return x;")]
+        )  # fmt: skip
+        own = f"{x} ? ({elem.word})1 << LOG2({x}) : 0"
+    else:
+        k = "int"
+        name, c = "count", "int k = 0; while (x) { k += x & 1; x >>= 1; } return k == 1;"
+        own = f"POP({x}) == 1"
+    text = f"return {own}{f' + {start}' if start else ''};"
+    return make("bits", f"word-{kind}/{name}/{t}/{k}/{start > 0}", sig, k, c, text, (start,))
+
+
+def _reverse(rng: random.Random) -> Pair:
+    """The bits, or the bytes, of a word in reverse order. (clang turns this around in arrays by itself.)"""
+    elem = rng.choice([U32, U32, U64, U16, U8])
+    w, t = elem.bits, elem.c
+    kind = rng.choice(["bits", "bits", "bytes"]) if w > 8 else "bits"
+    if kind == "bits":
+        form = rng.choice([
+            f"{t} r = 0; for (int i = 0; i < {w}; i++) {{ r = (r << 1) | (x & 1); x >>= 1; }}",
+            f"{t} r = 0; for (int i = 0; i < {w}; i++) if (x & (({t})1 << i)) r |= ({t})1 << ({w - 1} - i);",
+            f"{t} r = 0; for (int i = 0; i < {w}; i++) r |= ((x >> i) & 1) << ({w - 1} - i);",
+        ])  # fmt: skip
+    else:
+        form = rng.choice([
+            f"{t} r = 0; for (int i = 0; i < {w // 8}; i++) {{ r = (r << 8) | (x & 255); x >>= 8; }}",
+            f"{t} r = 0; for (int i = 0; i < {w}; i += 8) r |= ((x >> i) & 0xff) << ({w - 8} - i);",
+        ])  # fmt: skip
+    macro = "MIRROR" if kind == "bits" else "SWAP"
+    sig = Signature()
+    sig.add("x", f"{t} x", f"x:{w}:0" if w >= 32 else f"c:{w}:0")
+    sig.shuffle(rng)
+    c, text = f"{form} return r;", f"return {macro}({sig.at('x')});"
+    return make("bits", f"reverse-{kind}/{t}", sig, t, c, text)
+
+
+def _root(rng: random.Random) -> Pair:
+    """Integer square roots by search, by bits, by Newton's steps; tests for squares."""
+    elem = rng.choice([U32, U32, U32, I32, U64])
     t = elem.c
-    empty = kind == "run" and rng.random() < 0.3
-    if kind == "run":
-        better = rng.choice([f"if (cur {gt} best) best = cur;", f"best = cur {gt} best ? cur : best;"])
-        steps = [
-            f"cur = cur + a[i] {gt} a[i] ? cur + a[i] : a[i];", f"if (cur {lt} 0) cur = a[i]; else cur += a[i];",
-            f"cur = (cur {gt} 0 ? cur : 0) + a[i];", f"cur = cur {gt} 0 ? cur + a[i] : a[i];",
-        ]  # fmt: skip
-        if empty:
-            c = (
-                f"{t} KERN({sig.c}) {{ {t} best = 0, cur = 0; for ({count} i = 0; i < n; i++) {{ cur += a[i]; "
-                f"if (cur {lt} 0) cur = 0; {better} }} return best; }}"
-            )
-        else:
-            c = (
-                f"{t} KERN({sig.c}) {{ {t} best = a[0], cur = a[0]; for ({count} i = 1; i < n; i++) {{ "
-                f"{rng.choice(steps)} {better} }} return best; }}"
-            )
+    wide = "uint64_t"
+    forms = {
+        "bits": f"{t} r = 0; for (int i = {elem.bits // 2 - 1}; i >= 0; i--) {{ {wide} y = r | (({t})1 << i); "
+                f"if (y * y <= x) r = y; }}",
+        "digit": f"{t} r = 0, b = ({t})1 << {elem.bits - 2}; while (b > x) b >>= 2; while (b != 0) {{ if (x >= r + b) "
+                 "{ x -= r + b; r = (r >> 1) + b; } else r >>= 1; b >>= 2; }",
+        "halves": f"{wide} l = 0, h = {1 << (elem.bits // 2)}ull; while (h - l > 1) {{ {wide} m = (l + h) / 2; "
+                  f"if (m * m <= x) l = m; else h = m; }} {t} r = l;",
+        "count": f"{t} r = 0; while (({wide})(r + 1) * (r + 1) <= x) r++;",
+        "newton": f"{t} r = x; if (x > 1) {{ {t} y = x / 2; r = x; while (y < r) {{ r = y; y = (r + x / r) / 2; }} }}",
+    }  # fmt: skip
+    name = rng.choice([n for n in forms if elem is U32 or (n in ("digit", "newton", "halves") and elem is U64)
+                       or (n in ("digit", "newton") and elem is I32)])  # fmt: skip
+    sig = Signature()
+    sig.add("x", f"{t} x", f"x:{elem.bits}:0")
+    sig.shuffle(rng)
+    x = sig.at("x")
+    guard = "if (x < 0) return 0; " if elem is I32 else ""
+    own = f"{x} > 0 ? ISQRT({x}) : 0" if elem is I32 else f"ISQRT({x})"
+    if elem is U32 and name == "bits" and rng.random() < 0.5:
+        c = f"{forms[name]} return ({wide})r * r == x;"
+        return make("bits", f"root-square/{name}/{t}", sig, "int", c, f"u64 k = ISQRT({x}); return k * k == {x};")
+    plus = rng.choice([0, 0, 0, 1])
+    c = f"{guard}{forms[name]} return r{' + 1' * plus};"
+    text = f"return {f'({own})' if plus and elem is I32 else own}{' + 1' * plus};"
+    if plus and elem is I32:
+        c = c.replace("return 0;", "return 1;")
+    return make("bits", f"root-{name}/{t}/{plus}", sig, t, c, text)
+
+
+def _scatter(rng: random.Random) -> Pair:
+    """Bits put where a mask has ones, or taken from there; every second bit (Morton's order)."""
+    elem = rng.choice([U32, U64, U64])
+    t, w = elem.c, elem.bits
+    kind = rng.choice(["deposit", "deposit", "extract", "extract", "spread", "gather"])
+    sig = Signature()
+    sig.add("x", f"{t} x", f"x:{w}:0")
+    if kind in ("deposit", "extract"):
+        sig.add("m", f"{t} m", f"x:{w}:0")
+    sig.shuffle(rng)
+    x = sig.at("x")
+    even = 0x5555555555555555 if w == 64 else 0x55555555
+    odd = rng.random() < 0.4
+    mask = even << 1 if odd else even
+    mask_text = f"{mask}ul" if w == 64 else f"{mask}u"
+    if kind == "deposit":
+        c = rng.choice([
+            f"{t} r = 0; for (int i = 0, k = 0; i < {w}; i++) if ((m >> i) & 1) "
+            "{ r |= ((x >> k) & 1) << i; k++; } return r;",
+            f"{t} r = 0; while (m) {{ {t} b = m & -m; if (x & 1) r |= b; x >>= 1; m ^= b; }} return r;",
+            f"{t} r = 0; for ({t} b = 1; m; b += b) {{ if (x & b) r |= m & -m; m &= m - 1; }} return r;",
+        ])  # fmt: skip
+        own = f"DEPOSIT({x}, {sig.at('m')})"
+    elif kind == "extract":
+        c = rng.choice([
+            f"{t} r = 0; for (int i = 0, k = 0; i < {w}; i++) if ((m >> i) & 1) "
+            "{ r |= ((x >> i) & 1) << k; k++; } return r;",
+            f"{t} r = 0; for ({t} b = 1; m; b += b) {{ if (x & m & -m) r |= b; m &= m - 1; }} return r;",
+        ])  # fmt: skip
+        own = f"EXTRACT({x}, {sig.at('m')})"
+    elif kind == "spread":
+        c = f"{t} r = 0; for (int i = 0; i < {w // 2}; i++) r |= ((x >> i) & 1) << (2 * i{' + 1' * odd}); return r;"
+        own = f"DEPOSIT({x}, {mask_text})"
     else:
-        order = [f"if (a[i] {lt} lo) lo = a[i];", f"if (a[i] - lo {gt} best) best = a[i] - lo;"]
-        steps_text = f"for ({count} i = 1; i < n; i++) {{ {' '.join(order)} }}"
-        c = f"{t} KERN({sig.c}) {{ {t} lo = a[0], best = 0; {steps_text} return best; }}"
-    move = "vmovq" if elem.bits == 64 else "vmovd"
-    out = "%rax" if elem.bits == 64 else "%eax"
-    head = Walk(count, "for").count_into_r10(sig, elem)
-    guard = "jbe" if count in ("size_t", "unsigned") else "jle"
-    begin = [f"{move} (%r11),%xmm1", "vmovdqa %xmm1,%xmm2", "cmpq $1,%r10", f"{guard} .L2", "vpxor %xmm3,%xmm3,%xmm3"]
-    if kind == "run" and not empty:
-        work = [f"{up}{s} %xmm3,%xmm1,%xmm1", f"vpadd{s} %xmm0,%xmm1,%xmm1", f"{up}{s} %xmm1,%xmm2,%xmm2"]
-        loop = [".L1:", f"addq ${elem.size},%r11", f"{move} (%r11),%xmm0", *work]
-    elif kind == "run":
-        begin = ["vpxor %xmm1,%xmm1,%xmm1", "vmovdqa %xmm1,%xmm2", "vmovdqa %xmm1,%xmm3", "incq %r10"]
-        begin += ["cmpq $1,%r10", f"{guard} .L2"]
-        work = [f"vpadd{s} %xmm0,%xmm1,%xmm1", f"{up}{s} %xmm3,%xmm1,%xmm1", f"{up}{s} %xmm1,%xmm2,%xmm2"]
-        loop = [".L1:", f"{move} (%r11),%xmm0", f"addq ${elem.size},%r11", *work]
+        c = f"{t} r = 0; for (int i = 0; i < {w // 2}; i++) r |= ((x >> (2 * i{' + 1' * odd})) & 1) << i; return r;"
+        own = f"EXTRACT({x}, {mask_text})"
+    return make("bits", f"scatter-{kind}/{t}/{odd}", sig, t, c, f"return {own};")
+
+
+def _each(rng: random.Random) -> Pair:
+    """A count or position for every element, stored or added up."""
+    elem = rng.choice([U32, U32, U64])
+    count = rng.choice(list(COUNTS))
+    kind, loop, own = rng.choice([
+        ("log2", "while (x >>= 1) k++;", "LOG2({x} | 1)"),
+        ("log2", "while (x > 1) {{ x /= 2; k++; }}", "LOG2({x} | 1)"),
+        ("width", "while (x) {{ x >>= 1; k++; }}", "WIDTH({x})"), ("pop", "", "POP({x})"), ("pop", "", "POP({x})"),
+    ])  # fmt: skip
+    loop = loop.replace("{{", "{").replace("}}", "}")
+    if kind == "pop":
+        loop, _ = _population(rng, elem, "k += %s;")
+    use = rng.choice(["store", "sum", "odd"]) if kind == "pop" else rng.choice(["store", "sum"])
+    use = "store" if kind == "pop" and use == "sum" else use
+    sig = Signature()
+    sig.add("a", f"{const_word(rng)}{elem.c} *a", "p" + elem.shape)
+    sig.add("n", f"{count} n", f"n:{COUNTS[count]}")
+    if use == "store":
+        sig.add("o", f"{elem.c} *o", "o" + elem.shape)
+    sig.shuffle(rng)
+    own = own.format(x=f"{sig.at('a')}[i]")
+    if use == "store":
+        c = f"for ({count} i = 0; i < n; i++) {{ {elem.c} x = a[i]; int k = 0; {loop} o[i] = k; }}"
+        text = f"for (u64 i = 0; i < LEN({sig.at('n')}); i++) {sig.at('o')}[i] = {own};"
+    elif use == "sum":
+        c = f"int k = 0; for ({count} i = 0; i < n; i++) {{ {elem.c} x = a[i]; {loop} }} return k;"
+        text = f"i32 s = 0; for (u64 i = 0; i < LEN({sig.at('n')}); i++) s += {own}; return s;"
     else:
-        begin = [f"{move} (%r11),%xmm1", "vpxor %xmm2,%xmm2,%xmm2", "cmpq $1,%r10", f"{guard} .L2"]
-        work = [f"{down}{s} %xmm0,%xmm1,%xmm1", f"vpsub{s} %xmm1,%xmm0,%xmm0", f"{up}{s} %xmm0,%xmm2,%xmm2"]
-        loop = [".L1:", f"addq ${elem.size},%r11", f"{move} (%r11),%xmm0", *work]
-    lines = [*head, *begin, *loop, "decq %r10", "cmpq $1,%r10", "jne .L1", ".L2:", f"{move} %xmm2,{out}", "ret"]
-    key = f"bits/running-{kind}{int(empty)}{int(smallest)}/{t}/{count}"
-    return Pair("bits", key, c, emit.body(lines), str(elem.size), sig.kinds, 3 if elem.bits == 32 else 4)
+        step = f"{elem.c} x = a[i]; int k = 0; {loop} if (k % 2) s++;"
+        c = f"int s = 0; for ({count} i = 0; i < n; i++) {{ {step} }} return s;"
+        text = f"i32 s = 0; for (u64 i = 0; i < LEN({sig.at('n')}); i++) s += {own} & 1; return s;"
+    return make("bits", f"each-{kind}/{use}/{elem.c}/{count}", sig, "void" if use == "store" else "int", c, text)
+
+
+def _held_array(
+    rng: random.Random, family: str, elem: Elem, body: str, own: str, end: str, result: str = "int"
+) -> Pair:
+    walk = Walk.draw(rng)
+    sig = Signature()
+    walk.declare(sig, elem, rng)
+    sig.shuffle(rng)
+    c = f"{result} k = 0; {walk.loop(elem, body)} return {end};"
+    text = own.format(n=walk.n(sig), a=sig.at("a"))
+    return make(family, f"{elem.c}/{walk.count}", sig, result, c, text)
+
+
+def _held_parity(rng: random.Random) -> Pair:
+    """Whether an array has an odd number of set bits: fold by exclusive or, then count once."""
+    elem = rng.choice([U8, U16, U32, U64])
+    body = rng.choice(["while (x) { k ^= x & 1; x >>= 1; }", "while (x) { k = !k; x &= x - 1; }"])
+    return _held_array(rng, "held-parity", elem, body, "return POP(XORS({n}, {a}, x)) & 1;", "k")
+
+
+def _held_width(rng: random.Random) -> Pair:
+    """Bits that the widest element needs: those of all elements together."""
+    elem = rng.choice([U8, U16, U32, U64])
+    body = "int j = 0; while (x) { j++; x >>= 1; } if (j > k) k = j;"
+    return _held_array(rng, "held-width", elem, body, "return WIDTH(ORS(0, {n}, {a}, x));", "k")
+
+
+def _held_distinct(rng: random.Random) -> Pair:
+    """How many distinct bits are set anywhere."""
+    elem = rng.choice([U32, U64])
+    walk = Walk.draw(rng)
+    sig = Signature()
+    walk.declare(sig, elem, rng)
+    sig.shuffle(rng)
+    c = f"{elem.c} m = 0; {walk.loop(elem, 'm |= x;')} int k = 0; while (m) {{ k += m & 1; m >>= 1; }} return k;"
+    text = f"return POP(ORS(0, {walk.n(sig)}, {sig.at('a')}, x));"
+    return make("held-distinct-bits", f"{elem.c}/{walk.count}", sig, "int", c, text)

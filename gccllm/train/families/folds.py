@@ -1,39 +1,59 @@
-"""Order-safe reductions: counts, guarded sums, extremes and where they are.
+"""Reductions of one array or two where any order gives the same bits: counts, sums, bitwise folds, extremes, positions.
 
-Integers only, so any order of the operations gives the same bits. Every element is read by the naive side, so plain
-vector loads under a mask for the last round are enough.
+Covered: integers; sums in the elements' type or a wider one, of a class or of an expression; two folds in one function;
+what people do with the result before it is returned. Not covered: sums of floats (their order must stay), expressions
+that C computes in a wider type than the elements' (products of bytes).
 """
 
 from __future__ import annotations
 
 import random
 
-from gccllm.train import emit
-from gccllm.train.predicates import GE, GT, LE, LT, NE, bind, compare, draw_predicate
-from gccllm.train.shapes import COUNTS, ELEMS, I32, I64, U32, U64, Elem, Pair, Signature, Walk, const_word
+from gccllm.train.families import extremes
+from gccllm.train.families.terms import RELATIONS, TOTALS, one_array, term, total_of, two_arrays
+from gccllm.train.predicates import Predicate, draw_predicate
+from gccllm.train.shapes import (
+    ELEMS,
+    I16,
+    I32,
+    I64,
+    U8,
+    U16,
+    U32,
+    U64,
+    Elem,
+    Pair,
+    Signature,
+    Walk,
+    make,
+)
 
 
 def draw(rng: random.Random) -> Pair:
-    return rng.choice([_count, _count, _sum, _extreme, _arg, _arg, _arg, _spread, _count_two])(rng)
+    kinds = {_count: 3, _count_two: 2, _sum: 4, _sum_two: 1, _bitwise: 1, _both: 4, _mean: 1, extremes.draw: 8}
+    return rng.choices(list(kinds), list(kinds.values()))[0](rng)
 
 
-_BYTES = {"int": "4", "unsigned": "4", "long": "8", "size_t": "8"}
+def draw_held(rng: random.Random) -> Pair:
+    """Ideas no pair of `draw` has, of the same macros in another combination."""
+    return rng.choice([extremes.held_gap, extremes.held_often])(rng)
 
 
-def _post(rng: random.Random, total: str) -> tuple[str, str, list[str]]:
-    """What people do with a total before they return it: C suffix type, C expression, code on %rax."""
+def _post(rng: random.Random, total: str, value: str) -> tuple[str, str, str]:
+    """What people do with a total before they return it: C type, C over k, the answer."""
     draw = rng.random()
-    if draw < 0.75:
-        return total, "k", []
-    if draw < 0.83:
-        value = rng.randint(2, 100)
-        wide = "q" if _BYTES[total] == "8" else "l"
-        return total, f"k + {value}", [f"add{wide} ${value},{'%rax' if wide == 'q' else '%eax'}"]
-    if draw < 0.92:
-        wide = "q" if _BYTES[total] == "8" else "l"
-        register = "%rax" if wide == "q" else "%eax"
-        return "int", "k != 0", ["xorl %ecx,%ecx", f"test{wide} {register},{register}", "setne %cl", "movl %ecx,%eax"]
-    return total, "-k", ["negq %rax" if _BYTES[total] == "8" else "negl %eax"]
+    if draw < 0.7:
+        return total, "k", value
+    number = rng.randint(2, 100)
+    if draw < 0.78:
+        return total, f"k + {number}", f"{value} + {number}"
+    if draw < 0.84:
+        return "int", "k != 0", f"{value} != 0"
+    if draw < 0.9:
+        return "int", f"k > {number}", f"{value} > {number}"
+    if draw < 0.95:
+        return total, f"k * {number}", f"{value} * {number}"
+    return total, "-k", f"-{value}"
 
 
 def _count(rng: random.Random) -> Pair:
@@ -41,191 +61,239 @@ def _count(rng: random.Random) -> Pair:
     walk = Walk.draw(rng, backward=True)
     sig = Signature()
     walk.declare(sig, elem, rng)
-    predicate = draw_predicate(rng, elem, sig, wide_equal=False)
-    sig.shuffle(rng)
+    predicate = draw_predicate(rng, elem, sig, wide_equal=True)
     total = rng.choice(["int", "int", "size_t", "long", "unsigned"])
-    body = rng.choice([f"if ({predicate.c}) k++;", f"k += ({predicate.c}) ? 1 : 0;"])
-    ctype, answer, post = _post(rng, total)
-    c = f"{ctype} KERN({sig.c}) {{ {total} k = 0; {walk.loop(elem, body)} return {answer}; }}"
-    work = [
-        emit.load(elem), *predicate.mask, emit.from_mask(elem, 2, "rax"), "popcntq %rax,%rax", "addq %rax,%rdx",
-    ]  # fmt: skip
-    lines = [
-        *walk.count_into_r10(sig, elem), *bind(predicate.setup, sig, elem), "xorl %edx,%edx",
-        "testq %r10,%r10", "jle .L3", *emit.counted(elem, work), ".L3:", "movq %rdx,%rax", *post, "vzeroupper", "ret",
-    ]  # fmt: skip
-    key = f"fold/count/{elem.c}/{predicate.name}/{walk.count}/{total}"
-    return Pair("fold", key, c, emit.body(lines), _BYTES[ctype], sig.kinds, 4, predicate.values)
+    start = sig_start = "0"
+    if rng.random() < 0.1:
+        sig.add("k0", f"{total} k0", f"c:{'64' if TOTALS[total][1:] == '64' else '32'}:{int(TOTALS[total][0] == 'i')}")
+        start, sig_start = "k0", "k0"
+    sig.shuffle(rng)
+    down = rng.random() < 0.1
+    step = "-" if down else "+"
+    body = rng.choice(
+        [f"if ({predicate.c}) k{step}{step};", f"k {step}= ({predicate.c}) ? 1 : 0;", f"k {step}= ({predicate.c});"]
+    )
+    count = f"COUNT({walk.n(sig)}, {sig.at('a')}, {predicate.text(sig)})"
+    value = {("0", False): count, ("0", True): f"-{count}"}.get((start, down), "")
+    if sig_start != "0":
+        value = f"({sig.at('k0')} {step} {count})"
+    ctype, after, answer = _post(rng, total, _narrow(total, value))
+    c = f"{total} k = {start}; {walk.loop(elem, body)} return {after};"
+    key = f"count{'-down' * down}/{elem.c}/{predicate.name}/{walk.count}/{total}"
+    return make("fold", key, sig, ctype, c, f"return {answer};", predicate.values)
+
+
+def _narrow(total: str, value: str) -> str:
+    """Counts come as u64: where what follows looks at the value, it has to be the total's."""
+    return value if TOTALS[total][1:] == "64" and TOTALS[total][0] == "u" else f"({TOTALS[total]}){value}"
 
 
 def _count_two(rng: random.Random) -> Pair:
     """How many positions of two arrays are in a relation."""
     elem = rng.choice(ELEMS)
-    count = rng.choice(list(COUNTS))
-    sig = Signature()
-    word = const_word(rng)
-    shape = f":{elem.bits}:{int(elem.signed)}"
-    sig.add("a", f"{word}{elem.c} *a", "p" + shape)
-    sig.add("b", f"{word}{elem.c} *b", "q" + shape)
-    sig.add("n", f"{count} n", f"n:{COUNTS[count]}")
+    sig, count = two_arrays(rng, elem)
+    kind = rng.choice(["relation", "relation", "relation", "test", "both", "xor"])
+    operator = rng.choice(RELATIONS)
+    bit = rng.choice([1, 2, 4, 8, 16, 32, 64, 3, 7, 15])
+    other = rng.choice(RELATIONS[:4])
+    plain, lanes = {
+        "relation": (f"x {operator} y", f"x {operator} y"),
+        "test": (f"(x & y) {'!=' if bit % 2 else '=='} 0", f"(x & y) {'!=' if bit % 2 else '=='} 0"),
+        # with && gcc would read y only where x passes: the answer may not read more
+        "both": (f"(x {other} c) & (y {operator} c)", f"(x {other} {{c}}) & (y {operator} {{c}})"),
+        "xor": (f"((x ^ y) & {bit}) != 0", f"((x ^ y) & {bit}) != 0"),
+    }[kind]
+    if kind == "both":
+        sig.add("c", f"{elem.c} c", f"c{elem.shape}")
     sig.shuffle(rng)
-    name, operator, op = rng.choice(
-        [("eq", "==", 0), ("ne", "!=", NE), ("lt", "<", LT), ("gt", ">", GT), ("le", "<=", LE), ("ge", ">=", GE)]
-    )
     total = rng.choice(["int", "int", "size_t", "long"])
-    walk = Walk(count, rng.choice(["for", "while", "countdown"]))
-    c = f"{total} KERN({sig.c}) {{ {total} k = 0; {walk.loop(elem, f'if (x {operator} y) k++;', two=elem)} return k; }}"
-    work = [
-        emit.load(elem), emit.load(elem, "r9", 1), compare(elem, op, 1), emit.from_mask(elem, 2, "rax"),
-        "popcntq %rax,%rax", "addq %rax,%rdx",
-    ]  # fmt: skip
-    lines = [
-        *walk.count_into_r10(sig, elem), f"movq {sig.where('b')},%r9", "xorl %edx,%edx", "testq %r10,%r10", "jle .L3",
-        *emit.counted(elem, work, pointers=("r11", "r9")), ".L3:", "movq %rdx,%rax", "vzeroupper", "ret",
-    ]  # fmt: skip
-    key = f"fold/counttwo-{name}/{elem.c}/{count}/{total}"
-    return Pair("fold", key, c, emit.body(lines), _BYTES[total], sig.kinds, 4)
+    walk = Walk(count, rng.choice(["for", "for", "while", "countdown", "pointer"]))
+    body = rng.choice([f"if ({plain}) k++;", f"k += ({plain});"])
+    lanes = lanes.replace("{c}", sig.at("c") if kind == "both" else "")
+    value = f"COUNT2({sig.at('n')}, {sig.at('a')}, {sig.at('b')}, {lanes})"
+    ctype, after, answer = _post(rng, total, _narrow(total, value))
+    c = f"{total} k = 0; {walk.loop(elem, body, two=elem)} return {after};"
+    key = f"counttwo/{elem.c}/{kind}{operator}/{count}/{total}"
+    return make("fold", key, sig, ctype, c, f"return {answer};", (bit,) if kind == "xor" else ())
 
 
 def _sum(rng: random.Random) -> Pair:
-    """Sum of the elements of a class."""
+    """Sum of all elements, of a class, of an expression, or of one or the other expression by class."""
+    elem = rng.choice([I32, I32, U8, U8, I16, U16, U32, I64, U64, *ELEMS])
+    walk = Walk.draw(rng, backward=True)
+    sig = Signature()
+    walk.declare(sig, elem, rng)
+    total = total_of(rng, elem)
+    wide = int(TOTALS[total][1:]) > elem.bits
+    kind = rng.choice(["all", "class", "class", "term", "term", "termclass", "either"])
+    predicate: Predicate | None = None
+    if kind in ("class", "termclass", "either"):
+        predicate = draw_predicate(rng, elem, sig)
+    sig.shuffle(rng)
+    name, plain, lanes = ("x", "x", "x") if kind in ("all", "class") else term(rng, elem, wide)
+    sign = rng.choice(["+", "+", "+", "+", "-"])
+    if kind == "either":
+        other, plain_other, lanes_other = rng.choice([("x", "x", "x"), term(rng, elem, wide)])
+        name = f"{name}-{other}"
+    test = predicate.c if predicate else ""
+    where = predicate.text(sig) if predicate else ""
+    if kind == "either":
+        body = rng.choice(
+            [
+                f"if ({test}) s {sign}= {plain}; else s {sign}= {plain_other};",
+                f"s {sign}= {test} ? {plain} : {plain_other};",
+            ]
+        )
+        lanes = f"SEL({where}, {lanes}, {lanes_other})"
+    elif predicate:
+        body = rng.choice([f"if ({test}) s {sign}= {plain};", f"s {sign}= {test} ? {plain} : 0;"])
+        lanes = f"SEL({where}, {lanes}, 0)"
+    else:
+        body = f"s {sign}= {plain};"
+    start = rng.choice(["0", "0", "0", "0", "0", "0", str(rng.randint(1, 100))])
+    value = f"SUM({TOTALS[total]}, {walk.n(sig)}, {sig.at('a')}, {lanes})"
+    answer = value if start == "0" and sign == "+" else f"{start} {sign} {value}" if start != "0" else f"-{value}"
+    c = f"{total} s = {start}; {walk.loop(elem, body)} return s;"
+    key = f"sum-{kind}/{elem.c}/{name}/{predicate.name if predicate else ''}{sign}/{walk.count}/{total}"
+    return make("fold", key, sig, total, c, f"return {answer};", predicate.values if predicate else ())
+
+
+def _sum_two(rng: random.Random) -> Pair:
+    """Dot products, sums of differences, of what two arrays have in common, of the larger ones."""
+    kind = rng.choice(
+        ["dot", "dot", "absdiff", "absdiff", "and", "xor", "diff", "squares", "larger", "smaller", "where"]
+    )
     elem = rng.choice([I32, I32, U32, I64, U64])
+    if kind in ("and", "xor", "larger", "smaller"):
+        elem = rng.choice([elem, U8, U8, U16, I16])
+    elif kind == "absdiff":
+        elem = rng.choice([elem, U8, U8, U16])
+    sig, count = two_arrays(rng, elem)
+    sig.shuffle(rng)
+    total = total_of(rng, elem)
+    if elem.bits >= 32 and kind in ("dot", "absdiff", "diff", "squares"):
+        total = {32: "int" if elem.signed else "unsigned", 64: "long" if elem.signed else "size_t"}[elem.bits]
+    operator = rng.choice(RELATIONS)
+    plain, lanes = {
+        "dot": ("x * y", "x * y"),
+        "diff": ("(x - y)", "x - y"),
+        "and": ("(x & y)", "x & y"),
+        "xor": ("(x ^ y)", "x ^ y"),
+        "absdiff": (rng.choice(["(x > y ? x - y : y - x)", "(x < y ? y - x : x - y)"]), "LARGER(x, y) - SMALLER(x, y)"),
+        "squares": ("(x - y) * (x - y)", "(x - y) * (x - y)"),
+        "larger": (rng.choice(["(x > y ? x : y)", "(y < x ? x : y)"]), "LARGER(x, y)"),
+        "smaller": (rng.choice(["(x < y ? x : y)", "(y > x ? x : y)"]), "SMALLER(x, y)"),
+        "where": (f"(x {operator} y ? x : 0)", f"SEL(x {operator} y, x, 0)"),
+    }[kind]
+    walk = Walk(count, rng.choice(["for", "for", "while", "countdown", "pointer"]))
+    negative = rng.random() < 0.15
+    value = f"SUM2({TOTALS[total]}, {sig.at('n')}, {sig.at('a')}, {sig.at('b')}, {lanes})"
+    step = f"s {'-' if negative else '+'}= {plain};"
+    c = f"{total} s = 0; {walk.loop(elem, step, two=elem)} return s;"
+    key = f"sumtwo/{elem.c}/{kind}{operator if kind == 'where' else ''}/{count}/{total}"
+    return make("fold", key, sig, total, c, f"return {'-' * negative}{value};")
+
+
+def _bitwise(rng: random.Random) -> Pair:
+    """Exclusive or, or, and over the array: of all elements or a class, then perhaps a test."""
+    elem = rng.choice(ELEMS)
     walk = Walk.draw(rng)
     sig = Signature()
     walk.declare(sig, elem, rng)
-    predicate = draw_predicate(rng, elem, sig)
+    name, operator, none = rng.choice([("XORS", "^", "0"), ("XORS", "^", "0"), ("ORS", "|", "0"), ("ANDS", "&", "-1")])
+    predicate = draw_predicate(rng, elem, sig) if rng.random() < 0.5 else None
     sig.shuffle(rng)
-    sign = rng.choice(["+", "+", "+", "-", "^"])
-    add = {"+": "vpadd", "-": "vpsub", "^": "vpxor"}[sign] + elem.suffix
-    total = elem.c if elem.bits == 64 or not elem.signed else "int"
-    c = f"{total} KERN({sig.c}) {{ {total} k = 0; {walk.loop(elem, f'if ({predicate.c}) k {sign}= x;')} return k; }}"
-    work = [emit.load(elem), *predicate.mask, f"{add} %zmm0,%zmm1,%zmm1{{%k2}}"]
-    move = "vmovq %xmm1,%rax" if elem.bits == 64 else "vmovd %xmm1,%eax"
-    fold = "vpxor" if sign == "^" else "vpadd" + elem.suffix
-    lines = [
-        *walk.count_into_r10(sig, elem), *bind(predicate.setup, sig, elem), "vpxor %xmm1,%xmm1,%xmm1",
-        "testq %r10,%r10", "jle .L3", *emit.counted(elem, work), *emit.reduce(fold, elem.bits), ".L3:", move,
-        "vzeroupper", "ret",
-    ]  # fmt: skip
-    key = f"fold/sum{sign}/{elem.c}/{predicate.name}/{walk.count}"
-    return Pair("fold", key, c, emit.body(lines), str(elem.size), sig.kinds, 4, predicate.values)
-
-
-def _vector_extreme(elem: Elem, largest: bool) -> str:
-    return f"vp{'max' if largest else 'min'}{'s' if elem.signed else 'u'}{elem.suffix}"
-
-
-def _first_into(elem: Elem, vector: int) -> list[str]:
-    r = "%rax" if elem.bits == 64 else "%eax"
-    return [f"mov{'q' if elem.bits == 64 else 'l'} (%r11),{r}", f"vpbroadcast{elem.suffix} {r},%zmm{vector}"]
-
-
-def _array(rng: random.Random, elem: Elem) -> tuple[Signature, str]:
-    count = rng.choice(["int", "int", "int", "unsigned", "long", "size_t"])
-    sig = Signature()
-    sig.add("a", f"{const_word(rng)}{elem.c} *a", f"p:{elem.bits}:{int(elem.signed)}")
-    sig.add("n", f"{count} n", f"n:{COUNTS[count]}")
-    sig.shuffle(rng)
-    return sig, count
-
-
-def _extreme(rng: random.Random) -> Pair:
-    """Largest or smallest element, starting from the first one (which is read whatever the count)."""
-    elem = rng.choice([I32, I32, U32, I64, U64])
-    sig, count = _array(rng, elem)
-    largest = rng.random() < 0.5
-    strict = rng.choice(["", "="])
-    test = f"a[i] {'>' if largest else '<'}{strict} k"
-    body = rng.choice([f"if ({test}) k = a[i];", f"k = {test} ? a[i] : k;"])
-    start = rng.choice(["0", "1"])
-    c = f"{elem.c} KERN({sig.c}) {{ {elem.c} k = a[0]; for ({count} i = {start}; i < n; i++) {body} return k; }}"
-    operation = _vector_extreme(elem, largest)
-    work = [emit.load(elem, masked=True), f"{operation} %zmm0,%zmm1,%zmm1{{%k1}}"]
-    move = "vmovq %xmm1,%rax" if elem.bits == 64 else "vmovd %xmm1,%eax"
-    lines = [
-        *Walk(count, "for").count_into_r10(sig, elem), *_first_into(elem, 1), "testq %r10,%r10", "jle .L3",
-        *emit.counted(elem, work), *emit.reduce(operation, elem.bits), ".L3:", move, "vzeroupper", "ret",
-    ]  # fmt: skip
-    key = f"fold/extreme{int(largest)}{strict}/{elem.c}/{count}/{start}"
-    return Pair("fold", key, c, emit.body(lines), str(elem.size), sig.kinds, 4)
-
-
-def _spread(rng: random.Random) -> Pair:
-    """Largest minus smallest, or both written to where the caller says (not: that may overlap the array)."""
-    elem = rng.choice([I32, I32, U32, I64, U64])
-    sig, count = _array(rng, elem)
-    low_first = rng.random() < 0.5
-    declare = f"{elem.c} lo = a[0], hi = a[0];" if low_first else f"{elem.c} hi = a[0], lo = a[0];"
-    otherwise = rng.choice(["", "else "])
-    body = rng.choice(
-        [
-            f"if (a[i] < lo) lo = a[i]; {otherwise}if (a[i] > hi) hi = a[i];",
-            f"if (a[i] > hi) hi = a[i]; {otherwise}if (a[i] < lo) lo = a[i];",
-        ]
-    )
-    c = f"{elem.c} KERN({sig.c}) {{ {declare} for ({count} i = 1; i < n; i++) {{ {body} }} return hi - lo; }}"
-    up, down = _vector_extreme(elem, True), _vector_extreme(elem, False)
-    work = [emit.load(elem), f"{up} %zmm0,%zmm1,%zmm1{{%k1}}", f"{down} %zmm0,%zmm2,%zmm2{{%k1}}"]
-    wide = elem.bits == 64
-    move = ["vmovq %xmm1,%rax", "vmovq %xmm2,%rcx"] if wide else ["vmovd %xmm1,%eax", "vmovd %xmm2,%ecx"]
-    lines = [
-        *Walk(count, "for").count_into_r10(sig, elem), *_first_into(elem, 1), "vmovdqa64 %zmm1,%zmm2",
-        "testq %r10,%r10", "jle .L3", *emit.counted(elem, work), *emit.reduce(up, elem.bits),
-        *emit.reduce(down, elem.bits, 2), ".L3:", *move, "subq %rcx,%rax" if wide else "subl %ecx,%eax",
-        "vzeroupper", "ret",
-    ]  # fmt: skip
-    key = f"fold/spread/{elem.c}/{count}/{otherwise.strip()}"
-    return Pair("fold", key, c, emit.body(lines), str(elem.size), sig.kinds, 4)
-
-
-def _arg(rng: random.Random) -> Pair:
-    """Index of the first largest or smallest element. Counts of 32 bits, so that a lane can hold an index.
-
-    Each lane keeps its best value and the index of it; equal values keep the earlier index, and the smallest index of
-    the lanes that hold the best value is the answer.
-    """
-    elem = rng.choice([I32, I32, U32])
-    count = rng.choice(["int", "int", "int", "unsigned"])
-    sig = Signature()
-    sig.add("a", f"{const_word(rng)}{elem.c} *a", f"p:{elem.bits}:{int(elem.signed)}")
-    sig.add("n", f"{count} n", f"n:{COUNTS[count]}")
-    sig.shuffle(rng)
-    largest = rng.random() < 0.5
-    operator, op = (">", GT) if largest else ("<", LT)
-    kind = rng.choice(["index", "index", "value", "late"])
-    if kind == "index":
-        c = (
-            f"{count} KERN({sig.c}) {{ {count} k = 0; for ({count} i = 1; i < n; i++) "
-            f"if (a[i] {operator} a[k]) k = i; return k; }}"
-        )
-    elif kind == "value":
-        c = (
-            f"{count} KERN({sig.c}) {{ if (n <= 1) return 0; {elem.c} m = a[0]; {count} k = 0; "
-            f"for ({count} i = 1; i < n; i++) if (a[i] {operator} m) {{ m = a[i]; k = i; }} return k; }}"
-        )
+    start = "" if name == "XORS" else f"{none}, "
+    if predicate:
+        body = f"if ({predicate.c}) s {operator}= x;"
+        lanes = f"SEL({predicate.text(sig)}, x, {none})"
     else:
-        c = (
-            f"{count} KERN({sig.c}) {{ {count} k = 0; for ({count} i = 0; i < n; i++) "
-            f"if (a[i] {operator} a[k]) k = i; return k; }}"
+        body, lanes = f"s {operator}= x;", "x"
+        if rng.random() < 0.3:
+            number = rng.randint(1, 100)
+            body, lanes = f"s {operator}= x + {number};", f"x + {number}"
+    value = f"{name}({start}{walk.n(sig)}, {sig.at('a')}, {lanes})"
+    ctype, after, answer = elem.c, "s", value
+    if rng.random() < 0.3:
+        number = rng.randint(1, 100)
+        ctype, after, answer = rng.choice(
+            [
+                ("int", "s != 0", f"{value} != 0"),
+                ("int", "s == 0", f"{value} == 0"),
+                (elem.c, f"s ^ {number}", f"{value} ^ {number}"),
+                ("int", "s & 1", f"{value} & 1"),
+            ]
         )
-    operation = _vector_extreme(elem, largest)
-    work = [
-        emit.load(elem), compare(elem, op, 1), "vmovdqa32 %zmm0,%zmm1{%k2}", "vmovdqa32 %zmm3,%zmm2{%k2}",
-        "vpaddd %zmm4,%zmm3,%zmm3",
-    ]  # fmt: skip
-    lines = [
-        *Walk(count, "for").count_into_r10(sig, elem), "xorl %eax,%eax", "cmpq $1,%r10", "jle .L3",
-        *_first_into(elem, 1), "vpxor %xmm2,%xmm2,%xmm2", *_IOTA, "movl $16,%eax", "vpbroadcastd %eax,%zmm4",
-        *emit.counted(elem, work), "vmovdqa64 %zmm1,%zmm5", *emit.reduce(operation, 32, 1), "vpbroadcastd %xmm1,%zmm1",
-        "vpcmpd $4,%zmm1,%zmm5,%k2", "vpternlogd $255,%zmm2,%zmm2,%zmm2{%k2}", *emit.reduce("vpminud", 32, 2),
-        "vmovd %xmm2,%eax", "vzeroupper", ".L3:", "ret",
-    ]  # fmt: skip
-    key = f"fold/arg{int(largest)}-{kind}/{elem.c}/{count}"
-    return Pair("fold", key, c, emit.body(lines), "4", sig.kinds, 4)
+    c = f"{elem.c} s = {none}; {walk.loop(elem, body)} return {after};"
+    key = f"bitwise{operator}/{elem.c}/{predicate.name if predicate else ''}/{walk.count}"
+    return make("fold", key, sig, ctype, c, f"return {answer};", predicate.values if predicate else ())
 
 
-# 0..15 in %zmm3 without a table in memory.
-_IOTA = [
-    "movabsq $506097522914230528,%rax", "movabsq $1084818905618843912,%rcx", "vmovq %rax,%xmm3",
-    "vpinsrq $1,%rcx,%xmm3,%xmm3", "vpmovzxbd %xmm3,%zmm3",
-]  # fmt: skip
+def _fold(
+    rng: random.Random, elem: Elem, sig: Signature, total: str
+) -> tuple[str, str, str, tuple[int, ...], Predicate | None]:
+    """One fold of two in a function: name, C statement with {v} the accumulator, answer with {p}."""
+    kind = rng.choice(["count", "count", "sum", "sumclass"])
+    predicate = draw_predicate(rng, elem, sig) if kind != "sum" else None
+    if kind == "count" and predicate:
+        return f"count.{predicate.name}", f"if ({predicate.c}) V++;", "COUNT(N, A, P)", predicate.values, predicate
+    if predicate:
+        text = f"SUM({TOTALS[total]}, N, A, SEL(P, x, 0))"
+        return f"sum.{predicate.name}", f"if ({predicate.c}) V += x;", text, predicate.values, predicate
+    return "sum", "V += x;", f"SUM({TOTALS[total]}, N, A, x)", (), None
+
+
+def _both(rng: random.Random) -> Pair:
+    """Two folds of one loop, then something of both."""
+    elem = rng.choice([I32, I32, U8, I16, U16, U32, I64, U64])
+    walk = Walk.draw(rng)
+    sig = Signature()
+    walk.declare(sig, elem, rng)
+    total = total_of(rng, elem)
+    one, two = (_fold(rng, elem, sig, total) for _ in range(2))
+    names = [p.name for p in sig.params]
+    if len(set(names)) != len(names) or one[0] == two[0] == "sum":
+        return _both(rng)
+    sig.shuffle(rng)
+    w = TOTALS[total]
+    after, number = (
+        rng.choice(["k - m", "k - m", "k + m", "k * m", "k > m", "divide", "k * N + m", "k ^ m"]),
+        rng.randint(2, 100),
+    )
+    after = after.replace("N", str(number))
+    first, second = one[1].replace("V", "k"), two[1].replace("V", "m")
+    c = f"{total} k = 0, m = 0; {walk.loop(elem, f'{first} {second}')} "
+    c += "return m ? k / m : 0;" if after == "divide" else f"return {after};"
+
+    def text(part: tuple[str, str, str, tuple[int, ...], Predicate | None]) -> str:
+        lanes = part[4].text(sig) if part[4] else ""
+        return part[2].replace("N,", f"{walk.n(sig)},").replace("A,", f"{sig.at('a')},").replace("P", lanes)
+
+    answer = f"{w} k = {text(one)}; {w} m = {text(two)}; "
+    answer += "return m ? k / m : 0;" if after == "divide" else f"return {after};"
+    key = f"both-{one[0].split('.')[0]}-{two[0].split('.')[0]}/{elem.c}/{one[0]}/{two[0]}/{after}/{walk.count}"
+    return make("fold", key, sig, total, c, answer, one[3] + two[3])
+
+
+def _mean(rng: random.Random) -> Pair:
+    """A sum divided by its count, or the mean of a class."""
+    elem = rng.choice([I32, I32, U8, I16, U16, U32, I64, U64])
+    sig, count = one_array(rng, elem)
+    predicate = draw_predicate(rng, elem, sig) if rng.random() < 0.6 else None
+    sig.shuffle(rng)
+    total = total_of(rng, elem)
+    w, a, n = TOTALS[total], sig.at("a"), sig.at("n")
+    walk = Walk(count, rng.choice(["for", "for", "while"]))
+    if predicate is None:
+        guard = rng.choice(["if (n <= 0) return 0; ", "if (n == 0) return 0; "])
+        c = f"{guard}{total} s = 0; {walk.loop(elem, 's += x;')} return s / ({total})n;"
+        test = "<=" if "<=" in guard and count in ("int", "long") else "=="
+        answer = f"if ({n} {test} 0) return 0; return SUM({w}, {n}, {a}, x) / ({w}){n};"
+        return make("fold", f"mean-all/{elem.c}/{count}/{total}", sig, total, c, answer)
+    lanes = predicate.text(sig)
+    body = f"if ({predicate.c}) {{ s += x; k++; }}"
+    c = f"{total} s = 0; {total} k = 0; {walk.loop(elem, body)} return k ? s / k : 0;"
+    answer = f"{w} s = SUM({w}, {n}, {a}, SEL({lanes}, x, 0)); {w} k = COUNT({n}, {a}, {lanes}); return k ? s / k : 0;"
+    return make(
+        "fold", f"mean-class/{elem.c}/{predicate.name}/{count}/{total}", sig, total, c, answer, predicate.values
+    )

@@ -1,0 +1,75 @@
+"""PPO on the corpus: which prompts, what scores them, and what becomes of the answers that win.
+
+Prompts are pairs that supervised training never saw: fresh batches from the generator, none of a held-out composition,
+family or kernel, and only those whose expert beats the recipes (elsewhere there is nothing to find). The fastest
+passing answer to each is kept in `wins.jsonl`, which supervised training reads beside the corpus: expert iteration.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from gccllm.propose.c_words import KEEP
+from gccllm.propose.tokens import Tokens
+from gccllm.toolchain import Toolchain
+from gccllm.train import ppo
+from gccllm.train.corpus import NAME, make_batch, read, reserved_texts
+from gccllm.train.environment import Environment
+from gccllm.train.examples import example
+
+FIRST_FRESH = 100_000
+"""Batch numbers from here on are PPO's own."""
+
+
+def fresh_rows(out: Path, seed: int, batches: int) -> list[dict[str, Any]]:
+    """Training rows of new batches, remembered in `fresh.jsonl`; none has a prompt of the corpus."""
+    path = out / "fresh.jsonl"
+    rows = list(read(path)) if path.exists() else []
+    have = len({row["batch"] for row in rows})
+    if have < batches:
+        seen = {row["prompt"] for row in read(out / NAME)} | {row["prompt"] for row in rows}
+        reserved = reserved_texts(Toolchain.find())
+        with path.open("a") as file:
+            for batch in range(have, batches):
+                for row in make_batch(out, seed, FIRST_FRESH + batch, reserved, timing=True):
+                    if row["split"] in ("train", "random") and row["answer"] != KEEP and row["prompt"] not in seen:
+                        seen.add(row["prompt"])
+                        rows.append(row | {"batch": batch})
+                        file.write(json.dumps(rows[-1]) + "\n")
+    return rows
+
+
+def reinforce(
+    out: Path, seconds: float, *, prompts: int = 32, samples: int = 8, rate: float = 3e-5, reward: str = "ours",
+    workers: int = 0, address: str | None = None, fresh_batches: int = 6, seed: int = 1, threads: int = 1,
+    iterations: int | None = None,
+) -> Path:  # fmt: skip
+    """PPO from `out/checkpoint.pt`; returns `out/ppo.pt`."""
+    tokens = Tokens.load(out / "tokens.json")
+    held = _held_prompts(tokens, out / NAME)
+    rows = [
+        row
+        for row in fresh_rows(out, seed, fresh_batches)
+        if (made := example(tokens, row)) and tuple(made[0][: made[1]]) not in held
+    ]
+    settings = ppo.Settings(
+        seed=seed, threads=threads, prompts=prompts, samples=samples, rate=rate, reward=reward, minibatch=prompts // 4
+    )
+    print(f"ppo: {len(rows)} prompts", flush=True)
+    with Environment(
+        rows, tokens, workers=workers, address=address, seed=seed * 1_000_000_007, keep=out / "wins.jsonl"
+    ) as environment:
+        return ppo.train(
+            out, out / "checkpoint.pt", environment.prompts, environment.score, end=tokens.end, seconds=seconds,
+            settings=settings, iterations=iterations,
+        )  # fmt: skip
+
+
+def _held_prompts(tokens: Tokens, path: Path) -> set[tuple[int, ...]]:
+    held: set[tuple[int, ...]] = set()
+    for row in read(path):
+        if row["split"] in ("unseen", "family", "random") and (made := example(tokens, row)):
+            held.add(tuple(made[0][: made[1]]))
+    return held

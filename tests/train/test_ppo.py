@@ -1,0 +1,243 @@
+"""PPO: its arithmetic against numbers made by hand, a toy task it solves, and a run that goes on where it stopped."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import math
+import random
+from dataclasses import asdict, replace
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs torch")
+
+from gccllm.train import ppo_math as pm  # noqa: E402
+from gccllm.train import sft  # noqa: E402
+from gccllm.train.model import Model, Shape  # noqa: E402
+from gccllm.train.plot import plot_csv, read_columns  # noqa: E402
+from gccllm.train.ppo import COLUMNS, Batch, Settings, Value, fit, train  # noqa: E402
+from gccllm.train.reward import Outcome  # noqa: E402
+
+MASK = torch.tensor([[True, True, True], [True, True, False]])
+
+
+def test_advantages_by_hand():
+    """gamma 0.9, lambda 0.5. Row 1, from its end: 1 - 0.3 = 0.7; 0.9*0.3 - 0.2 = 0.07, + 0.45*0.7 = 0.385;
+    0.9*0.2 - 0.1 = 0.08, + 0.45*0.385 = 0.25325. Row 2: -1 - 0.5 = -1.5; 0.2 + 0.9*0.5 - 0.4 = 0.25, - 0.675 = -0.425.
+    """
+    rewards = torch.tensor([[0.0, 0.0, 1.0], [0.2, -1.0, 0.0]])
+    values = torch.tensor([[0.1, 0.2, 0.3], [0.4, 0.5, 99.0]])
+    found, returns = pm.advantages(rewards, values, MASK, 0.9, 0.5)
+    torch.testing.assert_close(found, torch.tensor([[0.25325, 0.385, 0.7], [-0.425, -1.5, 0.0]]))
+    torch.testing.assert_close(returns, torch.tensor([[0.35325, 0.585, 1.0], [-0.025, -1.0, 0.0]]))
+
+
+def test_advantages_at_one_are_reward_to_come_minus_value():
+    rewards, values = torch.tensor([[0.5, -0.25, 1.0]]), torch.tensor([[0.3, 0.2, 0.1]])
+    found, returns = pm.advantages(rewards, values, MASK[:1], 1.0, 1.0)
+    torch.testing.assert_close(returns, torch.tensor([[1.25, 0.75, 1.0]]))
+    torch.testing.assert_close(found, returns - values)
+
+
+@pytest.mark.parametrize(
+    ("mask", "gamma"), [([[True, False, True]], 1.0), ([[False] * 3], 1.0), ([[True] * 3], 0.0), ([[True] * 3], 1.1)]
+)
+def test_advantages_refuse_gaps_and_odd_discounts(mask, gamma):
+    with pytest.raises(ValueError):
+        pm.advantages(torch.zeros(1, 3), torch.zeros(1, 3), torch.tensor(mask), gamma, 0.9)
+
+
+def test_group_advantages_leave_the_own_answer_out():
+    """Whole rewards 1, 2, 6 of one prompt: 1 - (2+6)/2 = -3, 2 - 3.5 = -1.5, 6 - 1.5 = 4.5."""
+    rewards = torch.tensor([[0.5, 0.5], [2.0, 0.0], [4.0, 2.0]])
+    mask = torch.tensor([[True, True], [True, False], [True, True]])
+    want = torch.tensor([[-3.0, -3.0], [-1.5, 0.0], [4.5, 4.5]])
+    torch.testing.assert_close(pm.group_advantages(rewards, mask, 3), want)
+    with pytest.raises(ValueError):
+        pm.group_advantages(rewards, mask, 1)
+
+
+def test_token_rewards_put_the_score_on_the_last_token():
+    log_probs = torch.tensor([[-1.0, -2.0, -1.0], [-3.0, -1.0, 5.0]])
+    reference = torch.tensor([[-2.0, -2.0, -1.5], [-1.0, -1.0, 0.0]])
+    found = pm.token_rewards(torch.tensor([1.0, -0.6]), log_probs, reference, MASK, 0.1)
+    torch.testing.assert_close(found, torch.tensor([[-0.1, 0.0, 0.95], [0.2, -0.6, 0.0]]))
+
+
+def test_clipped_loss_by_hand():
+    """Ratios 1.5, 0.5, 1.1, 0.5 at advantages 1, 1, -2, -1, clip 0.2. Objectives: held at 1.2; free at 0.5; free at
+    -2.2; held at -0.8. The mean is (1.2 + 0.5 - 2.2 - 0.8) / 4 = -0.325, two of four are held."""
+    ratios = torch.tensor([1.5, 0.5, 1.1, 0.5, 7.0])
+    advantage = torch.tensor([1.0, 1.0, -2.0, -1.0, 1.0])
+    mask = torch.tensor([True, True, True, True, False])
+    new = ratios.log().requires_grad_()
+    loss, held = pm.clipped_policy_loss(new, torch.zeros(5), advantage, mask, 0.2)
+    assert float(loss.detach()) == pytest.approx(0.325)
+    assert float(held) == pytest.approx(0.5)
+    loss.backward()
+    # d(-ratio * advantage / 4) / d(log ratio) where free, 0 where held or masked
+    torch.testing.assert_close(new.grad, torch.tensor([0.0, -0.125, 0.55, 0.0, 0.0]))
+
+
+def test_value_loss_by_hand():
+    """Old 1, clip 0.2. New 2, return 3: max(1, (1.2-3)^2) = 3.24. New 1.1, return 0: 1.21. Half the mean: 1.1125."""
+    new, old, returns = torch.tensor([2.0, 1.1]), torch.ones(2), torch.tensor([3.0, 0.0])
+    assert float(pm.value_loss(new, old, returns, torch.tensor([True, True]), 0.2)) == pytest.approx(1.1125)
+
+
+def test_chunks_of_a_minibatch_add_up_to_its_loss():
+    new, advantage, mask = torch.randn(6), torch.randn(6), torch.tensor([True] * 5 + [False])
+    whole, _ = pm.clipped_policy_loss(new, torch.zeros(6), advantage, mask, 0.2)
+    parts = [
+        pm.clipped_policy_loss(new[i : i + 3], torch.zeros(3), advantage[i : i + 3], mask[i : i + 3], 0.2, 5.0)[0]
+        for i in (0, 3)
+    ]
+    torch.testing.assert_close(sum(parts), whole)
+
+
+def test_divergence_and_entropy_against_their_definitions():
+    policy, reference = torch.tensor([0.5, 0.3, 0.2]), torch.tensor([0.2, 0.5, 0.3])
+    exact = (policy * (policy / reference).log()).sum()
+    estimates = pm.kl_estimate(policy.log(), reference.log())
+    assert (estimates >= 0).all()
+    torch.testing.assert_close((policy * estimates).sum(), exact)  # its mean under the policy is the divergence
+    assert float(pm.entropy(torch.zeros(8))) == pytest.approx(math.log(8))
+    torch.testing.assert_close(pm.entropy(policy.log() + 3), -(policy * policy.log()).sum())
+    torch.testing.assert_close(
+        pm.token_log_probs(policy.log()[None] + 3, torch.tensor([1])), reference[1:2].log() + math.log(0.6)
+    )
+
+
+def test_whitened_advantages_ignore_the_padding():
+    found = pm.whiten(torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 1e6]]), MASK)
+    assert float(found[MASK].mean()) == pytest.approx(0, abs=1e-6)
+    assert float(found[MASK].square().mean()) == pytest.approx(1, abs=1e-5)
+    assert float(found[1, 2]) == 0
+
+
+END, GOOD = 1, 7
+TINY = Shape(vocabulary=12, hidden=32, inner=64, layers=1, heads=2, context=32)
+PROMPTS = [[3, 4], [5], [3, 5, 4], [4, 4, 4, 4], [6, 3], [5, 6], [6, 6, 6], [4]]
+TOY = Settings(
+    prompts=8, samples=8, minibatch=4, max_tokens=6, rows=64, rate=3e-3, value_rate=3e-3, kl_weight=0.01, epochs=2,
+    target_kl=0.2, warm_up=1,
+)  # fmt: skip
+
+
+def score(batch):
+    """A toy verifier: an answer passes when the good word is in it, and is as fast as it has good words."""
+    return [
+        Outcome("pass", 1.0, 1.0 + ids.count(GOOD), 1.0 + ids.count(GOOD)) if GOOD in ids else Outcome("value")
+        for _, ids in batch
+    ]
+
+
+@pytest.fixture
+def start(tmp_path):
+    torch.manual_seed(1)
+    model = Model(TINY)
+    torch.save({"shape": asdict(TINY), "model": model.state_dict()}, tmp_path / "sft.pt")
+    return tmp_path / "sft.pt"
+
+
+def rows_of(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("baseline", ["value", "group"])
+def test_ppo_raises_the_reward_of_a_toy_task(tmp_path, start, baseline):
+    out = tmp_path / "run"
+    train(out, start, PROMPTS, score, end=END, seconds=600, settings=replace(TOY, baseline=baseline), iterations=18)
+    rows = rows_of(out / "ppo.csv")
+    assert tuple(rows[0]) == COLUMNS
+    early, late = ([float(row["reward"]) for row in part] for part in (rows[:3], rows[-3:]))
+    assert sum(late) / 3 > sum(early) / 3 + 0.5
+    assert float(rows[-1]["pass_rate"]) > float(rows[0]["pass_rate"]) + 0.3
+    assert float(rows[-1]["speedup"]) > float(rows[0]["speedup"])
+    assert float(rows[0]["kl"]) < 1e-5 < float(rows[-1]["kl"])
+    assert float(rows[-1]["entropy"]) < float(rows[0]["entropy"])
+    assert all(float(row["sampler_gap"]) < 1e-4 for row in rows)
+
+
+def test_the_value_head_learns_what_the_states_tell():
+    torch.manual_seed(2)
+    states = torch.randn(64, 3, 32)
+    mask = torch.ones(64, 3, dtype=torch.bool)
+    mask[::2, 2] = False
+    returns = (states[..., 0] - 0.5 * states[..., 1]).masked_fill(~mask, 1e6)
+    value, zeros = Value(32), torch.zeros(64, 3)
+    optimizer = torch.optim.AdamW(value.parameters(), 1e-2)
+    settings = replace(TOY, value_epochs=40, value_minibatch=50, value_clip=10.0)
+    loss = fit(value, optimizer, Batch([], mask, states, zeros, zeros, zeros, returns), settings, random.Random(0))
+    assert loss < 0.05 * 0.5 * float(returns[mask].square().mean())
+
+
+def test_a_warm_up_moves_the_value_head_only(tmp_path, start):
+    path = train(tmp_path, start, PROMPTS, score, end=END, seconds=600, settings=replace(TOY, warm_up=2), iterations=2)
+    model, stored = sft.load(path)  # what export and evaluation load
+    reference, _ = sft.load(start)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), reference.parameters(), strict=True))
+    assert float(stored["value"]["out.bias"].abs().sum()) > 0
+    assert stored["settings"]["warm_up"] == 2
+
+
+def test_a_resumed_run_is_the_unbroken_one(tmp_path, start):
+    one, two = tmp_path / "one", tmp_path / "two"
+    whole = train(one, start, PROMPTS, score, end=END, seconds=600, settings=TOY, iterations=5)
+    train(two, start, PROMPTS, score, end=END, seconds=600, settings=TOY, iterations=3)
+    with (two / "ppo.csv").open("a") as file:  # an iteration after the checkpoint, lost with the process
+        file.write("4" + "," * (len(COLUMNS) - 1) + "\n")
+    start.unlink()  # the reference is in the checkpoint
+    broken = train(two, start, PROMPTS, score, end=END, seconds=600, settings=TOY, iterations=5)
+    (a, _), (b, stored) = sft.load(whole), sft.load(broken)
+    assert all(torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters(), strict=True))
+    assert [row["iteration"] for row in rows_of(two / "ppo.csv")] == ["1", "2", "3", "4", "5"]
+    assert [row["reward"] for row in rows_of(one / "ppo.csv")] == [row["reward"] for row in rows_of(two / "ppo.csv")]
+    assert stored["iteration"] == len(stored["history"]) == 5
+    with pytest.raises(ValueError, match="other settings"):
+        train(two, start, PROMPTS, score, end=END, seconds=600, settings=replace(TOY, clip=0.1))
+
+
+def test_the_clock_stops_a_run_and_it_leaves_a_checkpoint(tmp_path, start):
+    path = train(tmp_path, start, PROMPTS, score, end=END, seconds=0, settings=TOY)
+    assert path.exists()
+    assert rows_of(tmp_path / "ppo.csv") == []
+
+
+def test_equal_answers_are_scored_once_and_unfinished_ones_never(tmp_path, start):
+    asked = []
+
+    def listening(batch):
+        asked.append(batch)
+        return score(batch)
+
+    train(tmp_path, start, PROMPTS, listening, end=END, seconds=600, settings=replace(TOY, max_tokens=2), iterations=1)
+    keys = [(index, tuple(ids)) for index, ids in asked[0]]
+    assert len(keys) == len(set(keys)) < 64
+    assert all(END not in ids and len(ids) <= 1 for _, ids in keys)
+    row = rows_of(tmp_path / "ppo.csv")[0]
+    assert "none:" in row["statuses"]
+    assert float(row["built"]) < 1
+
+
+@pytest.mark.parametrize("wrong", [{"minibatch": 3}, {"reward": "length"}, {"baseline": "group", "samples": 1}])
+def test_settings_that_do_not_go_together_are_refused(tmp_path, start, wrong):
+    with pytest.raises(ValueError):
+        train(tmp_path, start, PROMPTS, score, end=END, seconds=1, settings=replace(TOY, **wrong))
+
+
+def test_a_picture_of_the_curves(tmp_path):
+    path = tmp_path / "ppo.csv"
+    path.write_text("iteration,reward,kl,alarms\n1,0.5,,\n2,0.7,0.01,untimed;same_answer\n")
+    columns, marks = read_columns(path)
+    assert columns["reward"] == [0.5, 0.7]
+    assert math.isnan(columns["kl"][0])
+    assert marks == [(1, "untimed;same_answer")]
+    if importlib.util.find_spec("matplotlib") is None:
+        with pytest.raises(RuntimeError, match="pip install matplotlib"):
+            plot_csv(path, tmp_path / "a.png", "run")
+        return
+    plot_csv(path, tmp_path / "a.png", "run")
+    assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
