@@ -213,7 +213,10 @@ def cache_gc(everything: bool) -> None:
 
 @main.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
 @click.option(
-    "--suite", type=click.Choice(["kernels", "mutants", "overhead", "programs"]), default="kernels", show_default=True
+    "--suite",
+    type=click.Choice(["kernels", "model", "mutants", "overhead", "programs"]),
+    default="kernels",
+    show_default=True,
 )
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 def bench(suite: str, args: tuple[str, ...]) -> None:
