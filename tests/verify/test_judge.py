@@ -59,7 +59,7 @@ def test_right_body_is_accepted_with_its_evidence(summing: Workbench) -> None:
         ("ret", "ret\n.incbin \"/etc/passwd\"", "parse", Reason.DIRECTIVE),
         ("$3", "$4", "replay", Reason.WRONG_VALUE),
         ("cmovg", "cmova", "replay", Reason.WRONG_VALUE),
-        ("addq	$4", "addq	$8", "replay", Reason.FAULTED),
+        ("addq	$4", "addq	$4099", "replay", Reason.FAULTED),
         ("addq	$4", "addq	$0", "replay", Reason.TIMED_OUT),
         ("movl	(%rdi), %ecx", "movl	-64(%rdi), %ecx", "replay", Reason.WRONG_VALUE),
         ("movl	(%rdi), %ecx", "movl	(%rdi), %ecx\n	movl	%ecx, (%rdi)", "contract", Reason.STRAY_STORE),
