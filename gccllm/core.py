@@ -69,9 +69,24 @@ class GlobalBytes:
     data: bytes
 
 
+PAGE_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a recorded call, at the address it had in the program; content is that before the call."""
+
+    address: int
+    """A multiple of PAGE_BYTES, outside of the replayer's own address map."""
+    data: bytes
+    """PAGE_BYTES of it. Equal pages of several tests may share one object."""
+    is_writable: bool = True
+    """Whether the program could write it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Test:
-    """One input state. Pointers are absolute addresses into arenas (`arena_address`)."""
+    """One input state. Pointers are absolute addresses into arenas (`arena_address`) or into `pages`."""
 
     __test__ = False  # not a pytest class
 
@@ -94,6 +109,10 @@ class Test:
     """Number of arenas in use (0..arenas-1 are mapped, the rest fault)."""
     label: str = ""
     """Input class: `tiny`, `small`, `medium`, `large`, `edge`, `overlap`, `fuzz`, or the harvest's own word."""
+    pages: tuple[Page, ...] = ()
+    """Memory of a recorded call, by address; disjoint. Bytes around what the function touches are whatever was there."""
+    weight: float = 1.0
+    """How many calls of the program this one stands for."""
 
 
 class Slot(enum.StrEnum):

@@ -18,7 +18,7 @@ import hashlib
 import json
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from concurrent.futures import ProcessPoolExecutor
 from itertools import count, islice
 from pathlib import Path
@@ -76,17 +76,22 @@ def prompts_of(tools: Toolchain, pairs: list[Pair], flags: tuple[str, ...] = ())
     return {int(name[2:]): text for name, text in bodies(compile_text(tools, source, [*SCALAR, *flags])).items()}
 
 
+def mark(prompt: str) -> int:
+    """64 bits that stand for a text: the texts of a corpus are too many to send to every worker."""
+    return int.from_bytes(hashlib.sha256(prompt.encode()).digest()[:8], "big")
+
+
 def make_batch(
-    folder: Path, seed: int, batch: int, reserved: frozenset[str], *, timing: bool = False
+    folder: Path, seed: int, batch: int, reserved: Set[str], *, timing: bool = False, known: Set[int] = frozenset()
 ) -> list[dict[str, Any]]:
-    """Rows of one batch, each text once; `timing`: all of them timed."""
+    """Rows of one batch, each text once; `timing`: all of them timed; texts whose mark is `known` are not looked at."""
     tools = Toolchain.find()
     pairs = draw_batch(seed, batch)
     prompts = prompts_of(tools, pairs, VARIANTS[batch % len(VARIANTS)])
     chosen: dict[str, Pair] = {}
     for i, pair in enumerate(pairs):
         prompt = prompts.get(i)
-        if prompt is not None and prompt not in reserved:
+        if prompt is not None and prompt not in reserved and mark(prompt) not in known:
             chosen.setdefault(prompt, pair)
     return rows_of(tools, folder, chosen, seed=batch, timing=timing or batch % TIMED_EVERY == 0)
 
@@ -134,17 +139,19 @@ def generate(out: Path, seed: int, rows: int, seconds: float, *, workers: int = 
             useful += row["split"] != "dropped"
     reserved = reserved_texts(tools)
     end = time.monotonic() + seconds
+    known = {mark(prompt) for prompt in seen}
     with ProcessPoolExecutor(workers) as pool:
         numbers = count(done)
-        waiting = [pool.submit(make_batch, out, seed, n, reserved) for n in islice(numbers, workers + 1)]
+        waiting = [pool.submit(make_batch, out, seed, n, reserved, known=known) for n in islice(numbers, workers + 1)]
         while waiting and useful < rows and time.monotonic() < end:
             lines = [row for row in waiting.pop(0).result() if row["prompt"] not in seen]
-            waiting.append(pool.submit(make_batch, out, seed, next(numbers), reserved))
+            waiting.append(pool.submit(make_batch, out, seed, next(numbers), reserved, known=known))
             with path.open("a") as file:
                 file.writelines(json.dumps(line) + "\n" for line in lines)
             done += 1
             marks.write_text(str(done))
             seen.update(row["prompt"] for row in lines)
+            known = known | {mark(row["prompt"]) for row in lines}
             useful += sum(row["split"] != "dropped" for row in lines)
             taught = sum(row["answer"] != KEEP for row in lines)
             print(
