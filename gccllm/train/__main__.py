@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -84,24 +87,27 @@ def sft(
 
 @main.command()
 @click.option("--minutes", default=20.0, show_default=True)
-@click.option("--prompts", default=32, show_default=True)
+@click.option("--prompts", default=64, show_default=True)
 @click.option("--samples", default=8, show_default=True)
-@click.option("--rate", default=3e-5, show_default=True)
+@click.option("--rate", default=3e-4, show_default=True)
 @click.option("--reward", default="ours", show_default=True, help="ours, speedup or correctness.")
+@click.option("--baseline", default="both", show_default=True, help="value, group or both.")
+@click.option("--entropy", default=0.01, show_default=True, help="Weight of the entropy bonus.")
 @click.option("--workers", default=0, show_default=True, help="Processes that score; 0: this one.")
 @click.option("--ray", default="", help="Address of a Ray cluster that scores.")
 @click.option("--fresh-batches", default=6, show_default=True, help="New batches of pairs to draw prompts from.")
 @click.pass_obj
 def ppo(
-    common: tuple[Path, int, int], minutes: float, prompts: int, samples: int, rate: float, reward: str, workers: int,
-    ray: str, fresh_batches: int,
+    common: tuple[Path, int, int], minutes: float, prompts: int, samples: int, rate: float, reward: str, baseline: str,
+    entropy: float, workers: int, ray: str, fresh_batches: int,
 ) -> None:  # fmt: skip
     """PPO from the supervised checkpoint; the verifier and the timer are the reward."""
     from gccllm.train.reinforce import reinforce
 
     reinforce(
-        common[0], minutes * 60, prompts=prompts, samples=samples, rate=rate, reward=reward, workers=workers,
-        address=ray or None, fresh_batches=fresh_batches, seed=common[1], threads=common[2],
+        common[0], minutes * 60, prompts=prompts, samples=samples, rate=rate, reward=reward, baseline=baseline,
+        entropy=entropy, workers=workers, address=ray or None, fresh_batches=fresh_batches, seed=common[1],
+        threads=common[2],
     )  # fmt: skip
 
 
@@ -152,16 +158,28 @@ def evaluate_(common: tuple[Path, int, int], checkpoint: str, rows: int, n: int)
 
 @main.command(name="all")
 @click.option("--minutes", default=150.0, show_default=True, help="For everything; the stages share it.")
-@click.option("--workers", default=2, show_default=True)
+@click.option("--workers", default=2, show_default=True, help="Processes: one a core.")
+@click.option("--to", type=click.Path(path_type=Path), default=BUILTIN, show_default=True, help="Where the model goes.")
+@click.option("--rows", default=150, show_default=True, help="Of each held-out split, for the look at the end.")
 @click.pass_context
-def all_(context: click.Context, minutes: float, workers: int) -> None:
+def all_(context: click.Context, minutes: float, workers: int, to: Path, rows: int) -> None:
     """The whole way: a quarter of the time for the corpus, half for supervised training, a fifth for PPO."""
-    context.invoke(corpus, minutes=minutes * 0.25, workers=workers)
-    context.invoke(sft, minutes=minutes * 0.5)
-    context.invoke(ppo, minutes=minutes * 0.2)
-    context.invoke(export)
+    context.invoke(corpus, minutes=minutes * 0.25, workers=workers, rows=200_000)
+    _supervised(context.obj, minutes * 0.5, workers)
+    context.invoke(ppo, minutes=minutes * 0.2, workers=max(0, workers - 1))
+    context.invoke(export, to=to)
     context.invoke(card)
-    context.invoke(evaluate_)
+    context.invoke(evaluate_, rows=rows)
+
+
+def _supervised(common: tuple[Path, int, int], minutes: float, workers: int) -> None:
+    """Supervised training in `workers` processes, which are faster than as many threads. Raises ClickException."""
+    out, seed, threads = common
+    started = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(workers)]
+    stage = ["--out", str(out), "--seed", str(seed), "--threads", str(threads), "sft", "--minutes", str(minutes)]
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+    if subprocess.run([*started, "-m", "gccllm.train", *stage], env=environment, check=False).returncode:
+        raise click.ClickException("supervised training failed; what it said stands above")
 
 
 if __name__ == "__main__":

@@ -56,7 +56,9 @@ class Settings:
     reward: str = "ours"
     """A row of gccllm.train.reward.REWARDS."""
     baseline: str = "value"
-    """value: the value head and generalised advantages; group: the mean of the other answers to the prompt."""
+    """value: the value head and generalised advantages; group: the mean of the other answers to the prompt; both: the
+    value head and generalised advantages on what an answer earns over the mean of the others, which spares the head
+    from learning how fast each function can be made."""
     gamma: float = 1.0
     lam: float = 0.95
     kl_weight: float = 0.05
@@ -88,9 +90,9 @@ class Settings:
             raise ValueError(f"{self.prompts} prompts are not minibatches of {self.minibatch}")
         if self.reward not in REWARDS:
             raise ValueError(f"{self.reward} is none of the rewards {', '.join(REWARDS)}")
-        if self.baseline not in ("value", "group") or self.rollouts not in ("torch", "llama.cpp"):
+        if self.baseline not in ("value", "group", "both") or self.rollouts not in ("torch", "llama.cpp"):
             raise ValueError(f"baseline {self.baseline}, rollouts {self.rollouts}")
-        if self.baseline == "group" and self.samples < 2:
+        if self.baseline != "value" and self.samples < 2:
             raise ValueError("a group needs at least two answers")
 
 
@@ -245,7 +247,10 @@ def collect(
     anchor, _, _ = evaluate(reference, groups, mask, s.samples, s.chunk_tokens)
     with torch.no_grad():
         values = value(states).masked_fill(~mask, 0.0)
-    rewards = pm.token_rewards(torch.tensor(scores), old, anchor, mask, s.kl_weight)
+    earned = torch.tensor(scores)
+    if s.baseline == "both":
+        earned = pm.over_the_others(earned, s.samples)
+    rewards = pm.token_rewards(earned, old, anchor, mask, s.kl_weight)
     advantage, returns = pm.advantages(rewards, values, mask, s.gamma, s.lam)
     if s.baseline == "group":
         advantage = pm.group_advantages(rewards, mask, s.samples)

@@ -88,11 +88,20 @@ def group_advantages(rewards: Tensor, mask: Tensor, samples: int) -> Tensor:
 
     rewards (B, T), rows of one prompt beside each other, `samples` (at least 2) of each. No value head is needed.
     """
-    if samples < 2 or rewards.shape[0] % samples:
-        raise ValueError(f"{rewards.shape[0]} rows are not groups of {samples}, or a group has no other answer")
-    whole = rewards.sum(1).view(-1, samples)
-    others = (whole.sum(1, keepdim=True) - whole) / (samples - 1)
-    return (whole - others).view(-1, 1) * mask
+    return over_the_others(rewards.sum(1), samples)[:, None] * mask
+
+
+def over_the_others(scores: Tensor, samples: int) -> Tensor:
+    """(B,): each score minus the mean of the other answers to its prompt.
+
+    scores (B,), those of one prompt beside each other, `samples` (at least 2) of each. The mean does not depend on the
+    answer it is taken from, so the gradient stays unbiased (leave-one-out, arXiv 2402.14740).
+    """
+    if samples < 2 or scores.shape[0] % samples:
+        raise ValueError(f"{scores.shape[0]} rows are not groups of {samples}, or a group has no other answer")
+    groups = scores.view(-1, samples)
+    others = (groups.sum(1, keepdim=True) - groups) / (samples - 1)
+    return (groups - others).flatten()
 
 
 def whiten(x: Tensor, mask: Tensor) -> Tensor:

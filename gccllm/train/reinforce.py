@@ -42,9 +42,9 @@ def fresh_rows(out: Path, seed: int, batches: int) -> list[dict[str, Any]]:
 
 
 def reinforce(
-    out: Path, seconds: float, *, prompts: int = 32, samples: int = 8, rate: float = 3e-5, reward: str = "ours",
-    workers: int = 0, address: str | None = None, fresh_batches: int = 6, seed: int = 1, threads: int = 1,
-    iterations: int | None = None,
+    out: Path, seconds: float, *, prompts: int = 64, samples: int = 8, rate: float = 3e-4, reward: str = "ours",
+    baseline: str = "both", entropy: float = 0.01, workers: int = 0, address: str | None = None,
+    fresh_batches: int = 6, seed: int = 1, threads: int = 1, iterations: int | None = None,
 ) -> Path:  # fmt: skip
     """PPO from `out/checkpoint.pt`; returns `out/ppo.pt`."""
     tokens = Tokens.load(out / "tokens.json")
@@ -55,8 +55,9 @@ def reinforce(
         if (made := example(tokens, row)) and tuple(made[0][: made[1]]) not in held
     ]
     settings = ppo.Settings(
-        seed=seed, threads=threads, prompts=prompts, samples=samples, rate=rate, reward=reward, minibatch=prompts // 4
-    )
+        seed=seed, threads=threads, prompts=prompts, samples=samples, rate=rate, reward=reward, minibatch=prompts // 4,
+        baseline=baseline, entropy_weight=entropy,
+    )  # fmt: skip
     print(f"ppo: {len(rows)} prompts", flush=True)
     with Environment(
         rows, tokens, workers=workers, address=address, seed=seed * 1_000_000_007, keep=out / "wins.jsonl"

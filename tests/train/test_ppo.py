@@ -146,7 +146,7 @@ def rows_of(path):
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("baseline", ["value", "group"])
+@pytest.mark.parametrize("baseline", ["value", "group", "both"])
 def test_ppo_raises_the_reward_of_a_toy_task(tmp_path, start, baseline):
     out = tmp_path / "run"
     train(out, start, PROMPTS, score, end=END, seconds=600, settings=replace(TOY, baseline=baseline), iterations=18)
