@@ -13,6 +13,7 @@ from gccllm.train.families import (
     bits,
     folds,
     hashes,
+    mixed,
     modular,
     moves,
     nested,
@@ -40,6 +41,7 @@ FAMILIES: dict[str, tuple[int, Draw]] = {
     "tables": (5, tables.draw),
     "nested": (8, nested.draw),
     "sorts": (4, sorts.draw),
+    "mixed": (110, mixed.draw),
 }
 HELD: tuple[Draw, ...] = (
     bits.draw_held, folds.draw_held, hashes.draw_held, modular.draw_held, moves.draw_held, nested.draw_held,
