@@ -142,6 +142,67 @@ def profile(output: Path, command: tuple[str, ...]) -> None:
     raise SystemExit(_or_exit(lambda: profiler.run(list(command), output)))
 
 
+@main.command(context_settings={"ignore_unknown_options": True})
+@click.option("--dir", "parent", type=click.Path(file_okay=False, path_type=Path), help="Where the run's files lie.")
+@click.option("--redact", is_flag=True, help="Keep only the bytes that the functions read.")
+@click.option("--calls", type=click.IntRange(1, 64), help="Calls to keep of a function and process.")
+@click.option("--keep", is_flag=True, help="Leave the run's files where they are.")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def record(parent: Path | None, redact: bool, calls: int | None, keep: bool, command: tuple[str, ...]) -> None:
+    """Run COMMAND, built with GCCLLM_MODE=record, and keep calls of its hot functions as tests.
+
+    Recorded calls hold copies of the program's memory. They stay on this machine, readable by you alone.
+    """
+    from gccllm.record import run as recorder
+    from gccllm.record.store import TestStore
+
+    settings = config.load()
+    store, tools = TestStore.of(settings.store_dir), _tools(settings)
+    code = _or_exit(
+        lambda: recorder.run(list(command), store, parent=parent, calls=calls, redact=redact, keep=keep, tools=tools)
+    )
+    raise SystemExit(code)
+
+
+@main.group()
+def tests() -> None:
+    """Recorded calls: the tests and the timing workload of the functions that they reached."""
+
+
+@tests.command("ls")
+@click.option("--all", "everything", is_flag=True, help="Also functions that no recorded run has called.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+def tests_ls(everything: bool, as_json: bool) -> None:
+    """Recorded functions: calls seen, calls kept, size, and what the tests are worth if known."""
+    _tests(lambda commands, store, tools: commands.ls(store, _console(), everything, as_json))
+
+
+@tests.command("show")
+@click.argument("function")
+@click.option("--all", "everything", is_flag=True, help="Every test, not only those that stand for most calls.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+def tests_show(function: str, everything: bool, as_json: bool) -> None:
+    """Each test of FUNCTION (a name or the start of a key): arguments, weight, edges taken, mutants killed."""
+    _tests(lambda commands, store, tools: commands.show(store, _console(), tools, function, everything, as_json))
+
+
+@tests.command("minimise")
+@click.argument("functions", nargs=-1)
+@click.option("--keep", type=click.IntRange(1, 10_000), default=64, show_default=True, help="Tests to keep of each.")
+def tests_minimise(functions: tuple[str, ...], keep: int) -> None:
+    """Keep the tests that take an edge or kill a mutant, and a fair sample for timing."""
+    _tests(lambda commands, store, tools: commands.minimise_all(store, _console(), tools, functions, keep))
+
+
+@tests.command("gc")
+@click.option("--days", type=click.FloatRange(0), default=90.0, show_default=True, help="Unused for longer: removed.")
+@click.option("--all", "everything", is_flag=True, help="Forget every test and every recorded function.")
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+def tests_gc(days: float, everything: bool, dry_run: bool) -> None:
+    """Remove tests whose function is gone, that no build has used for long, or that are damaged."""
+    _tests(lambda commands, store, tools: commands.gc(store, _console(), days, everything, dry_run))
+
+
 @main.group()
 def cache() -> None:
     """The store of rewrites."""
@@ -258,6 +319,25 @@ def config_(as_json: bool) -> None:
     console.print(f"project: {settings.project or 'none (no gccllm.toml here or above)'}   store: {settings.store_dir}")
     for complaint in settings.complaints:
         console.print(f"[yellow]{complaint}[/]")
+
+
+def _tools(settings: config.Settings) -> Any:
+    from gccllm.toolchain import Toolchain
+
+    return Toolchain.find(settings["cc"] or None)
+
+
+def _tests(action: Any) -> None:
+    """Run a subcommand of `tests` and leave with its status."""
+    from gccllm.record import commands
+    from gccllm.record.store import TestStore
+
+    settings = config.load()
+    try:
+        code = _or_exit(lambda: action(commands, TestStore.of(settings.store_dir), _tools(settings)))
+    except commands.Unknown as error:
+        raise click.ClickException(str(error)) from error
+    raise SystemExit(code)
 
 
 def _or_exit(action: Any) -> Any:

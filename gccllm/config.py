@@ -83,7 +83,7 @@ class Setting:
 
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("mode", "GCCLLM_MODE", "inline", _one_of("inline", "queue", "cached", "off"), "when to work on unknown hot functions"),
+    Setting("mode", "GCCLLM_MODE", "inline", _one_of("inline", "queue", "cached", "record", "off"), "when to work on unknown hot functions; record: put recording stubs into them instead"),
     Setting("budget", "GCCLLM_BUDGET", 120.0, _seconds, "seconds of work per translation unit in mode inline"),
     Setting("proposers", "GCCLLM_PROPOSERS", ("model", "recompile"), _proposers, "who proposes rewrites, in this order"),
     Setting("endpoint", "GCCLLM_ENDPOINT", "", str, "OpenAI-compatible server to ask instead of the built-in model"),

@@ -54,22 +54,30 @@ def answer(directory: Path, request: Request, settings: config.Settings, log: Lo
         log.write("config", detail=complaint)
     source = str(find_source(request)[0] or "?")
     log = log.bind(cwd=str(request.cwd), unit=request.unit_key[:16], source=source)
-    result = rewrite_unit(request, settings, store, log, deadline=started + settings["budget"])
+    is_recorded = settings["mode"] == "record"
+    if is_recorded:
+        from gccllm.record.build import record_unit
+
+        result = record_unit(request, settings, store, log, deadline=started + settings["budget"])
+    else:
+        result = rewrite_unit(request, settings, store, log, deadline=started + settings["budget"])
     log.write(
         "unit",
         result.unit_reason,
         seconds=round(time.monotonic() - started, 3),
         functions=len(result.decisions),
-        admitted=sum(d.word == "admitted" for d in result.decisions),
+        admitted=sum(d.word in ("admitted", "recording") for d in result.decisions),
         options=list(request.gcc_options),
     )
-    undecided = result.undecided
+    undecided = () if is_recorded else result.undecided
     if undecided and settings["strict"]:
         (directory / "strict").write_text(f"{len(undecided)} undecided: {', '.join(undecided)}; run `gccllm tune`\n")
         return EXIT_STRICT
     text = result.text.encode("latin-1") if result.text is not None else b""
     if text:
         write_atomically(directory / "out.s", text)
+    if is_recorded:  # it says nothing of what another mode would build
+        return EXIT_OK
     try:
         if not undecided:
             store.put_unit(request.unit_key, text)

@@ -1,7 +1,8 @@
 """Which functions of a unit are worth the work, hottest first.
 
-A profile file outranks everything. Without one: `__attribute__((hot))`, then loop depth, then the instructions inside
-loops. Recursion counts as a loop. This is a static guess: it knows nothing of trip counts.
+A profile file outranks everything; without one, calls times ticks of recorded calls. What neither knows comes after:
+`__attribute__((hot))`, then loop depth, then the instructions inside loops. Recursion counts as a loop. That is a
+static guess: it knows nothing of trip counts.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from gccllm.reasons import Reason
 class Heat:
     function: Function
     share: float
-    """Share of the profile's samples; 0 without a profile."""
+    """Share of the profile's samples, or of the recorded time of the unit; 0 without either."""
     hot: bool
     depth: int
     in_loops: int
@@ -31,14 +32,22 @@ class Heat:
 
 
 def rank(
-    module: Module, settings: Settings, profile: Mapping[str, float] | None = None
+    module: Module,
+    settings: Settings,
+    profile: Mapping[str, float] | None = None,
+    recorded: Mapping[str, float] | None = None,
 ) -> tuple[list[Heat], list[tuple[Function, Reason]]]:
-    """(functions worth working on, hottest first; the others with their reason)."""
+    """(functions worth working on, hottest first; the others with their reason).
+
+    profile   share of samples by name; a function that is not in it was never seen
+    recorded  share of the unit's recorded time by name (`record.mix.heat`), 0 for functions that were watched and never
+              called; nothing is known of one that is not in it
+    """
     warm: list[Heat] = []
     left: list[tuple[Function, Reason]] = []
     for function in module.functions.values():
-        heat = measure(function, profile)
-        if reason := _leaves(heat, settings, profile):
+        heat = measure(function, profile if profile is not None else recorded)
+        if reason := _leaves(heat, settings, profile, recorded):
             left.append((function, reason))
         else:
             warm.append(heat)
@@ -48,7 +57,7 @@ def rank(
     return warm[:limit], left
 
 
-def measure(function: Function, profile: Mapping[str, float] | None = None) -> Heat:
+def measure(function: Function, shares: Mapping[str, float] | None = None) -> Heat:
     try:
         graph = cfg(function.body)
         loops = graph.loops
@@ -59,11 +68,13 @@ def measure(function: Function, profile: Mapping[str, float] | None = None) -> H
         depth, in_loops = 0, 0
     if function.name in function.calls:
         depth, in_loops = max(depth, 1), max(in_loops, function.instructions)
-    share = (profile or {}).get(function.name, 0.0)
+    share = (shares or {}).get(function.name, 0.0)
     return Heat(function, share, ".text.hot" in function.section, depth, in_loops)
 
 
-def _leaves(heat: Heat, settings: Settings, profile: Mapping[str, float] | None) -> Reason | None:
+def _leaves(
+    heat: Heat, settings: Settings, profile: Mapping[str, float] | None, recorded: Mapping[str, float] | None
+) -> Reason | None:
     name = heat.function.name
     if _matches(name, settings["exclude"]) or (settings["only"] and not _matches(name, settings["only"])):
         return Reason.EXCLUDED
@@ -71,7 +82,8 @@ def _leaves(heat: Heat, settings: Settings, profile: Mapping[str, float] | None)
         return None
     if ".text.unlikely" in heat.function.section or ".text.exit" in heat.function.section:
         return Reason.COLD
-    if profile is not None and heat.share == 0.0:
+    watched = profile is not None or (recorded is not None and name in recorded)
+    if watched and heat.share == 0.0:
         return Reason.NOT_HOT
     if heat.depth == 0 and not heat.hot and heat.share == 0.0:
         return Reason.NOT_HOT

@@ -1,12 +1,14 @@
 """One function on the bench, and an entry put on the bench again.
 
-`recheck` needs nothing but the entry: its tests are harvested anew, so that nothing the entry claims is believed.
+`recheck` needs nothing but the entry: its tests are harvested anew, so that nothing the entry claims is believed. Only
+recorded calls are not in it, for they are somebody's memory: an entry that rests on them is checked where they are.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,15 +16,17 @@ from typing import Any
 
 from gccllm.assembly import Body, BodyError
 from gccllm.config import Settings
-from gccllm.core import Candidate, Quit, RunStatus, Test, Verdict
+from gccllm.core import Candidate, Evidence, Quit, RunStatus, Test, Verdict
+from gccllm.events import Log
 from gccllm.harvest.harvest import Harvest, more_near
 from gccllm.harvest.harvest import harvest as find_tests
 from gccllm.harvest.probe import HarvestTarget
 from gccllm.harvest.types import Signature
 from gccllm.reasons import Reason
-from gccllm.store.entry import Entry
+from gccllm.record.recordings import Recordings, Supply
+from gccllm.store.entry import Entry, EvidenceRecord, TimingRecord
 from gccllm.toolchain import Toolchain
-from gccllm.verify import adequacy
+from gccllm.verify import adequacy, timing
 from gccllm.verify.image import AssembleError
 from gccllm.verify.judge import Case, judge_many
 from gccllm.verify.replay import Replayer, same
@@ -33,6 +37,8 @@ from gccllm.wire import target_and_context
 HARVEST_S = 20.0
 """Most seconds a harvest may take; it normally ends by its own counts."""
 TIMED_DEADLINE_MS = 200
+ELSEWHERE = 0.9
+"""Where recorded calls decide: the least speed, by a quick look, on each class of inputs that were made."""
 
 
 @dataclass
@@ -66,6 +72,7 @@ class Job:
     bench: Workbench
     harvest: Harvest
     adequacy: adequacy.Adequacy
+    recorded: Supply | None = None
     attempts: list[Attempted] = field(default_factory=list)
     unheard: set[Reason] = field(default_factory=set)
     """Why some proposer had no say at all; finding nothing then says little."""
@@ -74,7 +81,8 @@ class Job:
 def recheck(entry: Entry, settings: Settings, tools: Toolchain | None = None) -> str | None:
     """Run every check but timing on a stored rewrite again, from the entry alone. None when it stands, else why not.
 
-    The tests are harvested anew, by the entry's seed; nothing that the entry claims is believed.
+    The tests are harvested anew, by the entry's seed; nothing that the entry claims is believed. Recorded calls are
+    taken from this machine's test store, those that came later included.
     """
     if entry.bench is None or entry.evidence is None:
         return "the entry carries no evidence"
@@ -83,7 +91,12 @@ def recheck(entry: Entry, settings: Settings, tools: Toolchain | None = None) ->
             target, context = target_and_context(
                 entry.bench, tools or Toolchain.find(settings["cc"] or None), directory
             )
-            found = find_tests(target, entry.evidence.seed, HARVEST_S)
+            recorded = None
+            if (known := entry.recording) is not None:
+                recorded = Recordings(settings.store_dir).supply(known.key, target)
+                if recorded is None and known.recorded:
+                    return f"{Reason.TESTS_ABSENT.label}: {known.recorded} recorded calls, key {known.key[:16]}"
+            found = find_tests(target, entry.evidence.seed, HARVEST_S, recorded=recorded.tests if recorded else ())
             scalar = Body.parse(entry.bench.scalar) if entry.bench.scalar else None
             bench = workbench(target, context, list(found.tests), scalar, entry.evidence.seed)
             score = adequacy.score(bench)
@@ -111,11 +124,66 @@ def recheck(entry: Entry, settings: Settings, tools: Toolchain | None = None) ->
 
 def is_equal_on(bench: Workbench, body: Body, found: Harvest) -> bool:
     """Whether a body gives the baseline's results on every timing input too, held-back ones included."""
-    tests = [test for classes in (found.timing, found.confirm) for tests in classes.values() for test in tests]
+    kinds = (found.timing, found.confirm, found.elsewhere)
+    tests = list({id(test): test for classes in kinds for tests in classes.values() for test in tests}.values())
     image = bench.image([bench.entry_text(body, "timed")])
     with Replayer(image, bench.returns, deadline_ms=TIMED_DEADLINE_MS) as replayer:
         want, got = replayer.run(bench.name, tests), replayer.run("timed", tests)
     return all(a.status is RunStatus.OK and same(a, b, bench.returns) is None for a, b in zip(want, got, strict=True))
+
+
+def slower_elsewhere(job: Job, body: Body, level: int) -> str:
+    """The class of made inputs on which a body is clearly slower, in words; empty when there is none.
+
+    Only where recorded calls decide how fast it is. Each class gets a second look before it counts.
+    """
+    for label, tests in job.harvest.elsewhere.items():
+        for seed in (1, 2):
+            speed = timing.screen_speed(job.bench, body, {label: tests}, level=level, seed=seed)
+            if speed == 0.0 or speed >= ELSEWHERE:
+                break
+        else:
+            return f"{label}: {speed:.2f}x"
+    return ""
+
+
+def say_tests(log: Log, found: Harvest, tests: Sequence[Test], score: adequacy.Adequacy | None = None) -> None:
+    """How good the tests of a function are, also where they are not good enough."""
+    labels = Counter(test.label for test in tests)
+    recorded, mutated = labels["recorded"], labels["mutated"]
+    log.write(
+        "tests",
+        made=len(tests) - recorded - mutated,
+        recorded=recorded,
+        mutated=mutated,
+        edges=[found.edges_taken, found.edges_all],
+        mutants=[score.best.killed, score.best.total] if score else None,
+        timing=sorted(found.timing),
+        why=found.why,
+    )
+
+
+def evidence_record(evidence: Evidence) -> EvidenceRecord:
+    measured = evidence.timing
+    return EvidenceRecord(
+        level=evidence.level,
+        tests=evidence.tests,
+        seed=evidence.seed,
+        edges_baseline=evidence.edges_baseline,
+        edges_candidate=evidence.edges_candidate,
+        mutants=evidence.mutants,
+        timing=TimingRecord(
+            speedup=measured.speedup,
+            low=measured.low,
+            high=measured.high,
+            classes=dict(measured.classes),
+            baseline_ns=measured.baseline_ns,
+            aa=measured.aa,
+            rounds=measured.rounds,
+            processes=measured.processes,
+        ),
+        cpu=evidence.cpu,
+    )
 
 
 def workbench(target: HarvestTarget, context: Context, tests: list[Test], scalar: Body | None, seed: int) -> Workbench:

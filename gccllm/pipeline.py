@@ -62,11 +62,12 @@ def rewrite_unit(
 
     # Which functions are worth it? The hottest come first, so that a short budget is spent on them.
     profile = load_profile(settings.profile_path) if settings.profile_path else None
-    warm, left = hotness.rank(unit.module, settings, profile)
+    shop = work.Shop(unit, settings, log)
+    recorded = None if profile is not None else shop.recordings.heat(unit.module)
+    warm, left = hotness.rank(unit.module, settings, profile, recorded)
     decisions = [Decision(function.name, "declined", reason) for function, reason in left]
 
     # From here on a function is either admitted with evidence, declined for good, or queued; each on its own.
-    shop = work.Shop(unit, settings, log)
     for heat in warm:
         decisions.append(decide(heat.function, unit, shop, settings, store, log, deadline))
     for decision in decisions:
@@ -142,6 +143,11 @@ def _from_store(
         log.write("store", reason, detail=detail)
     store.problems.clear()
     if found is None:
+        return None
+    # Calls recorded since: what was decided without them is decided again, where there is time to work. A project's own
+    # answers stand: they were committed to be the same everywhere.
+    may_work = found.layer == "user" and settings["mode"] != "cached"
+    if may_work and shop.is_outdated(function, found.entry):
         return None
     # What came with the project or from elsewhere is untrusted until it has passed every check but timing here.
     if found.entry.outcome == "accepted" and not store.is_vouched(found):

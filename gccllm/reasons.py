@@ -76,7 +76,7 @@ class Reason(enum.Enum):
     SIDE_COMPILE = ("side_compile", Scope.UNIT, "a side compile with -g did not give the same code")
     UNIT_TOO_LARGE = ("unit_too_large", Scope.UNIT, "the text is over the size limit")
     # --- function -------------------------------------------------------------------------------
-    NOT_HOT = ("not_hot", Scope.FUNCTION, "it has no loop and no recursion, or the profile never saw it")
+    NOT_HOT = ("not_hot", Scope.FUNCTION, "it has no loop and no recursion, or the profile or the recording never saw it")
     COLD = ("cold", Scope.FUNCTION, "it is marked cold, or gcc placed it in a cold section")
     EXCLUDED = ("excluded", Scope.FUNCTION, "gccllm.toml excludes it")
     BUDGET = ("budget", Scope.FUNCTION, "the time for this unit was used up; it is queued")
@@ -157,6 +157,7 @@ class Reason(enum.Enum):
     DEADLINE = ("deadline", Scope.UNDECIDED, "the time budget ended first")
     NO_TIMING_INPUT = ("no_timing_input", Scope.UNDECIDED, "no input runs long enough to be timed")
     SANDBOX_UNAVAILABLE = ("sandbox_unavailable", Scope.UNDECIDED, "the kernel refused the confinement; nothing was run")
+    PAGES_UNMAPPABLE = ("pages_unmappable", Scope.UNDECIDED, "recorded memory cannot be put back at its addresses")
     # --- engine ---------------------------------------------------------------------------------
     ENGINE_CRASHED = ("engine_crashed", Scope.ENGINE, "the engine ended with an error")
     ENGINE_TIMEOUT = ("engine_timeout", Scope.ENGINE, "the engine did not answer within the budget")
@@ -166,9 +167,16 @@ class Reason(enum.Enum):
     RECIPE_FAILED = ("recipe_failed", Scope.ENGINE, "the unit could not be compiled again with other flags")
     PROMPT_UNKNOWN = ("prompt_unknown", Scope.ENGINE, "the function uses words that the model was never taught")
     PROMPT_TOO_LONG = ("prompt_too_long", Scope.ENGINE, "the function does not fit into the model's context")
+    RECORDER = ("recorder", Scope.ENGINE, "the recorder could not be compiled as it must be; nothing of the unit is recorded")
     STORE_UNWRITABLE = ("store_unwritable", Scope.ENGINE, "the store could not be written")
     ENTRY_CORRUPT = ("entry_corrupt", Scope.ENGINE, "a store entry was damaged and has been quarantined")
     ENTRY_VERSION = ("entry_version", Scope.ENGINE, "a store entry has another schema version")
+    CAPTURE_CORRUPT = ("capture_corrupt", Scope.ENGINE, "a recorded call was damaged and has been left out")
+    CAPTURE_VERSION = ("capture_version", Scope.ENGINE, "a recorded call has another format version")
+    TESTS_CORRUPT = ("tests_corrupt", Scope.ENGINE, "recorded tests were damaged and count as absent")
+    TESTS_VERSION = ("tests_version", Scope.ENGINE, "recorded tests have another schema version")
+    RECORDED_SINCE = ("recorded_since", Scope.ENGINE, "calls were recorded that a stored answer knows nothing of; it is found anew")
+    TESTS_ABSENT = ("tests_absent", Scope.ENGINE, "a stored rewrite rests on recorded tests that are not on this machine")
     ENTRY_REFUSED = ("entry_refused", Scope.ENGINE, "a stored rewrite did not pass its checks again")
     SPLICE_REFUSED = ("splice_refused", Scope.ENGINE, "the assembler refused the spliced text")
     # fmt: on

@@ -109,6 +109,9 @@ def print_decisions(console: Console, decisions: Sequence[Any], verbose: bool = 
             line.append(f"  ({decision.detail})", style="dim")
         console.print(line, soft_wrap=True)
         if verbose and decision.entry is not None:
+            for words in (evidence_words(decision.entry), recording_words(decision.entry)):
+                if words:
+                    console.print(Text(f"    {words}", style="dim"), soft_wrap=True)
             for attempt in decision.entry.attempts:
                 gain = f" {attempt['speedup']:.2f}x" if attempt.get("speedup") else ""
                 why = f" {attempt.get('reason') or ''} {attempt.get('detail') or ''}".rstrip()
@@ -118,6 +121,31 @@ def print_decisions(console: Console, decisions: Sequence[Any], verbose: bool = 
                     ),
                     soft_wrap=True,
                 )
+
+
+def evidence_words(entry: Entry) -> str:
+    """How well tested a rewrite is; empty for a remembered failure."""
+    if (evidence := entry.evidence) is None:
+        return ""
+    return (
+        f"{evidence.level}: {evidence.tests} tests (seed {evidence.seed}), "
+        f"edges gcc {evidence.edges_baseline[0]}/{evidence.edges_baseline[1]}, "
+        f"rewrite {evidence.edges_candidate[0]}/{evidence.edges_candidate[1]}, "
+        f"mutants killed {evidence.mutants[0]}/{evidence.mutants[1]}"
+    )
+
+
+def recording_words(entry: Entry) -> str:
+    """What recorded calls had to do with an entry; empty when there were none."""
+    if (known := entry.recording) is None:
+        return ""
+    if not known.recorded and not known.mutated:
+        return f"recorded calls (key {known.key[:12]}) gave no test"
+    made = f", {entry.evidence.tests - known.recorded - known.mutated} made" if entry.evidence else ""
+    return (
+        f"of the tests {known.recorded} are recorded calls, of {known.calls:.0f} in all, and {known.mutated} are such "
+        f"calls changed{made}; key {known.key[:12]}"
+    )
 
 
 def print_entry(console: Console, entry: Entry) -> None:
@@ -137,10 +165,8 @@ def print_entry(console: Console, entry: Entry) -> None:
     if evidence := entry.evidence:
         timing = evidence.timing
         lines = [
-            f"evidence    {evidence.level}: {evidence.tests} tests (seed {evidence.seed}), "
-            f"edges gcc {evidence.edges_baseline[0]}/{evidence.edges_baseline[1]}, "
-            f"rewrite {evidence.edges_candidate[0]}/{evidence.edges_candidate[1]}, "
-            f"mutants killed {evidence.mutants[0]}/{evidence.mutants[1]}",
+            f"evidence    {evidence_words(entry)}",
+            *([f"recorded    {words}"] if (words := recording_words(entry)) else []),
             f"speed-up    {timing.speedup:.3f} (95% {timing.low:.3f} to {timing.high:.3f}), A/A {timing.aa:.3f}, "
             f"{timing.rounds} rounds in {timing.processes} processes, on {evidence.cpu}",
             "classes     " + ", ".join(f"{name} {ratio:.2f}x" for name, ratio in timing.classes.items()),

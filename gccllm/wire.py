@@ -27,11 +27,15 @@ def facts_of(target: HarvestTarget, context: Context) -> dict[str, Any]:
     return encode({"signature": target.signature, "symbols": target.symbols, "context": context})
 
 
+def signature_of(bench: Bench) -> types.Signature:
+    """The function's types alone. Raises ValueError."""
+    signature: types.Signature = _decoded(bench)["signature"]
+    return signature
+
+
 def target_and_context(bench: Bench, tools: Toolchain, workdir: Path) -> tuple[HarvestTarget, Context]:
     """Back from an entry. Raises ValueError or BodyError when the entry does not hold what it should."""
-    facts = decode(bench.facts, _CLASSES)
-    if not isinstance(facts, dict) or not isinstance(facts.get("signature"), types.Signature):
-        raise ValueError("the entry holds no signature")
+    facts = _decoded(bench)
     if not isinstance(facts.get("context"), Context):
         raise ValueError("the entry holds no context")
     body = Body.parse(bench.baseline)
@@ -46,3 +50,10 @@ def target_and_context(bench: Bench, tools: Toolchain, workdir: Path) -> tuple[H
         symbols=facts["symbols"],
     )
     return target, facts["context"]
+
+
+def _decoded(bench: Bench) -> dict[str, Any]:
+    facts = decode(bench.facts, _CLASSES)
+    if not isinstance(facts, dict) or not isinstance(facts.get("signature"), types.Signature):
+        raise ValueError("the entry holds no signature")
+    return facts

@@ -1,6 +1,7 @@
 """The work on one function: from no tests at all to an entry with evidence, or to the reason why there is none.
 
     types ── harvest ── adequacy ── propose ── judge ── quick timing ── full timing of the best ── entry
+               └── recorded calls, where there are any
 
 A `Shop` serves one unit: side compiles and proposers are made once and shared by its functions.
 """
@@ -26,11 +27,24 @@ from gccllm.harvest.probe import HarvestTarget
 from gccllm.harvest.side import trapping_text, typed_object
 from gccllm.harvest.words import words_of
 from gccllm.isa_allowance import cpu_name, isa_for
-from gccllm.job import HARVEST_S, Attempted, Job, is_equal_on, recheck, scratch, signature_registers, workbench
+from gccllm.job import (
+    HARVEST_S,
+    Attempted,
+    Job,
+    evidence_record,
+    is_equal_on,
+    recheck,
+    say_tests,
+    scratch,
+    signature_registers,
+    slower_elsewhere,
+    workbench,
+)
 from gccllm.plan import Unit
 from gccllm.propose import Attempt, CompileUnit, Prompt, Proposer, make_prompt, proposers
 from gccllm.reasons import Reason
-from gccllm.store.entry import Bench, Entry, EvidenceRecord, TimingRecord
+from gccllm.record.recordings import Recordings
+from gccllm.store.entry import Bench, Entry
 from gccllm.verify import adequacy, timing
 from gccllm.verify.image import AssembleError
 from gccllm.verify.judge import judge_many
@@ -56,6 +70,7 @@ class Shop:
         self.unit = unit
         self.settings = settings
         self.log = log
+        self.outdated: set[str] = set()
 
     # --- made once a unit ---------------------------------------------------------------------
 
@@ -92,6 +107,10 @@ class Shop:
         )
 
     @cached_property
+    def recordings(self) -> Recordings:
+        return Recordings(self.settings.store_dir)
+
+    @cached_property
     def sources(self) -> list[Proposer]:
         return proposers(self.settings)
 
@@ -107,7 +126,7 @@ class Shop:
         with scratch() as directory:
             job: Job | None = None
             try:
-                job = self.set_up(function, directory, deadline)
+                job = self.set_up(function, directory, deadline, log)
                 prompt = self.prompt(function, job)
                 self.gather(job, prompt, deadline, log)
                 entry = self.pick(function, key, job, deadline, log)
@@ -132,7 +151,7 @@ class Shop:
             return sorted(passing, key=str)[0]
         return Reason.BUDGET if _left(deadline) <= 0 else None
 
-    def set_up(self, function: Function, directory: Path, deadline: float) -> Job:
+    def set_up(self, function: Function, directory: Path, deadline: float, log: Log | None = None) -> Job:
         """Types, tests, and the proof that the tests are good enough. Raises Quit with the function's reason."""
         unit = self.unit
         if function.name in self.effects:
@@ -140,10 +159,14 @@ class Shop:
         (directory / "typed.o").write_bytes(self.typed)
         signature = signature_of(directory / "typed.o", function.name)
         target = HarvestTarget.of(unit.module, function.name, signature, unit.tools, directory, self.trapping)
-        found = find_tests(target, self.settings["seed"], min(HARVEST_S, _left(deadline)))
+        recorded = self.recordings.supply(self.recordings.key(unit.module, function), target)
+        found = find_tests(
+            target, self.settings["seed"], min(HARVEST_S, _left(deadline)), recorded=recorded.tests if recorded else ()
+        )
         if found.cut_short and _left(deadline) <= 0:
             raise Quit(Reason.DEADLINE)
         if found.edges_taken < found.edges_all:
+            say_tests(log or self.log, found, found.tests)
             raise Quit(
                 Reason.EDGES_MISSED, f"{found.edges_taken} of {found.edges_all} taken; {'; '.join(found.why)}"[:300]
             )
@@ -155,11 +178,12 @@ class Shop:
         )  # fmt: skip
         bench = workbench(target, context, list(found.tests), scalar, self.settings["seed"])
         score = adequacy.score(bench)
+        say_tests(log or self.log, found, bench.tests, score)
         if not score.is_adequate:
             best, alive = score.best, "; ".join(score.best.survivors[:3])
             detail = f"{best.killed} of {best.total} killed with {len(bench.tests)} tests; alive: {alive}"
             raise Quit(Reason.MUTANTS_SURVIVED, detail)
-        return Job(target, bench, found, score)
+        return Job(target, bench, found, score, recorded)
 
     def scalar_body(self, name: str) -> Body | None:
         module = self.side.module(adequacy.SIDE_FLAGS)
@@ -247,6 +271,8 @@ class Shop:
                 job.bench, attempt.case.body, job.harvest.timing, job.harvest.confirm, tried=len(equal),
                 level=0 if self.settings["isa"] == "native" else attempt.case.level,
             )  # fmt: skip
+            if verdict.is_accepted and (where := slower_elsewhere(job, attempt.case.body, attempt.case.level)):
+                verdict = refuted("timing", Reason.CLASS_SLOWER, f"{where}, on inputs that were made; {verdict.detail}")
             attempt.verdict = verdict
             attempt.quick = measured.speedup if measured else attempt.quick
             if verdict.is_accepted and measured is not None:
@@ -289,7 +315,7 @@ class Shop:
             proposer=winner.candidate.proposer,
             recipe=winner.candidate.recipe,
             dialect=winner.candidate.dialect,
-            evidence=_evidence_record(evidence),
+            evidence=evidence_record(evidence),
             bench=Bench(
                 slice=job.target.text,
                 baseline=job.target.body.text(),
@@ -297,6 +323,7 @@ class Shop:
                 ubsan=job.target.ubsan_text or "",
                 scalar=job.bench.scalar.text() if job.bench.scalar else "",
             ),
+            recording=job.recorded.record(job.bench.tests) if job.recorded else None,
             refusals=_refusals(job),
             attempts=[a.as_record() for a in job.attempts],
             created=time.time(),
@@ -305,6 +332,11 @@ class Shop:
         )
 
     def failure(self, function: Function, key: str, job: Job | None, reason: Reason, detail: str) -> Entry:
+        recording = (
+            job.recorded.record(job.bench.tests)
+            if job and job.recorded
+            else self.recordings.unused(self.recordings.key(self.unit.module, function))
+        )
         return Entry(
             key=key,
             function=function.name,
@@ -312,6 +344,7 @@ class Shop:
             outcome="nothing",
             reason=reason.label,
             detail=detail[:400],
+            recording=recording,
             refusals=_refusals(job) if job else {},
             attempts=[a.as_record() for a in job.attempts] if job else [],
             created=time.time(),
@@ -319,6 +352,15 @@ class Shop:
             compiler=self.unit.tools.version,
             version=__version__,
         )
+
+    def is_outdated(self, function: Function, entry: Entry) -> bool:
+        """Whether calls were recorded of which an entry knows nothing. Logged once a function."""
+        if not self.recordings.is_news(self.recordings.key(self.unit.module, function), entry.recording):
+            return False
+        if function.name not in self.outdated:
+            self.outdated.add(function.name)
+            self.log.write("store", Reason.RECORDED_SINCE, function=function.name)
+        return True
 
     def recheck(self, entry: Entry) -> str | None:
         return recheck(entry, self.settings, self.unit.tools)
@@ -357,26 +399,3 @@ def _as_attempt(attempt: Attempted) -> Attempt:
 
 def _refusals(job: Job) -> dict[str, int]:
     return dict(Counter(a.verdict.reason.label for a in job.attempts if a.verdict.reason))
-
-
-def _evidence_record(evidence: Evidence) -> EvidenceRecord:
-    measured = evidence.timing
-    return EvidenceRecord(
-        level=evidence.level,
-        tests=evidence.tests,
-        seed=evidence.seed,
-        edges_baseline=evidence.edges_baseline,
-        edges_candidate=evidence.edges_candidate,
-        mutants=evidence.mutants,
-        timing=TimingRecord(
-            speedup=measured.speedup,
-            low=measured.low,
-            high=measured.high,
-            classes=dict(measured.classes),
-            baseline_ns=measured.baseline_ns,
-            aa=measured.aa,
-            rounds=measured.rounds,
-            processes=measured.processes,
-        ),
-        cpu=evidence.cpu,
-    )

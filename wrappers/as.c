@@ -10,6 +10,8 @@
  * Left to the real assembler at once: probes, hand-written text, slim LTO, listings, several inputs, units
  * without a loop or recursion, units compiled without -O1 or more, GCCLLM_MODE=off.
  *
+ * With GCCLLM_MODE=record the engine puts recording stubs into the text; the unit cache and the queue are left alone.
+ *
  * Whatever fails here (no store, no engine, no memory, a full disk, a spliced text that the assembler
  * refuses), the result is gcc's own object and its own messages. Only GCCLLM_STRICT=1 asks for a failure
  * instead.
@@ -237,8 +239,17 @@ int main(int argc, char **argv) {
     if (!is_worth_a_look(&unit))
         return assemble_own(&unit);
 
-    /* Decided before? */
     unit.store = store_directory(&unit.settings);
+    mode = mode_of(&unit.settings);
+    if (mode == RECORD) {
+        if (ask_engine(&unit, "record", &spliced, &line) == REWRITTEN && assemble_spliced(&unit, spliced) != 0)
+            note_failure(&unit, "splice_refused");
+        else if (spliced.data != NULL)
+            return 0;
+        return assemble_own(&unit);
+    }
+
+    /* Decided before? */
     name_unit(&unit);
     switch (look_up(&unit, &spliced)) {
     case OWN_TEXT:
@@ -252,7 +263,6 @@ int main(int argc, char **argv) {
         break;
     }
 
-    mode = mode_of(&unit.settings);
     if (mode == QUEUE) {
         enqueue(&unit);
         return assemble_own(&unit);

@@ -128,7 +128,7 @@ size_t choice(const struct settings *settings, const char *name, const char *con
 }
 
 enum mode mode_of(const struct settings *settings) {
-    static const char *const modes[] = {"inline", "queue", "cached", "off", NULL};
+    static const char *const modes[] = {"inline", "queue", "cached", "record", "off", NULL};
 
     return (enum mode)choice(settings, "mode", modes);
 }
@@ -170,8 +170,9 @@ static void add_time(struct blake2b *hash, const char *field, const char *direct
 
 /* Variables that say where, when or how long, but never what comes out. */
 static int is_setting(const char *variable) {
-    static const char *const other[] = {"ARGV",  "BUDGET", "CACHE_DIR", "CC",        "COMPILER",
-                                        "DEPTH", "ENGINE", "MODE",      "STATE_DIR", "STRICT"};
+    static const char *const other[] = {"ARGV",         "BUDGET",     "CACHE_DIR",  "CC",     "COMPILER",
+                                        "DEPTH",        "ENGINE",     "MODE",       "RECORD_BYTES",
+                                        "RECORD_CALLS", "RECORD_CPU", "RECORD_DIR", "STATE_DIR", "STRICT"};
     const char *name = variable + strlen("GCCLLM_");
 
     if (strncmp(variable, "GCCLLM_", strlen("GCCLLM_")) != 0)

@@ -3,8 +3,8 @@
     copy           gcc -O3's own code again
     recipes        the plain C by each of the compilers' own recipes
     taught         what the corpus has for the row, an expert's answer or KEEP: what a perfect pupil would say
-    NAME           independent samples of a GGUF; the greedy answer beside them
-    NAME+repair    its distinct samples and what `propose.repair` mends in some seconds
+    NAME           the likeliest answers of a GGUF, as a build asks for them
+    NAME+repair    these, and what `propose.repair` mends in some seconds
     random-edits   gcc's body with random edits for the same seconds, the fastest right one kept
 
 Random edits are in the spirit of STOKE and differ: the search is a hill climb over changes of an instruction
@@ -24,14 +24,17 @@ from typing import Any, Protocol
 
 from gccllm.assembly import Body, BodyError
 from gccllm.bench.model_check import NOTHING, O3, Checker, Proposal
-from gccllm.propose.builtin_model import MAX_TOKENS, REPAIR_LIMIT, TEMPERATURE, TOKENS
+from gccllm.propose.beam import Answer
+from gccllm.propose.builtin_model import MAX_TOKENS, REPAIR_LIMIT, TOKENS, keep_alone
 from gccllm.propose.c_words import KEEP
-from gccllm.propose.constrain import Constraint
-from gccllm.propose.llama import Answer, Gguf, ModelError
+from gccllm.propose.constrain import Constraint, Table
+from gccllm.propose.facts import facts_of
+from gccllm.propose.llama import Gguf, ModelError
 from gccllm.propose.protocol import Deadline
 from gccllm.propose.repair import repair, search, siblings
 from gccllm.propose.slots import Slots
 from gccllm.propose.tokens import Tokens
+from gccllm.toolchain import Toolchain
 from gccllm.train.corpus import pair_of, types_of
 from gccllm.verify.mutate import mutants
 
@@ -113,29 +116,34 @@ class Taught:
 
 
 class Model:
-    """Samples of a GGUF with its vocabulary beside it. Raises ModelError, OSError or ValueError when one is no use."""
+    """A GGUF's likeliest answers, as a build asks for them; its vocabulary is beside it.
 
-    kind = "samples"
+    Raises ModelError, OSError or ValueError when one is no use.
+    """
+
+    kind = "list"
 
     def __init__(self, name: str, path: Path) -> None:
         self.name = name
         self.identity = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
         self.tokens = Tokens.load(path.with_name(TOKENS))
         self.model = Gguf(path)
+        self.table, self.tools = Table(self.tokens), Toolchain.find()
         if self.model.vocabulary != self.tokens.size:
             raise ModelError(f"{path}: {self.model.vocabulary} tokens, {TOKENS} beside it has {self.tokens.size}")
 
     def close(self) -> None:
         self.model.close()
 
-    def draw(self, row: Row, n: int, seed: int) -> tuple[list[Answer], Constraint]:
-        """The greedy answer and `n` samples. Raises ValueError when the row has no words, ModelError."""
+    def draw(self, row: Row, n: int) -> tuple[list[Answer], Constraint]:
+        """The `n` likeliest answers. Raises ValueError when the row has no words, ModelError."""
         types = types_of(row)
         ids = self.tokens.encode_text(row["prompt"], types)
-        constraint = Constraint.of(self.tokens, types, len(Slots.of(row["prompt"]).values))
-        answers = self.model.sample(
-            ids, n + 1, end=self.tokens.end, max_tokens=MAX_TOKENS, temperature=TEMPERATURE, seed=seed,
-            deadline=Deadline(600.0), constraint=constraint, distinct=False,
+        facts = facts_of(row["prompt"], types, self.tools)
+        constraint = Constraint(self.table, types, len(Slots.of(row["prompt"]).values), facts)
+        answers = self.model.likeliest(
+            ids, n, end=self.tokens.end, max_tokens=MAX_TOKENS, deadline=Deadline(600.0), constraint=constraint,
+            alone=keep_alone(self.tokens.words),
         )  # fmt: skip
         return answers, constraint
 
@@ -152,15 +160,15 @@ class Model:
     def propose(self, row: Row, n: int, seed: int) -> Drawn:
         started = time.monotonic()
         try:
-            answers, _ = self.draw(row, n, seed)
+            answers, _ = self.draw(row, n)
         except (ValueError, KeyError, ModelError):  # a word or a type the model does not know
-            return Drawn([NOTHING] * n, NOTHING, time.monotonic() - started)
-        first, *rest = [self.proposal(answer, row) for answer in answers]
-        return Drawn(rest, first, time.monotonic() - started)
+            return Drawn([NOTHING], NOTHING, time.monotonic() - started)
+        proposals = [self.proposal(answer, row) for answer in answers] or [NOTHING]
+        return Drawn(proposals, proposals[0], time.monotonic() - started)
 
 
 class Repaired:
-    """A model's distinct samples, and its failing ones mended for some seconds."""
+    """A model's likeliest answers, and its failing ones mended for some seconds."""
 
     kind = "set"
 
@@ -175,7 +183,7 @@ class Repaired:
     def propose(self, row: Row, n: int, seed: int) -> Drawn:
         started = time.monotonic()
         try:
-            answers, constraint = self.model.draw(row, n, seed)
+            answers, constraint = self.model.draw(row, n)
         except (ValueError, KeyError, ModelError):
             return Drawn([NOTHING], None, time.monotonic() - started)
         proposals = list(dict.fromkeys(self.model.proposal(answer, row) for answer in answers))

@@ -29,6 +29,7 @@ from gccllm.harvest.types import (
     Signature,
     Variable,
     Void,
+    unmakeable,
 )
 from gccllm.reasons import Reason
 
@@ -44,7 +45,8 @@ Die = Any  # elftools has no types
 def signature_of(object_path: Path, name: str) -> Signature:
     """The signature of function `name` (its assembler name) from the DWARF of `object_path`.
 
-    Raises Quit: NO_TYPES when it is not described there, VARIADIC, VOLATILE, ATOMIC, or UNSUPPORTED_TYPE.
+    Raises Quit: NO_TYPES when it is not described there, VARIADIC, VOLATILE, ATOMIC, or UNSUPPORTED_TYPE for what has
+    no place that we know. What pointers point to may be anything: see `types.unmakeable`.
     """
     try:
         with object_path.open("rb") as file:
@@ -57,7 +59,8 @@ def signature_of(object_path: Path, name: str) -> Signature:
 
 
 def signatures_of(object_path: Path, names: Iterable[str]) -> dict[str, Signature]:
-    """As `signature_of`, of many functions in one reading; those for which it would raise are left out."""
+    """As `signature_of`, of many functions in one reading; those for which it would raise, or of which no values can
+    be made, are left out."""
     found: dict[str, Signature] = {}
     with object_path.open("rb") as file:
         try:
@@ -66,7 +69,9 @@ def signatures_of(object_path: Path, names: Iterable[str]) -> dict[str, Signatur
             return found
         for name in names:
             with contextlib.suppress(Quit, ELFError, DWARFError, KeyError):
-                found[name] = reader.signature(name)
+                signature = reader.signature(name)
+                if not unmakeable(signature):
+                    found[name] = signature
     return found
 
 
@@ -240,10 +245,10 @@ class _Reader:
 
 
 def refuse(label: str, ctype: CType) -> None:
-    """Raise the Quit that a parameter or result of this type deserves. Looks through pointers, arrays and records."""
+    """Raise the Quit of a parameter or result that reaches volatile or atomic memory, through pointers and records."""
     seen: set[int] = set()
 
-    def walk(inner: CType, depth: int) -> None:
+    def walk(inner: CType) -> None:
         if id(inner) in seen:
             return
         seen.add(id(inner))
@@ -252,18 +257,15 @@ def refuse(label: str, ctype: CType) -> None:
                 raise Quit(Reason.VOLATILE, label)
             if inner.what == "atomic":
                 raise Quit(Reason.ATOMIC, label)
-            # Deep inside a record such a thing is only bytes; the code under work may never look.
-            if depth == 0:
-                raise Quit(Reason.UNSUPPORTED_TYPE, f"{label}: {inner.what}")
         elif isinstance(inner, Pointer):
-            walk(inner.to, depth)
+            walk(inner.to)
         elif isinstance(inner, Array):
-            walk(inner.of, depth)
+            walk(inner.of)
         elif isinstance(inner, Record):
             for member in inner.fields:
-                walk(member.type, depth + 1)
+                walk(member.type)
 
-    walk(ctype, 0)
+    walk(ctype)
 
 
 def base_type(die: Die) -> CType:

@@ -3,8 +3,9 @@
 `harvest` is the story. All budgets are counts, so the same seed gives the same tests; only the outer deadline looks at
 the clock, and a harvest that it cut short says so.
 
-Covers functions of scalars, buffers, records, lists, trees and unit globals. Not covered: inputs that must obey a
-grammar, hash tables that must be consistent, sizes that must divide one another unless chance or a constant helps.
+Covers functions of scalars, buffers, records, lists, trees and unit globals. Not covered by what is made: inputs that
+must obey a grammar, hash tables that must be consistent, sizes that must divide one another unless chance or a constant
+helps. Calls recorded from the program are tests beside those (`recorded`), and stand alone where none can be made.
 """
 
 from __future__ import annotations
@@ -12,19 +13,22 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import log2
 from random import Random
 
-from gccllm.assembly import cfg
-from gccllm.core import Test
+from gccllm.core import Quit, Test
 from gccllm.harvest import wide, workload
 from gccllm.harvest.generate import Generator, dictionary_of
 from gccllm.harvest.perturb import perturbed
 from gccllm.harvest.probe import Edge, HarvestTarget, Probe, Ran, no_inputs
+from gccllm.harvest.recorded import States
+from gccllm.harvest.result import Harvest as Harvest
+from gccllm.harvest.result import explain
 from gccllm.harvest.scene import Scene, lifted, tightened, trimmed
 from gccllm.harvest.sweep import swept
-from gccllm.harvest.types import Signature, describe
+from gccllm.harvest.types import unmakeable
+from gccllm.reasons import Reason
 
 GRID = (*range(36), *range(36, 70, 3), 63, 64, 65, 72, 80, 95, 96, 97, 127, 128, 129, 160, 191, 200, 255, 256, 257)
 LONG = (300, 511, 512, 513, 700, 1000, 1025, 2047, 2600, 4097, 6000, 8200, 16300, 33000, 65000)
@@ -48,88 +52,103 @@ class Budget:
     """Scenes in a round of values or of perturbation."""
     tests: int = 520
     """Chosen at most, before each is placed."""
+    states: int = 260
+    """Recorded calls and their mutants, chosen at most."""
     timing: bool = True
     """Also make the timing classes."""
 
 
 DEFAULT = Budget()
-QUICK = Budget(5, 40, 2, 1, 5, 48, 400, timing=False)
+QUICK = Budget(5, 40, 2, 1, 5, 48, 400, 160, timing=False)
 """For a first look."""
 
 
-@dataclass
-class Harvest:
-    """Everything found for one function."""
+def harvest(
+    target: HarvestTarget,
+    seed: int = 1,
+    deadline_s: float = 20.0,
+    budget: Budget = DEFAULT,
+    recorded: Sequence[Test] = (),
+) -> Harvest:
+    """Tests for `target`. Raises Quit (NO_INPUTS, UNSUPPORTED_TYPE), BodyError or AssembleError.
 
-    seed: int
-    tests: list[Test] = field(default_factory=list)
-    timing: dict[str, list[Test]] = field(default_factory=dict)
-    """Per class (`small`, `medium`, `large`, or `typical`) at least 16 different inputs."""
-    confirm: dict[str, list[Test]] = field(default_factory=dict)
-    """Fresh inputs of the same classes, for timing a winner again."""
-    edges_taken: int = 0
-    edges_all: int = 0
-    missing: list[Edge] = field(default_factory=list)
-    why: list[str] = field(default_factory=list)
-    """What was found and what was not, a sentence each."""
-    discards: dict[str, int] = field(default_factory=dict)
-    """Inputs thrown away, by reason."""
-    cut_short: bool = False
-    """The deadline ended it before the budgets did; another run may find other tests."""
-
-
-def harvest(target: HarvestTarget, seed: int = 1, deadline_s: float = 20.0, budget: Budget = DEFAULT) -> Harvest:
-    """Tests for `target`. Raises Quit(NO_INPUTS, ...), BodyError or AssembleError."""
+    `recorded` are calls of a program (`record.mix`); they are held to the same rules as inputs that are made.
+    """
+    if (unmade := unmakeable(target.signature)) and not recorded:
+        raise Quit(Reason.UNSUPPORTED_TYPE, unmade)
     with Probe(target) as probe:
         search = Search(probe, seed, time.monotonic() + deadline_s, budget)
 
+        # What the program really does comes first: edges that it takes need no chase.
+        search.states.admit(recorded)
+
         # Learn which kinds of input the function accepts and does something with.
-        search.explore()
-        if not search.pool:
+        if not unmade:
+            search.explore()
+        if not search.pool and not search.states.recorded:
             raise no_inputs(probe.discards)
 
         # Every size around vector widths and unroll factors; then many values; then what overflows narrow sums.
-        search.fill_grid()
-        search.vary_values()
-        search.go_long()
-        search.sweep_exits()
+        if search.pool:
+            search.fill_grid()
+            search.vary_values()
+            search.go_long()
+            search.sweep_exits()
 
         # Go after the edges nobody took, starting from inputs that came near.
         search.chase_edges()
 
         # Numbers and pointers that half of their bits would not do for.
-        search.widen()
+        if search.pool:
+            search.widen()
 
-        # From here on no new input is made for correctness: choose, and move to the guard pages.
-        chosen = search.choose()
-        placed = search.place([*chosen, *wide.chosen(search.wide)]) + search.based()
-        result = Harvest(seed=seed, tests=[ran.test for ran in placed])
+        # From here on no new input is made for correctness: choose, and move those that were made to the guard pages.
+        placed = search.place([*search.choose(), *wide.chosen(search.wide)]) + search.based()
+        result = Harvest(seed=seed, tests=[ran.test for ran in placed] + search.states.chosen(budget.states))
         if budget.timing:
-            result.timing, result.confirm = workload.classes(probe, search.generator, search.pool, search.is_over)
+            # What the program does decides, once enough of it is known; made inputs then only watch.
+            result.timing, result.confirm = search.states.timing()
+            made: tuple[workload.Tests, workload.Tests] = ({}, {})
+            if search.pool:
+                decide = not result.timing
+                made = workload.classes(probe, search.generator, search.pool, search.is_over, decide=decide)
+            if result.timing:
+                result.elsewhere = made[0]
+            elif made[0]:
+                result.timing, result.confirm = made
+            else:
+                result.timing, result.confirm = search.states.timing(fewest=1)
 
         result.edges_all, result.edges_taken = len(probe.all_edges), len(probe.taken & probe.all_edges)
         result.missing = probe.missing
         result.discards = {what: count for what, count in probe.discards.most_common() if count}
         result.cut_short = search.cut_short
-        result.why = explain(target, result, probe)
+        result.why = explain(target, result, probe) + search.states.said()
         return result
 
 
 def more_near(target: HarvestTarget, near: Sequence[Test], seed: int = 1, *, most: int = 160) -> list[Test]:
     """Up to `most` further defined inputs: `near` ones changed a little, and fresh ones. Deterministic.
 
-    Raises what `harvest` raises, but for NO_INPUTS: then the list is empty.
+    Recorded ones among `near` are changed in place. Raises what `harvest` raises, but for NO_INPUTS and
+    UNSUPPORTED_TYPE: then the list is empty.
     """
     with Probe(target) as probe:
         search = Search(probe, seed + len(near), time.monotonic() + 10.0)
-        parents = [lifted(test, target.signature) for test in near]
+        states = probe.defined_states([test for test in near if test.pages])
+        parents = [lifted(test, target.signature) for test in near if not test.pages]
         generator = search.generator
         for _ in range(4):
+            search.states.grow(states, 64)
+            if unmakeable(target.signature):
+                continue
             scenes = [generator.scene(search.rng.choice(GRID[:48]), "more") for _ in range(16)]
             if parents:
                 scenes += [search.perturb(search.rng.choice(parents), "more") for _ in range(64)]
             search.take(scenes, trace=len(scenes), learn=True)
-        return [ran.test for ran in search.place(search.pool[:most])][:most]
+        # Both kinds get a half where both are there.
+        changed = search.states.chosen(most if not search.pool else most // 2)
+        return changed + [ran.test for ran in search.place(search.pool[:most])][: most - len(changed)]
 
 
 class Search:
@@ -143,12 +162,14 @@ class Search:
         self.cut_short = False
         lines = [(line.mnemonic, line.operands) for line in target.body.lines]
         constants = [row for constant in target.body.constants for row in constant.directives]
-        self.generator = Generator(target.signature, target.symbols, dictionary_of(lines, constants), seed)
+        dictionary = dictionary_of(lines, constants)
+        self.generator = Generator(target.signature, target.symbols, dictionary, seed)
         self.rng = Random(seed + 1)
         self.pool: list[Ran] = []
         self.wide: list[tuple[wide.Kind, Ran]] = []
         """Kept apart: they say nothing about the work of a size."""
         self.most_work = 1
+        self.states = States(probe, dictionary.ints, seed, self.is_over)
 
     def is_over(self) -> bool:
         """Whether the deadline has passed; remembers that it mattered."""
@@ -213,6 +234,9 @@ class Search:
                 self.take(scenes[start : start + 96], trace=96, learn=False)
 
     def chase_edges(self) -> None:
+        self.states.chase(self.budget.perturb_rounds)
+        if not self.pool:
+            return
         for _ in range(self.budget.perturb_rounds):
             if not self.probe.missing or self.is_over():
                 return
@@ -348,31 +372,3 @@ def _key(test: Test) -> object:
 
 def _label(n: int) -> str:
     return "edge" if n == 0 else "tiny" if n < 8 else "small" if n <= 128 else "medium"
-
-
-def explain(target: HarvestTarget, result: Harvest, probe: Probe) -> list[str]:
-    """Sentences for `explain`."""
-    labels = Counter(test.label for test in result.tests)
-    said = [
-        f"signature: {signature_words(target.signature)}",
-        f"{len(result.tests)} tests ({', '.join(f'{count} {label}' for label, count in labels.most_common())})",
-        f"edges of the baseline taken: {result.edges_taken} of {result.edges_all}",
-    ]
-    graph = cfg(target.body)
-    for a, b in result.missing[:8]:
-        block = graph.blocks[a]
-        last = target.body.lines[block.last - 1].text().strip()
-        said.append(f"no input takes edge {a} -> {b}, after `{last}`")
-    said.append("timing classes: " + (", ".join(f"{k} {len(v)}" for k, v in result.timing.items()) or "none"))
-    if result.discards:
-        said.append("discarded: " + ", ".join(f"{what} {count}" for what, count in result.discards.items()))
-    if probe.trapping is None:
-        said.append("no trapping build: undefined behaviour was not looked for")
-    if result.cut_short:
-        said.append("the deadline ended the search early")
-    return said
-
-
-def signature_words(signature: Signature) -> str:
-    params = ", ".join(f"{p.name}: {describe(p.type)}" for p in signature.params)
-    return f"{signature.name}({params}) -> {describe(signature.returns)}"

@@ -3,13 +3,18 @@
 An input counts as defined when the baseline ends well and soon under both poisons with the same result, the trapping
 build does not trap, and, where that build agrees with the baseline at all, it agrees here too. The last rule catches
 what traps miss: reads of uninitialised memory, broken aliasing rules, and NaNs whose payload C leaves open.
+
+A recorded state has no guard pages that a wild access would run into, and a page of another test may lie where it has
+none. So one rule more for those: the traced baseline touches only the test's own pages, arenas and the image's data.
 """
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 
@@ -17,13 +22,14 @@ import numpy as np
 import numpy.typing as npt
 
 from gccllm.assembly import Body, BodyError, Module, cfg, reachable, slice_text
-from gccllm.core import Quit, RunStatus, Test
+from gccllm.core import ARENA_BYTES, Quit, RunStatus, Test, arena_address
 from gccllm.harvest.generate import GlobalSymbol
 from gccllm.harvest.scene import DoesNotFit, Extent, Scene, extents, lower
 from gccllm.harvest.types import Signature
 from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain
 from gccllm.verify import image, layout, replay, trace
+from gccllm.verify.trace import Intervals
 
 DEADLINE_MS = 4
 SLOW_TICKS = 150_000
@@ -85,19 +91,33 @@ def _common_size(common: str) -> int:
 
 
 @dataclass
-class Ran:
+class Run:
     """A defined input and what is known of it."""
 
-    scene: Scene
     test: Test
     ticks: int
     edges: frozenset[Edge] = frozenset()
     work: int = 0
     """Entries in the log of the traced run: a deterministic measure of how much was done."""
-    extents: list[Extent | None] = field(default_factory=list)
     traced: bool = False
     fresh: bool = False
     """It took an edge that no input before it took."""
+
+
+@dataclass(kw_only=True)
+class Ran(Run):
+    """A defined input that was made: its scene can be changed and placed elsewhere."""
+
+    scene: Scene
+    extents: list[Extent | None] = field(default_factory=list)
+
+
+@dataclass(kw_only=True)
+class State(Run):
+    """A defined input that was recorded, or made of a recorded one: it stays where it is."""
+
+    reads: Intervals = field(default_factory=lambda: np.zeros((0, 2), np.uint64))
+    """What the baseline reads of it."""
 
 
 class Probe:
@@ -148,24 +168,38 @@ class Probe:
         at = [i for i, test in enumerate(tests) if test is not None]
         given = [test for test in tests if test is not None]
         out: list[Ran | None] = [None] * len(scenes)
-        if not given:
-            return out
-        keep = self._runs_well(given, slow_ticks)
-        self.unrun = {at[i] for i in np.flatnonzero(self._last["status"] == layout.Status.SKIPPED)}
-        for i in np.flatnonzero(keep):
-            test = given[i]
-            out[at[i]] = Ran(scenes[at[i]], test, int(self._last["ticks"][i]))
+        for i, ticks in self._defined(given, slow_ticks):
+            out[at[i]] = Ran(given[i], ticks, scene=scenes[at[i]])
+        self.unrun = {at[i] for i in self.unrun}
         return out
 
-    def _runs_well(self, tests: list[Test], slow_ticks: int) -> Mask:
-        first = self._last = self.replayer.run_raw(self.target.name, tests, give_up_after=GIVE_UP)
+    def defined_states(self, tests: Sequence[Test], slow_ticks: int = SLOW_TICKS) -> list[State]:
+        """Those of the tests that are defined and keep to their own memory, traced, in order."""
+        states = [State(tests[i], ticks) for i, ticks in self._defined(tests, slow_ticks)]
+        self.trace(states)
+        return [state for state in states if state.traced]
+
+    def _defined(self, tests: Sequence[Test], slow_ticks: int) -> list[tuple[int, int]]:
+        """(position, ticks) of every test that is defined; fills `unrun`."""
+        self.unrun = set()
+        if not tests:
+            return []
+        keep, seen = self._runs_well(tests, slow_ticks)
+        self.unrun = {int(i) for i in np.flatnonzero(seen["status"] == layout.Status.SKIPPED)}
+        return [(int(i), int(seen["ticks"][i])) for i in np.flatnonzero(keep)]
+
+    def _runs_well(self, tests: Sequence[Test], slow_ticks: int) -> tuple[Mask, replay.Raw]:
+        """Which tests are defined; what was observed first, with the ticks of the faster of two runs."""
+        first = self.replayer.run_raw(self.target.name, tests, give_up_after=GIVE_UP)
         status = first["status"]
         for value in np.unique(status):
             if value not in (layout.Status.OK, layout.Status.SKIPPED):
                 self.discards[layout.Status(int(value)).name.lower()] += int((status == value).sum())
         keep: Mask = status == layout.Status.OK
         chosen = np.flatnonzero(keep)
-        again = self.replayer.run_raw(self.target.name, [tests[i] for i in chosen], poison=1, give_up_after=GIVE_UP)
+        again = self.replayer.run_raw(
+            self.target.name, [tests[int(i)] for i in chosen], poison=1, give_up_after=GIVE_UP
+        )
         first["ticks"][chosen] = np.minimum(first["ticks"][chosen], again["ticks"])
         unlucky = np.isin(again["status"], (layout.Status.TIMEOUT, layout.Status.SKIPPED))
         slow = (first["ticks"][chosen] > slow_ticks) | unlucky
@@ -176,20 +210,21 @@ class Probe:
             trapped, differing = self._trapping_disagrees(tests, first, keep)
             self._narrow(keep, trapped, "undefined behaviour")
             self._narrow(keep, differing, "differs between optimisation levels")
-        return keep
+        return keep, first
 
     def _narrow(self, keep: Mask, bad: Mask, what: str) -> None:
         """Drop from `keep` those of its members that are `bad`, (number kept,), and count them."""
         self.discards[what] += int(bad.sum())
         keep[np.flatnonzero(keep)[bad]] = False
 
-    def _trapping_disagrees(self, tests: list[Test], first: replay.Raw, keep: Mask) -> tuple[Mask, Mask]:
+    def _trapping_disagrees(self, tests: Sequence[Test], first: replay.Raw, keep: Mask) -> tuple[Mask, Mask]:
         """Of those kept, which trap; of those that do not, which end otherwise than the baseline does."""
         assert self.trapping is not None
-        chosen = np.flatnonzero(keep)
-        shared = [self._for_trapping(tests[i]) for i in chosen]
+        kept = np.flatnonzero(keep)
+        askable = np.array([self._fits_trapping(tests[int(i)]) for i in kept], np.bool_)
+        chosen = kept[askable]
+        shared = [self._for_trapping(tests[int(i)]) for i in chosen]
         seen = self.trapping.run_raw(self.target.name, shared, give_up_after=GIVE_UP)
-        trapped: Mask = seen["status"] == layout.Status.FAULT
         good = seen["status"] == layout.Status.OK
         other = good & replay.differs(first[chosen], seen, self.returned)
         self.agreed += int((good & ~other).sum())
@@ -197,7 +232,22 @@ class Probe:
         if self.agreed < self.disagreed:
             # Most results differ: so do the builds (writable data laid out otherwise, contracted floats).
             other[:] = False
-        return trapped, other[~trapped]
+        # In a recorded state it may miss a page that only the optimised body had no need of: only a trap counts there.
+        lacking = np.array([bool(test.pages) for test in shared], np.bool_) & (seen["signal"] != signal.SIGILL)
+        trapped, differing = np.zeros(len(kept), np.bool_), np.zeros(len(kept), np.bool_)
+        trapped[askable] = (seen["status"] == layout.Status.FAULT) & ~lacking
+        differing[askable] = other
+        return trapped, differing[~trapped]
+
+    def _fits_trapping(self, test: Test) -> bool:
+        """Whether the trapping build can run it: a recorded state holds addresses of the image's data."""
+        return not test.pages or self._is_laid_out_alike
+
+    @cached_property
+    def _is_laid_out_alike(self) -> bool:
+        assert self.trapping is not None
+        here, there = self.replayer.image.symbols, self.trapping.image.symbols
+        return all(here.get(one.symbol) == there.get(one.symbol) for one in self.target.symbols)
 
     def _for_trapping(self, test: Test) -> Test:
         assert self.trapping is not None
@@ -208,10 +258,10 @@ class Probe:
 
     # --- what does it do? ---------------------------------------------------------------------
 
-    def trace(self, rans: Iterable[Ran]) -> None:
+    def trace(self, rans: Iterable[Run]) -> None:
         """Trace inputs that were not traced yet. Those that take an edge first become `fresh`.
 
-        An input whose trace fails or overflows keeps `traced` False and has no extents.
+        An input whose trace fails or overflows, and a state that touches memory not its own, keeps `traced` False.
         """
         todo = [ran for ran in rans if not ran.traced]
         traces = trace.trace_many(self.replayer, self.traced, [ran.test for ran in todo])
@@ -219,12 +269,25 @@ class Probe:
             if seen.status is not RunStatus.OK or seen.overflow:
                 self.discards["not traceable"] += 1
                 continue
+            touched = np.concatenate([seen.reads, seen.writes])
+            if isinstance(ran, State):
+                if len(trace.minus(trace.merged(touched), self.own_memory(ran.test))):
+                    self.discards["touches what was not recorded"] += 1
+                    continue
+                ran.reads = seen.reads
+            elif isinstance(ran, Ran):
+                ran.extents = extents(ran.scene, touched)
             ran.traced = True
             ran.edges = frozenset(seen.edges)
             ran.fresh = not ran.edges <= self.taken
             ran.work = seen.steps
-            ran.extents = extents(ran.scene, np.concatenate([seen.reads, seen.writes]))
             self.taken |= ran.edges
+
+    def own_memory(self, test: Test) -> Intervals:
+        """All bytes that belong to a test: its pages, its arenas, the image's writable data."""
+        spans = [(page.address, page.address + len(page.data)) for page in test.pages]
+        spans += [(arena_address(arena), arena_address(arena) + ARENA_BYTES) for arena in range(test.arenas)]
+        return trace.merged(np.array([*spans, self.replayer.image.writable], np.uint64))
 
     @property
     def missing(self) -> list[Edge]:

@@ -224,6 +224,22 @@ def leaves(ctype: CType, offset: int = 0) -> Iterator[tuple[int, CType]]:
         yield offset, ctype
 
 
+def unmakeable(signature: Signature) -> str:
+    """Which parameter points to something that no value can be made of, in words; empty when there is none.
+
+    Deep inside a record such a thing is only bytes; the code under work may never look.
+    """
+    for param in signature.params:
+        inner = param.type
+        for _ in range(8):  # a pointer may point to itself
+            if not isinstance(inner, Pointer | Array):
+                break
+            inner = inner.to if isinstance(inner, Pointer) else inner.of
+        if isinstance(inner, Opaque):
+            return f"{param.name}: {inner.what}"
+    return ""
+
+
 def describe(ctype: CType | None) -> str:
     """Short words for logs: `i32*`, `const u8*`, `f64`, `struct nd*`, `i32[64]*`."""
     if ctype is None or isinstance(ctype, Void):

@@ -54,9 +54,9 @@ _LIMITS = {"small": SMALL_WORK, "medium": MEDIUM_WORK, "large": LARGE_WORK}
 
 
 def classes(
-    probe: Probe, generator: Generator, pool: Sequence[Ran], is_over: Callable[[], bool]
+    probe: Probe, generator: Generator, pool: Sequence[Ran], is_over: Callable[[], bool], *, decide: bool = True
 ) -> tuple[Tests, Tests]:
-    """(deciding, confirming) tests a class."""
+    """(deciding, confirming) tests a class. Unless they are to `decide` something, a few dozen of them do."""
     deciding: Tests = {}
     confirming: Tests = {}
     kept: list[Ran] = []
@@ -74,7 +74,7 @@ def classes(
                     continue
                 found = rung(probe, generator, label, low, high)
                 if len(found) >= FEWEST:
-                    if not is_over():
+                    if decide and not is_over():
                         found = more(probe, found, _LIMITS[label], partial(_drawn, generator, label, low, high))
                     before = max(before, 1.5 * high)
                     if len(found) >= len(kept) // 2:
@@ -84,11 +84,11 @@ def classes(
                 split(probe, label, found, deciding, confirming)
     if not deciding and not is_over():
         found = typical(probe, generator, pool)
-        if found and not is_over():
+        if decide and found and not is_over():
             found = more(probe, found, LARGE_WORK, partial(_drawn, generator, "typical", 4, 63))
         split(probe, "typical", found, deciding, confirming)
         kept, base = found, ("typical", 4, 63)
-    if kept and not is_over():
+    if decide and kept and not is_over():
         split(probe, "wide", wide(probe, generator, kept, base, max(_LIMITS.values())), deciding, confirming)
     return deciding, confirming
 

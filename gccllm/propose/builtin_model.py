@@ -1,9 +1,9 @@
-"""The built-in model as a proposer: sample under a constraint, compile all answers at once, mend what fails.
+"""The built-in model as a proposer: the likeliest answers under a constraint, one compile for all, mend what fails.
 
-    propose   one prefill, `n` answers of which the greedy one comes first, each compiled for every ISA level that makes
-              a difference
+    propose   one prefill, the `n` likeliest answers that a beam finds, each compiled for every ISA level that makes a
+              difference; none where the model is sure that a recipe is as good
     refine    the failing answers of the last `propose`, edited where the model was least sure (`repair`), tried on the
-              caller's tests; without a trial in the prompt: further samples, hotter
+              caller's tests; without a trial in the prompt: the answers next in line
 
 Covered: functions whose types and scalar text have words. A model that is not there, not ours, damaged or of another
 vocabulary is a named failure, and the build goes on without it.
@@ -18,9 +18,11 @@ from pathlib import Path
 from gccllm.core import Candidate, Quit
 from gccllm.propose import c_bodies
 from gccllm.propose import tokens as vocabulary
+from gccllm.propose.beam import Answer
 from gccllm.propose.c_words import KEEP
 from gccllm.propose.constrain import Constraint, Table
-from gccllm.propose.llama import Answer, Gguf, ModelError, PromptTooLong
+from gccllm.propose.facts import Facts, facts_of
+from gccllm.propose.llama import Gguf, ModelError, PromptTooLong
 from gccllm.propose.protocol import Deadline, Failure, Prompt, Tokens, Trial
 from gccllm.propose.repair import Tally, repair, search, siblings
 from gccllm.propose.slots import Slots
@@ -31,9 +33,10 @@ BUILTIN = Path(__file__).with_name("builtin") / "model.gguf"
 TOKENS = "tokens.json"
 MAX_TOKENS = 256
 """Longest answer."""
-TEMPERATURE = 0.7
-REFINING_TEMPERATURE = 1.0
-"""Hotter when the likeliest answers have been refused already."""
+WIDEST = 64
+"""Answers of one beam."""
+KEEP_FROM = 0.98
+"""Share from which the answer KEEP is believed: a wrong one loses all there is to win, a right one saves a second."""
 REPAIR_S = 8.0
 """Most seconds that a search for a mended answer may take."""
 REPAIR_LIMIT = 3000
@@ -59,7 +62,6 @@ class BuiltinProposer:
     """A GGUF that speaks ids. The file loads with the first prompt and stays."""
 
     path: Path = BUILTIN
-    seed: int = 1
     threads: int = 1
     name: str = "model"
     failures: list[Failure] = field(default_factory=list)
@@ -74,22 +76,20 @@ class BuiltinProposer:
     def propose(self, prompt: Prompt, n: int, deadline_s: float) -> Iterator[Candidate]:
         """Candidates of up to `n` distinct answers: each gives one for every ISA level that makes a difference."""
         deadline = Deadline(deadline_s)
-        answers = self._draw(prompt, n, deadline, TEMPERATURE, self.seed, greedy_first=True)
-        yield from self._candidates(answers, prompt, f"temperature {TEMPERATURE}, seed {self.seed}", deadline)
+        answers = self._draw(prompt, n, deadline)
+        yield from self._candidates(answers, prompt, f"beam of {n}", deadline)
 
     def refine(self, prompt: Prompt, n: int, deadline_s: float) -> Iterator[Candidate]:
-        """Mended answers; without a trial, other samples than those attempted: hotter, from another seed."""
+        """Mended answers; without a trial, those of a wider beam that were not attempted."""
         deadline = Deadline(deadline_s)
         if prompt.trial is not None and self._last is not None and self._last.is_of(prompt):
             texts = self._mend(prompt, prompt.trial, n, deadline)
             yield from self._compiled(texts, prompt, [f"mended {i}" for i in range(len(texts))], deadline)
             return
-        seed = self.seed + 7919 * (1 + len(prompt.attempts))
         tried = {attempt.body for attempt in prompt.attempts}
-        drawn = self._draw(prompt, n, deadline, REFINING_TEMPERATURE, seed, greedy_first=False)
-        answers = [(answer, text) for answer, text in drawn if text not in tried]
-        words = f"temperature {REFINING_TEMPERATURE}, seed {seed}"
-        for candidate in self._candidates(answers, prompt, words, deadline):
+        width = min(WIDEST, n + len(tried))
+        answers = [(answer, text) for answer, text in self._draw(prompt, width, deadline) if text not in tried][:n]
+        for candidate in self._candidates(answers, prompt, f"beam of {width}", deadline):
             if candidate.body not in tried:
                 yield candidate
 
@@ -118,9 +118,7 @@ class BuiltinProposer:
 
     # --- sampling ---------------------------------------------------------------------------------
 
-    def _draw(
-        self, prompt: Prompt, n: int, deadline: Deadline, temperature: float, seed: int, *, greedy_first: bool
-    ) -> list[tuple[Answer, str]]:
+    def _draw(self, prompt: Prompt, n: int, deadline: Deadline) -> list[tuple[Answer, str]]:
         """Complete answers with their C text, likeliest first."""
         if n <= 0:
             return []
@@ -128,10 +126,12 @@ class BuiltinProposer:
             model, tokens = self.load()
             assert self._table is not None
             ids = tokens.encode_prompt(prompt)
-            constraint = Constraint(self._table, prompt.types, len(Slots.of(prompt.short).values))
-            drawn = model.sample(
-                ids, n, end=tokens.end, max_tokens=MAX_TOKENS, temperature=temperature, seed=seed, deadline=deadline,
-                greedy_first=greedy_first, constraint=constraint,
+            constraint = Constraint(
+                self._table, prompt.types, len(Slots.of(prompt.short).values), facts_of_prompt(prompt)
+            )
+            drawn = model.likeliest(
+                ids, min(n, WIDEST), end=tokens.end, max_tokens=MAX_TOKENS, deadline=deadline, constraint=constraint,
+                alone=keep_alone(tokens.words),
             )  # fmt: skip
         except PromptTooLong as error:
             self.failures.append(Failure(Reason.PROMPT_TOO_LONG, str(error)))
@@ -211,6 +211,17 @@ class BuiltinProposer:
             self.failures.append(Failure(quit_.reason, quit_.detail))
             return []
         return [one.text for one in mended[:n]]
+
+
+def keep_alone(words: Sequence[str]) -> tuple[int, float] | None:
+    """What `beam.likeliest` is told of KEEP."""
+    return (words.index(" " + KEEP), KEEP_FROM) if " " + KEEP in words else None
+
+
+def facts_of_prompt(prompt: Prompt) -> Facts:
+    if prompt.types is None:
+        return Facts()
+    return facts_of(prompt.short, prompt.types, prompt.unit.tools if prompt.unit is not None else Toolchain.find())
 
 
 def load_tokens(path: Path) -> Tokens:

@@ -22,6 +22,9 @@ class Macro:
     """Names that an argument may use: x, y, i ..."""
     has_statement: bool
     """One of its arguments may assign."""
+    name: str = ""
+    parameters: tuple[str, ...] = ()
+    """As the prelude names them."""
 
     @property
     def bracket(self) -> str:
@@ -71,11 +74,12 @@ def macros() -> dict[str, Macro]:
         if wider == binds:
             break
         binds = wider
-    return {
-        name: Macro(number, inside.count(",") + 1, binds[name], bool(re.search(r"\bS\b", inside)))
-        for number, (name, inside) in enumerate(heads.items())
-        if not name.endswith("_")
-    }
+    found: dict[str, Macro] = {}
+    for number, (name, inside) in enumerate(heads.items()):
+        if not name.endswith("_"):
+            parameters = tuple(word.strip() for word in inside.split(","))
+            found[name] = Macro(number, len(parameters), binds[name], "S" in parameters, name, parameters)
+    return found
 
 
 @cache

@@ -10,9 +10,12 @@ returns; a name is a parameter the function has, a name that a macro binds, or d
 that the prompt has; a macro exists and gets its number of arguments; two neighbours are neighbours in some training
 answer (where the vocabulary knows which were).
 
-Not covered: types, scopes (a name declared in an inner block stays known), values: gcc says the rest. A prefix may have
-no continuation at all (a row of False): the sample is given up.
-Cost: one row per state, about 0.2 ms the first time and nothing after.
+Where the function's types are known, pointers and numbers are kept apart too (`c_types`); where its code is
+(`facts`), an answer names exactly the parameters that the code reads, and stores in memory if and only if it does.
+
+Not covered: other types, scopes (a name declared in an inner block stays known), values: gcc says the rest. A prefix
+may have no continuation at all (a row of False): the answer is given up.
+Cost: one row per state, 0.2 to 1 ms the first time and nothing after.
 """
 
 from __future__ import annotations
@@ -22,8 +25,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
-from gccllm.propose import c_macros
-from gccllm.propose.signature import SCALARS, CSignature
+from gccllm.propose import c_macros, c_syntax, c_types
+from gccllm.propose.c_syntax import START, State
+from gccllm.propose.facts import Facts
+from gccllm.propose.signature import CSignature
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,15 +36,6 @@ if TYPE_CHECKING:
 
 KEEP = " KEEP"
 PARAMETERS = "abcdef"
-_PREFIX = frozenset("!~")
-_EITHER = frozenset(("+", "-", "*", "&"))
-_STEPS = frozenset(("++", "--"))
-_ASSIGNING = frozenset(("=", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "<<=", ">>="))
-_BINARY = _ASSIGNING | frozenset(("==", "!=", "<", "<=", ">", ">=", "<<", ">>", "&&", "||", "/", "%", "|", "^"))
-_CONTROL = frozenset(("if", "while", "for"))
-_TYPES = frozenset(SCALARS) | {f"v{scalar}" for scalar in SCALARS} | {"bits", "void"}
-_EXPECTS = frozenset(("start", "body", "operator", "cast", "open", "clause", "return"))
-"""Where an operand may come."""
 _SLOT = re.compile(r"kk(\d+)[a-z]?")
 _NUMBER = " 1"
 """The kind of all numbers and slots."""
@@ -55,35 +51,6 @@ class Vocabulary(Protocol):
     def follows(self) -> Mapping[int, frozenset[int]] | None: ...
     @property
     def end(self) -> int: ...
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """A place in an answer.
-
-    `brackets`  the open ones, outermost first: `(` grouping, a character for each macro and number of commas to come,
-                `c` of if or while, `f` of for, `[`, `{` a block, `s` a block whose value is used, `i` an initialiser,
-                `?` a choice that waits for its `:`
-    """
-
-    brackets: str = ""
-    last: str = "start"
-    """The kind of the last word: `start` (a statement may begin), `body` (one must), `operand`, `value` (one without a
-    place), `declared` (a new name), `operator`, `cast` (operand or operator may follow), `open`, `clause` (of a for),
-    `type`, `comma` (of a declaration), `call` and a bracket (its parenthesis must follow), `control`, `for`, `return`,
-    `stop` (a semicolon must follow), `digits`, `number` (more may), `keep`."""
-    names: frozenset[str] = frozenset()
-    typed: bool = False
-    """All since the innermost `(` is a type."""
-    declares: int = -1
-    """Depth of brackets at which a declaration is under way."""
-    returns: bool = False
-    """A return was seen."""
-    word: int = -1
-    """The last id; -1 at the start."""
-
-
-START = State()
 
 
 def _kind(word: str) -> str:
@@ -134,14 +101,16 @@ class Constraint:
     """None: any parameter may be named."""
     slots: int = 99
     """How many numbers the prompt has."""
+    facts: Facts = field(default_factory=Facts)
+    """What the prompt's code does."""
     _rows: dict[State, NDArray[np.bool_]] = field(default_factory=dict, repr=False)
     _steps: dict[tuple[State, int], State | None] = field(default_factory=dict, repr=False)
     _places: dict[State, NDArray[np.bool_]] = field(default_factory=dict, repr=False)
     """Rows by all of a state but its word."""
 
     @classmethod
-    def of(cls, tokens: Vocabulary, types: CSignature | None, slots: int) -> Constraint:
-        return cls(Table(tokens), types, slots)
+    def of(cls, tokens: Vocabulary, types: CSignature | None, slots: int, facts: Facts | None = None) -> Constraint:
+        return cls(Table(tokens), types, slots, facts or Facts())
 
     @property
     def start(self) -> State:
@@ -182,17 +151,27 @@ class Constraint:
     def _row(self, state: State) -> NDArray[np.bool_]:
         import numpy as np
 
-        place = replace(state, word=min(state.word, 0))
+        # Types are looked at last: syntax alone has few states, and leaves few words.
+        place = replace(state, word=min(state.word, 0), levels=c_types.START, used=frozenset(), is_stored=False)
         row = self._places.get(place)
         if row is None:
             row = self._places[place] = np.zeros(len(self.table.words), np.bool_)
             for word, ids in self.table.groups.items():
-                row[ids] = self._advance(place, word) is not None
-            if self._advance(place, _NUMBER) is not None:
+                row[ids] = self._syntax(place, word) is not None
+            if self._syntax(place, _NUMBER) is not None:
                 row[[i for slot, i in self.table.slots if slot < self.slots]] = True
-            row[self.table.end] = self._is_whole(place)
         after = self.table.row_after(state.word)
-        return row if after is None else row & after
+        row = row.copy() if after is None else row & after
+        if self.types is not None:
+            known: dict[str, bool] = {}
+            for i in np.flatnonzero(row):
+                kind = self.table.kinds[i]
+                if kind not in known:
+                    known[kind] = self._advance(state, kind) is not None
+                row[i] = known[kind]
+        may_end = after is None or bool(after[self.table.end])
+        row[self.table.end] = may_end and self._is_whole(state)
+        return row
 
     def _is_number(self, bare: str) -> bool:
         """A number in one word, of digits or of a slot that the prompt has."""
@@ -202,11 +181,47 @@ class Constraint:
     def _is_whole(self, s: State) -> bool:
         has_result = self.types is not None and self.types.returns != "v"
         ended = s.last == "start" and s.word >= 0 and (s.returns or not has_result)
-        return not s.brackets and (s.last == "keep" or ended)
+        if s.last == "keep":
+            return True
+        does = (self.facts.reads or frozenset()) <= s.used and (s.is_stored or not self.facts.stores)
+        return not s.brackets and ended and does
 
     # --- one word ---------------------------------------------------------------------------------
 
     def _advance(self, s: State, word: str) -> State | None:
+        after = self._syntax(s, word)
+        return self._typed(s, after, word[1:]) if after is not None and self.types is not None else after
+
+    def _typed(self, s: State, after: State, bare: str) -> State | None:
+        """`after`, a state that the syntax allows, with its types; None where they forbid the word."""
+        if after.last == "keep" or (after.last == "number" and s.last == "digits"):
+            return after
+        assert self.types is not None
+        result = c_types.RESULT if self.types.returns.startswith("p") else c_types.NUMBER
+        is_parameter = self._is_parameter(bare) and after.last == "operand"
+        pointers: int | None = 0
+        if is_parameter:
+            pointers = int(self.types.params[PARAMETERS.index(bare)].startswith("p"))
+            if self.facts.reads is not None and bare not in self.facts.reads:
+                return None
+        elif after.last == "operand" and bare + "*" in s.names:
+            pointers = None
+        levels = c_types.follow(s.levels, c_syntax.place(s), c_syntax.place(after), bare, pointers, result)
+        if levels is None:
+            return None
+        stores = self._stores(s, after, bare)
+        if stores and self.facts.stores is False:
+            return None
+        used = s.used | {bare} if is_parameter else s.used
+        return replace(after, levels=levels, used=used, is_stored=s.is_stored or stores)
+
+    @staticmethod
+    def _stores(s: State, after: State, bare: str) -> bool:
+        if len(after.brackets) > len(s.brackets) and c_macros.is_bracket(after.brackets[-1]):
+            return c_types.stores(c_macros.macro_of(after.brackets[-1]))
+        return (bare in c_syntax.ASSIGNING or bare in c_syntax.STEPS) and s.levels[-1].is_place
+
+    def _syntax(self, s: State, word: str) -> State | None:
         if not word.startswith(" ") or s.last == "keep":
             return None
         bare = word[1:]
@@ -220,10 +235,10 @@ class Constraint:
             s = replace(s, last="value")
         if bare[0].isalnum() or bare[0] in "_#":
             return self._name(s, bare)
-        return _sign(s, bare)
+        return c_syntax.signed(s, bare)
 
     def _name(self, s: State, bare: str) -> State | None:
-        expects = s.last in _EXPECTS
+        expects = s.last in c_syntax.EXPECTS
         if _SLOT.fullmatch(bare) and not self._is_number(bare):
             return None
         if bare == "const":
@@ -233,8 +248,8 @@ class Constraint:
         expects_value = expects and s.last not in ("start", "body")
         if self._is_number(bare):
             return replace(s, last="value", typed=False) if expects_value else None
-        if bare in _TYPES:
-            return _type(s, bare)
+        if bare in c_syntax.TYPES:
+            return c_syntax.typed(s, bare)
         if bare.endswith("(") or bare in c_macros.macros():
             macro = bare.rstrip("(")
             if not expects or macro not in c_macros.macros():
@@ -243,7 +258,7 @@ class Constraint:
             if not bare.endswith("("):
                 return replace(s, last="call" + bracket, typed=False)
             return replace(s, brackets=s.brackets + bracket, last="open", typed=True)
-        if bare in ("return", "break", "continue", "do", "else", *_CONTROL):
+        if bare in ("return", "break", "continue", "do", "else", *c_syntax.CONTROL):
             return self._keyword(s, bare)
         if bare in c_macros.constants():
             return replace(s, last="value", typed=False) if expects_value else None
@@ -252,7 +267,7 @@ class Constraint:
             if s.declares != len(s.brackets) or self._is_parameter(bare):
                 return None
             return replace(s, last="declared", names=s.names | {bare}, typed=False)
-        known = self._is_parameter(bare) or bare in s.names or _is_bound(s, bare)
+        known = self._is_parameter(bare) or bare in s.names or c_syntax.is_bound(s, bare)
         if not known or not expects:
             return None
         return replace(s, last="operand", typed=False)
@@ -263,7 +278,7 @@ class Constraint:
         return bare in PARAMETERS[: len(self.types.params)]
 
     def _keyword(self, s: State, bare: str) -> State | None:
-        if s.last not in ("start", "body") or not _is_block(s.brackets[-1:]):
+        if s.last not in ("start", "body") or not c_syntax.is_block(s.brackets[-1:]):
             return None
         if bare == "return":
             nothing = self.types is not None and self.types.returns == "v"
@@ -271,124 +286,3 @@ class Constraint:
         if bare in ("break", "continue"):
             return replace(s, last="stop")
         return replace(s, last={"do": "body", "else": "body", "for": "for"}.get(bare, "control"))
-
-
-def _type(s: State, bare: str) -> State | None:
-    top = s.brackets[-1:]
-    if s.last == "start" and top in ("", "{", "s", "f"):
-        return replace(s, last="type", declares=len(s.brackets))
-    if s.last == "open" and (top == "(" or c_macros.is_bracket(top)):
-        return replace(s, last="type", typed=True)
-    if s.last == "operator" and c_macros.is_bracket(top):
-        return replace(s, last="type")
-    return None
-
-
-def _sign(s: State, sign: str) -> State | None:
-    expects = s.last in _EXPECTS
-    ended = s.last in ("operand", "value", "cast")
-    top = s.brackets[-1:]
-    if sign == "(":
-        kind = "(" if expects else ""
-        if s.last.startswith("call"):
-            kind = s.last[4:]
-        elif s.last in ("control", "for"):
-            kind = s.last[0]
-        last = "start" if kind == "f" else "open"
-        return replace(s, brackets=s.brackets + kind, last=last, typed=True) if kind else None
-    if sign in ")]}":
-        return _close(s, sign, top, ended)
-    if sign == "[":
-        return replace(s, brackets=s.brackets + "[", last="operator", typed=False) if s.last == "operand" else None
-    if sign == "{":
-        return _brace(s, top)
-    if sign == ";":
-        ended = ended or s.last == "declared"
-        empty = s.last in ("start", "clause") if top == "f" else s.last in ("stop", "body")
-        if not _may_assign(top) or not (ended or empty):
-            return None
-        return replace(s, last="clause" if top == "f" else "start", typed=False, declares=-1)
-    if sign == ",":
-        return _comma(s, top, ended)
-    return _operator(s, sign, top, expects, ended)
-
-
-def _comma(s: State, top: str, ended: bool) -> State | None:
-    if s.declares == len(s.brackets):
-        return replace(s, last="comma", typed=False) if ended or s.last == "declared" else None
-    if c_macros.is_bracket(top) and c_macros.commas_left(top) and (ended or s.last == "type"):
-        left = c_macros.commas_left(top) - 1
-        last = "start" if not left and c_macros.macro_of(top).has_statement else "operator"
-        return replace(s, brackets=s.brackets[:-1] + chr(ord(top) - 1), last=last, typed=False)
-    return replace(s, last="operator", typed=False) if ended and top in ("i", "f") else None
-
-
-def _operator(s: State, sign: str, top: str, expects: bool, ended: bool) -> State | None:
-    if sign == "?":
-        return replace(s, brackets=s.brackets + "?", last="operator") if ended else None
-    if sign == ":":
-        return replace(s, brackets=s.brackets[:-1], last="operator") if ended and top == "?" else None
-    if sign == "*" and s.last == "type":
-        return s
-    if s.last == "comma":
-        return replace(s, last="type") if sign == "*" else None
-    if s.last == "declared":
-        return replace(s, last="operator") if sign == "=" else None
-    if sign in _ASSIGNING and (s.last != "operand" or not _may_assign(top)):
-        return None
-    if sign in _STEPS:
-        return s if ended else replace(s, last="operator") if expects else None
-    if sign in _PREFIX or (sign in _EITHER and not ended):
-        # a statement begins with a place
-        begins = s.last in ("start", "body") and sign != "*"
-        return replace(s, last="operator", typed=False) if expects and not begins else None
-    if sign in _BINARY or sign in _EITHER:
-        return replace(s, last="operator", typed=False) if ended else None
-    return None
-
-
-def _is_block(top: str) -> bool:
-    """Whether statements stand here: the last argument of some macros is one."""
-    return top in ("", "{", "s") or (c_macros.is_bracket(top) and c_macros.macro_of(top).has_statement)
-
-
-def _may_assign(top: str) -> bool:
-    return top == "f" or _is_block(top)
-
-
-def _is_bound(s: State, name: str) -> bool:
-    """Whether a macro around this place binds it."""
-    return any(c_macros.is_bracket(b) and name in c_macros.macro_of(b).binds for b in s.brackets)
-
-
-def _close(s: State, sign: str, top: str, ended: bool) -> State | None:
-    outer = s.brackets[:-1]
-    if sign == "}":
-        if top in ("{", "s") and s.last == "start":
-            return replace(s, brackets=outer, last="start" if top == "{" else "value")
-        return replace(s, brackets=outer, last="value") if top == "i" and ended else None
-    if sign == "]":
-        return replace(s, brackets=outer, last="operand") if top == "[" and ended else None
-    if top == "c":
-        return replace(s, brackets=outer, last="body") if ended else None
-    if top == "f":
-        return replace(s, brackets=outer, last="body", declares=-1) if ended or s.last == "clause" else None
-    if top == "(" and s.last == "type" and s.typed:
-        return replace(s, brackets=outer, last="cast", typed=False)
-    is_last = c_macros.is_bracket(top) and not c_macros.commas_left(top)
-    if is_last and (s.last == "type" or (s.last == "start" and c_macros.macro_of(top).has_statement)):
-        return replace(s, brackets=outer, last="value", typed=False)
-    # in parentheses a place is a value still: nothing assigns to one
-    return replace(s, brackets=outer, last="value", typed=False) if (top == "(" or is_last) and ended else None
-
-
-def _brace(s: State, top: str) -> State | None:
-    if s.last in ("start", "body") and _is_block(top):
-        return replace(s, brackets=s.brackets + "{", last="start")
-    if s.last == "cast" or (s.last == "operator" and (top == "i" or s.declares == len(s.brackets))):
-        return replace(s, brackets=s.brackets + "i", last="operator", typed=False)
-    if s.last == "open" and (top == "(" or c_macros.is_bracket(top)):
-        return replace(s, brackets=s.brackets + "s", last="start", typed=False)
-    if s.last == "operator" and c_macros.is_bracket(top):
-        return replace(s, brackets=s.brackets + "s", last="start", typed=False)
-    return None

@@ -65,7 +65,7 @@ def check_answer(settings: _Settings) -> tuple[str, str]:
 
 
 def first_answer(proposer: Any) -> str:
-    """The greedy answer to `SCALAR`, as C. Raises ModelError, or ValueError for ids that make no text."""
+    """The likeliest answer to `SCALAR`, as C. Raises ModelError, or ValueError for ids that make no text."""
     from gccllm.propose.constrain import Constraint
     from gccllm.propose.llama import ModelError
     from gccllm.propose.protocol import Deadline, Prompt
@@ -73,13 +73,13 @@ def first_answer(proposer: Any) -> str:
 
     model, tokens = proposer.load()
     prompt = Prompt("f", SCALAR, SCALAR, types=CSignature("i32", ()))
-    (answer,) = model.sample(
-        tokens.encode_prompt(prompt), 1, end=tokens.end, max_tokens=64, temperature=0.0, seed=1,
-        deadline=Deadline(ANSWER_S), constraint=Constraint.of(tokens, prompt.types, 0),
+    answers = model.likeliest(
+        tokens.encode_prompt(prompt), 1, end=tokens.end, max_tokens=64, deadline=Deadline(ANSWER_S),
+        constraint=Constraint.of(tokens, prompt.types, 0),
     )  # fmt: skip
-    if not answer.ids:
+    if not answers:
         raise ModelError("the model says nothing")
-    return str(tokens.decode_answer(answer.ids, prompt))
+    return str(tokens.decode_answer(answers[0].ids, prompt))
 
 
 def _path(settings: _Settings) -> Path:

@@ -30,7 +30,7 @@ def model_proposer(path: str = "", *, seed: int = 1, threads: int = 1) -> Propos
     """The proposer for a GGUF at `path`; the built-in model when `path` is empty. Loads nothing yet."""
     model = Path(path) if path else BUILTIN
     if not path or model.with_name(TOKENS).is_file():
-        return BuiltinProposer(model, seed=seed, threads=threads)
+        return BuiltinProposer(model, threads=threads)
     return ChatProposer(model, seed=seed, threads=threads)
 
 

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from gccllm.propose.llama import Answer
+from gccllm.propose.beam import Answer
 from gccllm.propose.protocol import Deadline
 
 MAX_EDITS = 3

@@ -6,7 +6,8 @@ On disk an entry is text:
     { JSON, keys sorted, two spaces of indent }
 
 A reader takes only its own SCHEMA; another one, a wrong checksum or a wrong length are three different errors, and all
-of them are misses. History: 1 = first release.
+of them are misses. History: 1 = first release; `recording` came later and is written only where there is one, so that
+entries without it are the same bytes as before.
 """
 
 from __future__ import annotations
@@ -73,6 +74,21 @@ class Bench(Frozen):
     """The slice of the unvectorised build, of which mutants are made as well; empty when there was none."""
 
 
+class RecordingRecord(Frozen):
+    """The recorded calls that were among the tests."""
+
+    key: str
+    """Of the test store: the function's baseline (`record.keys.test_key`)."""
+    stamp: str
+    """Checksum of the recording at that time: another one means that the function is to be looked at again."""
+    calls: float
+    """Calls of the program that the recording stands for."""
+    recorded: int = 0
+    """Tests that are recorded calls, of those that every candidate ran."""
+    mutated: int = 0
+    """Tests that are recorded calls changed a little."""
+
+
 class Entry(Frozen):
     key: str
     function: str
@@ -89,6 +105,7 @@ class Entry(Frozen):
     dialect: str = ""
     evidence: EvidenceRecord | None = None
     bench: Bench | None = None
+    recording: RecordingRecord | None = None
     refusals: dict[str, int] = {}
     """How many candidates were refused for which reason."""
     attempts: list[dict[str, Any]] = []
@@ -100,7 +117,8 @@ class Entry(Frozen):
     """Version of this package."""
 
     def dump(self) -> bytes:
-        data = json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True).encode() + b"\n"
+        absent = {"recording"} if self.recording is None else set()
+        data = json.dumps(self.model_dump(mode="json", exclude=absent), indent=2, sort_keys=True).encode() + b"\n"
         check = hashlib.blake2b(data, digest_size=32).hexdigest()
         return f"gccllm-entry {SCHEMA} {check} {len(data)}\n".encode() + data
 

@@ -3,7 +3,8 @@
 `Replayer.run` returns what happened; it judges nothing, and nothing here knows what should happen. `same` compares two
 observations. A crash, hang or kill of the replaying process is an observation (DIED), never an exception.
 
-Raises Quit(SANDBOX_UNAVAILABLE) when the kernel refuses the confinement or there is no replayer: then nothing ran.
+Raises Quit(SANDBOX_UNAVAILABLE) when the kernel refuses the confinement or there is no replayer, and
+Quit(PAGES_UNMAPPABLE) when a test's pages cannot be put where they were: then nothing ran.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import random
 import select
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any
@@ -22,19 +23,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gccllm.core import (
-    ARENA_BYTES,
-    ARENAS,
-    Observation,
-    Quit,
-    Returned,
-    RunStatus,
-    Slot,
-    Test,
-    arena_address,
-)
+from gccllm.core import Observation, Quit, Returned, RunStatus, Slot, Test
 from gccllm.reasons import Reason
 from gccllm.verify import layout
+from gccllm.verify.encode import RECORDS, Batch, encode
 from gccllm.verify.image import Image
 from gccllm.verify.program import replayer_path
 
@@ -47,47 +39,10 @@ _STATUS = {
     layout.Status.ABI: RunStatus.ABI,
     layout.Status.SKIPPED: RunStatus.TIMEOUT,
 }
-_CHUNK_BYTES = 1 << 26
-_ZEROS = b"\0" * 8
+_LAYOUTS = 8
+"""Processes started, each with other random addresses, until recorded pages find their places free."""
 
 Raw = npt.NDArray[np.void]
-
-
-# --- encoding -------------------------------------------------------------------------------------
-
-
-def encode(test: Test, image: Image) -> bytes:
-    """One TEST record. Raises ValueError for what lies outside the arenas in use or the image's writable data."""
-    ints = [v & (1 << 64) - 1 for v in test.ints]
-    if len(ints) > 6 or len(test.vectors) > 8 or len(test.stack) > 128 or not 0 <= test.arenas <= ARENAS:
-        raise ValueError("too many arguments or arenas")
-    int_bytes = [*test.int_bytes[: len(ints)], *([8] * (len(ints) - len(test.int_bytes)))]
-    vector_bytes = [*test.vector_bytes[: len(test.vectors)], *([16] * (len(test.vectors) - len(test.vector_bytes)))]
-    vectors = [half for v in test.vectors for half in (v & (1 << 64) - 1, v >> 64 & (1 << 64) - 1)]
-    patches: list[bytes] = []
-    for region in test.regions:
-        if not (0 <= region.arena < test.arenas and 0 <= region.offset <= ARENA_BYTES - len(region.data)):
-            raise ValueError(f"region of {len(region.data)} bytes at {region.offset} of arena {region.arena}")
-        patches.append(_patch(arena_address(region.arena) + region.offset, region.data))
-    for piece in test.globals:
-        if piece.symbol not in image.symbols:
-            raise ValueError(f"no symbol {piece.symbol} in the image")
-        at = image.symbols[piece.symbol] + piece.offset
-        if not image.writable[0] <= at <= image.writable[1] - len(piece.data):
-            raise ValueError(f"{piece.symbol} is not writable data")
-        patches.append(_patch(at, piece.data))
-    stack = b"".join((v & (1 << 64) - 1).to_bytes(8, "little") for v in test.stack)
-    tail = b"".join(patches)
-    head = layout.TEST.pack(
-        layout.TEST.size + len(stack) + len(tail), test.arenas, len(test.stack), len(patches),
-        test.fill & (1 << 64) - 1, *ints, *([0] * (6 - len(ints))), *int_bytes, *([0] * (8 - len(int_bytes))),
-        *vector_bytes, *([0] * (8 - len(vector_bytes))), *vectors, *([0] * (16 - len(vectors))),
-    )  # fmt: skip
-    return head + stack + tail
-
-
-def _patch(address: int, data: bytes) -> bytes:
-    return layout.PATCH.pack(address, len(data)) + data + _ZEROS[: -len(data) % 8]
 
 
 def decode_observation(row: Any) -> Observation:
@@ -128,7 +83,7 @@ class Replayer:
         self.x87_results = sum(1 for r in returns if r.slot in (Slot.ST0, Slot.ST1))
         self._program = replayer_path()
         self._child: subprocess.Popen[bytes] | None = None
-        self._loaded: list[Test] = []
+        self._loaded = Batch()
         self._encoded: dict[int, tuple[Test, bytes]] = {}
 
     def __enter__(self) -> Replayer:
@@ -140,7 +95,7 @@ class Replayer:
         self.close()
 
     def close(self) -> None:
-        child, self._child, self._loaded = self._child, None, []
+        child, self._child, self._loaded = self._child, None, Batch()
         if child is not None:
             child.kill()
             child.wait()
@@ -188,16 +143,21 @@ class Replayer:
         else:
             order.sort(key=lambda i: tests[i].arenas)
         out = np.zeros(len(tests), layout.OBSERVATION)
-        for chunk in self._chunks(tests, order):
-            rows, _ = self._run_chunk(
-                entry, [tests[i] for i in chunk], int(flags), deadline_ms or self.deadline_ms, give_up_after
-            )
-            out[chunk] = rows
+        ordered = [tests[i] for i in order]
+        at = 0
+        for batch in [self._loaded] if self._holds(ordered) else self._batches(ordered):
+            rows, _ = self._run_batch(entry, batch, int(flags), deadline_ms or self.deadline_ms, give_up_after)
+            out[order[at : at + len(rows)]] = rows
+            at += len(rows)
         return out
 
     def run_traced(self, entry: str, tests: Sequence[Test], deadline_ms: int) -> tuple[Raw, npt.NDArray[np.void]]:
-        """Observations in the order given and the joint log; each observation says which part is its own (bytes)."""
-        return self._run_chunk(entry, list(tests), int(layout.Flag.TRACE), deadline_ms, 0)
+        """Observations in the order given and the joint log; each observation says which part is its own (bytes).
+
+        Of the first tests only, as many as fit into one request.
+        """
+        batch = self._loaded if self._holds(tests) else next(self._batches(tests))
+        return self._run_batch(entry, batch, int(layout.Flag.TRACE), deadline_ms, 0)
 
     def time(
         self,
@@ -215,18 +175,22 @@ class Replayer:
 
         `first` and `second` name copies of the two at different places, `empty` a function that only returns. Every
         test must have been shown to run well and to leave the same memory under both. An empty array: a call did not
-        end well, or left other memory.
+        end well, or left other memory. Tests that no longer fit into one request are left out.
         """
-        tests = [replace(t, fill=0) for t in tests[: layout.MAX_TIMED]]
+        batch, pages = Batch(), 0
+        for test in tests[: layout.MAX_TIMED]:
+            pages += len(test.pages)
+            level = replace(test, fill=0)
+            if pages > layout.MAX_TIMED_PAGES or not batch.takes(level, encode(level, self.image)):
+                break
         sides = [[self.image.symbols[n] for n in names[: layout.MAX_COPIES]] for names in (first, second)]
         addresses = [a for side in sides for a in (*side, *([0] * (layout.MAX_COPIES - len(side))))]
         head = layout.TIME.pack(
             rounds, passes, len(sides[0]), len(sides[1]), seed, target_ticks, self.image.symbols[empty], *addresses
         )
-        self._loaded = []
         try:
-            self._ask(layout.RequestKind.LOAD, payload=b"".join(encode(t, self.image) for t in tests), limit_s=60.0)
-            _, log = self._ask(layout.RequestKind.TIME, 0, 0, 600, payload=head, limit_s=60.0)
+            self._load(batch)
+            _, log = self._ask(layout.RequestKind.TIME, 0, 0, 600, payload=[head], limit_s=60.0)
         except _Lost:
             self.close()
             return np.zeros(0, layout.SAMPLE)
@@ -234,54 +198,68 @@ class Replayer:
 
     # --- one request ----
 
-    def _chunks(self, tests: Sequence[Test], order: list[int]) -> list[list[int]]:
-        chunks: list[list[int]] = []
-        room = 0
-        for i in order:
-            size = len(self._record(tests[i]))
-            if not chunks or size > room or len(chunks[-1]) == layout.MAX_TESTS:
-                chunks.append([])
-                room = _CHUNK_BYTES
-            chunks[-1].append(i)
-            room -= size
-        return chunks
+    def _batches(self, tests: Sequence[Test]) -> Iterator[Batch]:
+        batch = Batch()
+        for test in tests:
+            record = self._record(test)
+            if not batch.takes(test, record):
+                yield batch
+                batch = Batch()
+                batch.takes(test, record)
+        if batch.tests:
+            yield batch
 
     def _record(self, test: Test) -> bytes:
         known = self._encoded.get(id(test))
         if known is None or known[0] is not test:
-            if len(self._encoded) > 4096:
+            if len(self._encoded) > RECORDS:
                 self._encoded.clear()
             known = self._encoded[id(test)] = (test, encode(test, self.image))
         return known[1]
 
-    def _run_chunk(
-        self, entry: str, tests: list[Test], flags: int, deadline_ms: int, give_up_after: int
+    def _run_batch(
+        self, entry: str, batch: Batch, flags: int, deadline_ms: int, give_up_after: int
     ) -> tuple[Raw, npt.NDArray[np.void]]:
         address = self.image.symbols[entry]
         if self._child is not None and self._child.poll() is not None:
             self.close()  # it died between requests: nothing was lost, start another
+        n = len(batch.tests)
         try:
-            if not self._holds(tests):
-                payload = b"".join(self._record(t) for t in tests)
-                self._ask(layout.RequestKind.LOAD, payload=payload, limit_s=60.0)
-                self._loaded = tests
+            if self._loaded is not batch:
+                self._load(batch)
             # The replayer itself limits CPU time; this is for a machine so loaded, or a child so wild, that it cannot.
-            limit_s = 30.0 + 20.0 * len(tests) * (deadline_ms + layout.TICK_MS) / 1000
+            limit_s = 30.0 + 20.0 * n * (deadline_ms + layout.TICK_MS) / 1000
             seen, log = self._ask(
                 layout.RequestKind.RUN, address, flags, deadline_ms, give_up_after, limit_s=min(limit_s, 600.0)
             )
         except _Lost:
             self.close()
-            return np.zeros(len(tests), layout.OBSERVATION), np.zeros(0, layout.LOG)
-        if len(seen) != len(tests):
+            return np.zeros(n, layout.OBSERVATION), np.zeros(0, layout.LOG)
+        if len(seen) != n:
             self.close()
-            return np.zeros(len(tests), layout.OBSERVATION), np.zeros(0, layout.LOG)
+            return np.zeros(n, layout.OBSERVATION), np.zeros(0, layout.LOG)
         return seen, log
 
-    def _holds(self, tests: list[Test]) -> bool:
-        if self._child is None or len(self._loaded) != len(tests):
+    def _load(self, batch: Batch) -> None:
+        """Raises Quit(PAGES_UNMAPPABLE) when no layout of the process leaves the pages' places free."""
+        self._loaded = Batch()
+        payload = list(batch.payload())
+        for _ in range(_LAYOUTS):
+            try:
+                self._ask(
+                    layout.RequestKind.LOAD, len(batch.contents), len(batch.addresses), payload=payload, limit_s=60.0
+                )
+            except _Collision:
+                self.close()
+                continue
+            self._loaded = batch
+            return
+        raise Quit(Reason.PAGES_UNMAPPABLE, f"each of {_LAYOUTS} processes has memory of its own there")
+
+    def _holds(self, tests: Sequence[Test]) -> bool:
+        if self._child is None or len(self._loaded.tests) != len(tests):
             return False
-        return all(a is b for a, b in zip(self._loaded, tests, strict=True))
+        return all(a is b for a, b in zip(self._loaded.tests, tests, strict=True))
 
     def _start(self) -> subprocess.Popen[bytes]:
         if self._child is None:
@@ -294,7 +272,7 @@ class Replayer:
             except OSError as error:
                 raise Quit(Reason.SANDBOX_UNAVAILABLE, f"the replayer does not start: {error}") from error
             if self.image.callees:
-                self._ask(layout.RequestKind.CALLEES, payload=b"".join(self.image.callees), limit_s=10.0)
+                self._ask(layout.RequestKind.CALLEES, payload=self.image.callees, limit_s=10.0)
         return self._child
 
     def _ask(
@@ -305,20 +283,21 @@ class Replayer:
         deadline_ms: int = 0,
         give_up_after: int = 0,
         *,
-        payload: bytes = b"",
+        payload: Sequence[bytes] = (),
         limit_s: float,
     ) -> tuple[Raw, npt.NDArray[np.void]]:
         child = self._start()
         assert child.stdin is not None
+        size = sum(map(len, payload))
         head = layout.REQUEST.pack(
-            layout.REQUEST_MAGIC, kind, entry, flags, deadline_ms, give_up_after, self.x87_results, len(payload)
+            layout.REQUEST_MAGIC, kind, entry, flags, deadline_ms, give_up_after, self.x87_results, size
         )
         end = time.monotonic() + limit_s
         try:
-            child.stdin.write(head)
-            view = memoryview(payload)
-            while view:
-                view = view[child.stdin.write(view) or 0 :]
+            for piece in (head, *payload):
+                view = memoryview(piece)
+                while view:
+                    view = view[child.stdin.write(view) or 0 :]
         except OSError as error:
             if child.wait() == 4:
                 raise Quit(Reason.SANDBOX_UNAVAILABLE, "the image cannot be mapped") from error
@@ -328,6 +307,10 @@ class Replayer:
             raise _Lost
         if error_code == layout.Error.SANDBOX:
             raise Quit(Reason.SANDBOX_UNAVAILABLE, "seccomp or a resource limit was refused")
+        if error_code == layout.Error.COLLISION:
+            raise _Collision
+        if error_code == layout.Error.MEMORY:
+            raise Quit(Reason.PAGES_UNMAPPABLE, "the kernel refuses the mapping")
         if error_code:
             raise ValueError(f"the replayer refuses the request: {layout.Error(error_code).name}")
         seen = np.frombuffer(self._read(count * layout.OBSERVATION.itemsize, end), layout.OBSERVATION)
@@ -355,6 +338,10 @@ class Replayer:
 
 class _Lost(Exception):
     """The replaying process is gone or does not answer."""
+
+
+class _Collision(Exception):
+    """Recorded pages lie on memory of the replaying process."""
 
 
 # --- comparing ------------------------------------------------------------------------------------

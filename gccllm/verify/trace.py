@@ -1,7 +1,8 @@
 """What a run of the checked build (`instrument`) did: edges taken, bytes read, bytes written.
 
 `trace` runs an instrumented entry and condenses its log with numpy. Left out: the test stack (the own frame; writes
-above the frame are an ABI violation), reads of the image's constants and of tables inside the C library.
+above the frame are an ABI violation), reads of the image's constants and of tables inside the C library. Kept is every
+access to a recorded page, also one that is another test's: `foreign` finds these.
 """
 
 from __future__ import annotations
@@ -13,14 +14,24 @@ import numpy as np
 import numpy.typing as npt
 
 from gccllm.assembly.cfg import Edge
-from gccllm.core import ARENA_BASE, ARENA_STRIDE, ARENAS, Observation, RunStatus, Test
+from gccllm.core import (
+    ARENA_BASE,
+    ARENA_BYTES,
+    ARENA_STRIDE,
+    ARENAS,
+    Observation,
+    RunStatus,
+    Test,
+    arena_address,
+)
 from gccllm.verify import layout
 from gccllm.verify.instrument import instrument, instrument_callees, traced_name
 from gccllm.verify.layout import Event
 from gccllm.verify.replay import Replayer, decode_observation
 
 __all__ = [
-    "Intervals", "Trace", "instrument", "instrument_callees", "merged", "minus", "trace", "trace_many", "traced_name",
+    "Intervals", "Trace", "foreign", "instrument", "instrument_callees", "merged", "minus", "trace", "trace_many",
+    "traced_name",
 ]  # fmt: skip
 
 Intervals = npt.NDArray[np.uint64]
@@ -39,7 +50,8 @@ _READ, _WRITE, _BLOCK, _ENTER, _LEAVE, _RANGE = (
 class Trace:
     """What one instrumented run did.
 
-    `reads` and `writes` cover the arenas and the image's writable data; writes also anything else but the own stack.
+    `reads` and `writes` cover the arenas, recorded pages and the image's writable data; writes also anything else but
+    the own stack.
     `overflow`: the log was too small, and everything here is incomplete.
     """
 
@@ -67,9 +79,10 @@ def trace_many(replayer: Replayer, entry: str, tests: Sequence[Test]) -> list[Tr
     while len(out) < len(tests):
         todo = tests[len(out) : len(out) + group]
         seen, log = replayer.run_traced(entry, todo, deadline_ms)
+        pages = np.unique(np.array([p.address for t in todo[: len(seen)] for p in t.pages], np.uint64))
         for n, row in enumerate(seen):
             start, end = (int(row[k]) // layout.LOG.itemsize for k in ("log_start", "log_end"))
-            one = _condensed(log[start:end], decode_observation(row), replayer)
+            one = _condensed(log[start:end], decode_observation(row), replayer, pages)
             if one.overflow and n > 0:
                 break  # the entries before left too little room: again, first in its own log
             out.append(one)
@@ -77,7 +90,10 @@ def trace_many(replayer: Replayer, entry: str, tests: Sequence[Test]) -> list[Tr
     return out
 
 
-def _condensed(log: npt.NDArray[np.void], seen: Observation, replayer: Replayer) -> Trace:
+def _condensed(
+    log: npt.NDArray[np.void], seen: Observation, replayer: Replayer, pages: npt.NDArray[np.uint64]
+) -> Trace:
+    """`pages`: addresses of all that are mapped, ascending."""
     end = layout.LOG_BASE + layout.LOG_BYTES
     overflow = seen.status is RunStatus.FAULT and end <= seen.fault_address < end + layout.PAGE
     kind = (log["site"] & 15).astype(np.uint32)
@@ -87,6 +103,9 @@ def _condensed(log: npt.NDArray[np.void], seen: Observation, replayer: Replayer)
     reads, writes = _touched(log, kind)
     low, high = replayer.image.writable
     outside = _outside_arenas(reads) & ((reads[:, 0] < low) | (reads[:, 0] >= high))
+    if len(pages):
+        base = reads[:, 0] // layout.PAGE * layout.PAGE
+        outside &= pages[np.minimum(np.searchsorted(pages, base), len(pages) - 1)] != base
     return Trace(
         seen.status, edges, blocks, merged(reads[~outside]), merged(writes), overflow, len(log), seen,
     )  # fmt: skip
@@ -166,6 +185,17 @@ def _lanes(rows: npt.NDArray[np.void], masks: npt.NDArray[np.uint64]) -> tuple[I
     which, index = np.nonzero(bits)
     start = rows["address"][which] + index.astype(np.uint64) * lane[which]
     return np.stack([start, start + lane[which]], axis=1), which
+
+
+def foreign(seen: Trace, test: Test, replayer: Replayer) -> Intervals:
+    """Bytes that the run touched and that are not the test's own memory: what lay there came from another test.
+
+    A test on which the baseline does that is no test: its outcome depends on the company it runs in.
+    """
+    own = [(p.address, p.address + layout.PAGE) for p in test.pages]
+    own += [(arena_address(i), arena_address(i) + ARENA_BYTES) for i in range(test.arenas)]
+    own.append(replayer.image.writable)
+    return minus(merged(np.concatenate([seen.reads, seen.writes])), merged(np.array(own, np.uint64)))
 
 
 # --- interval arithmetic --------------------------------------------------------------------------

@@ -103,6 +103,21 @@ def test_deeper_loops_come_first_and_a_profile_outranks_depth(tmp_path: Path) ->
     assert [h.function.name for h in hotness.rank(module, settings(), {"f": 0.9})[0]] == ["f"]
 
 
+def test_recorded_time_ranks_where_there_is_no_profile(tmp_path: Path) -> None:
+    """Watched and never called is not hot; what was not watched is ranked after, by the static guess."""
+    deep = "void g(int *a, int n) { for (int i = 0; i < n; i++) for (int j = 0; j < i; j++) a[i] ^= a[j] * 7; }\n"
+    (tmp_path / "t.c").write_text(LOOP + deep + deep.replace(" g(", " h(") + "int k(int x) { return x * 3; }\n")
+    module = Module.parse(request_for(tmp_path / "t.c", ["-O2"]).text)
+
+    def ranked(recorded: dict[str, float], profile: dict[str, float] | None = None) -> list[str]:
+        return [heat.function.name for heat in hotness.rank(module, settings(), profile, recorded)[0]]
+
+    assert ranked({"f": 0.9, "g": 0.1}) == ["f", "g", "h"]
+    assert ranked({"f": 1.0, "g": 0.0}) == ["f", "h"]
+    assert ranked({"k": 1.0}) == ["k", "h", "g", "f"] or ranked({"k": 1.0}) == ["k", "g", "h", "f"]
+    assert ranked({"f": 1.0, "g": 0.0}, {"g": 0.5}) == ["g"]  # a profile outranks it
+
+
 def test_globs_exclude_and_include(tmp_path: Path) -> None:
     (tmp_path / "t.c").write_text(LOOP + "int g(int x) { return x * 3; }\n")
     module = Module.parse(request_for(tmp_path / "t.c", ["-O2"]).text)

@@ -34,11 +34,13 @@ static void digest_end(const struct digest *d, uint64_t out[2]) {
         x = step(x, d->lane[i]), y = step(y, rotate(d->lane[i], 17) + x);
     out[0] = x ^ x >> 32, out[1] = y ^ y >> 32;
 }
+static void digest_pages(struct digest *d, const struct test *t); /* pages.h */
 static void digest_memory(uint64_t out[2]) {
     struct digest d;
     digest_start(&d);
     for (unsigned i = 0; i < arenas_in_use; i++)
         digest_add(&d, (void *)arena_address(i), ARENA_BYTES);
     digest_add(&d, image_data, image_data_bytes);
+    digest_pages(&d, current);
     digest_end(&d, out);
 }

@@ -4,7 +4,7 @@
 #define ARENA_BYTES 0x10000
 #define ARENA_STRIDE 0x10000000
 #define ARENAS 0xc
-#define VERSION 0x1
+#define VERSION 0x2
 #define PAGE 0x1000
 #define CONTROL 0x10000000
 #define IMAGE_TEXT 0x20000000
@@ -28,12 +28,16 @@
 #define MAX_TESTS 0x8000
 #define PAYLOAD_BYTES 0x10000000
 #define MAX_IMAGE_DATA 0x100000
+#define MAX_PAGES 0x4000
+#define PAGE_FIRST 0x10000
+#define PAGE_END 0x7ffffffff000ul
 #define MAX_CALLS 0x400
 #define MAX_CALLEES 0x100
 #define TICK_MS 0x4
 #define TIMING_TICK_MS 0xc8
 #define MAX_TIMED 0x400
 #define MAX_TIMED_CALLS 0x800
+#define MAX_TIMED_PAGES 0x10000
 #define MAX_COPIES 0x10
 #define PACKED 0x100
 #define LANE 0x200
@@ -41,8 +45,9 @@
 #define SITE_WRITE 0x1a
 #define REQUEST_MAGIC 0x47435251
 #define REPLY_MAGIC 0x47435250
-#define TEST_BYTES 0xd8
+#define TEST_BYTES 0xe0
 #define CALLEE_BYTES 0x28
+#define PAGE_REF_BYTES 0x10
 #define OBSERVATION_BYTES 0xa0
 #define REQUEST_BYTES 0x28
 #define REPLY_BYTES 0x18
@@ -80,3 +85,4 @@
 #define ERROR_SANDBOX 0x3
 #define ERROR_BAD_REQUEST 0x4
 #define ERROR_MEMORY 0x5
+#define ERROR_COLLISION 0x6

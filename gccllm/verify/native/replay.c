@@ -11,7 +11,7 @@
  *
  * Not covered: code that seeks out and overwrites this program's own memory can falsify what is reported
  * about it (the static screen and the checked build refuse such stores); timing channels; the contents of
- * memory below rsp.
+ * memory below rsp; recorded pages that are not the test's own (pages.h).
  *
  * exit codes: 0 end of input; 2 usage; 3 the confinement is refused by the kernel; 4 the image cannot be
  * loaded; 5 the request pipe broke.
@@ -54,13 +54,16 @@ struct reply {
     uint64_t log_bytes;
 };
 struct test {
-    uint32_t bytes, arenas, stack_slots, patches;
+    uint32_t bytes, arenas, stack_slots, patches, pages, zero;
     uint64_t fill, ints[6];
     uint8_t int_bytes[8], vector_bytes[8];
     uint64_t vectors[8][2];
 };
 struct patch {
     uint64_t address, bytes;
+};
+struct page_ref {
+    uint32_t page, content, is_writable, zero;
 };
 struct callee {
     uint32_t stack_args;
@@ -74,6 +77,7 @@ struct observation {
 };
 _Static_assert(sizeof(struct request) == REQUEST_BYTES && sizeof(struct reply) == REPLY_BYTES, "layout");
 _Static_assert(sizeof(struct test) == TEST_BYTES && sizeof(struct callee) == CALLEE_BYTES, "layout");
+_Static_assert(sizeof(struct page_ref) == PAGE_REF_BYTES, "layout");
 _Static_assert(sizeof(struct observation) == OBSERVATION_BYTES, "layout");
 _Static_assert(sizeof(struct log_entry) == LOG_ENTRY_BYTES, "layout");
 
@@ -104,8 +108,15 @@ static volatile uint64_t fault_address;
 static uint32_t call_abi, calls_made;
 static uint64_t calls_digest[2];
 static unsigned arenas_in_use;
+static const struct test *current; /* whose pages are part of the memory */
 
 static uint64_t arena_address(unsigned arena) { return ARENA_BASE + arena * (uint64_t)ARENA_STRIDE; }
+
+static const struct page_ref *pages_of(const struct test *t) {
+    return (const struct page_ref *)((const uint8_t *)t + t->bytes) - t->pages;
+}
+
+#include "pages.h"
 
 #include "calls.h"
 #include "confine.h"
@@ -177,13 +188,20 @@ static int is_writable_range(const struct test *t, uint64_t at, uint64_t n) {
             return 1;
     return 0;
 }
+static int are_pages(const struct test *t) {
+    const struct page_ref *p = pages_of(t);
+    for (unsigned i = 0; i < t->pages; i++)
+        if (p[i].page >= n_pages || p[i].content >= n_contents || p[i].is_writable > 1 ||
+            (i && p[i].page <= p[i - 1].page))
+            return 0;
+    return 1;
+}
 /* Checks the loaded records once, so that running them need not. */
-static int load_tests(size_t bytes) {
-    n_tests = 0;
-    for (size_t at = 0; at < bytes;) {
+static int load_tests(size_t at, size_t bytes) {
+    while (at < bytes) {
         const struct test *t = (const struct test *)(payload + at);
         if (bytes - at < sizeof *t || t->bytes > bytes - at || n_tests == MAX_TESTS || t->arenas > ARENAS ||
-            t->stack_slots > 128 || t->bytes % 8)
+            t->stack_slots > 128 || t->bytes % 8 || t->pages > MAX_PAGES)
             return ERROR_BAD_REQUEST;
         size_t inner = sizeof *t + 8 * (size_t)t->stack_slots;
         for (unsigned i = 0; i < t->patches; i++) {
@@ -194,7 +212,7 @@ static int load_tests(size_t bytes) {
             if (inner > t->bytes || !is_writable_range(t, p->address, p->bytes))
                 return ERROR_BAD_REQUEST;
         }
-        if (inner != t->bytes)
+        if (inner + t->pages * sizeof(struct page_ref) != t->bytes || !are_pages(t))
             return ERROR_BAD_REQUEST;
         tests[n_tests++] = t;
         at += t->bytes;
@@ -219,6 +237,27 @@ static void write_all(const void *at, size_t n) {
             put = 0;
         }
 }
+static int load(void) {
+    n_tests = 0;
+    unmap_pages();
+    madvise(payload, PAYLOAD_BYTES, MADV_REMOVE);
+    read_all(payload, now.bytes);
+    /* See layout.py: contents, addresses, tests. */
+    uint64_t contents = now.entry, addresses = now.flags;
+    if (contents > PAYLOAD_BYTES / PAGE || addresses > MAX_PAGES ||
+        contents * PAGE + addresses * 8 > now.bytes)
+        return ERROR_BAD_REQUEST;
+    n_contents = (unsigned)contents;
+    int error = take_addresses((const uint64_t *)content(n_contents), (unsigned)addresses);
+    if (!error)
+        error = load_tests(contents * PAGE + addresses * 8, now.bytes);
+    if (!error)
+        error = map_pages();
+    if (error)
+        n_tests = 0, unmap_pages();
+    return error;
+}
+
 #include "timing.h"
 
 static int answer_request(struct reply *reply) {
@@ -230,11 +269,8 @@ static int answer_request(struct reply *reply) {
         read_all(callees, now.bytes);
         return ERROR_NONE;
     }
-    if (now.kind == KIND_LOAD) {
-        madvise(payload, PAYLOAD_BYTES, MADV_REMOVE);
-        read_all(payload, now.bytes);
-        return load_tests(now.bytes);
-    }
+    if (now.kind == KIND_LOAD)
+        return load();
     cpu_x87_results = now.x87_results;
     ticks_allowed = (int)(now.deadline_ms / (now.kind == KIND_TIME ? TIMING_TICK_MS : TICK_MS) + 1);
     poison_bytes(cpu_junk, sizeof cpu_junk);
@@ -326,6 +362,11 @@ int main(int argc, char **argv) {
     if (argc != 2 && argc != 3) /* the third is our own: how often we started again */
         return 2;
     arguments = argv;
+    /* Whoever asks again after a collision wants other addresses: undo what we may have inherited. */
+    int habits = personality(0xffffffff);
+    if (argc == 2 && habits != -1 && habits & ADDR_NO_RANDOMIZE &&
+        personality((unsigned)habits & ~ADDR_NO_RANDOMIZE) != -1)
+        execv("/proc/self/exe", (char *[]){argv[0], argv[1], "0", 0});
     sigset_t child;
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);

@@ -24,6 +24,8 @@ static void fill_memory(const struct test *t) {
         memcpy((void *)p->address, p + 1, p->bytes);
         at += sizeof *p + (p->bytes + 7) / 8 * 8;
     }
+    lay_down_pages(t);
+    current = t;
 }
 /* Bits above the defined bytes: as given, or flipped under the second poison. */
 static uint64_t defined(uint64_t word, unsigned bytes) {

@@ -8,6 +8,9 @@
  * elsewhere. To put that back cheaply, the lines of memory that the first function leaves changed are found
  * once; the second leaves the same memory (it was shown equal before), and the end of the request checks that
  * it did.
+ *
+ * Recorded pages (pages.h) are put back the same way, to the content that they were last given; a page is copied only
+ * where the test before had another content in it. So a page that all tests share is as warm as the calls make it.
  */
 #pragma once
 
@@ -26,6 +29,9 @@ static struct time_head timed;
 static uint64_t dirty[MAX_TIMED][ARENAS][ARENA_BYTES / LINE / 64];
 static uint64_t typical_ticks[MAX_TIMED], whole_ticks[MAX_TIMED], random_state;
 static unsigned deck[MAX_TIMED], deck_next;
+static uint32_t held[MAX_PAGES];              /* the content of each page between calls */
+static uint64_t dirty_pages[MAX_TIMED_PAGES]; /* a bit a line, for each own page of each test */
+static unsigned first_page[MAX_TIMED];        /* of a test, in dirty_pages */
 
 static uint64_t draw(uint64_t below) {
     random_state = step(random_state, 0x2545f4914f6cdd1d);
@@ -58,8 +64,56 @@ static void lay_down(const struct test *t) {
         at += sizeof *p + (p->bytes + 7) / 8 * 8;
     }
 }
+static void hold_pages(const struct test *t) {
+    const struct page_ref *p = pages_of(t);
+    for (unsigned i = 0; i < t->pages; i++, p++)
+        if (!is_fixed(p) && held[p->page] != p->content) {
+            memcpy(own_page(p), content(p->content), PAGE);
+            held[p->page] = p->content;
+        }
+}
+/* Makes the next hold_pages copy, so that what it costs can be measured. */
+static void forget_pages(const struct test *t) {
+    const struct page_ref *p = pages_of(t);
+    for (unsigned i = 0; i < t->pages; i++)
+        held[p[i].page] = NO_CONTENT;
+}
+static void take_up_pages(unsigned k) {
+    const struct page_ref *p = pages_of(tests[k]);
+    for (unsigned i = 0; i < tests[k]->pages; i++, p++)
+        for (uint64_t bits = dirty_pages[first_page[k] + i]; bits; bits &= bits - 1) {
+            size_t at = (size_t)__builtin_ctzl(bits) * LINE;
+            memcpy((uint8_t *)own_page(p) + at, content(p->content) + at, LINE);
+        }
+}
+static int are_own_pages_back(const struct test *t) {
+    const struct page_ref *p = pages_of(t);
+    for (unsigned i = 0; i < t->pages; i++, p++)
+        if (!is_fixed(p) && memcmp(own_page(p), content(p->content), PAGE))
+            return 0;
+    return 1;
+}
+/* Are all pages as they were last laid down? */
+static int are_pages_back(void) {
+    for (unsigned i = 0; i < n_pages; i++)
+        if (held[i] != NO_CONTENT && memcmp((void *)page_address[i], content(held[i]), PAGE))
+            return 0;
+    return 1;
+}
+static void find_dirty_pages(unsigned k) {
+    const struct page_ref *p = pages_of(tests[k]);
+    for (unsigned i = 0; i < tests[k]->pages; i++, p++)
+        if (!is_fixed(p)) {
+            const uint8_t *is = own_page(p), *was = content(p->content);
+            for (size_t at = 0; at < PAGE; at += LINE)
+                if (memcmp(is + at, was + at, LINE))
+                    dirty_pages[first_page[k] + i] |= 1ul << at / LINE;
+        }
+    take_up_pages(k);
+}
 static void take_up(unsigned k) {
     const struct test *t = tests[k];
+    take_up_pages(k);
     const uint8_t *at = (const uint8_t *)(t + 1) + 8 * (size_t)t->stack_slots;
     for (unsigned i = 0; i < t->patches; i++) {
         const struct patch *p = (const struct patch *)at;
@@ -107,6 +161,7 @@ static uint64_t time_call(const struct test *t, uint64_t entry) {
 }
 static uint64_t time_once(unsigned k, uint64_t entry) {
     lay_down(tests[k]);
+    hold_pages(tests[k]);
     uint64_t ticks = time_call(tests[k], entry);
     take_up(k);
     return ticks;
@@ -154,11 +209,14 @@ static void time_pairs(void) {
         memcpy((void *)arena_address(a), junk, ARENA_BYTES);
     memcpy(image_data, pristine, image_data_bytes);
     memset(dirty, 0, sizeof dirty);
+    memset(held, 0xff, sizeof held);
     for (unsigned k = 0; k < n_tests; k++) {
         time_once(k, timed.entries[0][0]);
         find_dirty(k);
+        find_dirty_pages(k);
         typical_ticks[k] = ~0ul;
         for (unsigned i = 0; i < 3; i++) {
+            forget_pages(tests[k]);
             uint64_t began = __builtin_ia32_rdtsc();
             uint64_t ticks = time_once(k, timed.entries[0][i % timed.copies[0]]);
             whole_ticks[k] = __builtin_ia32_rdtsc() - began;
@@ -166,8 +224,11 @@ static void time_pairs(void) {
         }
     }
     /* Only now: a line that only the second function changes must be found at the end, not put back. */
-    for (unsigned k = 0; k < n_tests; k++)
+    for (unsigned k = 0; k < n_tests; k++) {
         time_once(k, timed.entries[1][0]);
+        if (!are_own_pages_back(tests[k])) /* the next test may lay its own content over it */
+            return;
+    }
     uint64_t empty = ~0ul;
     for (unsigned i = 0; i < 300; i++) {
         uint64_t ticks = time_once(0, timed.empty);
@@ -181,6 +242,8 @@ static void time_pairs(void) {
     for (unsigned a = 0; a < arenas_in_use; a++)
         if (memcmp((void *)arena_address(a), junk, ARENA_BYTES))
             return;
+    if (!are_pages_back())
+        return;
     shared->log_used = timed.rounds * sizeof *out;
 }
 static int time_request(struct reply *reply) {
@@ -192,8 +255,12 @@ static int time_request(struct reply *reply) {
         timed.rounds > LOG_BYTES / sizeof(struct sample))
         return ERROR_BAD_REQUEST;
     shared->log_used = 0;
-    unsigned most = 0;
+    unsigned most = 0, pages = 0;
     for (unsigned i = 0; i < n_tests; i++) {
+        first_page[i] = pages;
+        pages += tests[i]->pages;
+        if (pages > MAX_TIMED_PAGES)
+            return ERROR_BAD_REQUEST;
         shared->seen[i] = (struct observation){.status = PENDING};
         most = tests[i]->arenas > most ? tests[i]->arenas : most;
     }

@@ -1,0 +1,194 @@
+"""The recorded side of a harvest: calls of the program beside made inputs, and what is made of them.
+
+    recorded ── defined? traced ──┬─ mutated toward edges that nobody took ── defined? traced ──┐
+                                  ├─ chosen: new edges, then every path in turn ◄───────────────┘
+                                  └─ timing classes
+
+Timing. The calls are a sample of what the program does, each with the number of calls that it stands for. They are
+ordered by work and cut into classes that hold equal shares of all work; within a class an input comes up in proportion
+to its weight. `timing` takes the mean over the classes of what is gained in each, so how often and how long both count,
+and a class that loses refuses the rewrite: none holds less than a third of the program's time in the function, but
+where few calls were recorded. Every second call confirms.
+
+Inputs that were made stay as `Harvest.elsewhere`: they decide nothing, but a rewrite that is much slower there is
+refused, because its entry may serve programs that were never recorded.
+
+Not covered: calls over the deadline of the probe, and those whose trace does not fit its log. They are counted, by
+weight, in `said`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from random import Random
+
+from gccllm.core import Test
+from gccllm.harvest.probe import SLOW_TICKS, Edge, HarvestTarget, Probe, State
+from gccllm.harvest.workload import Tests
+from gccllm.record.mutate import Known, mutated
+from gccllm.verify.image import Image
+
+RECORDED = "recorded"
+MUTATED = "mutated"
+MOST_WORK = 60_000
+"""Log entries of a functional test; what works more is for the timing only."""
+FEWEST_TIMED = 8
+"""Different recorded calls from which on they decide how fast a rewrite is."""
+CLASSES = ("recorded-short", "recorded-middle", "recorded-long")
+ENOUGH_WORK = 20_000
+"""Work of all inputs of a class that makes up for few of them: a predictor does not learn so much by heart."""
+DECK = 256
+"""Places in the deck of a class; an input may take several."""
+BATCH = 48
+PATIENCE = 3
+"""Batches of changed states in a row without a new edge after which the chase ends."""
+
+
+class States:
+    """Recorded calls and their mutants. `is_over` ends work early, as in the rest of the search."""
+
+    def __init__(self, probe: Probe, numbers: Sequence[int], seed: int, is_over: Callable[[], bool]) -> None:
+        self.probe = probe
+        self.rng = Random(seed + 2)
+        self.is_over = is_over
+        self.known = known_of(probe.target, probe.replayer.image, numbers)
+        self.recorded: list[State] = []
+        """All that are defined, those that are for the timing only included."""
+        self.mutants: list[State] = []
+        self.given = 0.0
+        """Weight of all recorded tests, and of those that cannot be used."""
+        self.lost = 0.0
+
+    def admit(self, tests: Sequence[Test]) -> None:
+        """Keep what is defined. Equal tests become one, of their joint weight."""
+        joined: dict[object, Test] = {}
+        for test in tests:
+            key = key_of(test)
+            weight = test.weight + (joined[key].weight if key in joined else 0.0)
+            joined[key] = replace(test, label=RECORDED, weight=weight)
+        self.given = sum(test.weight for test in joined.values())
+        unique = list(joined.values())
+        for start in range(0, len(unique), BATCH):
+            if self.is_over():
+                break
+            self.recorded += self.probe.defined_states(unique[start : start + BATCH], slow_ticks=1 << 62)
+        self.lost = self.given - sum(state.test.weight for state in self.recorded)
+
+    @property
+    def quick(self) -> list[State]:
+        """Those short enough to be run by every candidate, and those that first took an edge."""
+        return [one for one in self.recorded if one.fresh or (one.ticks <= SLOW_TICKS and one.work <= MOST_WORK)]
+
+    def chase(self, batches: int) -> None:
+        """Change states that came near to an edge that nobody took; keep what is new."""
+        idle = 0
+        for _ in range(batches):
+            if not self.probe.missing or idle == PATIENCE or self.is_over():
+                return
+            before = len(self.probe.taken)
+            self.grow(self.near(self.probe.missing), BATCH)
+            idle = 0 if len(self.probe.taken) > before else idle + 1
+
+    def grow(self, parents: Sequence[State], count: int) -> list[State]:
+        """Up to `count` new changed states that are defined. They are kept."""
+        if not parents:
+            return []
+        seen = {key_of(state.test) for state in (*self.recorded, *self.mutants)}
+        made: list[Test] = []
+        for _ in range(count):
+            parent = self.rng.choice(parents)
+            test = mutated(parent.test, parent.reads, self.known, self.rng)
+            if test is not None and (key := key_of(test)) not in seen:
+                seen.add(key)
+                made.append(replace(test, weight=0.0, label=MUTATED))
+        found = [state for state in self.probe.defined_states(made) if state.work <= MOST_WORK]
+        self.mutants += found
+        return found
+
+    def near(self, missing: Sequence[Edge]) -> list[State]:
+        """States that reached the block before a missing edge; all of them if none did."""
+        sources = {a for a, _ in missing}
+        every = [*self.quick, *self.mutants]
+        return [state for state in every if any({a, b} & sources for a, b in state.edges)] or every
+
+    def chosen(self, most: int) -> list[Test]:
+        """Tests for the candidates: what took an edge first, then of every path one after the other."""
+        every = [*self.quick, *self.mutants]
+        turn: Counter[frozenset[Edge]] = Counter()
+        order: list[tuple[bool, int, int]] = []
+        for number, state in enumerate(every):
+            turn[state.edges] += 1
+            order.append((not state.fresh, turn[state.edges], number))
+        return [every[number].test for _, _, number in sorted(order)[:most]]
+
+    def timing(self, fewest: int = FEWEST_TIMED) -> tuple[Tests, Tests]:
+        """(deciding, confirming) classes; empty when fewer than `fewest` different calls were recorded."""
+        if len(self.recorded) < fewest:
+            return {}, {}
+        ranked = sorted(self.recorded, key=lambda state: (state.work, state.ticks))
+        deciding: Tests = {}
+        confirming: Tests = {}
+        for label, members in classes(ranked):
+            tests = [replace(state.test, label=label) for state in members]
+            deciding[label] = deck(tests[::2])
+            confirming[label] = deck(tests[1::2]) or deciding[label]
+        return deciding, confirming
+
+    def said(self) -> list[str]:
+        """Sentences for `explain`."""
+        if not self.given:
+            return []
+        total = sum(state.test.weight for state in self.recorded)
+        words = [
+            f"recorded: {len(self.recorded)} different calls, which stand for {total:.0f}; {len(self.mutants)} defined "
+            "states were made of them"
+        ]
+        if self.lost > 0.005 * self.given:
+            words.append(f"recorded calls that cannot be replayed: {self.lost / self.given:.0%} of the program's")
+        return words
+
+
+def known_of(target: HarvestTarget, image: Image, numbers: Sequence[int]) -> Known:
+    symbols = {one.symbol: image.symbols[one.symbol] for one in target.symbols if one.symbol in image.symbols}
+    return Known(target.signature, tuple(numbers), symbols)
+
+
+def classes(ranked: Sequence[State]) -> list[tuple[str, list[State]]]:
+    """Cut states, ordered by work, into as many classes of equal shares of the work as are varied enough."""
+    shares = [state.test.weight * max(state.work, 1) for state in ranked]
+    total = sum(shares)
+    for count in (3, 2):
+        parts: list[list[State]] = [[] for _ in range(count)]
+        before = 0.0
+        for state, share in zip(ranked, shares, strict=True):
+            middle = before + share / 2
+            parts[min(int(count * middle / total), count - 1)].append(state)
+            before += share
+        if all(is_varied(part) for part in parts):
+            labels = CLASSES if count == len(CLASSES) else (CLASSES[0], CLASSES[-1])
+            return list(zip(labels, parts, strict=True))
+    return [(RECORDED, list(ranked))]
+
+
+def is_varied(part: Sequence[State]) -> bool:
+    """Whether a branch predictor does not soon know all of it by heart."""
+    return len(part) >= FEWEST_TIMED or (len(part) >= 2 and sum(state.work for state in part) >= ENOUGH_WORK)
+
+
+def deck(tests: Sequence[Test]) -> list[Test]:
+    """Each test as often as its weight says, at least once; in all about `DECK` times at most."""
+    if not tests:
+        return []
+    heaviest, lightest = max(test.weight for test in tests), min(test.weight for test in tests)
+    if heaviest <= 1.5 * lightest:
+        return list(tests)
+    total = sum(test.weight for test in tests)
+    unit = max(lightest, total / max(DECK - len(tests), len(tests)))
+    return [test for test in tests for _ in range(max(1, round(test.weight / unit)))]
+
+
+def key_of(test: Test) -> object:
+    """What makes two tests one: all but labels, weights and junk."""
+    return test.ints, test.vectors, test.stack, test.regions, test.globals, test.pages

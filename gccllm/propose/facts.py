@@ -1,0 +1,71 @@
+"""What a function's own code says about any right answer to it: which parameters matter, whether memory is changed.
+
+    reads    the parameters whose registers are live at entry: code that never reads one cannot depend on it, and gcc
+             keeps no read that nothing depends on. Every expert of the corpus names exactly these.
+    stores   whether it stores outside its own frame; so does a right answer, then and only then
+
+Covered: integer, pointer and float parameters in registers, by the System V rules. Not covered: parameters on the
+stack, functions with stores that take their frame's address (nothing is said of stores then), code that the
+decoder refuses (nothing is said at all).
+Cost: one run of the assembler.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gccllm.assembly import Body, BodyError
+from gccllm.assembly.decode import Decoded, decode
+from gccllm.assembly.liveness import liveness
+from gccllm.propose.signature import CSignature
+from gccllm.toolchain import Toolchain
+
+_INTEGERS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """None: not known."""
+
+    reads: frozenset[str] | None = None
+    """Letters of parameters."""
+    stores: bool | None = None
+
+
+def facts_of(text: str, types: CSignature, tools: Toolchain) -> Facts:
+    """Of a body's text. Never raises for what the text is."""
+    try:
+        decoded = decode(Body.parse(text), tools)
+    except (BodyError, OSError, ValueError):
+        return Facts()
+    live = liveness(decoded).entry
+    registers = _registers(types)
+    return Facts(frozenset(x for x, register in registers.items() if register in live), _stores(decoded))
+
+
+def _registers(types: CSignature) -> dict[str, str]:
+    """The register of each parameter."""
+    integers, floats = 0, 0
+    found: dict[str, str] = {}
+    for letter, word in zip("abcdef", types.params, strict=False):
+        if word in ("f32", "f64"):
+            found[letter] = f"zmm{floats}"
+            floats += 1
+        else:
+            found[letter] = _INTEGERS[integers]
+            integers += 1
+    return found
+
+
+def _stores(decoded: Decoded) -> bool | None:
+    lines = decoded.body.lines
+    framed = any(line.mnemonic.startswith("mov") and line.operands == ("%rsp", "%rbp") for line in lines)
+    frame = {"rsp", "rbp"} if framed else {"rsp"}
+    if not any(access.is_write and access.base not in frame for one in decoded.lines for access in one.accesses):
+        return False
+    # The frame's address in another register: what is stored through that may be nobody's business.
+    for line in lines:
+        origin, to = line.operands if len(line.operands) == 2 else ("", "")
+        if to != "%rbp" and (origin == "%rsp" or (line.mnemonic.startswith("lea") and "%rsp" in origin)):
+            return None
+    return True

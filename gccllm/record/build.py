@@ -1,0 +1,120 @@
+"""Mode `record`: a unit whose eligible hot functions carry recording stubs, and their benches in the test store.
+
+    request ── plan ── hotness ── for each hot function: types, bench ──► test store ── stubs ── text
+
+A function without a bench gets no stub: nothing could be made of its calls. Nothing here looks for rewrites, and
+neither the store of rewrites nor the unit cache or the queue is read or written.
+"""
+
+from __future__ import annotations
+
+import time
+
+from gccllm import hotness, policy, work
+from gccllm.assembly import BodyError, Function, Module
+from gccllm.config import Settings
+from gccllm.core import Quit, Request
+from gccllm.events import Log
+from gccllm.harvest.dwarf import signature_of
+from gccllm.harvest.probe import HarvestTarget
+from gccllm.job import scratch, signature_registers
+from gccllm.pipeline import Decision, Result, defined_symbols
+from gccllm.plan import Unit, plan
+from gccllm.profile import load_profile
+from gccllm.reasons import Reason
+from gccllm.record.keys import test_key
+from gccllm.record.store import TestStore
+from gccllm.record.stub import Stub, data_symbols, entry_line, recorded_text, recorder_text
+from gccllm.store import Store
+from gccllm.store.entry import Bench
+from gccllm.verify.image import AssembleError
+from gccllm.verify.screen import context_of
+from gccllm.wire import facts_of
+
+EVERY_FUNCTION = 1_000_000
+
+
+def record_unit(
+    request: Request, settings: Settings, store: Store, log: Log, *, deadline: float = float("inf")
+) -> Result:
+    """The unit's text with stubs, or None for gcc's own. `deadline` is on the monotonic clock, in seconds."""
+    try:
+        unit = plan(request, settings)
+        recorder = recorder_text(unit.tools.gcc)
+    except Quit as quit_:
+        return _declined(quit_.reason, quit_.detail, log)
+    log = log.bind(source=str(unit.source or "?"))
+
+    # A call that is not recorded cannot be had later: there is no limit to the number of functions.
+    profile = load_profile(settings.profile_path) if settings.profile_path else None
+    warm, left = hotness.rank(unit.module, settings.with_values(max_functions=EVERY_FUNCTION), profile)
+    decisions = [Decision(function.name, "declined", reason) for function, reason in left]
+
+    shop = work.Shop(unit, settings, log)
+    tests = TestStore.of(store.user)
+    stubs: list[Stub] = []
+    for heat in warm:
+        try:
+            if time.monotonic() >= deadline:
+                raise Quit(Reason.BUDGET)
+            stubs.append(make_known(heat.function, unit, shop, settings, tests))
+            decisions.append(Decision(heat.function.name, "recording", None, stubs[-1].key[:16]))
+        except Quit as quit_:
+            decisions.append(Decision(heat.function.name, "declined", quit_.reason, quit_.detail))
+    for decision in decisions:
+        words = {"function": decision.function, "word": decision.word, "detail": decision.detail}
+        log.write("function", decision.reason, **words)
+    if not stubs:
+        return Result(None, tuple(decisions))
+
+    # From here on the symbols are gcc's, plus our own hidden ones: anything else and gcc's text stands.
+    text = recorded_text(unit.module, stubs, recorder)
+    if changed := defined_symbols(Module.parse(text)) ^ defined_symbols(unit.module):
+        detail = f"symbols changed: {', '.join(sorted(name for name, _ in changed)[:4])}"
+        return _declined(Reason.SPLICE_REFUSED, detail, log, decisions)
+    return Result(text, tuple(decisions))
+
+
+def make_known(function: Function, unit: Unit, shop: work.Shop, settings: Settings, tests: TestStore) -> Stub:
+    """Put the function's bench into the test store; its stub. Raises Quit with the reason not to record it."""
+    try:
+        policy.declines_function(function, settings)
+        stub = Stub(function, test_key(unit.module, function), data_symbols(unit.module, function))
+        entry_line(function)
+        bench = bench_of(function, unit, shop)
+        names = tuple(name for name, _ in stub.symbols)
+        tests.put_bench(stub.key, bench, function.name, unit.source.name if unit.source else "", names)
+    except BodyError as error:
+        raise Quit(Reason.UNSUPPORTED_CODE, str(error)) from error
+    except AssembleError as error:
+        raise Quit(Reason.UNSUPPORTED_CODE, error.detail) from error
+    except OSError as error:
+        raise Quit(Reason.STORE_UNWRITABLE, str(error)) from error
+    return stub
+
+
+def bench_of(function: Function, unit: Unit, shop: work.Shop) -> Bench:
+    """All that is needed to run the function on tests later. Raises Quit, BodyError, AssembleError."""
+    if function.name in shop.effects:
+        raise Quit(*shop.effects[function.name])
+    with scratch() as directory:
+        (directory / "typed.o").write_bytes(shop.typed)
+        signature = signature_of(directory / "typed.o", function.name)
+        target = HarvestTarget.of(unit.module, function.name, signature, unit.tools, directory, shop.trapping)
+        context = context_of(
+            unit.module, function.name, unit.tools, directory, march=unit.march, has_ipa_ra=unit.ipa_ra,
+            arguments=signature_registers(signature),
+        )  # fmt: skip
+        scalar = shop.scalar_body(function.name)
+        return Bench(
+            slice=target.text,
+            baseline=target.body.text(),
+            facts=facts_of(target, context),
+            ubsan=target.ubsan_text or "",
+            scalar=scalar.text() if scalar else "",
+        )
+
+
+def _declined(reason: Reason, detail: str, log: Log, decisions: list[Decision] | None = None) -> Result:
+    log.write("unit_declined", reason, detail=detail)
+    return Result(None, tuple(decisions or ()), reason, detail)

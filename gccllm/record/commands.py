@@ -1,0 +1,141 @@
+"""`gccllm tests ls|show|minimise|gc`: one function a subcommand, each returns the exit status.
+
+What replays anything is imported where it is needed: `ls` and `gc` start at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from gccllm.assembly import BodyError
+from gccllm.core import Quit
+from gccllm.record import report
+from gccllm.record.garbage import garbage
+from gccllm.record.store import TestStore, counted
+from gccllm.report import as_json
+from gccllm.toolchain import Toolchain
+from gccllm.verify.image import AssembleError
+
+if TYPE_CHECKING:
+    from gccllm.record.minimise import Worth
+
+SHOWN = 20
+UNUSABLE = (BodyError, AssembleError, Quit, ValueError)
+"""What a bench that cannot be used raises."""
+
+
+class Unknown(Exception):
+    """Nothing in the store has this name."""
+
+
+def named(store: TestStore, words: Sequence[str]) -> list[str]:
+    """Keys with tests: those of functions of these names or that start so; all when there are no words.
+
+    Raises Unknown for a word that names none.
+    """
+    keys = [key for key in store.keys() if store.path(key).exists()]  # noqa: SIM118
+    if not words:
+        return keys
+    names = {key: known.function for key in keys if (known := store.bench(key))}
+    chosen = []
+    for word in words:
+        found = [key for key in keys if names.get(key) == word or (len(word) >= 4 and key.startswith(word))]
+        if not found:
+            raise Unknown(f"the test store has no tests of '{word}'; `gccllm tests ls` lists what it has")
+        chosen += [key for key in found if key not in chosen]
+    return chosen
+
+
+def ls(store: TestStore, console: Console, everything: bool, for_machines: bool) -> int:
+    found = report.rows(store)
+    if for_machines:
+        print(as_json(found))
+        return 0
+    report.print_rows(console, found, everything)
+    _complain(store, console)
+    return 0
+
+
+def show(store: TestStore, console: Console, tools: Toolchain, word: str, everything: bool, for_machines: bool) -> int:
+    """Every test of a function: its arguments, and what it is worth when the bench can be used."""
+    from gccllm.job import scratch
+    from gccllm.record.minimise import worth_of
+    from gccllm.wire import signature_of
+
+    rows = []
+    for key in named(store, [word]):
+        known, recorded = store.bench(key), store.read(key)
+        if known is None or recorded is None:
+            continue
+        try:
+            signature = signature_of(known.bench)
+        except ValueError as error:
+            console.print(f"{recorded.function}: the bench holds no types: {error}")
+            continue
+        worth: Worth | None = None
+        if not recorded.calls:
+            console.print(f"{recorded.function}: {recorded.total} calls seen, none kept{_dropped(store, key)}")
+            continue
+        try:
+            with scratch() as directory:
+                worth = worth_of(known, recorded, tools, directory)
+            store.note(key, worth.coverage(store.stamp(key)))
+        except UNUSABLE as error:
+            if not for_machines:
+                console.print(f"{recorded.function}: its tests cannot be replayed: {error}")
+        if for_machines:
+            tests = report.test_rows(recorded, signature, worth)
+            rows.append({"key": key, "function": recorded.function, "calls": recorded.total, "tests": tests})
+        else:
+            most = len(recorded.calls) if everything else SHOWN
+            report.print_tests(console, store, recorded, signature, worth, most)
+    if for_machines:
+        print(as_json(rows))
+    else:
+        _complain(store, console)
+    return 1 if store.problems else 0
+
+
+def minimise_all(store: TestStore, console: Console, tools: Toolchain, words: Sequence[str], keep: int) -> int:
+    from gccllm.record.minimise import minimise
+
+    done, failed = [], False
+    for key in named(store, words):
+        try:
+            if (one := minimise(store, key, tools, keep)) is not None:
+                done.append(one)
+        except UNUSABLE as error:
+            failed = True
+            known = store.bench(key)
+            console.print(f"{known.function if known else key[:12]}: left as it is: {error}")
+    report.print_minimised(console, done)
+    _complain(store, console)
+    return 1 if failed or store.problems else 0
+
+
+def gc(store: TestStore, console: Console, days: float, everything: bool, dry_run: bool) -> int:
+    """Remove what nobody needs (`garbage`); with `everything`, all tests and benches."""
+    count = freed = 0
+    for item in garbage(store, -1.0 if everything else days):
+        count += len(item.paths)
+        freed += item.size
+        name = item.paths[0].name.partition(".")[0][:12] or item.paths[0].name
+        console.print(f"{name}  {report.size(item.size)}  {'everything goes' if everything else item.why}")
+        if not dry_run:
+            for path in item.paths:
+                path.unlink(missing_ok=True)
+    console.print(f"{count} files, {report.size(freed)}{' would be' if dry_run else ''} removed")
+    return 0
+
+
+def _dropped(store: TestStore, key: str) -> str:
+    head = store.head(key)
+    return f"; dropped: {counted(head.dropped)}" if head and head.dropped else ""
+
+
+def _complain(store: TestStore, console: Console) -> None:
+    for reason, detail in dict.fromkeys(store.problems):
+        console.print(f"[red]{reason.label}[/]: {detail}", soft_wrap=True)

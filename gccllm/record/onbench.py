@@ -1,0 +1,119 @@
+"""A recorded function on the bench: its calls replayed, what they read, and nothing but that kept (`redact`).
+
+Whether a call replays is decided by the harvest's rules (`Probe`): the baseline ends well and soon under both poisons,
+the trapping build does not trap, and nothing is touched but the call's own memory. Not covered: calls of more than
+`DEADLINE_MS` of `harvest.probe`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+
+from gccllm.core import PAGE_BYTES, Slot, Test
+from gccllm.harvest.probe import HarvestTarget, Probe, State
+from gccllm.record.capture import RecordedCall, RecordedPage, Registers
+from gccllm.record.lower import lower
+from gccllm.record.reservoir import INTEGER, argument
+from gccllm.record.testfile import Benched
+from gccllm.toolchain import Toolchain
+from gccllm.verify.screen import Context
+from gccllm.verify.trace import Intervals
+from gccllm.wire import target_and_context
+
+NO_LIMIT = 1 << 62
+"""Ticks: a slow call is a call."""
+
+
+class OnBench:
+    """Replays calls of one function. A context manager.
+
+    Raises ValueError, BodyError, AssembleError or Quit when the bench itself cannot be used.
+    """
+
+    def __init__(self, known: Benched, tools: Toolchain, workdir: Path) -> None:
+        self.known = known
+        self.target: HarvestTarget
+        self.context: Context
+        self.target, self.context = target_and_context(known.bench, tools, workdir)
+        self.probe = Probe(self.target)
+
+    def __enter__(self) -> OnBench:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.probe.__exit__(kind, error, tb)
+
+    @property
+    def addresses(self) -> Mapping[str, int]:
+        return self.probe.replayer.image.symbols
+
+    def lowered(self, call: RecordedCall) -> Test | None:
+        """The call as a test; None for one that is none."""
+        try:
+            return lower(call, self.target.signature, self.addresses, self.known.symbols)
+        except ValueError:
+            return None
+
+    def states(self, calls: Sequence[RecordedCall]) -> list[State | None]:
+        """For each call the test it makes and what the baseline does on it; None for one that does not replay."""
+        tests = [self.lowered(call) for call in calls]
+        defined = self.probe.defined_states([test for test in tests if test is not None], NO_LIMIT)
+        by_test = {id(state.test): state for state in defined}
+        return [by_test.get(id(test)) for test in tests]
+
+    def redacted(self, calls: Sequence[RecordedCall]) -> list[RecordedCall]:
+        """Those that replay, without a byte that the baseline does not read; they replay like that, too."""
+        states = self.states(calls)
+        shorn = [self.redact(call, state.reads) for call, state in zip(calls, states, strict=True) if state is not None]
+        return [call for call, state in zip(shorn, self.states(shorn), strict=True) if state is not None]
+
+    def redact(self, call: RecordedCall, reads: Intervals) -> RecordedCall:
+        """The call with zeros for memory outside of `reads` and for all registers but arguments and results."""
+        before, slots = _arguments(call, self.target)
+        spans = [(int(start), int(end)) for start, end in reads]
+        for name, (address, size) in zip(self.known.symbols, call.symbols, strict=False):
+            # What the test has in the image, the program had where it was.
+            if (moved := self.addresses.get(name)) is not None:
+                inside = [(max(a, moved), min(b, moved + size)) for a, b in spans if a < moved + size and b > moved]
+                spans += [(a - moved + address, b - moved + address) for a, b in inside]
+        pages = tuple(_shorn(page, [*spans, *slots]) for page in call.pages)
+        kept = {returned.slot for returned in self.target.signature.returned}
+        xmm = (*call.after.xmm, 0, 0)
+        after = Registers(
+            rax=call.after.rax if Slot.RAX in kept else 0,
+            rdx=call.after.rdx if Slot.RDX in kept else 0,
+            rsp=call.after.rsp,
+            xmm=(xmm[0] if Slot.XMM0 in kept else 0, xmm[1] if Slot.XMM1 in kept else 0),
+            mxcsr=call.after.mxcsr,
+        )
+        return replace(call, fs_base=0, before=before, after=after, pages=pages)
+
+
+def _arguments(call: RecordedCall, target: HarvestTarget) -> tuple[Registers, list[tuple[int, int]]]:
+    """Registers that hold nothing but arguments, and where those on the stack are."""
+    general: dict[str, int] = {}
+    xmm = [0] * 8
+    slots = []
+    for param in target.signature.params:
+        for place in param.places:
+            if place.file == "int":
+                general[INTEGER[place.index]] = argument(call, place)
+            elif place.file == "vector":
+                xmm[place.index] = argument(call, place)
+            else:
+                start = call.before.rsp + 8 + 8 * place.index
+                slots.append((start, start + place.size))
+    before = Registers(**general, rsp=call.before.rsp, xmm=tuple(xmm), mxcsr=call.before.mxcsr)
+    return before, slots
+
+
+def _shorn(page: RecordedPage, spans: Sequence[tuple[int, int]]) -> RecordedPage:
+    content = bytearray(PAGE_BYTES)
+    for start, end in spans:
+        first, last = max(start - page.address, 0), min(end - page.address, PAGE_BYTES)
+        if first < last:
+            content[first:last] = page.content[first:last]
+    return replace(page, content=bytes(content), after=None)

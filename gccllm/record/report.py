@@ -1,0 +1,168 @@
+"""What `gccllm tests` prints. Only rendering; the facts come from the test store and from replaying."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from gccllm.core import PAGE_BYTES
+from gccllm.harvest.types import Floating, Integer, Param, Pointer, Signature
+from gccllm.record.capture import RecordedCall
+from gccllm.record.reservoir import argument
+from gccllm.record.store import Recorded, TestStore, counted
+
+if TYPE_CHECKING:
+    from gccllm.record.minimise import Minimised, Worth
+
+_RIGHT = frozenset({"calls", "kept", "size", "runs", "edges", "mutants", "#", "memory", "reads", "kills"})
+
+
+def rows(store: TestStore) -> list[dict[str, Any]]:
+    """One row a function of the store, those with most calls first."""
+    found = []
+    for key in store.keys():  # noqa: SIM118
+        known, head, coverage = store.bench(key), store.head(key), store.coverage(key)
+        path = store.path(key)
+        found.append(
+            {
+                "key": key,
+                "function": known.function if known else "",
+                "source": known.source if known else "",
+                "calls": head.total if head else 0,
+                "kept": len(head.rows) if head else 0,
+                "size": path.stat().st_size if path.exists() else 0,
+                "runs": head.runs if head else 0,
+                "ticks": head.ticks if head else 0.0,
+                "dropped": head.dropped if head else {},
+                "edges": coverage.edges if coverage else None,
+                "mutants": coverage.mutants if coverage else None,
+            }
+        )
+    return sorted(found, key=lambda row: (-row["calls"], row["function"], row["key"]))
+
+
+def print_rows(console: Console, found: Sequence[dict[str, Any]], everything: bool) -> None:
+    shown = [row for row in found if everything or row["kept"]]
+    if shown:
+        table = _table("function", "source", "calls", "kept", "size", "runs", "edges", "mutants", "key")
+        for row in shown:
+            table.add_row(
+                row["function"] or "(no bench)", row["source"], str(row["calls"]), str(row["kept"]), size(row["size"]),
+                str(row["runs"]), _of(row["edges"]), _of(row["mutants"]), row["key"][:12],
+            )  # fmt: skip
+        console.print(table)
+    if quiet := len(found) - len(shown):
+        console.print(f"{quiet} functions can be recorded and have no test (`gccllm tests ls --all`)")
+    if not found:
+        console.print("no function can be recorded yet: build with GCCLLM_MODE=record, then `gccllm record -- COMMAND`")
+
+
+def print_tests(
+    console: Console, store: TestStore, recorded: Recorded, signature: Signature, worth: Worth | None, most: int
+) -> None:
+    """One function: what is known of it, and a row a test, the heaviest first."""
+    head = store.head(recorded.key)
+    console.print(f"[bold]{recorded.function}[/]  {recorded.source}  key {recorded.key[:12]}", highlight=False)
+    dropped = f"; dropped: {counted(head.dropped)}" if head and head.dropped else ""
+    runs = head.runs if head else 0
+    console.print(f"{recorded.total} calls in {runs} runs, {len(recorded.calls)} kept{dropped}")
+    if worth is not None:
+        console.print(
+            f"{worth.replayed} replay; these alone take {_of(worth.edges)} edges and kill {_of(worth.mutants)} mutants"
+        )
+    columns = [param.name or f"arg{n}" for n, param in enumerate(signature.params)]
+    table = _table("#", "calls", *columns, "memory", "reads", "edges", "kills")
+    order = sorted(range(len(recorded.calls)), key=lambda n: (-recorded.weights[n], n))
+    for number in order[:most]:
+        call, state = recorded.calls[number], worth.states[number] if worth else None
+        seen = ["", "", ""]
+        if worth is not None:
+            seen = ["does not replay", "", ""]
+            if state is not None:
+                read = sum(int(end) - int(start) for start, end in state.reads)
+                seen = [f"{read} B", str(worth.takes(number)), str(worth.kills(number))]
+        values = [value_of(call, param, recorded.names) for param in signature.params]
+        table.add_row(str(number), f"{recorded.weights[number]:.0f}", *values, f"{len(call.pages)} pages", *seen)
+    console.print(table)
+    if len(order) > most:
+        console.print(f"{len(order) - most} more; --all shows them")
+
+
+def value_of(call: RecordedCall, param: Param, names: Sequence[str]) -> str:
+    """An argument as a person reads it: numbers by their type, pointers by what they point into."""
+    raw = [argument(call, place) for place in param.places]
+    kind = param.type
+    if len(raw) == 1 and isinstance(kind, Integer):
+        value = raw[0] & (1 << 8 * kind.size) - 1
+        return str(value - (1 << 8 * kind.size) if kind.signed and value >> (8 * kind.size - 1) else value)
+    if len(raw) == 1 and isinstance(kind, Floating):
+        code, size_ = ("<f", 4) if kind.size == 4 else ("<d", 8)
+        return f"{struct.unpack(code, (raw[0] & (1 << 8 * size_) - 1).to_bytes(size_, 'little'))[0]:g}"
+    if len(raw) == 1 and (isinstance(kind, Pointer) or param.is_result):
+        return place_of(call, raw[0], names)
+    return " ".join(f"{value:#x}" for value in raw) or "-"
+
+
+def place_of(call: RecordedCall, address: int, names: Sequence[str]) -> str:
+    """Where an address points: NULL, the unit's own data, a recorded page, or elsewhere."""
+    if address == 0:
+        return "NULL"
+    for name, (start, length) in zip(names, call.symbols, strict=False):
+        if start <= address < start + max(length, 1):
+            return f"{name}+{address - start:#x}"
+    for number, page in enumerate(call.pages):
+        if page.address <= address < page.address + PAGE_BYTES:
+            return f"page {number}+{address - page.address:#x}"
+    return f"{address:#x}, not touched"
+
+
+def test_rows(recorded: Recorded, signature: Signature, worth: Worth | None) -> list[dict[str, Any]]:
+    """`print_tests` for a machine."""
+    return [
+        {
+            "weight": recorded.weights[number],
+            "arguments": {
+                param.name or f"arg{n}": value_of(call, param, recorded.names)
+                for n, param in enumerate(signature.params)
+            },
+            "pages": len(call.pages),
+            "ticks": call.ticks,
+            "replays": worth.states[number] is not None if worth else None,
+            "edges": worth.takes(number) if worth else None,
+            "mutants": worth.kills(number) if worth else None,
+        }
+        for number, call in enumerate(recorded.calls)
+    ]
+
+
+def print_minimised(console: Console, done: Iterable[Minimised]) -> None:
+    table = _table("function", "kept", "size", "edges", "mutants", "for edges and mutants")
+    for one in done:
+        before, after = one.worth_before, one.worth_after
+        table.add_row(
+            one.function, f"{one.before[0]} -> {one.after[0]}", f"{size(one.before[1])} -> {size(one.after[1])}",
+            f"{_of(before.edges)} -> {_of(after.edges)}", f"{_of(before.mutants)} -> {_of(after.mutants)}",
+            str(one.pinned),
+        )  # fmt: skip
+    if table.row_count:
+        console.print(table)
+
+
+def size(count: int) -> str:
+    return f"{count / (1 << 20):.1f} MiB" if count >= 1 << 19 else f"{count / 1024:.1f} KiB"
+
+
+def _of(pair: Sequence[int] | None) -> str:
+    return f"{pair[0]}/{pair[1]}" if pair else "-"
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right" if column in _RIGHT else "left")
+    return table

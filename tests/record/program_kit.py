@@ -1,0 +1,90 @@
+"""A program whose hot function obeys invariants, built in mode record, run, and what was recorded of it."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+
+from gccllm import config
+from gccllm.core import Request
+from gccllm.events import Log
+from gccllm.oneshot import request_for
+from gccllm.pipeline import Result, rewrite_unit
+from gccllm.record.build import record_unit
+from gccllm.record.run import run
+from gccllm.record.store import TestStore
+from gccllm.store import Store
+
+UNIT = """
+struct slot { unsigned key; int next; long value; };
+struct table { struct slot *slots; int *buckets; unsigned mask; int count; };
+
+/* Nothing makes a value for `scale`: only recorded calls have one. */
+double weigh(const struct table *t, unsigned key, const _Complex double *scale) {
+    double found = 0;
+    for (int i = t->buckets[key & t->mask]; i >= 0; i = t->slots[i].next)
+        if (t->slots[i].key == key) found += t->slots[i].value * __real__ scale[i & 3];
+    return found;
+}
+
+/* Has a loop and is never called. */
+long idle(const long *p, int n) { long s = 0; for (int i = 0; i < n; i++) s ^= p[i]; return s; }
+"""
+MAIN = """
+#include <stdio.h>
+#include <stdlib.h>
+struct slot { unsigned key; int next; long value; };
+struct table { struct slot *slots; int *buckets; unsigned mask; int count; };
+double weigh(const struct table *t, unsigned key, const _Complex double *scale);
+
+int main(void) {
+    struct table t = {malloc(300 * sizeof(struct slot)), malloc(8 * sizeof(int)), 7, 300};
+    _Complex double scale[4] = {1, 0.5, 2, -1};
+    double total = 0;
+    for (int i = 0; i < 8; i++) t.buckets[i] = -1;
+    for (int i = 0; i < t.count; i++) {
+        unsigned key = (unsigned)(i * 2654435761u) >> 23;
+        t.slots[i] = (struct slot){key, t.buckets[key & 7], i};
+        t.buckets[key & 7] = i;
+    }
+    for (int i = 0; i < 3000; i++) total += weigh(&t, (unsigned)(i * 40503u) >> 3 & 511, scale);
+    printf("%.3f\\n", total);
+    return 0;
+}
+"""
+
+
+class Program:
+    """One directory: sources, a store, a log, and the program built both ways."""
+
+    def __init__(self, where: Path) -> None:
+        self.where = where
+        self.unit, self.main = where / "unit.c", where / "main.c"
+        self.unit.write_text(UNIT)
+        self.main.write_text(MAIN)
+        self.store = Store(where / "store")
+        self.log = Log(where / "store")
+        self.tests = TestStore.of(where / "store")
+
+    def settings(self, **values: object) -> config.Settings:
+        given = {"cache_dir": str(self.where / "store"), "proposers": "recompile", "budget": 100_000.0, **values}
+        return config.load(self.where, {}).with_values(**given)
+
+    @property
+    def request(self) -> Request:
+        return request_for(self.unit, ["-O3"], cwd=self.where)
+
+    def record(self, calls: int = 60) -> Result:
+        """Build with stubs, run, keep what was recorded."""
+        result = record_unit(self.request, self.settings(), self.store, self.log)
+        assert result.text is not None, result
+        (self.where / "unit.s").write_text(result.text, "latin-1")
+        program = str(self.where / "recorded")
+        subprocess.run(["gcc", "-O2", str(self.main), str(self.where / "unit.s"), "-o", program], check=True)
+        assert run([program], self.tests, parent=self.where / "runs", calls=calls) == 0
+        return result
+
+    def build(self, **values: object) -> Result:
+        deadline = time.monotonic() + 3600
+        return rewrite_unit(self.request, self.settings(**values), self.store, self.log, deadline=deadline)
