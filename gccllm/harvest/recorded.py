@@ -27,7 +27,7 @@ from random import Random
 from gccllm.core import Test
 from gccllm.harvest.probe import SLOW_TICKS, Edge, HarvestTarget, Probe, State
 from gccllm.harvest.workload import Tests
-from gccllm.record.mutate import Known, mutated
+from gccllm.record.mutate import Known, mutated, swept
 from gccllm.verify.image import Image
 
 RECORDED = "recorded"
@@ -42,7 +42,9 @@ ENOUGH_WORK = 20_000
 DECK = 256
 """Places in the deck of a class; an input may take several."""
 BATCH = 48
-PATIENCE = 3
+SWEPT = 4
+"""Parents whose words are all tried."""
+PATIENCE = 4
 """Batches of changed states in a row without a new edge after which the chase ends."""
 
 
@@ -82,7 +84,13 @@ class States:
         return [one for one in self.recorded if one.fresh or (one.ticks <= SLOW_TICKS and one.work <= MOST_WORK)]
 
     def chase(self, batches: int) -> None:
-        """Change states that came near to an edge that nobody took; keep what is new."""
+        """Change states that came near to an edge that nobody took; keep what is new.
+
+        First the few that read least, word by word; then any of them at random.
+        """
+        if self.probe.missing and not self.is_over():
+            for state in sorted(self.near(self.probe.missing), key=lambda one: one.work)[:SWEPT]:
+                self.keep(swept(state.test, state.reads, self.known), only_fresh=True)
         idle = 0
         for _ in range(batches):
             if not self.probe.missing or idle == PATIENCE or self.is_over():
@@ -95,15 +103,23 @@ class States:
         """Up to `count` new changed states that are defined. They are kept."""
         if not parents:
             return []
+        drawn = [self.rng.choice(parents) for _ in range(count)]
+        made = [mutated(parent.test, parent.reads, self.known, self.rng) for parent in drawn]
+        return self.keep([test for test in made if test is not None])
+
+    def keep(self, tests: Sequence[Test], only_fresh: bool = False) -> list[State]:
+        """Those that are new and defined; `only_fresh`: and that took an edge first."""
         seen = {key_of(state.test) for state in (*self.recorded, *self.mutants)}
-        made: list[Test] = []
-        for _ in range(count):
-            parent = self.rng.choice(parents)
-            test = mutated(parent.test, parent.reads, self.known, self.rng)
-            if test is not None and (key := key_of(test)) not in seen:
-                seen.add(key)
-                made.append(replace(test, weight=0.0, label=MUTATED))
-        found = [state for state in self.probe.defined_states(made) if state.work <= MOST_WORK]
+        fresh: dict[object, Test] = {}
+        for test in tests:
+            if (key := key_of(test)) not in seen:
+                fresh.setdefault(key, replace(test, weight=0.0, label=MUTATED))
+        found: list[State] = []
+        given = list(fresh.values())
+        for start in range(0, len(given), BATCH):
+            if not self.is_over():
+                states = self.probe.defined_states(given[start : start + BATCH])
+                found += [one for one in states if one.work <= MOST_WORK and (one.fresh or not only_fresh)]
         self.mutants += found
         return found
 

@@ -119,6 +119,8 @@ class Level(NamedTuple):
     def prefix(self, sign: str) -> Level:
         if sign in ("-", "~"):
             return self._replace(sign=0, is_zero=False)
+        if sign == "!":
+            return self._replace(is_truth=True, is_zero=False)
         if sign in ("++", "--"):
             return self
         return self._replace(is_loose=True, is_zero=False)

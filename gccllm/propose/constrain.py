@@ -76,20 +76,34 @@ class Table:
                 self.slots.append((int(slot[1]), i))
             elif word.startswith(" "):
                 groups.setdefault(_kind(word), []).append(i)
-        self.groups = {word: np.array(ids) for word, ids in groups.items()}
+        self.groups = {word: np.array(ids, np.intp) for word, ids in groups.items()}
+        self.groups.setdefault(_NUMBER, np.array([], np.intp))
         self.kinds = [_kind(word) for word in self.words]
-        self.after: dict[str, NDArray[np.bool_]] | None = None
-        """For a kind (START_KIND at the start): (V,) bool of what came next in some answer."""
+        self.after: dict[str, frozenset[str]] | None = None
+        """For a kind (START_KIND at the start): what came next in some answer."""
         if tokens.follows is not None:
             named: dict[str, set[str]] = {}
             for one, then in tokens.follows.items():
                 kind = _START_KIND if one == first else self.kinds[one]
                 named.setdefault(kind, set()).update(self.kinds[other] for other in then)
-            self.after = {kind: np.array([k in then for k in self.kinds]) for kind, then in named.items()}
+            self.after = {kind: frozenset(then) for kind, then in named.items()}
+        self._kinds_after: dict[str, tuple[str, ...]] = {}
 
-    def row_after(self, word: int) -> NDArray[np.bool_] | None:
-        """What may follow a word (-1: the start); None when nothing is known of it."""
-        return self.after.get(self.kinds[word] if word >= 0 else _START_KIND) if self.after is not None else None
+    def may_follow(self, word: int, token: int) -> bool:
+        """Whether a token came after a word (-1: the start) in some answer; True when nothing is known of it."""
+        after = self.after.get(self._kind_at(word)) if self.after is not None else None
+        return after is None or self.kinds[token] in after
+
+    def kinds_after(self, word: int) -> tuple[str, ...]:
+        """Kinds of C words that came after a word (-1: the start)."""
+        kind = self._kind_at(word)
+        if kind not in self._kinds_after:
+            after = self.after.get(kind) if self.after is not None else None
+            self._kinds_after[kind] = tuple(one for one in self.groups if after is None or one in after)
+        return self._kinds_after[kind]
+
+    def _kind_at(self, word: int) -> str:
+        return self.kinds[word] if word >= 0 else _START_KIND
 
 
 @dataclass
@@ -105,8 +119,8 @@ class Constraint:
     """What the prompt's code does."""
     _rows: dict[State, NDArray[np.bool_]] = field(default_factory=dict, repr=False)
     _steps: dict[tuple[State, int], State | None] = field(default_factory=dict, repr=False)
-    _places: dict[State, NDArray[np.bool_]] = field(default_factory=dict, repr=False)
-    """Rows by all of a state but its word."""
+    _places: dict[State, dict[str, bool]] = field(default_factory=dict, repr=False)
+    """What syntax says of kinds of words, by all of a state but its word and its types."""
 
     @classmethod
     def of(cls, tokens: Vocabulary, types: CSignature | None, slots: int, facts: Facts | None = None) -> Constraint:
@@ -130,7 +144,11 @@ class Constraint:
         return self._steps[state, token]
 
     def _step(self, state: State, token: int) -> State | None:
-        if not 0 <= token < len(self.table.words) or token == self.table.end or not self._may_follow(state.word, token):
+        if (
+            not 0 <= token < len(self.table.words)
+            or token == self.table.end
+            or not self.table.may_follow(state.word, token)
+        ):
             return None
         after = self._advance(state, self.table.words[token])
         return replace(after, word=token) if after is not None else None
@@ -140,37 +158,27 @@ class Constraint:
         state: State | None = START
         for token in ids:
             state = self.step(state, token) if state is not None else None
-        return state is not None and self._is_whole(state) and self._may_follow(state.word, self.table.end)
+        return state is not None and self._is_whole(state) and self.table.may_follow(state.word, self.table.end)
 
     # --- rows -------------------------------------------------------------------------------------
-
-    def _may_follow(self, last: int, token: int) -> bool:
-        after = self.table.row_after(last)
-        return after is None or bool(after[token])
 
     def _row(self, state: State) -> NDArray[np.bool_]:
         import numpy as np
 
-        # Types are looked at last: syntax alone has few states, and leaves few words.
+        # Types are looked at last: syntax alone has few states.
         place = replace(state, word=min(state.word, 0), levels=c_types.START, used=frozenset(), is_stored=False)
-        row = self._places.get(place)
-        if row is None:
-            row = self._places[place] = np.zeros(len(self.table.words), np.bool_)
-            for word, ids in self.table.groups.items():
-                row[ids] = self._syntax(place, word) is not None
-            if self._syntax(place, _NUMBER) is not None:
+        places = self._places.setdefault(place, {})
+        row = np.zeros(len(self.table.words), np.bool_)
+        for kind in self.table.kinds_after(state.word):
+            may = places.get(kind)
+            if may is None:
+                may = places[kind] = self._syntax(place, kind) is not None
+            if not may or (self.types is not None and self._advance(state, kind) is None):
+                continue
+            row[self.table.groups[kind]] = True
+            if kind == _NUMBER:
                 row[[i for slot, i in self.table.slots if slot < self.slots]] = True
-        after = self.table.row_after(state.word)
-        row = row.copy() if after is None else row & after
-        if self.types is not None:
-            known: dict[str, bool] = {}
-            for i in np.flatnonzero(row):
-                kind = self.table.kinds[i]
-                if kind not in known:
-                    known[kind] = self._advance(state, kind) is not None
-                row[i] = known[kind]
-        may_end = after is None or bool(after[self.table.end])
-        row[self.table.end] = may_end and self._is_whole(state)
+        row[self.table.end] = self.table.may_follow(state.word, self.table.end) and self._is_whole(state)
         return row
 
     def _is_number(self, bare: str) -> bool:

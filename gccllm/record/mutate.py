@@ -51,7 +51,34 @@ def mutated(parent: Test, reads: Intervals, known: Known, rng: Random) -> Test |
             if _CHANGES[rng.choices(names, weights)[0]][1](state, rng):
                 changed += 1
                 break
-    return state.test(rng) if changed else None
+    return replace(state.test(), fill=rng.getrandbits(32)) if changed else None
+
+
+def swept(parent: Test, reads: Intervals, known: Known, most: int = 400) -> list[Test]:
+    """Each argument and each word that was read, one after the other, at the ends of its range and at NULL.
+
+    For parents that read little: a branch on one word is then taken for certain, where chance would need many draws.
+    """
+    made: list[Test] = []
+
+    def add(change: Callable[[_State], None]) -> None:
+        state = _State(parent, reads, known)
+        change(state)
+        made.append(state.test())
+
+    whole = _State(parent, reads, known)
+    for place, _ in whole.arguments(Integer, Pointer):
+        for value in (0, 1, -1, 1 << 8 * place.size - 1):
+            add(lambda state, place=place, value=value: state.put_argument(place, value))  # type: ignore[misc]
+    for address, size in whole.words():
+        now = whole.get(address, size)
+        numbers = [0, _MASK] if whole.is_pointer(now) else [0, 1, -1, 1 << 8 * size - 1, now + 1, now - 1]
+        numbers += [whole.get_argument(place) for place, _ in whole.arguments(Integer)]
+        for value in numbers:
+            add(lambda state, at=address, size=size, value=value: state.put(at, size, value))  # type: ignore[misc]
+        if len(made) >= most:
+            break
+    return [test for test in made[:most] if test != replace(parent, label=test.label)]
 
 
 class _State:
@@ -112,6 +139,22 @@ class _State:
         place = self.find(address)
         return (address, size) if place is not None and place[2] >= size else None
 
+    def words(self) -> list[tuple[int, int]]:
+        """(address, size) of what was read, cut into aligned words; pointers whole, other numbers 4 bytes at most."""
+        found = []
+        for low, high in self.reads:
+            at = low
+            while at < high:
+                size = next(n for n in (8, 4, 2, 1) if at % n == 0 and at + n <= high)
+                place = self.find(at)
+                if place is None or place[2] < size:
+                    break
+                if size == 8 and not self.is_pointer(self.get(at, 8)):
+                    size = 4
+                found.append((at, size))
+                at += size
+        return found
+
     def is_pointer(self, value: int) -> bool:
         return self.find(value) is not None
 
@@ -148,7 +191,7 @@ class _State:
 
     # --- back ---
 
-    def test(self, rng: Random) -> Test:
+    def test(self) -> Test:
         pages = tuple(
             Page(page.address, bytes(self.pages[page.address]), page.is_writable) if self.pages[page.address] else page
             for page in self.parent.pages
@@ -161,7 +204,6 @@ class _State:
             stack=tuple(self.files["stack"]),
             pages=pages,
             globals=tuple(replace(piece, data=bytes(data)) for piece, data in pieces),
-            fill=rng.getrandbits(32),
         )
 
 
@@ -170,7 +212,8 @@ class _State:
 
 def _near(number: int, state: _State, rng: Random) -> list[int]:
     """Numbers worth trying in place of one."""
-    found = [number + 1, number - 1, number // 2, number * 2, 0, 1, number + rng.randrange(-9, 10), rng.randrange(100)]
+    found = [number + 1, number - 1, number // 2, number * 2, 0, 1, -1, number + rng.randrange(-9, 10)]
+    found.append(rng.randrange(100))
     found += [state.get_argument(place) for place, _ in state.arguments(Integer)]
     if state.known.numbers:
         found += [rng.choice(state.known.numbers) + rng.randrange(-1, 2)] * 2

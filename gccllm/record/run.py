@@ -13,6 +13,7 @@ program that clears its environment, and set-user-id programs (the recorder does
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import os
 import re
@@ -25,6 +26,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from gccllm.assembly import BodyError
 from gccllm.core import Quit
@@ -242,7 +244,7 @@ def _run_through(argv: Sequence[str], env: Mapping[str, str]) -> int:
     """Run to the end with our own standard streams. Ctrl-C is the command's business; we stay to keep the calls."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        child = subprocess.Popen(argv, env=env, preexec_fn=lambda: signal.signal(signal.SIGINT, before))
+        child = subprocess.Popen(argv, env=env, preexec_fn=lambda: _settle(before))
         code = child.wait()
     except OSError as error:
         _say(f"{argv[0]}: {error.strerror}")
@@ -254,3 +256,20 @@ def _run_through(argv: Sequence[str], env: Mapping[str, str]) -> int:
 
 def _say(line: str) -> None:
     print(f"gccllm record: {line}", file=sys.stderr)
+
+
+_ADDR_NO_RANDOMIZE = 0x0040000
+"""From <sys/personality.h>."""
+_libc = ctypes.CDLL(None)
+
+
+def _settle(interrupt: Any) -> None:
+    """In the child: the handler it would have had, and addresses that are the same in every process.
+
+    Equal addresses let processes share pages in the test store, and the replayer map a batch once. Where the kernel
+    refuses (some containers do), the recording is larger and replays slower, and nothing else changes.
+    """
+    signal.signal(signal.SIGINT, interrupt)
+    now = _libc.personality(0xFFFFFFFF)
+    if now >= 0:
+        _libc.personality(now | _ADDR_NO_RANDOMIZE)

@@ -82,7 +82,7 @@ def told(speaker: BuiltinProposer, monkeypatch: pytest.MonkeyPatch, *texts: str)
     """The proposer, with a model that says these answers."""
     _, tokens = speaker.load()
     answers = [tiny_words.answer_of(tokens, text) for text in texts]  # type: ignore[arg-type]
-    monkeypatch.setattr(Gguf, "sample", lambda self, ids, n, **about: answers)
+    monkeypatch.setattr(Gguf, "likeliest", lambda self, ids, n, **about: answers)
     return speaker
 
 
@@ -90,7 +90,7 @@ def test_answer_comes_at_every_level_that_makes_a_difference(speaker: BuiltinPro
                                                              monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     made = list(told(speaker, monkeypatch, RIGHT, "return b ? a[0] : 0;").propose(WORDS, 8, 30))
     assert [c.recipe.rpartition(", ")[2] for c in made] == ["level 3", "level 0", "level 3"]
-    assert all(c.dialect == "c" and "model.gguf" in c.recipe and "seed 1" in c.recipe for c in made)
+    assert all(c.dialect == "c" and "model.gguf" in c.recipe and "beam of 8" in c.recipe for c in made)
 
 
 def test_keep_is_no_candidate_and_no_failure(speaker: BuiltinProposer, monkeypatch: pytest.MonkeyPatch) -> None:

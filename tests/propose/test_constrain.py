@@ -10,14 +10,17 @@ import tiny_words
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gccllm.propose import c_macros
+from gccllm.propose import c_macros, prelude
 from gccllm.propose.constrain import Constraint
+from gccllm.propose.facts import Facts, facts_of
 from gccllm.propose.signature import CSignature
 from gccllm.propose.slots import Slots
 from gccllm.propose.tokens import Tokens
+from gccllm.toolchain import Toolchain
 
 TYPES = CSignature("i64", ("pu8", "i32"))
 TOKENS = tiny_words.vocabulary()
+ALL = Tokens.build([(tiny_words.SCALAR, answer) for answer in tiny_words.ANSWERS], macros=prelude.macros())
 SLOTS = len(Slots.of(tiny_words.SCALAR).values)
 
 
@@ -115,7 +118,7 @@ def test_whatever_comes_out_balances(seed: int, types: CSignature) -> None:
 
 
 def test_random_walks_do_end() -> None:
-    assert sum(walk(seed, TYPES, TOKENS) is not None for seed in range(60)) > 10
+    assert sum(walk(seed, TYPES, TOKENS) is not None for seed in range(60)) > 5
 
 
 @pytest.mark.parametrize("answer", tiny_words.ANSWERS)
@@ -145,6 +148,87 @@ def test_answers_of_every_family_pass() -> None:
         if not Constraint.of(tokens, pair.types, 0).accepts(tokens.encode_c(pair.answer, "\tret\n"))
     }
     assert not refused
+
+
+POINTERS = CSignature("pu8", ("pu8", "i32", "pu8", "f64"))
+NUMBERS = CSignature("i64", ("pu8", "i32", "pu8", "f64"))
+
+
+@pytest.mark.parametrize("types", [POINTERS, NUMBERS])
+@pytest.mark.parametrize(("returned", "is_pointer"), [
+    ("a", True), ("a + b", True), ("a + b * b - 1", True), ("b ? a + b : c", True), ("b < 7 ? c : 0", True),
+    ("0", None),
+    ("b", False), ("c - a", False), ("a[b]", False), ("c - a + b", False), ("COUNT(c - a, a, x == 57)", False),
+    ("a < c", False), ("b ? b : 3", False), ("!b", False), ("(c - a) * 3", False), ("a[b] * b", False),
+    ("HASH(57, b, a, 3)", False), ("(u8)a[b] - c[b]", False), ("-b", False), ("a == 0", False),
+])  # fmt: skip
+def test_what_is_returned_is_what_the_function_returns(returned: str, is_pointer: bool | None,
+                                                       types: CSignature) -> None:  # fmt: skip
+    """None: 0 may be either."""
+    accepted = is_accepted(f"return {returned};", types, tokens=ALL)
+    assert accepted == (is_pointer is not (types is NUMBERS) or is_pointer is None)
+
+
+@pytest.mark.parametrize("answer", [
+    "return COUNT(a, b, x == 57);", "return COUNT(b, b, x == 57);", "return COUNT(b, 57, x == 57);",
+    "return COUNT(a, a, x == 57);", "return COUNT(b, a, x == c);", "return COUNT(a - b, a, x == 57);", "return b[a];",
+    "return a * 3;", "return 3 * a;", "return a + c - 3;", "return a & 1;", "return -a;", "return a < b;",
+    "return a[c];",
+    "return LEN(a);", "return HASH(57, b, a, c);", "u64 k = a; return k;", "return b < a;", "return ~a;",
+    "return FIND(b, b + a, x == 57);", "return SUM(u64, b, a, x + c);", "return a[b] * c;", "b = a; return b;",
+    "return COUNT(b, a < c, x == 57);", "return a == 7;",
+])  # fmt: skip
+def test_pointers_and_numbers_in_each_others_places_are_refused(answer: str) -> None:
+    assert not is_accepted(answer, NUMBERS, tokens=ALL)
+    assert is_accepted(answer, None, tokens=ALL)  # it is the types, not the syntax
+
+
+def facts_accept(answer: str, facts: Facts, types: CSignature = NUMBERS) -> bool:
+    return Constraint.of(ALL, types, SLOTS, facts).accepts(ids_of(answer, ALL))
+
+
+def test_answer_names_exactly_what_the_code_reads() -> None:
+    answer = "return COUNT(b, a, x == 57);"
+    assert facts_accept(answer, Facts())
+    assert facts_accept(answer, Facts(frozenset("ab")))
+    assert not facts_accept(answer, Facts(frozenset("a")))
+    assert not facts_accept(answer, Facts(frozenset("abc")))
+    assert all(facts_accept("KEEP", Facts(frozenset(reads), True)) for reads in ("", "abc"))
+
+
+@pytest.mark.parametrize("answer", [
+    "REVERSE(b, a); return b;", "a[b] = 3; return b;", "a[b] += 3; return b;", "a[b]++; return b;",
+    "MAP(b, a, a, x + 1); return b;", "if (b) a[0] = 3; return b;",
+])  # fmt: skip
+def test_answer_stores_if_and_only_if_the_code_does(answer: str) -> None:
+    assert facts_accept(answer, Facts(stores=True))
+    assert facts_accept(answer, Facts())
+    assert not facts_accept(answer, Facts(stores=False))
+
+
+def test_locals_are_no_memory() -> None:
+    answer = "u64 k = 0; k += a[b]; k++; return k;"
+    assert facts_accept(answer, Facts(stores=False))
+    assert not facts_accept(answer, Facts(stores=True))
+
+
+def test_every_expert_keeps_what_its_own_code_says() -> None:
+    families = pytest.importorskip("gccllm.train.families")
+    corpus = pytest.importorskip("gccllm.train.corpus")
+    rng, tools = random.Random(11), Toolchain.find()
+    pairs = [draw(rng) for _, draw in families.FAMILIES.values() for _ in range(5)]
+    prompts = corpus.prompts_of(tools, pairs)
+    taught = [(pairs[i], text) for i, text in prompts.items()]
+    assert len(taught) > len(pairs) // 2
+    tokens = Tokens.build([(text, pair.answer) for pair, text in taught])
+    refused = [
+        pair.answer
+        for pair, text in taught
+        if not Constraint.of(tokens, pair.types, len(Slots.of(text).values), facts_of(text, pair.types, tools)).accepts(
+            tokens.encode_c(pair.answer, text)
+        )
+    ]
+    assert refused == []
 
 
 def test_prelude_is_read() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tiny_gguf
 
-from gccllm.propose.llama import Answer
+from gccllm.propose.beam import Answer
 from gccllm.propose.tokens import Tokens
 
 SCALAR = """\
@@ -27,7 +27,7 @@ ANSWERS = (
     "return COUNT(b, a, x == 57);",
     "return COUNT(b, a, IN(48, 9));",
     "u64 k = FIND(b, a, (x == 57) | (x <= 200)); return k < LEN(b) ? k : -1;",
-    "u64 k = FIND(b, a, x == 57); return k < LEN(b) ? a + k : 0;",
+    "u64 k = FIND(b, a, x == 57); return k < LEN(b) ? a[k] : 0;",
     "return SUM(u64, b, a, x + 1);",
     "u64 k = FIND(b, a, (x & 1) != 0); return k < LEN(b) ? k : b;",
     "u64 k = 0; for (u64 i = 0; i < b; i++) { k += a[i]; } return k;",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gccllm.core import PAGE_BYTES, GlobalBytes, Page, Test
 from gccllm.harvest.types import Floating, Integer, Param, Place, Pointer, Record, Signature, Void
-from gccllm.record.mutate import Known, mutated
+from gccllm.record.mutate import Known, mutated, swept
 
 HEAP, FAR, TABLE = 0x5555_0000_0000, 0x7FFF_1000_0000, 0x6200_0000_0000
 INT, LONG, DOUBLE = Integer(4, signed=True), Integer(8, signed=False), Floating(8)
@@ -102,7 +102,7 @@ def test_pointers_become_null_and_come_to_point_where_others_do() -> None:
 
 
 def test_lengths_in_memory_are_tried_around_and_against_arguments() -> None:
-    lengths = {int.from_bytes(test.pages[0].data[8:12], "little") for test in many(KNOWN, state())}
+    lengths = {int.from_bytes(test.pages[0].data[8:12], "little") for test in many(KNOWN, state(), 2000)}
     assert lengths >= {0, 1, 4, 6, 7, 10}  # near 5, its half and double, and n, which is 7
 
 
@@ -141,3 +141,24 @@ def test_the_hidden_pointer_to_a_result_stays() -> None:
 
 def test_nothing_to_change_gives_nothing() -> None:
     assert mutated(Test(), np.zeros((0, 2), np.uint64), Known(signature()), Random(1)) is None
+
+
+def test_a_sweep_tries_every_word_that_was_read_and_every_argument() -> None:
+    parent = state()
+    made = swept(parent, READS, KNOWN)
+    changed = [bytes_changed(parent, test) for test in made]
+    words = {min(addresses) // 4 * 4 for addresses in changed if addresses}
+    assert words == {HEAP, HEAP + 8, *range(FAR + 64, FAR + 128, 4), TABLE, TABLE + 4}
+    assert all(max(addresses) - min(addresses) < 8 for addresses in changed if addresses)
+    assert {int.from_bytes(test.pages[0].data[8:12], "little") for test in made} >= {
+        0,
+        1,
+        4,
+        6,
+        7,
+        1 << 31,
+        (1 << 32) - 1,
+    }
+    assert {test.ints[0] for test in made} >= {0}
+    assert {test.ints[1] & 0xFFFFFFFF for test in made} >= {0, 1, 1 << 31, (1 << 32) - 1}
+    assert len(swept(parent, READS, KNOWN, most=9)) <= 9

@@ -21,7 +21,6 @@ from gccllm.store.entry import Entry
 from gccllm.verify.judge import judge
 from gccllm.work import Shop
 
-
 QUICK = {"only": "weigh", "isa": "baseline"}
 """Fewer recipes to try."""
 

@@ -299,3 +299,15 @@ def test_bad_input_is_one_line(args: list[str], says: str, tmp_path: Path, monke
     assert "Traceback" not in ran.output
     errors = [line for line in ran.output.splitlines() if line.startswith("Error: ")]
     assert len(errors) == 1
+
+
+def test_processes_of_a_recording_have_equal_addresses(tmp_path, capfd):
+    """Where the kernel lets a program choose; else the addresses are as ever."""
+    program = "print(open('/proc/self/maps').read().split('-')[0])"
+    store = TestStore(tmp_path / "tests")
+    seen = []
+    for _ in range(2):
+        assert recorder.run([sys.executable, "-c", program], store) == 0
+        seen.append(capfd.readouterr().out)
+    refused = subprocess.run(["setarch", "-R", "true"], check=False, capture_output=True).returncode != 0
+    assert seen[0] == seen[1] or refused

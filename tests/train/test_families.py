@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -90,7 +91,8 @@ def test_every_answer_has_words(pairs: list[Pair]) -> None:
     tokens = Tokens.build([(prompt, p.answer) for prompt, p in rows])
     for prompt, pair in rows:
         text = tokens.decode_c(tokens.encode_c(pair.answer, prompt), prompt)
-        assert text.replace(" ", "") == pair.answer.replace(" ", "")
+        # words have no suffixes of numbers
+        assert text.replace(" ", "") == re.sub(r"\b(\d+)[uUlL]+\b", r"\1", pair.answer).replace(" ", "")
 
 
 def test_a_kernel_is_reserved_in_each_spelling_that_gcc_makes_equal() -> None:
