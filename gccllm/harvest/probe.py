@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gccllm.assembly import Body, BodyError, Module, cfg, reachable, slice_text
-from gccllm.core import ARENA_BYTES, Quit, RunStatus, Test, arena_address
+from gccllm.core import Quit, RunStatus, Test
 from gccllm.harvest.generate import GlobalSymbol
 from gccllm.harvest.scene import DoesNotFit, Extent, Scene, extents, lower
 from gccllm.harvest.types import Signature
@@ -269,25 +269,18 @@ class Probe:
             if seen.status is not RunStatus.OK or seen.overflow:
                 self.discards["not traceable"] += 1
                 continue
-            touched = np.concatenate([seen.reads, seen.writes])
             if isinstance(ran, State):
-                if len(trace.minus(trace.merged(touched), self.own_memory(ran.test))):
+                if len(trace.foreign(seen, ran.test, self.replayer)):
                     self.discards["touches what was not recorded"] += 1
                     continue
                 ran.reads = seen.reads
             elif isinstance(ran, Ran):
-                ran.extents = extents(ran.scene, touched)
+                ran.extents = extents(ran.scene, np.concatenate([seen.reads, seen.writes]))
             ran.traced = True
             ran.edges = frozenset(seen.edges)
             ran.fresh = not ran.edges <= self.taken
             ran.work = seen.steps
             self.taken |= ran.edges
-
-    def own_memory(self, test: Test) -> Intervals:
-        """All bytes that belong to a test: its pages, its arenas, the image's writable data."""
-        spans = [(page.address, page.address + len(page.data)) for page in test.pages]
-        spans += [(arena_address(arena), arena_address(arena) + ARENA_BYTES) for arena in range(test.arenas)]
-        return trace.merged(np.array([*spans, self.replayer.image.writable], np.uint64))
 
     @property
     def missing(self) -> list[Edge]:

@@ -71,11 +71,12 @@ class States:
             weight = test.weight + (joined[key].weight if key in joined else 0.0)
             joined[key] = replace(test, label=RECORDED, weight=weight)
         self.given = sum(test.weight for test in joined.values())
-        unique = list(joined.values())
-        for start in range(0, len(unique), BATCH):
-            if self.is_over():
-                break
-            self.recorded += self.probe.defined_states(unique[start : start + BATCH], slow_ticks=1 << 62)
+        waiting = list(joined.values())
+        while waiting and not self.is_over():
+            batch, waiting = waiting[:BATCH], waiting[BATCH:]
+            self.recorded += self.probe.defined_states(batch, slow_ticks=1 << 62)
+            # Too many calls before them were too long: that says nothing of these.
+            waiting += [batch[i] for i in sorted(self.probe.unrun)]
         self.lost = self.given - sum(state.test.weight for state in self.recorded)
 
     @property
@@ -119,7 +120,7 @@ class States:
         for start in range(0, len(given), BATCH):
             if not self.is_over():
                 states = self.probe.defined_states(given[start : start + BATCH])
-                found += [one for one in states if one.work <= MOST_WORK and (one.fresh or not only_fresh)]
+                found += [one for one in states if one.fresh or (one.work <= MOST_WORK and not only_fresh)]
         self.mutants += found
         return found
 

@@ -11,7 +11,7 @@ that the prompt has; a macro exists and gets its number of arguments; two neighb
 answer (where the vocabulary knows which were).
 
 Where the function's types are known, pointers and numbers are kept apart too (`c_types`); where its code is
-(`facts`), an answer names exactly the parameters that the code reads, and stores in memory if and only if it does.
+(`facts`), an answer names all parameters that the code reads, and stores in memory if and only if it does.
 
 Not covered: other types, scopes (a name declared in an inner block stays known), values: gcc says the rest. A prefix
 may have no continuation at all (a row of False): the answer is given up.
@@ -210,8 +210,6 @@ class Constraint:
         pointers: int | None = 0
         if is_parameter:
             pointers = int(self.types.params[PARAMETERS.index(bare)].startswith("p"))
-            if self.facts.reads is not None and bare not in self.facts.reads:
-                return None
         elif after.last == "operand" and bare + "*" in s.names:
             pointers = None
         levels = c_types.follow(s.levels, c_syntax.place(s), c_syntax.place(after), bare, pointers, result)

@@ -1,7 +1,7 @@
 """What a function's own code says about any right answer to it: which parameters matter, whether memory is changed.
 
-    reads    the parameters whose registers are live at entry: code that never reads one cannot depend on it, and gcc
-             keeps no read that nothing depends on. Every expert of the corpus names exactly these.
+    reads    the parameters whose registers are live at entry: gcc keeps no read that nothing depends on, so a right
+             answer names all of these. It may name others: what gcc saw through need not be seen through again.
     stores   whether it stores outside its own frame; so does a right answer, then and only then
 
 Covered: integer, pointer and float parameters in registers, by the System V rules. Not covered: parameters on the

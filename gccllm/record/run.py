@@ -32,6 +32,7 @@ from gccllm.assembly import BodyError
 from gccllm.core import Quit
 from gccllm.record.capture import CaptureError, Counts, RecordedCall, read_capture, read_counts
 from gccllm.record.store import TestStore, counted
+from gccllm.store import Store
 from gccllm.toolchain import Toolchain
 from gccllm.verify.image import AssembleError
 
@@ -92,6 +93,9 @@ def run(
         env[CALLS] = str(calls)
     code = _run_through(command, env)
     done = ingest(directory, store, tools or Toolchain.find() if redact else None)
+    if done.captured:
+        # What the unit cache answers was decided without these calls.
+        Store(store.root.parent).bump_epoch()
     if keep or done.problems:
         done.problems.append(f"the files of this run are in {directory}")
     else:

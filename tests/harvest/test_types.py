@@ -6,7 +6,7 @@ import pytest
 from kit import signature
 
 from gccllm.core import Quit, Returned, Slot
-from gccllm.harvest.types import Array, Integer, Pointer, Record, describe
+from gccllm.harvest.types import Array, Integer, Pointer, Record, describe, unmakeable
 from gccllm.reasons import Reason
 
 
@@ -105,7 +105,6 @@ def test_statics_have_types() -> None:
         ("int f(volatile int *p) { return *p; }", Reason.VOLATILE),
         ("struct s { volatile int x; }; int f(struct s *p) { return p->x; }", Reason.VOLATILE),
         ("int f(_Atomic int *p) { return *p; }", Reason.ATOMIC),
-        ("int f(int (*g)(int)) { return g(1); }", Reason.UNSUPPORTED_TYPE),
         ("long double f(long double x) { return x; }", Reason.UNSUPPORTED_TYPE),
         ("_Complex double f(_Complex double x) { return x; }", Reason.UNSUPPORTED_TYPE),
         ("int f(int n, ...) { return n; }", Reason.VARIADIC),
@@ -116,6 +115,23 @@ def test_what_no_input_is_made_for_is_named(code: str, reason: Reason) -> None:
     with pytest.raises(Quit) as quit_:
         signature(code)
     assert quit_.value.reason is reason
+
+
+@pytest.mark.parametrize(
+    "param", ["int (*g)(int)", "_Complex double *z", "__int128 *wide", "long double rows[4][4]", "int (**g)(int)"]
+)
+def test_what_a_pointer_leads_to_may_have_no_values(param: str) -> None:
+    """Recorded calls have them, so the signature is read; the harvest refuses where there are none."""
+    found = signature(f"int f(int n, {param}) {{ return n; }}")
+    assert unmakeable(found)
+    assert [place.file for p in found.params for place in p.places] == ["int", "int"]
+
+
+def test_pointers_to_plain_types_have_values() -> None:
+    assert (
+        unmakeable(signature("struct s { int x; }; int f(struct s *p, char **q, int m[3][3], void *v) { return 0; }"))
+        == ""
+    )
 
 
 def test_a_function_pointer_deep_in_a_record_does_not_matter() -> None:

@@ -111,3 +111,17 @@ class Workplace:
         ran.counts = {count.name: count for count in ran.every_count}
         ran.captures = [read_capture(path) for path in sorted(directory.glob("[!.]*.cap"))]
         return ran
+
+
+def alike(
+    work: Workplace, source: str, *arguments: str, flags: tuple[str, ...] = (), link: tuple[str, ...] = ()
+) -> Ran:
+    """Run the program plain, with stubs, and recorded: all three end and say the same. What was recorded."""
+    recorded, plain = work.program(source, *flags, link=link)
+    want = work.run(plain, *arguments, record=False)
+    unset = work.run(recorded, *arguments, record=False)
+    ran = work.run(recorded, *arguments)
+    assert (unset.code, unset.out, unset.err) == (want.code, want.out, want.err)
+    assert (ran.code, ran.out, ran.err) == (want.code, want.out, want.err)
+    assert not [name for name in ran.names if name.startswith(".")]
+    return ran

@@ -60,6 +60,21 @@ def test_made_inputs_and_recorded_calls_are_one_set(lookup: HarvestTarget) -> No
     assert found.edges_taken == found.edges_all
 
 
+def test_calls_that_run_too_long_do_not_take_others_with_them(where: Path) -> None:
+    place = where / "spin"
+    place.mkdir()
+    spin = target(
+        place, "unsigned spin(unsigned n) { unsigned s = n; while (n--) s = s * 1664525u + n % 7; return s; }", "spin"
+    )
+    long = [Test(ints=(0xFFFF_0000 + n,), int_bytes=(4,)) for n in range(30)]
+    short = [Test(ints=(n,), int_bytes=(4,)) for n in range(30)]
+    with Probe(spin) as probe:
+        states = States(probe, (), 1, lambda: False)
+        states.admit([*long, *short])
+        assert {state.test.ints for state in states.recorded} == {test.ints for test in short}
+        assert states.lost == len(long)
+
+
 def test_equal_calls_become_one_of_their_joint_weight(lookup: HarvestTarget) -> None:
     one = lookups(3, weight=2.0)
     with Probe(lookup) as probe:

@@ -33,6 +33,8 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
     assert (before.word, before.reason) == ("declined", Reason.UNSUPPORTED_TYPE)
     recorded = made.record()
     assert {d.function for d in recorded.decisions if d.word == "recording"} == {"weigh", "idle"}
+    # The shim's cache of whole units knows nothing of the recording: from here on it does not answer.
+    assert (made.where / "store" / "epoch").read_bytes()
     return made
 
 
