@@ -275,7 +275,7 @@ def cache_gc(everything: bool) -> None:
 @main.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
 @click.option(
     "--suite",
-    type=click.Choice(["kernels", "model", "mutants", "overhead", "programs"]),
+    type=click.Choice(["kernels", "model", "mutants", "overhead", "programs", "recorded"]),
     default="kernels",
     show_default=True,
 )

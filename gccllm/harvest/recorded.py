@@ -144,7 +144,7 @@ class States:
         """(deciding, confirming) classes; empty when fewer than `fewest` different calls were recorded."""
         if len(self.recorded) < fewest:
             return {}, {}
-        ranked = sorted(self.recorded, key=lambda state: (state.work, state.ticks))
+        ranked = sorted(self.recorded, key=lambda state: state.work)
         deciding: Tests = {}
         confirming: Tests = {}
         for label, members in classes(ranked):

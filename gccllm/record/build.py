@@ -27,7 +27,7 @@ from gccllm.record.store import TestStore
 from gccllm.record.stub import Stub, data_symbols, entry_line, recorded_text, recorder_text
 from gccllm.store import Store
 from gccllm.store.entry import Bench
-from gccllm.verify.image import AssembleError
+from gccllm.verify.image import AssembleError, build_image
 from gccllm.verify.screen import context_of
 from gccllm.wire import facts_of
 
@@ -105,6 +105,7 @@ def bench_of(function: Function, unit: Unit, shop: work.Shop) -> Bench:
             unit.module, function.name, unit.tools, directory, march=unit.march, has_ipa_ra=unit.ipa_ra,
             arguments=signature_registers(signature),
         )  # fmt: skip
+        build_image(directory, target.text, unit.tools, signature.callees)  # what cannot be stood in for leaves here
         scalar = shop.scalar_body(function.name)
         return Bench(
             slice=target.text,

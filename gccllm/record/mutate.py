@@ -54,31 +54,27 @@ def mutated(parent: Test, reads: Intervals, known: Known, rng: Random) -> Test |
     return replace(state.test(), fill=rng.getrandbits(32)) if changed else None
 
 
-def swept(parent: Test, reads: Intervals, known: Known, most: int = 400) -> list[Test]:
+def swept(parent: Test, reads: Intervals, known: Known, most: int = 600) -> list[Test]:
     """Each argument and each word that was read, one after the other, at the ends of its range and at NULL.
 
-    For parents that read little: a branch on one word is then taken for certain, where chance would need many draws.
+    A branch on one word is then taken for certain, where chance would need many draws. One value for all words before
+    the next value, so that each word of a parent that reads much is changed once at least.
     """
-    made: list[Test] = []
-
-    def add(change: Callable[[_State], None]) -> None:
-        state = _State(parent, reads, known)
-        change(state)
-        made.append(state.test())
-
     whole = _State(parent, reads, known)
-    for place, _ in whole.arguments(Integer, Pointer):
-        for value in (0, 1, -1, 1 << 8 * place.size - 1):
-            add(lambda state, place=place, value=value: state.put_argument(place, value))  # type: ignore[misc]
-    for address, size in whole.words():
-        now = whole.get(address, size)
-        numbers = [0, _MASK] if whole.is_pointer(now) else [0, 1, -1, 1 << 8 * size - 1, now + 1, now - 1]
-        numbers += [whole.get_argument(place) for place, _ in whole.arguments(Integer)]
-        for value in numbers:
-            add(lambda state, at=address, size=size, value=value: state.put(at, size, value))  # type: ignore[misc]
-        if len(made) >= most:
-            break
-    return [test for test in made[:most] if test != replace(parent, label=test.label)]
+    numbers = [whole.get_argument(place) for place, _ in whole.arguments(Integer)]
+    made: list[Test] = []
+    for value in (-1, 0, 1, None, *numbers):
+        for place, _ in whole.arguments(Integer, Pointer):
+            state = _State(parent, reads, known)
+            state.put_argument(place, 1 << 8 * place.size - 1 if value is None else value)
+            made.append(state.test())
+        for address, size in whole.words():
+            state = _State(parent, reads, known)
+            state.put(address, size, 1 << 8 * size - 1 if value is None else value)
+            made.append(state.test())
+            if len(made) >= most:
+                return made
+    return made
 
 
 class _State:
@@ -140,9 +136,12 @@ class _State:
         return (address, size) if place is not None and place[2] >= size else None
 
     def words(self) -> list[tuple[int, int]]:
-        """(address, size) of what was read, cut into aligned words; pointers whole, other numbers 4 bytes at most."""
+        """(address, size) of what was read, cut into aligned words; pointers whole, other numbers 4 bytes at most.
+
+        Short pieces first: fields and heads of chains rather than arrays.
+        """
         found = []
-        for low, high in self.reads:
+        for low, high in sorted(self.reads, key=lambda span: span[1] - span[0]):
             at = low
             while at < high:
                 size = next(n for n in (8, 4, 2, 1) if at % n == 0 and at + n <= high)

@@ -150,15 +150,8 @@ def test_a_sweep_tries_every_word_that_was_read_and_every_argument() -> None:
     words = {min(addresses) // 4 * 4 for addresses in changed if addresses}
     assert words == {HEAP, HEAP + 8, *range(FAR + 64, FAR + 128, 4), TABLE, TABLE + 4}
     assert all(max(addresses) - min(addresses) < 8 for addresses in changed if addresses)
-    assert {int.from_bytes(test.pages[0].data[8:12], "little") for test in made} >= {
-        0,
-        1,
-        4,
-        6,
-        7,
-        1 << 31,
-        (1 << 32) - 1,
-    }
+    lengths = {int.from_bytes(test.pages[0].data[8:12], "little") for test in made}
+    assert lengths >= {0, 1, 7, 1 << 31, (1 << 32) - 1}
     assert {test.ints[0] for test in made} >= {0}
     assert {test.ints[1] & 0xFFFFFFFF for test in made} >= {0, 1, 1 << 31, (1 << 32) - 1}
     assert len(swept(parent, READS, KNOWN, most=9)) <= 9

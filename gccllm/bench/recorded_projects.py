@@ -1,0 +1,55 @@
+"""The projects of suite `recorded`, one row each: what is fetched, what runs it, which of its own tests are run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+WORKLOADS = Path(__file__).parent / "workloads"
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    package: str
+    """Name in the package index; its source archive holds the C."""
+    tests: tuple[str, ...]
+    """Its own tests, below the unpacked archive."""
+    recorded: int
+    """Size given to the workload when calls are recorded."""
+    measured: int
+    """Size when the whole program is timed: on other data."""
+    needs: tuple[str, ...] = ()
+    """Packages that its build or its tests want, beside setuptools and pytest."""
+    setting: str = ""
+    """NAME=VALUE for its set-up."""
+    without: tuple[str, ...] = ()
+    """Globs of what is taken out of the tree before it is built: other versions of the same library."""
+    exclude: tuple[str, ...] = ()
+    """Globs of functions that are not the project's: generated glue."""
+    deselect: tuple[str, ...] = ()
+    """Tests that are left out, as pytest's -k names them."""
+
+    def __str__(self) -> str:
+        return self.package
+
+    @property
+    def workload(self) -> Path:
+        return WORKLOADS / f"on_{self.package}.py"
+
+
+CYTHON = ("__Pyx*", "__pyx*", "PyInit*")
+
+PROJECTS = (
+    Project("zopfli", ("tests",), 200_000, 120_000),
+    Project("lz4", ("tests/block", "tests/frame"), 200_000, 1_500_000, needs=("pkgconfig", "setuptools_scm", "psutil"),
+            setting="PYLZ4_USE_SYSTEM_LZ4=False", deselect=("huge", "stream", "4")),
+    Project("xxhash", ("tests",), 200_000, 2_000_000, deselect=("benchmark", "pyright", "thread", "interpreters")),
+    Project("mmh3", ("tests",), 200_000, 2_000_000, deselect=("free_threading",)),
+    Project("crc32c", ("test",), 200_000, 2_000_000, setting="CRC32C_SW_MODE=force",
+            deselect=("benchmark", "subinterpreter")),
+    Project("lupa", ("lupa/tests",), 3_000, 12_000, needs=("Cython",), setting="LUPA_NO_LUAJIT=true",
+            without=("third-party/luajit*", "third-party/lua51", "third-party/lua52", "third-party/lua53",
+                     "third-party/lua55"), exclude=CYTHON),
+    Project("brotli", ("python/tests",), 200_000, 600_000, needs=("pkgconfig",)),
+    Project("bitarray", ("bitarray/test_bitarray.py", "bitarray/test_util.py"), 60_000, 400_000),
+)  # fmt: skip

@@ -1,0 +1,14 @@
+"""SEED SIZE: pack and unpack with brotli at four qualities; print lengths and checksums."""
+
+import sys
+import zlib
+
+import brotli
+from data import inputs
+
+for data in inputs(int(sys.argv[1]), int(sys.argv[2])):
+    for quality in (1, 4, 5, 9):
+        packed = brotli.compress(data, quality=quality)
+        for _ in range(3):
+            assert brotli.decompress(packed) == data
+        print(len(packed), zlib.crc32(packed))
