@@ -87,8 +87,11 @@ class States:
     def chase(self, batches: int) -> None:
         """Change states that came near to an edge that nobody took; keep what is new.
 
-        First the few that read least, word by word; then any of them at random.
+        First the few that read least, word by word; then any of them at random. A few changed states are made in any
+        case: a recording may be one call many times.
         """
+        if batches and not self.is_over():
+            self.grow(self.quick, BATCH)
         if self.probe.missing and not self.is_over():
             for state in sorted(self.near(self.probe.missing), key=lambda one: one.work)[:SWEPT]:
                 self.keep(swept(state.test, state.reads, self.known), only_fresh=True)

@@ -130,8 +130,9 @@ def dialects(common: tuple[Path, int, int], minutes: float, rows: int) -> None:
 def export(common: tuple[Path, int, int], checkpoint: str, to: Path) -> None:
     """Write a checkpoint and its words where the package has its model."""
     from gccllm.train import export
+    from gccllm.train.corpus import NAME
 
-    export.ship(common[0] / checkpoint, common[0] / "tokens.json", to)
+    export.ship(common[0] / checkpoint, common[0] / "tokens.json", to, common[0] / NAME)
     click.echo(f"export: {(to / 'model.gguf').stat().st_size / 1e6:.2f} MB in {to}")
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gccllm.propose.tokens import Tokens
+from gccllm.train.corpus import read
 from gccllm.train.model import Model
 
 _BLOCK = {
@@ -101,12 +102,19 @@ def _vocabulary(writer: gguf.GGUFWriter, words: list[str]) -> None:
     writer.add_add_space_prefix(False)
 
 
-def ship(checkpoint: Path, tokens: Path, target: Path) -> None:
-    """Write `model.gguf` and `tokens.json` of a checkpoint into `target`."""
-    from gccllm.train.sft import load
+def ship(checkpoint: Path, tokens: Path, target: Path, corpus: Path | None = None) -> None:
+    """Write `model.gguf` and `tokens.json` of a checkpoint into `target`.
+
+    `corpus`: which word may follow which is read off its training answers again; it has grown since the vocabulary was
+    made.
+    """
+    from gccllm.train.sft import answers_of, load
 
     model, _ = load(checkpoint)
     words = Tokens.load(tokens)
+    if corpus is not None and corpus.exists():
+        rows = (row for row in read(corpus) if row["split"] == "train")
+        words = words.with_follows(answers_of(words, rows))
     target.mkdir(parents=True, exist_ok=True)
     export(model, list(words.words), target / "model.gguf")
     words.save(target / "tokens.json")

@@ -8,10 +8,12 @@ ends its schedule where it should. Curriculum: in the first tenth of the time on
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 import random
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -47,19 +49,17 @@ def build_tokens(out: Path, *, rows: int = 20000, dialect: str = "c") -> Tokens:
             texts = [(row["prompt"], row["expert"]) for row in known]
         tokens = Tokens.build(texts, dialect=dialect, macros=prelude.macros() if dialect == "c" else ())
         if dialect == "c":
-            tokens = tokens.with_follows(_answers(tokens, known))
+            tokens = tokens.with_follows(answers_of(tokens, known))
         tokens.save(path)
     return Tokens.load(path)
 
 
-def _answers(tokens: Tokens, rows: list[dict[str, Any]]) -> list[list[int]]:
-    made = [tokens.encode_c("KEEP", "")]
+def answers_of(tokens: Tokens, rows: Iterable[dict[str, Any]]) -> Iterator[list[int]]:
+    """Ids of the experts' answers, and of KEEP; what has no words is left out."""
+    yield tokens.encode_c("KEEP", "")
     for row in rows:
-        try:
-            made.append(tokens.encode_c(row["expert"], row["prompt"]))
-        except ValueError:
-            continue
-    return made
+        with contextlib.suppress(ValueError):
+            yield tokens.encode_c(row["expert"], row["prompt"])
 
 
 def loss_of(model: Model, batch: list[Example], device: str = "cpu") -> tuple[Tensor, int]:

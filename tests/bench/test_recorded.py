@@ -47,7 +47,10 @@ static PyMethodDef methods[] = {{"total", total, METH_VARARGS, ""}, {NULL}};
 static PyModuleDef module = {PyModuleDef_HEAD_INIT, "chains", NULL, -1, methods};
 PyMODINIT_FUNC PyInit_chains(void) { return PyModule_Create(&module); }
 """
-SETUP = 'from setuptools import Extension, setup\nsetup(name="chains", version="1.2", py_modules=[], ext_modules=[Extension("chains", ["chains.c"])])\n'
+SETUP = """
+from setuptools import Extension, setup
+setup(name="chains", version="1.2", py_modules=[], ext_modules=[Extension("chains", ["chains.c"])])
+"""
 TESTS = """
 import chains
 import pytest
@@ -119,7 +122,8 @@ def test_another_output_and_a_failing_workload_are_seen(tmp_path):
 
 def test_every_test_has_its_outcome_also_those_of_one_name(tmp_path):
     (tmp_path / "report.xml").write_text(
-        '<testsuites><testsuite><testcase classname="a" name="t"/><testcase classname="a" name="t"><failure/></testcase>'
+        '<testsuites><testsuite><testcase classname="a" name="t"/>'
+        '<testcase classname="a" name="t[x7]"><failure/></testcase>'
         '<testcase classname="b" name="t"><skipped/></testcase><testcase classname="c" name="t"><error/></testcase>'
         "</testsuite></testsuites>"
     )
