@@ -110,7 +110,7 @@ class Test:
     label: str = ""
     """Input class: `tiny`, `small`, `medium`, `large`, `edge`, `overlap`, `fuzz`, or the harvest's own word."""
     pages: tuple[Page, ...] = ()
-    """Memory of a recorded call, by address; disjoint. Bytes around what the function touches are whatever was there."""
+    """Memory of a recorded call, by address; disjoint. Around what the function touches lies whatever was there."""
     weight: float = 1.0
     """How many calls of the program this one stands for."""
 

@@ -1,6 +1,6 @@
 """`gccllm serve`: a model behind an OpenAI-compatible endpoint on this machine.
 
-    POST /v1/chat/completions     n, temperature (ignored by the built-in model), seed, max_tokens; no streaming
+    POST /v1/chat/completions     n, temperature and seed (the built-in model ignores both), max_tokens; no streaming
     GET  /v1/models
     GET  /health
 
@@ -92,7 +92,6 @@ class Server:
             prompt = prompt_text.recover(messages[-1]["content"])
             if prompt is None:
                 raise BadRequest("the built-in model reads only prompts in gcc-llm's own format")
-            self.proposer.seed = seed
             self.proposer.failures.clear()
             ask = self.proposer.refine if prompt.attempts else self.proposer.propose
             texts = [f"```asm\n{candidate.body.rstrip()}\n```\n" for candidate in ask(prompt, n, MAX_SECONDS)]

@@ -25,9 +25,9 @@ from dataclasses import replace
 from random import Random
 
 from gccllm.core import Test
+from gccllm.harvest.mutated import Known, mutated, swept
 from gccllm.harvest.probe import SLOW_TICKS, Edge, HarvestTarget, Probe, State
 from gccllm.harvest.workload import Tests
-from gccllm.record.mutate import Known, mutated, swept
 from gccllm.verify.image import Image
 
 RECORDED = "recorded"

@@ -75,7 +75,7 @@ def chains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
         archive.add(root, "chains-1.2")
     (tmp_path / "on_chains.py").write_text(WORKLOAD)
     monkeypatch.setattr(recorded_projects, "WORKLOADS", tmp_path)
-    return Project("chains", ("tests",), 20_000, 30_000, without=("leftover",), exclude=("PyInit*", "total"))
+    return Project("chains", ("tests",), (20_000, 1), (30_000, 1), without=("leftover",), exclude=("PyInit*", "total"))
 
 
 def test_a_package_goes_the_whole_way(chains, prefix, tmp_path, monkeypatch):
@@ -128,10 +128,10 @@ def test_every_test_has_its_outcome_also_those_of_one_name(tmp_path):
         "</testsuite></testsuites>"
     )
     assert read_junit(tmp_path / "report.xml") == {
-        "a::t": "passed",
-        "a::t'": "failed",
-        "b::t": "skipped",
-        "c::t": "failed",
+        "a::t 1": "passed",
+        "a::t 2": "failed",
+        "b::t 1": "skipped",
+        "c::t 1": "failed",
     }
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import sys
+from collections.abc import Iterator
 
 
 def words(rng: random.Random, size: int) -> bytes:
@@ -25,3 +27,11 @@ def inputs(seed: int, size: int) -> list[bytes]:
     rng = random.Random(seed)
     large = [words(rng, size), runs(rng, size), records(rng, size), rng.randbytes(size // 4)]
     return [*large, large[0][: rng.randint(100, 3000)], *(large[0][:n] for n in (0, 1, 2, 15, 17, 64, 255, 257))]
+
+
+def given() -> Iterator[bytes]:
+    """The inputs for the command line SEED SIZE [TIMES], one after the other, all of them TIMES times."""
+    seed, size, *times = map(int, sys.argv[1:])
+    found = inputs(seed, size)
+    for _ in range(times[0] if times else 1):
+        yield from found

@@ -1,13 +1,12 @@
-"""SEED SIZE: counting, searching, shifting, reversing and coding with bitarray; print what comes out."""
+"""SEED SIZE [TIMES]: counting, searching, shifting, reversing and coding with bitarray; print what comes out."""
 
-import sys
 import zlib
 
 from bitarray import bitarray
 from bitarray.util import ba2hex, canonical_huffman, count_and, count_xor, sc_decode, sc_encode, vl_encode
-from data import inputs
+from data import given
 
-for data in inputs(int(sys.argv[1]), int(sys.argv[2])):
+for data in given():
     bits, other = bitarray(), bitarray(endian="little")
     bits.frombytes(data)
     other.frombytes(data[::-1])

@@ -1,12 +1,11 @@
-"""SEED SIZE: pack and unpack with brotli at four qualities; print lengths and checksums."""
+"""SEED SIZE [TIMES]: pack and unpack with brotli at four qualities; print lengths and checksums."""
 
-import sys
 import zlib
 
 import brotli
-from data import inputs
+from data import given
 
-for data in inputs(int(sys.argv[1]), int(sys.argv[2])):
+for data in given():
     for quality in (1, 4, 5, 9):
         packed = brotli.compress(data, quality=quality)
         for _ in range(3):

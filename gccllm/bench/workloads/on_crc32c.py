@@ -1,11 +1,9 @@
-"""SEED SIZE: checksums with crc32c's portable code, whole and in pieces; print them."""
-
-import sys
+"""SEED SIZE [TIMES]: checksums with crc32c's portable code, whole and in pieces; print them."""
 
 import crc32c
-from data import inputs
+from data import given
 
-for data in inputs(int(sys.argv[1]), int(sys.argv[2])):
+for data in given():
     value = 0
     for start in range(0, len(data), 997):
         value = crc32c.crc32c(data[start : start + 997], value)

@@ -1,4 +1,4 @@
-"""SEED SIZE: scripts on lupa's Lua: sorting, strings, patterns, tables, closures; print what they return."""
+"""SEED SIZE [TIMES]: scripts on lupa's Lua: sorting, strings, patterns, tables, closures; print what they return."""
 
 import random
 import sys
@@ -37,9 +37,10 @@ local at = joined:find("99:", 1, true) or 0
 return table.concat({sieve(count * 4), #list, unique, #joined, fib(18), #packed, squares, at, list[#list]}, " ")
 """
 
-rng, size = random.Random(int(sys.argv[1])), int(sys.argv[2])
+seed, size, *times = map(int, sys.argv[1:])
+rng = random.Random(seed)
 known = ["".join(rng.choices("etaoinshrdlucmfwyp", k=rng.randint(2, 9))) for _ in range(900)]
 lua = lupa.lua54.LuaRuntime()
 script = lua.eval(f"function(...) {SCRIPT} end")
-for part in (size, size // 3, 40, 1):
+for part in (size, size // 3, 40, 1) * (times[0] if times else 1):
     print(script(" ".join(rng.choices(known, k=part)), part))

@@ -1,11 +1,9 @@
-"""SEED SIZE: every hash of mmh3, in one piece and in pieces; print the hashes."""
-
-import sys
+"""SEED SIZE [TIMES]: every hash of mmh3, in one piece and in pieces; print the hashes."""
 
 import mmh3
-from data import inputs
+from data import given
 
-for data in inputs(int(sys.argv[1]), int(sys.argv[2])):
+for data in given():
     for repeated in range(12):
         found = (
             mmh3.hash(data, repeated),

@@ -1,11 +1,9 @@
-"""SEED SIZE: every hash of xxhash, in one piece and in pieces; print the hashes."""
-
-import sys
+"""SEED SIZE [TIMES]: every hash of xxhash, in one piece and in pieces; print the hashes."""
 
 import xxhash
-from data import inputs
+from data import given
 
-for data in inputs(int(sys.argv[1]), int(sys.argv[2])):
+for data in given():
     for kind in (xxhash.xxh32, xxhash.xxh64, xxhash.xxh3_64, xxhash.xxh3_128):
         for repeated in range(12):
             whole = kind(data, seed=repeated)

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gccllm.core import PAGE_BYTES, GlobalBytes, Page, Test
+from gccllm.harvest.mutated import Known, mutated, swept
 from gccllm.harvest.types import Floating, Integer, Param, Place, Pointer, Record, Signature, Void
-from gccllm.record.mutate import Known, mutated, swept
 
 HEAP, FAR, TABLE = 0x5555_0000_0000, 0x7FFF_1000_0000, 0x6200_0000_0000
 INT, LONG, DOUBLE = Integer(4, signed=True), Integer(8, signed=False), Floating(8)
