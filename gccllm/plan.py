@@ -28,6 +28,8 @@ class Unit:
     tools: Toolchain
     source: Path | None
     """The C file, absolute; None when it cannot be found again (standard input, deleted)."""
+    spelled: str
+    """The C file as the build's command names it: what __FILE__ says in the code."""
     language: str
     """`c` or `c++`."""
     flags: tuple[str, ...]
@@ -53,6 +55,7 @@ def plan(request: Request, settings: Settings) -> Unit:
         module=module,
         tools=tools,
         source=source,
+        spelled=spelling(request, source),
         language=language,
         flags=compile_flags(options),
         march=march_features(options, tools),
@@ -79,6 +82,12 @@ def find_source(request: Request) -> tuple[Path | None, str]:
             if path.is_file() and known in ("c", "c++", "cpp-output", "c++-cpp-output"):
                 return path, "c++" if known.startswith("c++") else "c"
     return None, "c"
+
+
+def spelling(request: Request, source: Path | None) -> str:
+    """The driver argument that is `source`; its path when there is none."""
+    words = (word for word in request.driver_argv if not word.startswith("-"))
+    return next((word for word in words if (request.cwd / word).resolve() == source), str(source or ""))
 
 
 def unquote_options(collected: str) -> tuple[str, ...]:

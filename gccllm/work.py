@@ -80,7 +80,13 @@ class Shop:
             raise Quit(Reason.NO_SOURCE)
         request = self.unit.request
         return CompileUnit(
-            self.unit.source, self.unit.flags, request.cwd, self.unit.tools, self.unit.language, self.unit.module
+            self.unit.source,
+            self.unit.flags,
+            request.cwd,
+            self.unit.tools,
+            self.unit.language,
+            spelled=self.unit.spelled,
+            baseline=self.unit.module,
         )
 
     @cached_property
@@ -89,7 +95,7 @@ class Shop:
         side = self.side
         with scratch() as directory:
             path = typed_object(
-                self.unit.tools, self.unit.flags, side.source, self.unit.request.text, directory,
+                self.unit.tools, self.unit.flags, side.spelled, self.unit.request.text, directory,
                 language=self.unit.language, cwd=side.cwd,
             )  # fmt: skip
             return path.read_bytes()
@@ -97,13 +103,13 @@ class Shop:
     @cached_property
     def effects(self) -> dict[str, tuple[Reason, str]]:
         return hidden_effects(
-            self.unit.tools, self.unit.flags, self.side.source, language=self.unit.language, cwd=self.side.cwd
+            self.unit.tools, self.unit.flags, self.side.spelled, language=self.unit.language, cwd=self.side.cwd
         )
 
     @cached_property
     def trapping(self) -> str | None:
         return trapping_text(
-            self.unit.tools, self.unit.flags, self.side.source, language=self.unit.language, cwd=self.side.cwd
+            self.unit.tools, self.unit.flags, self.side.spelled, language=self.unit.language, cwd=self.side.cwd
         )
 
     @cached_property

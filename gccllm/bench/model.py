@@ -58,6 +58,8 @@ class Options:
     ns: tuple[int, ...] = (1, 8, 32)
     repair_s: float = 0.0
     """Seconds of repair a row; 0: no such method."""
+    repair_of: tuple[str, ...] = ()
+    """Names of the models that are repaired; empty: all."""
     edits_s: float = 0.0
     """Seconds of random edits a row; 0: no such method."""
     tests: int = TESTS
@@ -98,7 +100,8 @@ def methods_of(options: Options, checker: Checker, out: Console) -> Iterator[lis
             out.print(f"{name} is left out: {error}", style="red", markup=False)
     made += models
     if options.repair_s:
-        made += [Repaired(model, checker, options.repair_s) for model in models]
+        repaired = [model for model in models if not options.repair_of or model.name in options.repair_of]
+        made += [Repaired(model, checker, options.repair_s) for model in repaired]
     if options.edits_s:
         made.append(RandomEdits(checker, options.edits_s))
     try:
@@ -283,6 +286,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--splits", type=_words, default=list(default.splits), metavar="A,B")
     parser.add_argument("--n", type=_counts, default=list(default.ns), metavar="1,8,32", help="answers a row")
     parser.add_argument("--repair", type=float, default=0.0, metavar="SECONDS", help="also each model with repair")
+    parser.add_argument("--repair-of", type=_words, default=[], metavar="A,B", help="these models only")
     parser.add_argument("--edits", type=float, metavar="SECONDS",
                         help="random edits for so long a row (default: as long as repair)")  # fmt: skip
     parser.add_argument("--tests", type=int, default=default.tests)

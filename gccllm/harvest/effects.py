@@ -29,7 +29,7 @@ _HEAD = re.compile(r"^;; Function .*\(([^\s,()]+), funcdef_no=", re.MULTILINE)
 def hidden_effects(
     tools: Toolchain,
     flags: Sequence[str],
-    source: Path,
+    source: Path | str,
     *,
     language: str = "c",
     cwd: Path | None = None,

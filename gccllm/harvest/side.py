@@ -45,7 +45,7 @@ _COLLIDES = re.compile(
 def typed_object(
     tools: Toolchain,
     flags: Sequence[str],
-    source: Path,
+    source: Path | str,
     baseline: str,
     workdir: Path,
     *,
@@ -83,7 +83,7 @@ def typed_object(
 def trapping_text(
     tools: Toolchain,
     flags: Sequence[str],
-    source: Path,
+    source: Path | str,
     *,
     language: str = "c",
     cwd: Path | None = None,

@@ -80,6 +80,8 @@ class CompileUnit:
     tools: Toolchain = field(default_factory=Toolchain.find)
     language: str = "c"
     """gcc's -x value."""
+    spelled: str = ""
+    """The source as the build's command names it, seen from `cwd`: __FILE__ repeats it. Default: its path."""
     baseline: Module | None = None
     """gcc's own assembly of the unit, where known: names of symbols and hardening follow it."""
     last_error: str = ""
@@ -94,7 +96,7 @@ class CompileUnit:
 
         `flags` replaces the user's own, for a compiler that does not know them all.
         """
-        argv = self._argv(compiler, flags, extra, self.source)
+        argv = self._argv(compiler, flags, extra, self.spelled or self.source)
         key = tuple(argv)
         if key not in self._modules:
             text = self._run(argv, deadline_s)
@@ -117,7 +119,7 @@ class CompileUnit:
         except OSError:
             return None
 
-    def _argv(self, compiler: str, flags: Sequence[str] | None, extra: Sequence[str], source: Path) -> list[str]:
+    def _argv(self, compiler: str, flags: Sequence[str] | None, extra: Sequence[str], source: Path | str) -> list[str]:
         own = self.flags if flags is None else flags
         return [compiler or self.tools.gcc, *own, *extra, "-w", "-S", "-o", "-", "-x", self.language, str(source)]
 

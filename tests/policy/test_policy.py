@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,11 @@ import pytest
 from gccllm import config, hotness, policy
 from gccllm.assembly import Module
 from gccllm.core import Quit
+from gccllm.events import Log
 from gccllm.oneshot import request_for
 from gccllm.plan import find_source, plan
 from gccllm.reasons import Reason, Scope
+from gccllm.work import Shop
 
 LOOP = "int f(const int *a, int n) { int s = 0; for (int i = 0; i < n; i++) s += a[i]; return s; }\n"
 
@@ -136,6 +139,20 @@ def test_the_plan_finds_the_source_again(tmp_path: Path) -> None:
     assert unit.source == (tmp_path / "a b.c").resolve()
     assert "-D X=1" in " ".join(unit.flags)
     assert not {"-MD", "-g", "-S", "-o"} & set(unit.flags)
+
+
+@pytest.mark.parametrize("word", ["src/t.c", "./src/t.c", "src/../src/t.c"])
+def test_the_source_is_compiled_again_under_the_name_that_the_build_used(tmp_path: Path, word: str) -> None:
+    """Or else an assertion's __FILE__ makes other code, and nothing can be said of its types."""
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "t.c").write_text(f"#include <assert.h>\n{LOOP.replace('return', 'assert(s != 3); return')}")
+    given = request_for(tmp_path / word, ["-O2"], cwd=tmp_path)
+    text = subprocess.run(["gcc", "-O2", "-S", "-o", "-", word], cwd=tmp_path, capture_output=True, check=True).stdout
+    request = replace(given, text=text.decode("latin-1"), driver_argv=("-O2", "-S", "-o", "-", word))
+    unit = plan(request, settings())
+    assert unit.spelled == word
+    assert unit.source == (tmp_path / "src" / "t.c").resolve()
+    assert Shop(unit, settings(), Log(tmp_path)).typed
 
 
 def test_standard_input_has_no_source(tmp_path: Path) -> None:
