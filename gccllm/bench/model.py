@@ -212,7 +212,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = _arguments(argv)
     options = Options(
         given.out, tuple(given.gguf), given.rows, tuple(given.splits), tuple(sorted(set(given.n))), given.repair,
-        given.repair if given.edits is None else given.edits, given.tests, given.screen, given.seed,
+        tuple(given.repair_of), given.repair if given.edits is None else given.edits, given.tests,
+        given.screen, given.seed,
     )  # fmt: skip
     out = show.console()
     findings = run_model(options, out, given.json)
@@ -286,7 +287,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--splits", type=_words, default=list(default.splits), metavar="A,B")
     parser.add_argument("--n", type=_counts, default=list(default.ns), metavar="1,8,32", help="answers a row")
     parser.add_argument("--repair", type=float, default=0.0, metavar="SECONDS", help="also each model with repair")
-    parser.add_argument("--repair-of", type=_words, default=[], metavar="A,B", help="these models only")
+    parser.add_argument("--repair-of", action="append", default=[], metavar="NAME", help="only this model")
     parser.add_argument("--edits", type=float, metavar="SECONDS",
                         help="random edits for so long a row (default: as long as repair)")  # fmt: skip
     parser.add_argument("--tests", type=int, default=default.tests)
