@@ -39,6 +39,10 @@ def clean_environment() -> dict[str, str]:
     return env | {"GCCLLM_MODE": "off", "LC_ALL": "C"}
 
 
+LONGEST_S = 1e6
+"""Longer deadlines are none: the system's calls do not take them."""
+
+
 def run(
     argv: Sequence[str],
     *,
@@ -49,7 +53,8 @@ def run(
 ) -> Ran:
     """Run a tool to its end or its deadline; never raises for what the tool does.
 
-    On the deadline the tool's whole process group is killed, so that cc1 does not outlive its driver.
+    `deadline_s` may be infinite. On the deadline the tool's whole process group is killed, so that cc1 does not outlive
+    its driver.
     """
     try:
         child = subprocess.Popen(
@@ -65,7 +70,7 @@ def run(
     except OSError as error:
         return Ran(-1, b"", str(error))
     try:
-        out, err = child.communicate(stdin, timeout=deadline_s)
+        out, err = child.communicate(stdin, timeout=deadline_s if deadline_s < LONGEST_S else None)
     except subprocess.TimeoutExpired:
         _kill_group(child.pid)
         child.communicate()

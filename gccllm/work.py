@@ -89,16 +89,25 @@ class Shop:
             baseline=self.unit.module,
         )
 
-    @cached_property
+    @property
     def typed(self) -> bytes:
-        """The object that has the types. Raises Quit(SIDE_COMPILE)."""
+        """The object that has the types. Raises Quit(SIDE_COMPILE, DEADLINE), the same for every function."""
+        if isinstance(self._typed, Quit):
+            raise Quit(self._typed.reason, self._typed.detail)
+        return self._typed
+
+    @cached_property
+    def _typed(self) -> bytes | Quit:
         side = self.side
         with scratch() as directory:
-            path = typed_object(
-                self.unit.tools, self.unit.flags, side.spelled, self.unit.request.text, directory,
-                language=self.unit.language, cwd=side.cwd,
-            )  # fmt: skip
-            return path.read_bytes()
+            try:
+                path = typed_object(
+                    self.unit.tools, self.unit.flags, side.spelled, self.unit.request.text, directory,
+                    language=self.unit.language, cwd=side.cwd,
+                )  # fmt: skip
+                return path.read_bytes()
+            except Quit as quit_:
+                return quit_
 
     @cached_property
     def effects(self) -> dict[str, tuple[Reason, str]]:

@@ -115,6 +115,10 @@ class Taught:
         pass
 
 
+DRAW_S = 5.0
+"""Most seconds for the answers to a row: one that knows no end would go on to the longest answer."""
+
+
 class Model:
     """A GGUF's likeliest answers, as a build asks for them; its vocabulary is beside it.
 
@@ -142,7 +146,7 @@ class Model:
         facts = facts_of(row["prompt"], types, self.tools)
         constraint = Constraint(self.table, types, len(Slots.of(row["prompt"]).values), facts)
         answers = self.model.likeliest(
-            ids, n, end=self.tokens.end, max_tokens=MAX_TOKENS, deadline=Deadline(600.0), constraint=constraint,
+            ids, n, end=self.tokens.end, max_tokens=MAX_TOKENS, deadline=Deadline(DRAW_S), constraint=constraint,
             alone=keep_alone(self.tokens.words),
         )  # fmt: skip
         return answers, constraint

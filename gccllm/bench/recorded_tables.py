@@ -172,18 +172,25 @@ def function_row(one: Function) -> list[str]:
 def _became(one: Function) -> str:
     if one.word == "admitted":
         return f"admitted: {one.proposer}, {one.recipe.partition(':')[0]}, {one.speedup:.2f}x"
-    return f"{one.reason}: {one.detail}"[:90].rstrip(": ") if one.reason else one.word
+    return f"{one.reason}: {one.detail.partition('; ')[0]}"[:90].rstrip(": ") if one.reason else one.word
 
 
 def _of(pair: Sequence[int] | None) -> str:
     return f"{pair[0]}/{pair[1]}" if pair else "-"
 
 
-def reason_rows(results: Sequence[Outcome]) -> list[list[str]]:
-    """A row a reason: how many functions that a recorded run called were not admitted because of it."""
-    counts = [Counter(one.reason for one in o.functions if one.calls and one.word != "admitted") for o in results]
-    totals = sum(counts, start=Counter[str]())
-    return [[why or "-", *(str(c[why]) for c in counts), str(n)] for why, n in totals.most_common()]
+def time_rows(results: Sequence[Outcome]) -> list[list[str]]:
+    """A row for each thing that became of functions: the share of each project's run time that they take."""
+    shares: list[dict[str, float]] = []
+    for outcome in results:
+        found: dict[str, float] = {}
+        for one in {one.name: one for one in outcome.functions}.values():
+            word = "admitted" if one.word == "admitted" else one.reason or one.word or "-"
+            found[word] = found.get(word, 0.0) + one.share
+        shares.append(found | {"elsewhere": 1.0 - sum(found.values())})
+    totals = {word: sum(found.get(word, 0.0) for found in shares) for word in {w for found in shares for w in found}}
+    order = sorted(totals, key=lambda word: (word != "admitted", word == "elsewhere", -totals[word]))
+    return [[word, *(f"{found.get(word, 0.0):.1%}" for found in shares)] for word in order if totals[word] >= 0.001]
 
 
 def print_all(out: Console, results: Sequence[Outcome]) -> None:
@@ -192,7 +199,7 @@ def print_all(out: Console, results: Sequence[Outcome]) -> None:
                   markup=False)  # fmt: skip
         show.table(out, FUNCTION_COLUMNS, [function_row(one) for one in shown(outcome)], FUNCTION_NUMBERS)
     show.table(out, COLUMNS, [row(o) for o in results], NUMBERS)
-    show.table(out, ("not admitted because", *(o.project for o in results), "all"), reason_rows(results))
+    show.table(out, ("run time by outcome", *(o.project for o in results)), time_rows(results))
 
 
 def as_markdown(results: Sequence[Outcome]) -> str:
@@ -203,10 +210,10 @@ def as_markdown(results: Sequence[Outcome]) -> str:
             f"## {outcome.project} {outcome.version}\n\n{outcome.own_share:.0%} of the workload's time is in its own "
             f"code.\n\n{table}"
         )
-    reasons = ("not admitted because", *(o.project for o in results), "all")
+    reasons = ("run time by outcome", *(o.project for o in results))
     return _DOCUMENT.format(
         projects=show.markdown(COLUMNS, [_escaped(row(o)) for o in results]),
-        reasons=show.markdown(reasons, reason_rows(results)),
+        reasons=show.markdown(reasons, time_rows(results)),
         functions="\n".join(parts),
     )
 
@@ -228,7 +235,8 @@ gcc-llm's; each must end the same way. `same`: the workload's output. `whole pro
 gcc-llm's on a workload with other data than was recorded, the interpreter included, median of paired runs in random
 order; `A/A`: gcc's build over a copy of it. `build s`: seconds of the last build, with the search.
 
-Why functions that the recorded workload called were not admitted (docs/reasons.md says what each word means):
+Where the run time lies, by what became of the functions (docs/reasons.md says what each word means; `elsewhere`: the
+interpreter, the C library, code in other languages):
 
 {reasons}
 In the tables below `time` is the share of the workload's samples; `tests` are recorded calls + states made of

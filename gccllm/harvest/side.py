@@ -22,6 +22,8 @@ from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain
 
 _SHF_ALLOC = 2
+SIDE_S = 120.0
+"""Seconds for a side compile. They are wall time, and a parallel build leaves each compile little of the machine."""
 
 # What UBSan checks here. `object-size` and `vptr` are left out: they need optimisation or a run-time library.
 _CHECKS = (
@@ -51,12 +53,12 @@ def typed_object(
     *,
     language: str = "c",
     cwd: Path | None = None,
-    deadline_s: float = 30.0,
+    deadline_s: float = SIDE_S,
 ) -> Path:
     """An object of `source` with DWARF, whose code and data equal those of `baseline`, gcc's text in the build.
 
     Raises Quit(SIDE_COMPILE) when gcc refuses, or when code, data or relocations differ: then the types found might be
-    those of other code.
+    those of other code. Raises Quit(DEADLINE), which says nothing of the unit, when gcc takes too long.
     """
     with_types = workdir / "side.o"
     ran = tools.compile(
@@ -64,6 +66,8 @@ def typed_object(
         cwd=cwd,
         deadline_s=deadline_s,
     )
+    if ran.code == -1:
+        raise Quit(Reason.DEADLINE, f"side compile: {ran.err}")
     if not ran.ok:
         raise Quit(Reason.SIDE_COMPILE, _first_line(ran.err))
     plain = workdir / "baseline.o"
@@ -87,7 +91,7 @@ def trapping_text(
     *,
     language: str = "c",
     cwd: Path | None = None,
-    deadline_s: float = 30.0,
+    deadline_s: float = SIDE_S,
 ) -> str | None:
     """Assembly of `source` that runs into `ud2` where the C standard leaves behaviour undefined; None if gcc refuses.
 

@@ -173,6 +173,7 @@ def test_the_page_has_the_numbers():
     page = as_markdown([outcome])
     assert "| hot\\|cold | 50.0% | yes | 100 | 9 | 9+0+0 | 4/4 | 7/8 | admitted: recompile, O2, 1.25x |" in page
     assert "DIFFER: a::t" in page
+    assert "| admitted | 50.0% |\n| elsewhere | 50.0% |" in page
     assert "| tiny | 1.2 | 1 | 1 | 1 | 1 | 1 |" in page
     out = Console(width=400, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     recorded_tables.print_all(out, [outcome])
