@@ -115,7 +115,7 @@ class Taught:
         pass
 
 
-DRAW_S = 5.0
+DRAW_S = 2.0
 """Most seconds for the answers to a row: one that knows no end would go on to the longest answer."""
 
 
