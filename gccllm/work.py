@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -63,6 +63,15 @@ FULL_TIMINGS = 6
 """Candidates put to the full timing, best first, before giving up."""
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What side compiles say of a unit."""
+
+    typed: bytes
+    effects: dict[str, tuple[Reason, str]]
+    trapping: str | None
+
+
 class Shop:
     """Works on the functions of one unit. Nothing here raises for what a candidate or a proposer does."""
 
@@ -80,46 +89,43 @@ class Shop:
             raise Quit(Reason.NO_SOURCE)
         request = self.unit.request
         return CompileUnit(
-            self.unit.source,
-            self.unit.flags,
-            request.cwd,
-            self.unit.tools,
-            self.unit.language,
-            spelled=self.unit.spelled,
-            baseline=self.unit.module,
-        )
+            self.unit.source, self.unit.flags, request.cwd, self.unit.tools, self.unit.language,
+            spelled=self.unit.spelled, baseline=self.unit.module,
+        )  # fmt: skip
 
     @property
     def typed(self) -> bytes:
-        """The object that has the types. Raises Quit(SIDE_COMPILE, DEADLINE), the same for every function."""
-        if isinstance(self._typed, Quit):
-            raise Quit(self._typed.reason, self._typed.detail)
-        return self._typed
+        """The object that has the types. Raises Quit(SIDE_COMPILE, DEADLINE), as the next two do."""
+        return self._known.typed
 
-    @cached_property
-    def _typed(self) -> bytes | Quit:
-        side = self.side
-        with scratch() as directory:
-            try:
-                path = typed_object(
-                    self.unit.tools, self.unit.flags, side.spelled, self.unit.request.text, directory,
-                    language=self.unit.language, cwd=side.cwd,
-                )  # fmt: skip
-                return path.read_bytes()
-            except Quit as quit_:
-                return quit_
-
-    @cached_property
+    @property
     def effects(self) -> dict[str, tuple[Reason, str]]:
-        return hidden_effects(
-            self.unit.tools, self.unit.flags, self.side.spelled, language=self.unit.language, cwd=self.side.cwd
-        )
+        return self._known.effects
+
+    @property
+    def trapping(self) -> str | None:
+        return self._known.trapping
+
+    @property
+    def _known(self) -> Known:
+        if isinstance(self._found, Quit):  # not tried again for the unit's other functions
+            raise Quit(self._found.reason, self._found.detail)
+        return self._found
 
     @cached_property
-    def trapping(self) -> str | None:
-        return trapping_text(
-            self.unit.tools, self.unit.flags, self.side.spelled, language=self.unit.language, cwd=self.side.cwd
-        )
+    def _found(self) -> Known | Quit:
+        unit = self.unit
+        try:
+            what, where = self.side.spelled, self.side.cwd
+            effects = hidden_effects(unit.tools, unit.flags, what, language=unit.language, cwd=where)
+            with scratch() as directory:
+                typed = typed_object(
+                    unit.tools, unit.flags, what, unit.request.text, directory, language=unit.language, cwd=where
+                ).read_bytes()
+            trapping = trapping_text(unit.tools, unit.flags, what, language=unit.language, cwd=where)
+        except Quit as quit_:
+            return quit_
+        return Known(typed, effects, trapping)
 
     @cached_property
     def recordings(self) -> Recordings:

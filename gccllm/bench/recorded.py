@@ -221,6 +221,11 @@ def run_project(project: Project, work: Path, python: Path, compiler: str, budge
     outcome.tests_same = before == after and "passed" in before.values()
     outcome.differing = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))[:9]
     outcome.speedup, outcome.aa, outcome.same = whole_program(measured, gcc, again, ours, plain, rounds)
+    proposers = env.get("GCCLLM_PROPOSERS", "the default proposers")
+    outcome.how = (
+        f"{budget:.0f} s of work a file, {rounds} rounds, {proposers}, load {os.getloadavg()[2]:.1f} on "
+        f"{os.cpu_count()} CPUs"
+    )
     (place / "result.json").write_text(json.dumps(asdict(outcome), indent=1) + "\n")
     return outcome
 

@@ -69,6 +69,8 @@ class Outcome:
     speedup: float = 1.0
     aa: float = 1.0
     seconds: dict[str, float] = field(default_factory=dict)
+    how: str = ""
+    """Settings of the run, and how busy the machine was."""
 
 
 def outcome_of(document: Mapping[str, Any]) -> Outcome:
@@ -208,7 +210,7 @@ def as_markdown(results: Sequence[Outcome]) -> str:
         table = show.markdown(FUNCTION_COLUMNS, [_escaped(function_row(one)) for one in shown(outcome)])
         parts.append(
             f"## {outcome.project} {outcome.version}\n\n{outcome.own_share:.0%} of the workload's time is in its own "
-            f"code.\n\n{table}"
+            f"code. Run with: {outcome.how or 'not noted'}.\n\n{table}"
         )
     reasons = ("run time by outcome", *(o.project for o in results))
     return _DOCUMENT.format(

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gccllm.core import Quit
+from gccllm.harvest.side import SIDE_S
 from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain
 
@@ -33,11 +34,11 @@ def hidden_effects(
     *,
     language: str = "c",
     cwd: Path | None = None,
-    deadline_s: float = 30.0,
+    deadline_s: float = SIDE_S,
 ) -> dict[str, tuple[Reason, str]]:
     """Assembler name of each function with such an effect -> (reason, the statement).
 
-    Raises Quit(SIDE_COMPILE) when gcc gives no dump: then nothing is known of any function.
+    Raises Quit(SIDE_COMPILE) when gcc gives no dump: then nothing is known of any function. Raises Quit(DEADLINE).
     """
     with tempfile.TemporaryDirectory(prefix="gccllm-") as scratch:
         dump = Path(scratch) / "tree"
@@ -46,6 +47,8 @@ def hidden_effects(
             cwd=cwd,
             deadline_s=deadline_s,
         )
+        if ran.code == -1:
+            raise Quit(Reason.DEADLINE, f"side compile: {ran.err}")
         if not ran.ok or not dump.exists():
             raise Quit(Reason.SIDE_COMPILE, "no tree dump of the unit")
         return effects_in(dump.read_bytes().decode("latin-1"))

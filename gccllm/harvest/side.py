@@ -22,7 +22,7 @@ from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain
 
 _SHF_ALLOC = 2
-SIDE_S = 120.0
+SIDE_S = 60.0
 """Seconds for a side compile. They are wall time, and a parallel build leaves each compile little of the machine."""
 
 # What UBSan checks here. `object-size` and `vptr` are left out: they need optimisation or a run-time library.
@@ -96,7 +96,7 @@ def trapping_text(
     """Assembly of `source` that runs into `ud2` where the C standard leaves behaviour undefined; None if gcc refuses.
 
     Options that define something (-fwrapv, -fno-strict-overflow) stay, so what they define does not trap. Functions
-    keep their own symbols and calling conventions: nothing is inlined, cloned or folded.
+    keep their own symbols and calling conventions: nothing is inlined, cloned or folded. Raises Quit(DEADLINE).
     """
     kept = [flag for flag in flags if not _COLLIDES.fullmatch(flag)]
     keep_static = ["-fkeep-static-functions"]
@@ -105,6 +105,8 @@ def trapping_text(
     ran = tools.compile(
         [*kept, *_TRAPPING, *keep_static, "-S", "-x", language, str(source), "-o", "-"], cwd=cwd, deadline_s=deadline_s
     )
+    if ran.code == -1:
+        raise Quit(Reason.DEADLINE, f"side compile: {ran.err}")
     return ran.out.decode("latin-1") if ran.ok else None
 
 

@@ -97,6 +97,9 @@ def test_a_side_compile_of_other_code_is_refused() -> None:
     with pytest.raises(Quit) as quit_:
         typed_object(tools, ["-O1"], source, text, place)
     assert quit_.value.reason is Reason.SIDE_COMPILE
+    with pytest.raises(Quit) as late:
+        typed_object(tools, ["-O3"], source, text, place, deadline_s=0.0)
+    assert late.value.reason is Reason.DEADLINE  # which nothing remembers: a busy machine says nothing of the source
 
 
 def test_what_an_option_defines_does_not_trap() -> None:

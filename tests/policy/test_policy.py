@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from gccllm import config, hotness, policy
+from gccllm import config, hotness, policy, work
 from gccllm.assembly import Module
 from gccllm.core import Quit
 from gccllm.events import Log
+from gccllm.harvest.side import typed_object
 from gccllm.oneshot import request_for
 from gccllm.plan import find_source, plan
 from gccllm.reasons import Reason, Scope
@@ -153,6 +154,21 @@ def test_the_source_is_compiled_again_under_the_name_that_the_build_used(tmp_pat
     assert unit.spelled == word
     assert unit.source == (tmp_path / "src" / "t.c").resolve()
     assert Shop(unit, settings(), Log(tmp_path)).typed
+
+
+def test_a_side_compile_that_fails_is_not_tried_again_for_each_function(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "t.c").write_text(LOOP)
+    shop = Shop(plan(request_for(tmp_path / "t.c", ["-O2"]), settings()), settings(), Log(tmp_path))
+    (tmp_path / "t.c").write_text(LOOP.replace("+=", "-="))
+    tried: list[object] = []
+    monkeypatch.setattr(work, "typed_object", lambda *args, **words: tried.append(1) or typed_object(*args, **words))
+    for _ in range(3):
+        with pytest.raises(Quit) as quit_:
+            _ = shop.typed
+        assert quit_.value.reason is Reason.SIDE_COMPILE
+    assert len(tried) == 1
 
 
 def test_standard_input_has_no_source(tmp_path: Path) -> None:
