@@ -88,6 +88,18 @@ def test_limits_in_time_and_bytes_are_kept_and_counted(work: Workplace) -> None:
     assert sum(path.stat().st_size for path in (work.here / "bytes").iterdir()) < 210000
 
 
+def test_a_function_that_runs_later_has_its_turn(work: Workplace) -> None:
+    fold = "__attribute__((noipa)) long {}(const int *a, long n) {{ long s = 0; for (; n--;) s {} a[n]; return s; }}"
+    calls = (
+        "for (long i = 0; i < 300000; i++) s += first(a, i % 64); for (long i = 0; i < 8; i++) s += later(a, 9 + i);"
+    )
+    main = f"int main(void) {{ static int a[64]; long s = 0; {calls} return s != 0; }}"
+    recorded, _ = work.program("\n".join((fold.format("first", "+="), fold.format("later", "^="), main)) + "\n")
+    ran = work.run(recorded, env={"GCCLLM_RECORD_CPU": "0", "GCCLLM_RECORD_CALLS": "64"})
+    assert ran.counts["first"].dropped["budget"] > 0
+    assert ran.counts["later"].captured > 0
+
+
 def test_stack_arguments_floats_vectors_recursion_and_longjmp(work: Workplace) -> None:
     ran = alike(work, SHAPES)
     for name in ("many", "floats", "made", "fib", "deep"):

@@ -20,6 +20,7 @@ enum { DEFAULT_CALLS = 24, DEFAULT_PERCENT = 3, WRITE_EVERY = 64, MANY_FAILURES 
 enum { CLONE_NS = 80000, PAGE_COPY_NS = 100 };
 static const u64 DEFAULT_BYTES = 64ul << 20;
 static const u64 FREE_NS = 30 * 1000000;        /* of recording, however short the program */
+static const u32 FIRST_CALLS = 3;               /* of a function, that may take from the whole budget */
 static const int64_t NEVER = (int64_t)1 << 62;  /* calls */
 static const int64_t SOON = 1000;
 
@@ -206,10 +207,13 @@ static enum word make_capture(struct state *state, const struct registers *at, c
 /* What is written again after the copy faults, at ten times the cost of having copied it: measured, 1.07 us a page
  * and 0.11 us. How many pages were copied is told by the time that it took. Before a sample, the guess is that a
  * quarter of all pages will be written again. */
-static int may_spend(struct state *state) {
+static int may_spend(struct state *state, const struct function *row) {
     u64 most = FREE_NS + nanoseconds(CLOCK_PROCESS_CPUTIME_ID) / 100 * state->most_percent, written, pages;
     struct usage usage;
 
+    /* Half is for the first calls of functions that are yet to come: the first one met would take it all. */
+    if (row->filled >= FIRST_CALLS)
+        most /= 2;
     look_at_usage(&usage);
     written = usage.minor_faults - state->faults;
     written = written < state->copied ? written : state->copied;
@@ -240,7 +244,7 @@ static int64_t take(struct state *state, const struct registers *at, struct func
     u32 slot = row->filled < kept ? row->filled : (u32)(next_random(&state->random) % kept);
     enum word word;
 
-    if (!may_spend(state)) {
+    if (!may_spend(state, row)) {
         row->dropped[BUDGET]++;
         return calls_to_pause(row, passed);
     }
