@@ -21,16 +21,17 @@ import json
 import os
 import re
 import shutil
-import signal
 import struct
 import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from gccllm.command import run_through
 
 FORMAT = "gccllm-profile"
 VERSION = 1
@@ -127,20 +128,6 @@ def _say(line: str) -> None:
     print(f"gccllm profile: {line}", file=sys.stderr)
 
 
-def _run_through(argv: Sequence[str], env: Mapping[str, str] | None = None) -> int:
-    """Run to the end with our own standard streams. Ctrl-C is the command's business; we stay to write the result."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        child = subprocess.Popen(argv, env=env, preexec_fn=lambda: signal.signal(signal.SIGINT, before))
-        code = child.wait()
-    except OSError as error:
-        _say(f"{argv[0]}: {error.strerror}")
-        return 126
-    finally:
-        signal.signal(signal.SIGINT, before)
-    return code if code >= 0 else 128 - code
-
-
 # --- perf ---------------------------------------------------------------------------------------------------------
 
 _SPIN = ["sh", "-c", "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done"]
@@ -169,7 +156,7 @@ def _perf_record(event: str, data: Path, command: Sequence[str]) -> list[str]:
 
 def _with_perf(command: Sequence[str], event: str, work: Path) -> tuple[int, Counts]:
     data = work / "perf.data"
-    code = _run_through(_perf_record(event, data, command))
+    code = run_through(_perf_record(event, data, command), None, _say)
     return code, _perf_counts(data)
 
 
@@ -207,7 +194,7 @@ def _with_sampler(command: Sequence[str], work: Path) -> tuple[int, Counts]:
     tables.mkdir()
     preload = [str(build_sampler(work)), *os.environ.get("LD_PRELOAD", "").split()]
     env = dict(os.environ) | {"LD_PRELOAD": " ".join(preload), "GCCLLM_SAMPLER_DIR": str(tables)}
-    code = _run_through(command, env)
+    code = run_through(command, env, _say)
     return code, read_tables(tables)
 
 

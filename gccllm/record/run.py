@@ -18,17 +18,15 @@ import errno
 import os
 import re
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from gccllm.assembly import BodyError
+from gccllm.command import run_through
 from gccllm.core import Quit
 from gccllm.record.capture import CaptureError, Counts, RecordedCall, read_capture, read_counts
 from gccllm.record.store import TestStore, counted
@@ -91,7 +89,7 @@ def run(
     env = dict(os.environ) | {DIRECTORY: str(directory)}
     if calls is not None:
         env[CALLS] = str(calls)
-    code = _run_through(command, env)
+    code = run_through(command, env, _say, _settle)
     done = ingest(directory, store, tools or Toolchain.find() if redact else None)
     if done.captured:
         # What the unit cache answers was decided without these calls.
@@ -244,20 +242,6 @@ def _counts(directory: Path, done: Ingested) -> dict[str, dict[str, Counts]]:
 # --- the command --------------------------------------------------------------------------------------------------
 
 
-def _run_through(argv: Sequence[str], env: Mapping[str, str]) -> int:
-    """Run to the end with our own standard streams. Ctrl-C is the command's business; we stay to keep the calls."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        child = subprocess.Popen(argv, env=env, preexec_fn=lambda: _settle(before))
-        code = child.wait()
-    except OSError as error:
-        _say(f"{argv[0]}: {error.strerror}")
-        return 126
-    finally:
-        signal.signal(signal.SIGINT, before)
-    return code if code >= 0 else 128 - code
-
-
 def _say(line: str) -> None:
     print(f"gccllm record: {line}", file=sys.stderr)
 
@@ -267,13 +251,12 @@ _ADDR_NO_RANDOMIZE = 0x0040000
 _libc = ctypes.CDLL(None)
 
 
-def _settle(interrupt: Any) -> None:
-    """In the child: the handler it would have had, and addresses that are the same in every process.
+def _settle() -> None:
+    """In the child: addresses that are the same in every process.
 
     Equal addresses let processes share pages in the test store, and the replayer map a batch once. Where the kernel
     refuses (some containers do), the recording is larger and replays slower, and nothing else changes.
     """
-    signal.signal(signal.SIGINT, interrupt)
     now = _libc.personality(0xFFFFFFFF)
     if now >= 0:
         _libc.personality(now | _ADDR_NO_RANDOMIZE)
