@@ -149,13 +149,13 @@ Each answer is run on {tests} random states that no corpus, reward or repair has
 beside gcc -O3 and every recipe: once to choose the best of N, once more for the figure. What does not pass counts
 1.0, what passes and is slower counts as it is; `as a build picks`: the answer where the first timing shows it 2%
 faster than every recipe, the recipe elsewhere, and `losses` are those picks that the second timing shows slower.
-Intervals: 95%, rows drawn again. A model's answers are its N likeliest by a beam, best first: pass@N looks at
-the first N; `recipes`, repair and random edits are searches and stand with the largest N; `taught` is what the corpus holds: the headroom. A
-KEEP (leave it to the compilers) is neither a pass nor a failure: it has a column of its own, and a ratio of 1.0.
-`screen`: of some bodies that build, those that the project's static gate lets by. `A/A` is gcc -O3 against itself, up
-to eight copies chosen from and timed like answers: what it shows is noise. The clock's grain is some 25 ticks, so
-functions of a few hundred ticks are coarse; the kernels suite ([results.md](results.md)) has the figures to the
-percent.
+Intervals: 95%, rows drawn again. A model's answers are its N likeliest by a beam, best first: pass@N looks at the
+first N; `recipes`, repair and random edits are searches and stand with the largest N; `taught` is what the corpus
+holds: the headroom. A KEEP (leave it to the compilers) is neither a pass nor a failure: it has a column of its own,
+and a ratio of 1.0. `screen`: of some bodies that build, those that the project's static gate lets by. `A/A` is gcc
+-O3 against itself, up to eight copies chosen from and timed like answers: what it shows is noise. The clock's grain
+is some 25 ticks, so functions of a few hundred ticks are coarse; the kernels suite ([results.md](results.md)) has the
+figures to the percent.
 
 """
 
