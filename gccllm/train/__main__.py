@@ -136,6 +136,29 @@ def export(common: tuple[Path, int, int], checkpoint: str, to: Path) -> None:
     click.echo(f"export: {(to / 'model.gguf').stat().st_size / 1e6:.2f} MB in {to}")
 
 
+@main.command()
+@click.option("--model", type=click.Path(path_type=Path, exists=True, file_okay=False), default=BUILTIN,
+              show_default=True, help="Folder of model.gguf and tokens.json.")  # fmt: skip
+@click.pass_obj
+def restore(common: tuple[Path, int, int], model: Path) -> None:
+    """A checkpoint of an exported model, so that `sft` and `ppo` go on from it."""
+    import shutil
+
+    from gccllm.train import export, sft
+
+    out = common[0]
+    for name in ("checkpoint.pt", "tokens.json"):
+        if (out / name).exists():
+            raise click.ClickException(f"{out / name} is there: move it away, or name another folder (--out)")
+    try:
+        weights = export.restore(model / "model.gguf")
+    except (ValueError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    shutil.copyfile(model / "tokens.json", out / "tokens.json")
+    sft.save(out / "checkpoint.pt", weights, None, 0.0, 0.0, 0.0)
+    click.echo(f"restore: {sum(p.numel() for p in weights.parameters()) / 1e6:.2f} M parameters in {out}")
+
+
 @main.command(name="eval")
 @click.option("--checkpoint", default="ppo.pt", show_default=True)
 @click.option("--rows", default=150, show_default=True, help="Of each held-out split.")
@@ -166,21 +189,21 @@ def evaluate_(common: tuple[Path, int, int], checkpoint: str, rows: int, n: int)
 def all_(context: click.Context, minutes: float, workers: int, to: Path, rows: int) -> None:
     """The whole way: a quarter of the time for the corpus, half for supervised training, a fifth for PPO."""
     context.invoke(corpus, minutes=minutes * 0.25, workers=workers, rows=200_000)
-    _supervised(context.obj, minutes * 0.5, workers)
-    context.invoke(ppo, minutes=minutes * 0.2, workers=max(0, workers - 1))
+    _stage(context.obj, workers, "sft", "--minutes", str(minutes * 0.5))
+    _stage(context.obj, workers, "ppo", "--minutes", str(minutes * 0.2))
     context.invoke(export, to=to)
     context.invoke(card)
     context.invoke(evaluate_, rows=rows)
 
 
-def _supervised(common: tuple[Path, int, int], minutes: float, workers: int) -> None:
-    """Supervised training in `workers` processes, which are faster than as many threads. Raises ClickException."""
+def _stage(common: tuple[Path, int, int], workers: int, *stage: str) -> None:
+    """A stage in `workers` processes, which are faster than as many threads. Raises ClickException."""
     out, seed, threads = common
     started = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(workers)]
-    stage = ["--out", str(out), "--seed", str(seed), "--threads", str(threads), "sft", "--minutes", str(minutes)]
+    options = ["--out", str(out), "--seed", str(seed), "--threads", str(threads)]
     environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
-    if subprocess.run([*started, "-m", "gccllm.train", *stage], env=environment, check=False).returncode:
-        raise click.ClickException("supervised training failed; what it said stands above")
+    if subprocess.run([*started, "-m", "gccllm.train", *options, *stage], env=environment, check=False).returncode:
+        raise click.ClickException(f"{stage[0]} failed; what it said stands above")
 
 
 if __name__ == "__main__":

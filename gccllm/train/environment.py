@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from gccllm.propose.c_words import KEEP
 from gccllm.propose.tokens import Tokens
 from gccllm.toolchain import Toolchain
@@ -32,10 +34,15 @@ Job = tuple[dict[str, Any], str, int]
 """A row, the text of an answer, a seed."""
 
 
+def prepare() -> Path:
+    """The check's program; made before several processes want it at once."""
+    return build_checker(Toolchain.find(), Path(tempfile.gettempdir()) / "gccllm-checker")
+
+
 def judge(jobs: list[Job]) -> list[Outcome]:
     """Outcomes of answers that are C text. Runs in a worker process."""
     tools = Toolchain.find()
-    checker = build_checker(tools, Path(tempfile.gettempdir()) / "gccllm-checker")
+    checker = prepare()
     pairs = [pair_of(row) for row, _, _ in jobs]
     verdicts = check(
         tools, checker, pairs, [text for _, text, _ in jobs], tests=TESTS, bar=BAR, seed=jobs[0][2] if jobs else 0
@@ -108,7 +115,7 @@ class Environment:
         best: dict[int, tuple[float, str]] = {}
         for (index, text), gain in self.wins.items():
             best[index] = max(best.get(index, (0.0, "")), (gain, text))
-        with path.open("a") as file:
+        with FileLock(f"{path}.lock"), path.open("a") as file:  # several processes of a run keep theirs here
             for index, (_, text) in best.items():
                 file.write(json.dumps(self.rows[index] | {"answer": text, "expert": text}) + "\n")
         self.wins.clear()

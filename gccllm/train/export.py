@@ -10,11 +10,12 @@ from pathlib import Path
 
 import gguf
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from gccllm.propose.tokens import Tokens
 from gccllm.train.corpus import read
-from gccllm.train.model import Model
+from gccllm.train.model import Model, Shape
 
 _BLOCK = {
     "attention_norm": "attn_norm", "feed_norm": "ffn_norm", "q": "attn_q", "k": "attn_k", "v": "attn_v",
@@ -43,17 +44,51 @@ def export(
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0 if quantised else gguf.LlamaFileType.ALL_F32)
     _vocabulary(writer, words)
     state = {key: value.detach().float().numpy() for key, value in model.state_dict().items()}
-    tensors = {"token_embd.weight": state["embedding.weight"], "output_norm.weight": state["norm.weight"]}
-    for i in range(shape.layers):
-        for ours, theirs in _BLOCK.items():
-            tensors[f"blk.{i}.{theirs}.weight"] = state[f"blocks.{i}.{ours}.weight"]
-    for key, array in tensors.items():
-        _put(writer, key, array, quantised and array.ndim == 2)
+    for ours, theirs in _names(shape.layers).items():
+        _put(writer, theirs, state[ours], quantised and state[ours].ndim == 2)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
     temporary.replace(path)
+
+
+def restore(path: Path) -> Model:
+    """The model of a file that `export` wrote: what there is to go on from when the checkpoint is gone.
+
+    Matrices come back as Q8_0 keeps them (within 1/200 of the largest of 32 neighbours). Raises ValueError for a file
+    of another architecture or with a tensor missing.
+    """
+    reader = gguf.GGUFReader(str(path))
+
+    def number(key: str) -> float:
+        field = reader.get_field(f"llama.{key}")
+        if field is None:
+            raise ValueError(f"{path}: no llama.{key}: not a model that `export` wrote")
+        return float(field.contents())
+
+    shape = Shape(
+        vocabulary=int(number("vocab_size")), hidden=int(number("embedding_length")),
+        inner=int(number("feed_forward_length")), layers=int(number("block_count")),
+        heads=int(number("attention.head_count")), context=int(number("context_length")),
+        rope_base=number("rope.freq_base"),
+        epsilon=float(f"{number('attention.layer_norm_rms_epsilon'):.7g}"),  # it is kept in single precision
+    )  # fmt: skip
+    found = {t.name: torch.tensor(gguf.quants.dequantize(t.data, t.tensor_type)) for t in reader.tensors}
+    model = Model(shape)
+    try:
+        model.load_state_dict({ours: found[theirs] for ours, theirs in _names(shape.layers).items()})
+    except (KeyError, RuntimeError) as error:
+        raise ValueError(f"{path}: {error}: not a model that `export` wrote") from error
+    return model.eval()
+
+
+def _names(layers: int) -> dict[str, str]:
+    """Our name of each tensor, and llama.cpp's."""
+    names = {"embedding.weight": "token_embd.weight", "norm.weight": "output_norm.weight"}
+    for i in range(layers):
+        names |= {f"blocks.{i}.{ours}.weight": f"blk.{i}.{theirs}.weight" for ours, theirs in _BLOCK.items()}
+    return names
 
 
 def _put(writer: gguf.GGUFWriter, key: str, array: NDArray[np.float32], quantised: bool) -> None:

@@ -6,7 +6,10 @@ policy; a row of `ppo.csv`.
 
 The caller brings what needs a corpus: the prompts' ids, and `score`, which maps (index of a prompt, answer's ids
 without the end) to an Outcome. Answers that do not end are not scored: they are `none`. Equal answers to a prompt are
-scored once.
+scored once, and go through the models once.
+
+Several processes (torchrun) share an iteration: each draws, scores and learns from its part of the prompts, the
+gradients are added, and what is averaged is averaged over all. Every process then holds the same weights.
 
 Left out of the published algorithm: a critic of its own (the value head reads the policy's states and sends no gradient
 into them), adaptive KL weights, a learning-rate schedule, any reward for length.
@@ -18,7 +21,7 @@ import csv
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,10 +29,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gccllm.train import parallel
 from gccllm.train import ppo_math as pm
 from gccllm.train.model import Model, Shape
+from gccllm.train.ppo_batch import Batch, chunks, collect
 from gccllm.train.reward import REWARDS, Outcome, Summary, failures, ringing, summarise
-from gccllm.train.rollout import Rollout, pack, packed_length, packed_states, sample, sample_llama
+from gccllm.train.rollout import Rollout, pack, packed_states, sample, sample_llama
 from gccllm.train.sft import load
 
 Score = Callable[[list[tuple[int, list[int]]]], list[Outcome]]
@@ -84,10 +89,13 @@ class Settings:
     warm_up: int = 2
     """Iterations that fit only the value head, which starts at 0."""
 
-    def check(self) -> None:
+    def check(self, processes: int = 1) -> None:
         """Raises ValueError for numbers that do not go together."""
-        if self.prompts % self.minibatch:
-            raise ValueError(f"{self.prompts} prompts are not minibatches of {self.minibatch}")
+        if self.prompts % self.minibatch or self.prompts % processes:
+            raise ValueError(
+                f"{self.prompts} prompts are not minibatches of {self.minibatch}, or not as many for each of"
+                f" {processes} processes"
+            )
         if self.reward not in REWARDS:
             raise ValueError(f"{self.reward} is none of the rewards {', '.join(REWARDS)}")
         if self.baseline not in ("value", "group", "both") or self.rollouts not in ("torch", "llama.cpp"):
@@ -111,68 +119,20 @@ class Value(nn.Module):
         return self.out(nn.functional.silu(self.inner(states.detach())))[..., 0]
 
 
-@dataclass(frozen=True)
-class Batch:
-    """What one iteration's updates are made from. Rows of one prompt are beside each other; B rows, T tokens."""
-
-    groups: list[tuple[Sequence[int], list[tuple[int, ...]]]]
-    """Prompt and its answers."""
-    mask: Tensor
-    states: Tensor
-    """(B, T, H) of the policy that drew, for the value head."""
-    old: Tensor
-    """(B, T) log-probabilities under that policy."""
-    values: Tensor
-    advantage: Tensor
-    returns: Tensor
-
-
-def chunks(groups: Sequence[tuple[Sequence[int], list[tuple[int, ...]]]], most: int) -> Iterator[list[int]]:
-    """Indices of groups of like packed lengths, at most `most` padded tokens at a time (but at least one group)."""
-    chunk: list[int] = []
-    for i in sorted(range(len(groups)), key=lambda i: packed_length(*groups[i])):
-        if chunk and packed_length(*groups[i]) * (len(chunk) + 1) > most:
-            yield chunk
-            chunk = []
-        chunk.append(i)
-    if chunk:
-        yield chunk
-
-
-def rows_of(groups: Sequence[int], samples: int) -> Tensor:
-    """Rows of the batch that belong to the groups, in their order."""
-    return (torch.tensor(groups)[:, None] * samples + torch.arange(samples)).flatten()
-
-
-@torch.no_grad()
-def evaluate(
-    model: Model, groups: Sequence[tuple[Sequence[int], list[tuple[int, ...]]]], mask: Tensor, samples: int, most: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Log-probabilities (B, T), entropies (B, T) and states (B, T, H) of the answers' tokens; 0 outside the mask."""
-    log_probs, entropies = torch.zeros(mask.shape), torch.zeros(mask.shape)
-    kept = torch.zeros(*mask.shape, model.shape.hidden)
-    for part in chunks(groups, most):
-        packed = pack([groups[i] for i in part])
-        rows = rows_of(part, samples)
-        row, column = mask[rows].nonzero(as_tuple=True)  # in the order of the packed tokens
-        states = packed_states(model, packed)
-        logits = model.logits(states)
-        log_probs[rows[row], column] = pm.token_log_probs(logits, packed.targets)
-        entropies[rows[row], column] = pm.entropy(logits)
-        kept[rows[row], column] = states
-    return log_probs, entropies, kept
-
-
 def fit(value: Value, optimizer: torch.optim.Optimizer, batch: Batch, settings: Settings, rng: random.Random) -> float:
-    """Fit the value head to the returns, on the states of the policy that drew; the last epoch's mean loss."""
+    """Fit the value head to the returns, on the states of the policy that drew; the last epoch's mean loss.
+
+    The head is small: every process fits it to the tokens of all of them, in one order (`rng` is the same in all).
+    """
     s = settings
-    states, old, returns = (x[batch.mask] for x in (batch.states, batch.values, batch.returns))
+    mask = batch.drawn.mask
+    parts = parallel.gathered((batch.states[mask], batch.values[mask], batch.returns[mask], batch.weights))
+    states, old, returns, weights = (torch.cat(column) for column in zip(*parts, strict=True))
     count, total = len(old), 0.0
     for _ in range(s.value_epochs):
         total = 0.0
         for part in torch.tensor(rng.sample(range(count), count)).split(s.value_minibatch):
-            every = torch.ones(len(part), dtype=torch.bool)
-            loss = pm.value_loss(value(states[part]), old[part], returns[part], every, s.value_clip)
+            loss = pm.value_loss(value(states[part]), old[part], returns[part], weights[part], s.value_clip)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(value.parameters(), s.gradient_norm)
@@ -184,40 +144,51 @@ def fit(value: Value, optimizer: torch.optim.Optimizer, batch: Batch, settings: 
 def update(
     model: Model, optimizer: torch.optim.Optimizer, batch: Batch, settings: Settings, rng: random.Random
 ) -> dict[str, float]:
-    """The policy's epochs of one iteration; means over the steps that were taken, and how many they were."""
-    s = settings
+    """The policy's epochs of one iteration; means over the steps that were taken, and how many they were.
+
+    Only groups in which answers differ in worth: in the others there is nothing to prefer, and they are what a trained
+    policy spends most of its tokens on. An epoch has as many steps in every process, some perhaps without a group.
+    """
+    s, drawn = settings, batch.drawn
     totals = {"policy_loss": 0.0, "clip_fraction": 0.0, "update_kl": 0.0, "gradient": 0.0}
+    per_epoch = s.prompts // s.minibatch
     minibatches: list[list[int]] = []
     for _ in range(s.epochs):
-        order = rng.sample(range(len(batch.groups)), len(batch.groups))
-        minibatches += [order[at : at + s.minibatch] for at in range(0, len(order), s.minibatch)]
+        order = rng.sample(batch.told, len(batch.told))
+        minibatches += [order[step::per_epoch] for step in range(per_epoch)]
     steps = 0
     for chosen in minibatches:
-        tokens = float(batch.mask[rows_of(chosen, s.samples)].sum())
-        seen = dict.fromkeys(totals, 0.0)
+        own = sum(float(drawn.weight[drawn.starts[i] + k]) * len(ids)
+                  for i in chosen for k, ids in enumerate(drawn.groups[i][1]))  # fmt: skip
+        tokens = float(parallel.total(torch.tensor(own)))
+        if not tokens:
+            continue
+        seen = torch.zeros(3)
         optimizer.zero_grad(set_to_none=True)
-        for part in chunks([batch.groups[i] for i in chosen], s.chunk_tokens):
+        for part in chunks([drawn.groups[i] for i in chosen], s.chunk_tokens):
             groups = [chosen[i] for i in part]
-            packed = pack([batch.groups[i] for i in groups])
-            rows = rows_of(groups, s.samples)
-            old, advantage = (x[rows][batch.mask[rows]] for x in (batch.old, batch.advantage))
-            every = torch.ones_like(old, dtype=torch.bool)
+            packed = pack([drawn.groups[i] for i in groups])
+            rows = drawn.rows_of(groups)
+            mask = drawn.mask[rows]
+            old, advantage = (x[rows][mask] for x in (batch.old, batch.advantage))
+            weights = drawn.weight[rows][:, None].expand(mask.shape)[mask]
             logits = model.logits(packed_states(model, packed))
             log_probs = pm.token_log_probs(logits, packed.targets)
-            loss, clipped = pm.clipped_policy_loss(log_probs, old, advantage, every, s.clip, tokens)
-            bonus = pm.masked_mean(pm.entropy(logits), every, tokens) if s.entropy_weight else torch.zeros(())
+            loss, clipped = pm.clipped_policy_loss(log_probs, old, advantage, weights, s.clip, tokens)
+            bonus = pm.masked_mean(pm.entropy(logits), weights, tokens) if s.entropy_weight else torch.zeros(())
             (loss - s.entropy_weight * bonus).backward()
             # the tokens are of the policy that drew, so this estimates KL(old || new)
-            moved = pm.masked_mean(pm.kl_estimate(old, log_probs.detach()), every, tokens)
-            for name, x in (("policy_loss", loss.detach()), ("clip_fraction", clipped), ("update_kl", moved)):
-                seen[name] += float(x)
-        if seen["update_kl"] > s.target_kl:
+            moved = pm.masked_mean(pm.kl_estimate(old, log_probs.detach()), weights, tokens)
+            seen += torch.stack((loss.detach(), clipped, moved))
+        seen = parallel.total(seen)
+        if float(seen[2]) > s.target_kl:
             break
-        seen["gradient"] = float(nn.utils.clip_grad_norm_(model.parameters(), s.gradient_norm))
+        parallel.gradients([model], mean=False)  # each process's loss is already over the tokens of all
+        totals["gradient"] += float(nn.utils.clip_grad_norm_(model.parameters(), s.gradient_norm))
         optimizer.step()
         steps += 1
-        for name in totals:
-            totals[name] += seen[name]
+        for name, x in zip(("policy_loss", "clip_fraction", "update_kl"), seen.tolist(), strict=True):
+            totals[name] += x
     return {name: total / max(1, steps) for name, total in totals.items()} | {"steps": steps}
 
 
@@ -232,46 +203,11 @@ def judge(rollouts: Sequence[Rollout], indices: Sequence[int], score: Score) -> 
     return [found[key] if r.complete else Outcome("none") for key, r in zip(keys, rollouts, strict=True)]
 
 
-def collect(
-    model: Model, value: Value, reference: Model, prompts: Sequence[Sequence[int]], rollouts: Sequence[Rollout],
-    scores: Sequence[float], settings: Settings,
-) -> tuple[Batch, dict[str, float]]:  # fmt: skip
-    """The batch for the updates, and kl, entropy, sampler gap and explained variance of its tokens."""
-    s = settings
-    groups = [
-        (prompt, [r.ids for r in rollouts[i * s.samples : (i + 1) * s.samples]]) for i, prompt in enumerate(prompts)
-    ]
-    lengths = torch.tensor([len(r.ids) for r in rollouts])
-    mask = torch.arange(int(lengths.max())) < lengths[:, None]
-    old, entropies, states = evaluate(model, groups, mask, s.samples, s.chunk_tokens)
-    anchor, _, _ = evaluate(reference, groups, mask, s.samples, s.chunk_tokens)
-    with torch.no_grad():
-        values = value(states).masked_fill(~mask, 0.0)
-    earned = torch.tensor(scores)
-    if s.baseline == "both":
-        earned = pm.over_the_others(earned, s.samples)
-    rewards = pm.token_rewards(earned, old, anchor, mask, s.kl_weight)
-    advantage, returns = pm.advantages(rewards, values, mask, s.gamma, s.lam)
-    if s.baseline == "group":
-        advantage = pm.group_advantages(rewards, mask, s.samples)
-    spread = float((returns[mask] - returns[mask].mean()).square().mean())
-    told = torch.cat([torch.tensor(r.log_probs) for r in rollouts])
-    found = {
-        "kl": float(pm.masked_mean(pm.kl_estimate(old, anchor), mask)),
-        # what the penalty weighs; the same mean, and far below kl when a few rare tokens dominate that
-        "log_ratio": float(pm.masked_mean(old - anchor, mask)),
-        "entropy": float(pm.masked_mean(entropies, mask)),
-        "explained": 1 - float((returns - values)[mask].square().mean()) / spread if spread > 1e-9 else math.nan,
-        # the sampler's own log-probabilities against the recomputed ones: a bug in either shows here
-        "sampler_gap": float((told - old[mask]).abs().mean()),
-    }
-    return Batch(groups, mask, states, old, values, pm.whiten(advantage, mask), returns), found
-
-
 COLUMNS = (
     "iteration", "seconds", "tokens", "reward", "pass_rate", "faster", "speedup", "copies", "built", "kl", "log_ratio",
     "entropy", "clip_fraction", "value_loss", "policy_loss", "update_kl", "explained", "gradient", "steps",
-    "length", "sampler_gap", "draw_seconds", "score_seconds", "update_seconds", "alarms", "statuses",
+    "length", "distinct", "told", "sampler_gap", "draw_seconds", "score_seconds", "update_seconds", "alarms",
+    "statuses",
 )  # fmt: skip
 
 
@@ -287,7 +223,8 @@ def train(
     left out. Raises ValueError for settings that do not go together, or that are not the checkpoint's.
     """
     s = settings or Settings()
-    s.check()
+    rank, world = parallel.join()
+    s.check(world)
     torch.set_num_threads(s.threads)
     torch.manual_seed(s.seed)
     path, curve = out / "ppo.pt", out / "ppo.csv"
@@ -312,8 +249,9 @@ def train(
     fitting = [i for i, prompt in enumerate(prompts) if len(prompt) + s.max_tokens <= model.shape.context]
     if len(fitting) < s.prompts:
         raise ValueError(f"{len(fitting)} prompts fit, an iteration takes {s.prompts}")
-    print("ppo:", *(f"{name}={setting}" for name, setting in asdict(s).items()), flush=True)
-    _open_csv(curve, iteration)
+    if rank == 0:
+        print("ppo:", *(f"{name}={setting}" for name, setting in asdict(s).items()), flush=True)
+        _open_csv(curve, iteration)
     begin, saved = time.monotonic() - used, time.monotonic()
 
     def save() -> None:
@@ -327,52 +265,64 @@ def train(
         torch.save(state, temporary)
         temporary.replace(path)
 
-    while time.monotonic() - begin < seconds and (iterations is None or iteration < iterations):
-        rng = random.Random(f"{s.seed}/{iteration}")  # by number, so that a resumed run draws the same
-        indices = rng.sample(fitting, s.prompts)
+    while parallel.agreed(time.monotonic() - begin) < seconds and (iterations is None or iteration < iterations):
+        # by number, so that a resumed run draws the same; `shared` is the same in all processes, `own` is not
+        shared, own = random.Random(f"{s.seed}/{iteration}"), random.Random(f"{s.seed}/{iteration}/{rank}")
+        indices = shared.sample(fitting, s.prompts)[rank::world]
         asked = [prompts[i] for i in indices]
         t0 = time.monotonic()
-        seed = rng.randrange(2**31)
-        if s.rollouts == "torch":
-            rollouts = sample(
-                model, asked, s.samples, end=end, max_tokens=s.max_tokens, temperature=s.temperature, rows=s.rows,
-                generator=torch.Generator().manual_seed(seed),
-            )  # fmt: skip
-        else:
-            rollouts = sample_llama(
-                model, asked, s.samples, end=end, max_tokens=s.max_tokens, temperature=s.temperature, seed=seed,
-                threads=s.threads,
-            )  # fmt: skip
+        rollouts = _draw(model, asked, own.randrange(2**31), end, s)
         t1 = time.monotonic()
         outcomes = judge(rollouts, indices, score)
         scores = [REWARDS[s.reward](outcome) for outcome in outcomes]
         t2 = time.monotonic()
-        batch, found = collect(model, value, reference, asked, rollouts, scores, s)
-        found["value_loss"] = fit(value, optimizers[1], batch, s, rng)
+        batch, found = collect(
+            model, reference, value, asked, rollouts, scores, samples=s.samples, chunk_tokens=s.chunk_tokens,
+            baseline=s.baseline, kl_weight=s.kl_weight, gamma=s.gamma, lam=s.lam,
+        )  # fmt: skip
+        found["value_loss"] = fit(value, optimizers[1], batch, s, shared)
         if iteration >= s.warm_up:
-            found |= update(model, optimizers[0], batch, s, rng)
+            found |= update(model, optimizers[0], batch, s, own)
         iteration += 1
-        tokens += sum(len(r.ids) for r in rollouts)
 
-        summary = summarise(outcomes, [(r.prompt, r.ids) for r in rollouts])
+        every = parallel.gathered((outcomes, scores, [(indices[r.prompt], r.ids) for r in rollouts]))
+        outcomes, scores, samples = ([one for part in column for one in part] for column in zip(*every, strict=True))
+        length = sum(len(ids) for _, ids in samples)
+        tokens += length
+        summary = summarise(outcomes, samples)
         history.append(summary)
         row = found | {
             "iteration": iteration, "seconds": round(time.monotonic() - begin, 1), "tokens": tokens,
             "reward": sum(scores) / len(scores), "pass_rate": summary.passed, "faster": summary.faster,
             "speedup": summary.speedup, "copies": summary.copies, "built": summary.built,
-            "length": sum(len(r.ids) for r in rollouts) / len(rollouts), "draw_seconds": t1 - t0,
+            "length": length / len(samples), "draw_seconds": t1 - t0,
             "score_seconds": t2 - t1, "update_seconds": time.monotonic() - t2,
         }  # fmt: skip
         texts = {
             "alarms": ";".join(ringing(history)),
             "statuses": " ".join(f"{name}:{count}" for name, count in failures(outcomes).items()),
         }
-        _log(curve, row, texts)
-        if time.monotonic() - saved > save_every:
-            save()
-            saved = time.monotonic()
-    save()
+        if rank == 0:
+            _log(curve, row, texts)
+            if time.monotonic() - saved > save_every:
+                save()
+                saved = time.monotonic()
+    if rank == 0:
+        save()
+    parallel.wait()
     return path
+
+
+def _draw(model: Model, asked: Sequence[Sequence[int]], seed: int, end: int, s: Settings) -> list[Rollout]:
+    if s.rollouts == "torch":
+        return sample(
+            model, asked, s.samples, end=end, max_tokens=s.max_tokens, temperature=s.temperature, rows=s.rows,
+            generator=torch.Generator().manual_seed(seed),
+        )  # fmt: skip
+    return sample_llama(
+        model, asked, s.samples, end=end, max_tokens=s.max_tokens, temperature=s.temperature, seed=seed,
+        threads=s.threads,
+    )  # fmt: skip
 
 
 def _open_csv(curve: Path, iteration: int) -> None:

@@ -19,9 +19,12 @@ from torch import Tensor
 def masked_mean(x: Tensor, mask: Tensor, tokens: float | None = None) -> Tensor:
     """Scalar: the sum of `x` where `mask` is True over their number, or over `tokens`.
 
+    `mask` may be weights instead, at least 0: a token that was drawn three times counts three times.
     `tokens` is the number in a whole minibatch when `x` is one of several chunks whose gradients are added up.
     """
-    return x.masked_fill(~mask, 0.0).sum() / (mask.sum().clamp(min=1) if tokens is None else max(tokens, 1.0))
+    if mask.dtype == torch.bool:
+        return x.masked_fill(~mask, 0.0).sum() / (mask.sum().clamp(min=1) if tokens is None else max(tokens, 1.0))
+    return (x * mask).sum() / (mask.sum().clamp(min=1e-9) if tokens is None else max(tokens, 1e-9))
 
 
 def token_log_probs(logits: Tensor, ids: Tensor) -> Tensor:
@@ -102,13 +105,6 @@ def over_the_others(scores: Tensor, samples: int) -> Tensor:
     groups = scores.view(-1, samples)
     others = (groups.sum(1, keepdim=True) - groups) / (samples - 1)
     return (groups - others).flatten()
-
-
-def whiten(x: Tensor, mask: Tensor) -> Tensor:
-    """(B, T) with mean 0 and variance 1 over the tokens of the mask, 0 elsewhere."""
-    mean = masked_mean(x, mask)
-    variance = masked_mean((x - mean) ** 2, mask)
-    return ((x - mean) * (variance + 1e-8).rsqrt()).masked_fill(~mask, 0.0)
 
 
 def clipped_policy_loss(

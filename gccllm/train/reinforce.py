@@ -14,9 +14,9 @@ from typing import Any
 from gccllm.propose.c_words import KEEP
 from gccllm.propose.tokens import Tokens
 from gccllm.toolchain import Toolchain
-from gccllm.train import ppo
+from gccllm.train import parallel, ppo
 from gccllm.train.corpus import NAME, make_batch, read, reserved_texts
-from gccllm.train.environment import Environment
+from gccllm.train.environment import Environment, prepare
 from gccllm.train.examples import example
 
 FIRST_FRESH = 100_000
@@ -46,9 +46,14 @@ def reinforce(
     baseline: str = "both", entropy: float = 0.01, workers: int = 0, address: str | None = None,
     fresh_batches: int = 6, seed: int = 1, threads: int = 1, iterations: int | None = None,
 ) -> Path:  # fmt: skip
-    """PPO from `out/checkpoint.pt`; returns `out/ppo.pt`."""
+    """PPO from `out/checkpoint.pt`; returns `out/ppo.pt`. Under torchrun the processes share every iteration."""
+    rank, _ = parallel.join()
     tokens = Tokens.load(out / "tokens.json")
     held = _held_prompts(tokens, out / NAME)
+    if rank == 0:
+        fresh_rows(out, seed, fresh_batches)
+        prepare()
+    parallel.wait()
     rows = [
         row
         for row in fresh_rows(out, seed, fresh_batches)
@@ -58,9 +63,11 @@ def reinforce(
         seed=seed, threads=threads, prompts=prompts, samples=samples, rate=rate, reward=reward, minibatch=prompts // 4,
         baseline=baseline, entropy_weight=entropy,
     )  # fmt: skip
-    print(f"ppo: {len(rows)} prompts", flush=True)
+    if rank == 0:
+        print(f"ppo: {len(rows)} prompts", flush=True)
+    states = seed * 1_000_000_007 + rank * 100_003
     with Environment(
-        rows, tokens, workers=workers, address=address, seed=seed * 1_000_000_007, keep=out / "wins.jsonl"
+        rows, tokens, workers=workers, address=address, seed=states, keep=out / "wins.jsonl"
     ) as environment:
         return ppo.train(
             out, out / "checkpoint.pt", environment.prompts, environment.score, end=tokens.end, seconds=seconds,

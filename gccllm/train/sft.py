@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import os
 import random
 import time
 from collections.abc import Iterable, Iterator
@@ -19,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 from torch.nn import functional
@@ -27,6 +25,7 @@ from torch.nn import functional
 from gccllm.propose import prelude
 from gccllm.propose.tokens import Tokens
 from gccllm.toolchain import Toolchain
+from gccllm.train import parallel
 from gccllm.train.corpus import NAME, read, reserved_texts
 from gccllm.train.examples import Example, batches, load_examples, with_asm
 from gccllm.train.model import Model, Muon, Shape
@@ -117,7 +116,7 @@ def train(
     `paired` False: the plain language model of the evaluation (`load_examples`).
     Raises ValueError when no row can be trained on.
     """
-    rank, world = _join()
+    rank, world = parallel.join()
     device = f"cuda:{rank % torch.cuda.device_count()}" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
@@ -133,7 +132,8 @@ def train(
     if path.exists():
         stored = torch.load(path, weights_only=False, map_location=device)
         model.load_state_dict(stored["model"])
-        optimizer.load(stored["optimizer"])
+        if stored["optimizer"] is not None:  # None: the weights came from an exported file
+            optimizer.load(stored["optimizer"])
         used, trained, step = stored["used"], stored["trained"], stored["step"]
         rng.seed(step)
     curve = Curve(out / "curve.csv") if rank == 0 else None
@@ -149,12 +149,12 @@ def train(
             for number, batch in enumerate(batches(splits["train"], rng, step_tokens, longest_at(used / seconds))):
                 if number % world != rank:
                     continue
-                used = _agreed(time.monotonic() - begin, world)
+                used = parallel.agreed(time.monotonic() - begin)
                 if used >= seconds or step >= last or trained >= tokens_limit:
                     break
                 loss, _ = loss_of(model, batch, device)
                 loss.backward()
-                _average(model, world)
+                parallel.gradients([model], mean=True)
                 torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
                 optimizer.step(scale_at(used / seconds, int(step)))
                 step += 1
@@ -175,8 +175,7 @@ def train(
                     save(path, model, optimizer, used, trained, step)
     if rank == 0:
         save(path, model, optimizer, used, trained, step)
-    if world > 1:
-        dist.destroy_process_group()
+    parallel.leave()
     return path
 
 
@@ -197,35 +196,10 @@ class Curve:
             csv.writer(file).writerow(row)
 
 
-def _join() -> tuple[int, int]:
-    """Rank and number of processes; joins them when started by torchrun."""
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    if world > 1 and not dist.is_initialized():
-        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
-    return int(os.environ.get("RANK", "0")), world
-
-
-def _agreed(seconds: float, world: int) -> float:
-    """The first process's clock, for all: a process that stopped on its own would leave the others waiting."""
-    if world == 1:
-        return seconds
-    shared = torch.tensor([seconds], dtype=torch.float64)
-    dist.broadcast(shared, 0)
-    return float(shared)
-
-
-def _average(model: Model, world: int) -> None:
-    if world > 1:
-        for parameter in model.parameters():
-            if parameter.grad is not None:
-                dist.all_reduce(parameter.grad)
-                parameter.grad /= world
-
-
-def save(path: Path, model: Model, optimizer: Muon, used: float, trained: float, step: float) -> None:
+def save(path: Path, model: Model, optimizer: Muon | None, used: float, trained: float, step: float) -> None:
     stored = {
-        "shape": asdict(model.shape), "model": model.state_dict(), "optimizer": optimizer.state(), "used": used,
-        "trained": trained, "step": step,
+        "shape": asdict(model.shape), "model": model.state_dict(), "optimizer": optimizer and optimizer.state(),
+        "used": used, "trained": trained, "step": step,
     }  # fmt: skip
     temporary = path.with_suffix(".tmp")
     torch.save(stored, temporary)

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="training needs torch")
-pytest.importorskip("gguf", reason="the export needs gguf")
+gguf = pytest.importorskip("gguf", reason="the export needs gguf")
 
 from gccllm.propose.llama import library  # noqa: E402
 from gccllm.propose.signature import CSignature  # noqa: E402
 from gccllm.propose.tokens import Tokens  # noqa: E402
 from gccllm.train import examples, sft  # noqa: E402
-from gccllm.train.export import export  # noqa: E402
+from gccllm.train.export import export, restore  # noqa: E402
 from gccllm.train.model import Model, Shape, orthogonal  # noqa: E402
 
 SMALL = Shape(vocabulary=96, hidden=64, inner=96, layers=3, heads=2, context=128)
@@ -62,6 +62,32 @@ def test_the_exported_model_computes_what_torch_computes(tmp_path: Path) -> None
         got = logits_of(tmp_path / "m.gguf", ids[0].tolist())
         assert np.abs(want - got).max() < 1e-3
         assert (want.argmax(-1) == got.argmax(-1)).all()
+
+
+def test_an_exported_model_comes_back(tmp_path: Path) -> None:
+    """What `restore` reads is what `export` wrote: exactly without quantisation, to Q8_0's precision with it."""
+    torch.manual_seed(0)
+    model = Model(Shape(vocabulary=40, hidden=64, inner=96, layers=2, heads=2, context=128))
+    words = [f"w{i}" for i in range(40)]
+    export(model, words, tmp_path / "exact.gguf", quantised=False)
+    export(model, words, tmp_path / "small.gguf")
+    exact, small = restore(tmp_path / "exact.gguf"), restore(tmp_path / "small.gguf")
+    assert exact.shape == small.shape == model.shape
+    for (name, ours), theirs, rough in zip(
+        model.state_dict().items(), exact.state_dict().values(), small.state_dict().values(), strict=True
+    ):
+        assert torch.equal(ours, theirs), name
+        assert float((ours - rough).abs().max()) <= float(ours.abs().max()) / 200, name
+
+
+def test_a_foreign_file_is_not_restored(tmp_path: Path) -> None:
+    writer = gguf.GGUFWriter(str(tmp_path / "x.gguf"), "gpt2")
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with pytest.raises(ValueError, match="not a model that `export` wrote"):
+        restore(tmp_path / "x.gguf")
 
 
 def test_rows_that_do_not_fill_a_block_are_refused(tmp_path: Path) -> None:

@@ -5,19 +5,24 @@ from __future__ import annotations
 import csv
 import importlib.util
 import math
+import multiprocessing
+import os
 import random
+import socket
 from dataclasses import asdict, replace
 
 import pytest
 
 torch = pytest.importorskip("torch", reason="training needs torch")
 
+from gccllm.train import parallel, sft  # noqa: E402
 from gccllm.train import ppo_math as pm  # noqa: E402
-from gccllm.train import sft  # noqa: E402
 from gccllm.train.model import Model, Shape  # noqa: E402
 from gccllm.train.plot import plot_csv, read_columns  # noqa: E402
-from gccllm.train.ppo import COLUMNS, Batch, Settings, Value, fit, train  # noqa: E402
+from gccllm.train.ppo import COLUMNS, Settings, Value, fit, train, update  # noqa: E402
+from gccllm.train.ppo_batch import Batch, Drawn, collect, evaluate, whiten  # noqa: E402
 from gccllm.train.reward import Outcome  # noqa: E402
+from gccllm.train.rollout import sample  # noqa: E402
 
 MASK = torch.tensor([[True, True, True], [True, True, False]])
 
@@ -110,7 +115,7 @@ def test_divergence_and_entropy_against_their_definitions():
 
 
 def test_whitened_advantages_ignore_the_padding():
-    found = pm.whiten(torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 1e6]]), MASK)
+    found = whiten(torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 1e6]]), MASK, torch.ones(2))
     assert float(found[MASK].mean()) == pytest.approx(0, abs=1e-6)
     assert float(found[MASK].square().mean()) == pytest.approx(1, abs=1e-5)
     assert float(found[1, 2]) == 0
@@ -170,8 +175,89 @@ def test_the_value_head_learns_what_the_states_tell():
     value, zeros = Value(32), torch.zeros(64, 3)
     optimizer = torch.optim.AdamW(value.parameters(), 1e-2)
     settings = replace(TOY, value_epochs=40, value_minibatch=50, value_clip=10.0)
-    loss = fit(value, optimizer, Batch([], mask, states, zeros, zeros, zeros, returns), settings, random.Random(0))
+    drawn = Drawn([], [], mask, torch.ones(64), torch.arange(64), torch.arange(64))
+    batch = Batch(drawn, states, zeros, zeros, zeros, returns, [])
+    loss = fit(value, optimizer, batch, settings, random.Random(0))
     assert loss < 0.05 * 0.5 * float(returns[mask].square().mean())
+
+
+def drawn_by(model, prompts, samples, seed=3):
+    """Answers of a toy model; among short ones many are equal."""
+    generator = torch.Generator().manual_seed(seed)
+    return sample(model, prompts, samples, end=END, max_tokens=2, generator=generator)
+
+
+def collected(model, value, prompts, rollouts, samples):
+    worth = [float(sum(r.ids)) for r in rollouts]
+    return collect(
+        model, model, value, prompts, rollouts, worth, samples=samples, chunk_tokens=500, baseline="both",
+        kl_weight=0.05, gamma=1.0, lam=0.95,
+    )[0]  # fmt: skip
+
+
+def gradient(model, batch, settings):
+    """What one step of the updates is made from."""
+    sgd = torch.optim.SGD(model.parameters(), 0.0)
+    update(model, sgd, batch, settings, random.Random(0))
+    return torch.cat([p.grad.flatten() for p in model.parameters()])
+
+
+def test_equal_answers_as_one_row_with_a_weight_change_nothing():
+    """The step from distinct rows with weights is the step from a row for every sample."""
+    torch.manual_seed(1)
+    model, value = Model(TINY), Value(TINY.hidden)
+    rollouts = drawn_by(model, PROMPTS[:4], 8)
+    batch = collected(model, value, PROMPTS[:4], rollouts, 8)
+    rows = batch.drawn.row
+    assert len(batch.drawn.sample) < 32 == len(rows)
+    groups = [(p, [r.ids for r in rollouts[i * 8 : i * 8 + 8]]) for i, p in enumerate(PROMPTS[:4])]
+    each = Drawn(groups, [0, 8, 16, 24, 32], batch.drawn.mask[rows], torch.ones(32), torch.arange(32), torch.arange(32))
+    spread = [x[rows] for x in (batch.states, batch.old, batch.values, batch.advantage, batch.returns)]
+    settings = replace(TOY, prompts=4, minibatch=4, epochs=1, gradient_norm=1e9, entropy_weight=0.01)
+    one = gradient(model, batch, settings)
+    other = gradient(model, Batch(each, *spread, batch.told), settings)
+    torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(evaluate(model, each, 500)[0], batch.old[rows], rtol=1e-5, atol=1e-6)
+
+
+def test_groups_whose_answers_are_worth_the_same_move_nothing():
+    torch.manual_seed(1)
+    model, value = Model(TINY), Value(TINY.hidden)
+    rollouts = drawn_by(model, PROMPTS[:4], 4)
+    found, numbers = collect(
+        model, model, value, PROMPTS[:4], rollouts, [0.0] * 12 + [0.0, 1.0, 0.0, 0.0], samples=4, chunk_tokens=500,
+        baseline="both", kl_weight=0.05, gamma=1.0, lam=0.95,
+    )  # fmt: skip
+    assert found.told == [3]
+    assert numbers["told"] == 0.25
+
+
+def _part(rank, folder, port, out):
+    """One of two processes: its half of the prompts of one iteration."""
+    os.environ.update(RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    train(folder, folder / "sft.pt", PROMPTS, score, end=END, seconds=600, settings=TOY, iterations=4)
+    torch.save(sft.load(folder / "ppo.pt")[0].state_dict(), out / f"{rank}.pt")
+    parallel.leave()
+
+
+def test_two_processes_share_a_run_and_end_with_the_same_weights(tmp_path, start):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    context = multiprocessing.get_context("spawn")
+    parts = [context.Process(target=_part, args=(rank, tmp_path, port, tmp_path)) for rank in range(2)]
+    for part in parts:
+        part.start()
+    for part in parts:
+        part.join(120)
+    assert [part.exitcode for part in parts] == [0, 0]
+    one, other = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
+    assert all(torch.equal(one[key], other[key]) for key in one)
+    assert any(not torch.equal(one[key], x) for key, x in sft.load(start)[0].state_dict().items())
+    rows = rows_of(tmp_path / "ppo.csv")
+    assert [row["iteration"] for row in rows] == ["1", "2", "3", "4"]
+    counted = sum(int(word.split(":")[1]) for word in rows[0]["statuses"].split())
+    assert counted == TOY.prompts * TOY.samples  # of both
 
 
 def test_a_warm_up_moves_the_value_head_only(tmp_path, start):
