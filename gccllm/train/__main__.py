@@ -93,20 +93,21 @@ def sft(
 @click.option("--reward", default="ours", show_default=True, help="ours, speedup or correctness.")
 @click.option("--baseline", default="both", show_default=True, help="value, group or both.")
 @click.option("--entropy", default=0.01, show_default=True, help="Weight of the entropy bonus.")
+@click.option("--kl", default=0.05, show_default=True, help="Reward lost per nat of log ratio to the supervised model.")
 @click.option("--workers", default=0, show_default=True, help="Processes that score; 0: this one.")
 @click.option("--ray", default="", help="Address of a Ray cluster that scores.")
 @click.option("--fresh-batches", default=6, show_default=True, help="New batches of pairs to draw prompts from.")
 @click.pass_obj
 def ppo(
     common: tuple[Path, int, int], minutes: float, prompts: int, samples: int, rate: float, reward: str, baseline: str,
-    entropy: float, workers: int, ray: str, fresh_batches: int,
+    entropy: float, kl: float, workers: int, ray: str, fresh_batches: int,
 ) -> None:  # fmt: skip
     """PPO from the supervised checkpoint; the verifier and the timer are the reward."""
     from gccllm.train.reinforce import reinforce
 
     reinforce(
         common[0], minutes * 60, prompts=prompts, samples=samples, rate=rate, reward=reward, baseline=baseline,
-        entropy=entropy, workers=workers, address=ray or None, fresh_batches=fresh_batches, seed=common[1],
+        entropy=entropy, kl=kl, workers=workers, address=ray or None, fresh_batches=fresh_batches, seed=common[1],
         threads=common[2],
     )  # fmt: skip
 

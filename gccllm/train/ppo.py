@@ -37,6 +37,7 @@ from gccllm.train.reward import REWARDS, Outcome, Summary, failures, ringing, su
 from gccllm.train.rollout import Rollout, pack, packed_states, sample, sample_llama
 from gccllm.train.sft import load
 
+AVERAGE = "ppo-average.pt"
 Score = Callable[[list[tuple[int, list[int]]]], list[Outcome]]
 
 
@@ -83,6 +84,9 @@ class Settings:
     value_minibatch: int = 1024
     """Tokens."""
     decay: float = 0.0
+    average: float = 0.97
+    """Share that the running average of the weights keeps of itself in an iteration: steps are noisy, their mean is
+    less so. The average draws nothing; it is what is saved beside the policy, to be evaluated and shipped."""
     gradient_norm: float = 1.0
     target_kl: float = 0.03
     """Nats a token between the policy and the one that drew; an iteration's updates stop above it."""
@@ -217,8 +221,8 @@ def train(
 ) -> Path:  # fmt: skip
     """Train for `seconds` of wall time in all (over all runs that went on from the checkpoint); returns the checkpoint.
 
-    out: folder of `ppo.pt` (keys of sft.save, so export and evaluation take it) and `ppo.csv`. start: the supervised
-    checkpoint, which stays the reference. end: id of the end token. iterations: pause after so many in all.
+    out: folder of `ppo.pt` and `ppo-average.pt` (export and evaluation take both) and of `ppo.csv`. start: the
+    supervised checkpoint, which stays the reference. end: id of the end token. iterations: pause after so many in all.
     A run that goes on draws what the unbroken run would have drawn. Prompts that leave no room for an answer are
     left out. Raises ValueError for settings that do not go together, or that are not the checkpoint's.
     """
@@ -237,6 +241,8 @@ def train(
         reference.load_state_dict(stored["reference"])
     model = Model(reference.shape).eval()
     model.load_state_dict(stored.get("model", reference.state_dict()))
+    average = Model(reference.shape).eval()
+    average.load_state_dict(stored.get("average", model.state_dict()))
     value = Value(model.shape.hidden)
     rates: tuple[tuple[nn.Module, float], ...] = ((model, s.rate), (value, s.value_rate))
     optimizers = [torch.optim.AdamW(m.parameters(), rate, (0.9, 0.95), weight_decay=s.decay) for m, rate in rates]
@@ -257,13 +263,15 @@ def train(
     def save() -> None:
         state = {
             "shape": asdict(model.shape), "model": model.state_dict(), "value": value.state_dict(),
-            "reference": reference.state_dict(), "optimizers": [o.state_dict() for o in optimizers],
+            "average": average.state_dict(), "reference": reference.state_dict(),
+            "optimizers": [o.state_dict() for o in optimizers],
             "settings": asdict(s), "history": [asdict(summary) for summary in history],
             "iteration": iteration, "tokens": tokens, "used": time.monotonic() - begin,
         }  # fmt: skip
-        temporary = path.with_suffix(".tmp")
-        torch.save(state, temporary)
-        temporary.replace(path)
+        for to, what in ((path, state), (out / AVERAGE, {"shape": state["shape"], "model": state["average"]})):
+            temporary = to.with_suffix(".tmp")
+            torch.save(what, temporary)
+            temporary.replace(to)
 
     while parallel.agreed(time.monotonic() - begin) < seconds and (iterations is None or iteration < iterations):
         # by number, so that a resumed run draws the same; `shared` is the same in all processes, `own` is not
@@ -283,6 +291,9 @@ def train(
         found["value_loss"] = fit(value, optimizers[1], batch, s, shared)
         if iteration >= s.warm_up:
             found |= update(model, optimizers[0], batch, s, own)
+        with torch.no_grad():
+            for mean, now in zip(average.parameters(), model.parameters(), strict=True):
+                mean.lerp_(now, 1 - s.average)
         iteration += 1
 
         every = parallel.gathered((outcomes, scores, [(indices[r.prompt], r.ids) for r in rollouts]))

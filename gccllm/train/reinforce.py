@@ -43,7 +43,7 @@ def fresh_rows(out: Path, seed: int, batches: int) -> list[dict[str, Any]]:
 
 def reinforce(
     out: Path, seconds: float, *, prompts: int = 64, samples: int = 8, rate: float = 3e-4, reward: str = "ours",
-    baseline: str = "both", entropy: float = 0.01, workers: int = 0, address: str | None = None,
+    baseline: str = "both", entropy: float = 0.01, kl: float = 0.05, workers: int = 0, address: str | None = None,
     fresh_batches: int = 6, seed: int = 1, threads: int = 1, iterations: int | None = None,
 ) -> Path:  # fmt: skip
     """PPO from `out/checkpoint.pt`; returns `out/ppo.pt`. Under torchrun the processes share every iteration."""
@@ -61,7 +61,7 @@ def reinforce(
     ]
     settings = ppo.Settings(
         seed=seed, threads=threads, prompts=prompts, samples=samples, rate=rate, reward=reward, minibatch=prompts // 4,
-        baseline=baseline, entropy_weight=entropy,
+        baseline=baseline, entropy_weight=entropy, kl_weight=kl,
     )  # fmt: skip
     if rank == 0:
         print(f"ppo: {len(rows)} prompts", flush=True)
