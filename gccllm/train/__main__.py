@@ -89,7 +89,7 @@ def sft(
 @click.option("--minutes", default=20.0, show_default=True)
 @click.option("--prompts", default=64, show_default=True)
 @click.option("--samples", default=8, show_default=True)
-@click.option("--rate", default=3e-4, show_default=True)
+@click.option("--rate", default=2e-4, show_default=True)
 @click.option("--reward", default="ours", show_default=True, help="ours, speedup or correctness.")
 @click.option("--baseline", default="both", show_default=True, help="value, group or both.")
 @click.option("--entropy", default=0.01, show_default=True, help="Weight of the entropy bonus.")

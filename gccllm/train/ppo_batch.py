@@ -135,7 +135,7 @@ def whiten(x: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
 def collect(
     model: Model, reference: Model, values_of: torch.nn.Module, prompts: Sequence[Sequence[int]],
     rollouts: Sequence[Rollout], scores: Sequence[float], *, samples: int, chunk_tokens: int, baseline: str,
-    kl_weight: float, gamma: float, lam: float,
+    kl_weight: float, gamma: float, lam: float, least_spread: float = 0.0,
 ) -> tuple[Batch, dict[str, float]]:  # fmt: skip
     """The batch for the updates, and kl, entropy, sampler gap and explained variance of its tokens.
 
@@ -157,7 +157,9 @@ def collect(
     if baseline == "group":
         every = mask[drawn.row]
         advantage = pm.group_advantages(rewards[drawn.row], every, samples)[drawn.sample]
-    batch = Batch(drawn, states, old, values, advantage, returns, (spread > 1e-6).nonzero()[:, 0].tolist())
+    batch = Batch(
+        drawn, states, old, values, advantage, returns, (spread > max(least_spread, 1e-6)).nonzero()[:, 0].tolist()
+    )
     weights = batch.weights
     centre = mean(returns[mask], weights)
     variance = mean((returns[mask] - centre) ** 2, weights)

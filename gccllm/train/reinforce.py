@@ -42,7 +42,7 @@ def fresh_rows(out: Path, seed: int, batches: int) -> list[dict[str, Any]]:
 
 
 def reinforce(
-    out: Path, seconds: float, *, prompts: int = 64, samples: int = 8, rate: float = 3e-4, reward: str = "ours",
+    out: Path, seconds: float, *, prompts: int = 64, samples: int = 8, rate: float = 2e-4, reward: str = "ours",
     baseline: str = "both", entropy: float = 0.01, kl: float = 0.05, workers: int = 0, address: str | None = None,
     fresh_batches: int = 6, seed: int = 1, threads: int = 1, iterations: int | None = None,
 ) -> Path:  # fmt: skip
@@ -60,7 +60,7 @@ def reinforce(
         if (made := example(tokens, row)) and tuple(made[0][: made[1]]) not in held
     ]
     settings = ppo.Settings(
-        seed=seed, threads=threads, prompts=prompts, samples=samples, rate=rate, reward=reward, minibatch=prompts // 4,
+        seed=seed, threads=threads, prompts=prompts, samples=samples, rate=rate, reward=reward, minibatch=prompts // 2,
         baseline=baseline, entropy_weight=entropy, kl_weight=kl,
     )  # fmt: skip
     if rank == 0:

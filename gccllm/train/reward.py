@@ -59,7 +59,7 @@ def speedup(outcome: Outcome) -> float:
     return outcome.over_o3 if is_right and outcome.over_o3 > 1 else 0.0
 
 
-UNBUILT, WRONG, COPY = -1.0, -0.6, -0.6
+UNBUILT, WRONG, COPY = -1.0, -0.6, -1.0
 RIGHT, LOG_WEIGHT = 0.3, 0.5
 ENOUGH_TESTS = 0.5
 """Least share of the tests asked for; a pass on fewer shows too little and is worth what a wrong answer is."""
@@ -72,14 +72,14 @@ SLOWEST = 1 / 5
 def ours(outcome: Outcome) -> float:
     """The default: correctness is a gate, behind it the logarithm of the speed-up over the best recipe.
 
-        -1.0   no code        -0.6   wrong in any way, or a copy of the baseline
+        -1.0   no code, or a copy of the baseline        -0.6   wrong in any way
         0.3 + 0.5 * log(over_best)   right: 0.3 at 1x, 0.65 at 2x, 1.1 at 5x, 1.8 at 20x; -0.5 at 1/5x and below
 
     No credit for tests passed: nearly right is not linked either, and partial credit scored lower in the paper. A
-    copy is worth what a wrong answer is: PPO's prompts are functions that can be made faster, a build has gcc's text
-    anyway, and at -0.2 the policy learnt to say KEEP wherever it was unsure (docs/log.md). Slower than gcc is not
-    clamped to 1, or noise would count as speed. The length of an answer is worth nothing either way. Over ABSURD the
-    value stays, and `alarms` says so.
+    copy is worth no more than no code: PPO's prompts are functions that can be made faster, a build has gcc's text
+    anyway, and at -0.2, and again at -0.6, the policy learnt to say KEEP where it was unsure (docs/log.md). Slower
+    than gcc is not clamped to 1, or noise would count as speed. The length of an answer is worth nothing either way.
+    Over ABSURD the value stays, and `alarms` says so.
     """
     if outcome.status in NO_CODE:
         return UNBUILT

@@ -102,7 +102,7 @@ def scored(bits: prompts.Example, tmp_path_factory: pytest.TempPathFactory) -> d
 
 def test_a_good_answer_is_worth_most_and_a_broken_one_least(scored: dict[str, dict[str, float]]) -> None:
     good, copy, wrong, broken = (scored[name]["score"] for name in ("good", "copy", "wrong", "broken"))
-    assert good > copy == wrong > broken
+    assert good > wrong > copy == broken
     assert scored["broken"]["score"] == REWARDS["ours"](Outcome("build"))
 
 
