@@ -16,7 +16,7 @@ from typing import NamedTuple
 from gccllm.propose.c_bodies import refusal
 from gccllm.propose.c_words import KEEP
 from gccllm.toolchain import Toolchain, run
-from gccllm.train.checking import assembled, build_checker, compiled, cpu_level, recipes
+from gccllm.train.checking import assembled, build_checker, check, compiled, cpu_level, recipes
 from gccllm.train.shapes import Pair
 from gccllm.train.text import ALONE, HEADER
 
@@ -103,6 +103,21 @@ class Checker:
             for start in range(0, len(group), CHUNK):
                 found.update(self._chunk(group[start : start + CHUNK], tests, seed, timing))
         return [found[job] for job in jobs]
+
+    def passing_drafts(self, pair: Pair, answers: Sequence[str], *, tests: int, seed: int) -> list[bool]:
+        """Which C answers to one pair pass when they are compiled as drafts: for a search over very many."""
+        try:
+            found = check(
+                self.tools, self.program, [pair] * len(answers), answers, tests=tests, timing=False, seed=seed,
+                draft=True,
+            )  # fmt: skip
+        except RuntimeError:  # one of them breaks the compiler for all
+            if len(answers) == 1:
+                return [False]
+            half = len(answers) // 2
+            parts = (answers[:half], answers[half:])
+            return [ok for part in parts for ok in self.passing_drafts(pair, part, tests=tests, seed=seed)]
+        return [one.is_pass for one in found]
 
     def _chunk(
         self, jobs: Sequence[tuple[Pair, Proposal]], tests: int, seed: int, timing: bool

@@ -192,6 +192,10 @@ class Repaired:
             return Drawn([NOTHING], None, time.monotonic() - started)
         proposals = list(dict.fromkeys(self.model.proposal(answer, row) for answer in answers))
         judge, fresh = self._tests(row, GUIDING_TESTS, GUIDING_SEED), self._tests(row, FRESH_TESTS, FRESH_SEED)
+
+        def guide(texts: Sequence[str]) -> list[bool]:
+            return self.checker.passing_drafts(pair_of(row), texts, tests=GUIDING_TESTS, seed=GUIDING_SEED)
+
         whole = {answer.ids: answer for answer in answers if answer.complete}
         texts = {ids: self.model.text(ids, row) for ids in whole}
         asked = [(answer, text) for ids, answer in whole.items() if (text := texts[ids]) and text.strip() != KEEP]
@@ -203,7 +207,7 @@ class Repaired:
             return None if text is None or text.strip() == KEEP else text
 
         edited = search(seeds, self.kin, constraint.accepts, decode, REPAIR_LIMIT)
-        mended = repair(edited, judge, fresh, Deadline(self.seconds))
+        mended = repair(edited, guide, fresh, Deadline(self.seconds))
         proposals += [Proposal.of_c(one.text) for one in mended]
         return Drawn(proposals, None, time.monotonic() - started)
 

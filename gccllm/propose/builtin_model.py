@@ -188,9 +188,9 @@ class BuiltinProposer:
                 return None
             return text if text.strip() != KEEP else None
 
-        def verdicts(texts: Sequence[str], extra: Sequence[str], try_out: Tried) -> list[bool]:
+        def verdicts(texts: Sequence[str], draft: bool, try_out: Tried) -> list[bool]:
             made = c_bodies.compile_text(
-                texts, types, prompt.unit, tools, level, deadline_s=max(1.0, deadline.left), extra=extra
+                texts, types, prompt.unit, tools, level, deadline_s=max(1.0, deadline.left), draft=draft
             )
             there = [i for i in range(len(texts)) if i not in made.failures]
             passes = dict(zip(there, try_out(made.text, [f"fn{i}" for i in there]), strict=True))
@@ -203,8 +203,8 @@ class BuiltinProposer:
         try:
             mended = repair(
                 search(seeds, self._kin, last.constraint.accepts, decode, REPAIR_LIMIT),
-                lambda texts: verdicts(texts, c_bodies.DRAFT, trial.quick),
-                lambda texts: verdicts(texts, (), trial.fresh),
+                lambda texts: verdicts(texts, True, trial.quick),
+                lambda texts: verdicts(texts, False, trial.fresh),
                 deadline, tally=self.tally,
             )  # fmt: skip
         except Quit as quit_:

@@ -44,17 +44,18 @@ def blamed(said: str) -> dict[int, str]:
 
 
 def compile_batch(
-    functions: Sequence[str], build: Callable[[bytes], Ran], *, also: Callable[[], set[int]] = set
+    functions: Sequence[str], build: Callable[[bytes], Ran], *, also: Callable[[], set[int]] = set, draft: bool = False
 ) -> tuple[Ran, dict[int, str]]:
     """The compile that succeeded, and the answers left out of it with gcc's words.
 
     `functions`  C functions `fn0`, `fn1`, ..., none with a line break
     `build`      compiles a source
     `also`       after a success: answers that are to be left out for another reason
+    `draft`      the macros are their plain loops
     Raises BatchFailed.
     """
     bad: dict[int, str] = {}
-    head = prelude.text() + HEAD
+    head = (prelude.plain() if draft else prelude.text()) + HEAD
     for _ in range(ROUNDS):
         lines = ["" if i in bad else text for i, text in enumerate(functions)]
         ran = build((head + "\n".join(lines) + "\n").encode())

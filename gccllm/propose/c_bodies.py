@@ -29,8 +29,8 @@ from gccllm.toolchain import Ran, Toolchain, run
 
 MAX_ANSWER = 4000
 """Characters of one answer."""
-DRAFT = ("-Og",)
-"""Flags after the prelude's own: half the time of -O2, for code that is only to be tried, never timed."""
+DRAFT = ("-O0",)
+"""Flags after the prelude's own, for code that is only to be tried: the plain loops need no optimiser."""
 
 _APART = tuple(flag for flag in SAME_SYMBOLS if flag != "-fkeep-static-functions")
 """Equal answers are not merged, and each stays in one piece; the prelude's own functions are inlined or not made."""
@@ -91,9 +91,13 @@ class Compiled:
 
 def compile_text(
     answers: Sequence[str], types: CSignature, unit: CompileUnit | None, tools: Toolchain, level: int,
-    *, deadline_s: float = 20.0, extra: Sequence[str] = (),
+    *, deadline_s: float = 20.0, draft: bool = False,
 ) -> Compiled:  # fmt: skip
-    """All answers at an ISA level, those left out that gcc refuses. Never raises."""
+    """All answers at an ISA level, those left out that gcc refuses. Never raises.
+
+    `draft`: with the macros' plain loops and without the optimiser, a third of the time; to be tried, never timed or
+    linked.
+    """
     failures = {i: refused for i, answer in enumerate(answers) if (refused := refusal(answer)) is not None}
     lines = [
         "" if i in failures else f"{types.head(f'fn{i}')} {{ {' '.join(answer.split())} }}"
@@ -102,19 +106,22 @@ def compile_text(
     if len(failures) == len(lines):
         return Compiled("", failures)
     isa = LEVEL_FLAGS.get(max((known for known in LEVEL_FLAGS if known <= level), default=0), ())
-    argv = [*limited(), tools.gcc, "-xc", *prelude.FLAGS, *unit_flags(unit), *isa, *_APART, *extra,
+    argv = [*limited(), tools.gcc, "-xc", *prelude.FLAGS, *unit_flags(unit), *isa, *_APART, *(DRAFT if draft else ()),
             "-fmax-errors=0", "-S", "-o", "-", "-"]  # fmt: skip
     deadline = Deadline(deadline_s)
-    text = _text(lines, lambda source: run(argv, stdin=source, deadline_s=deadline.left), failures, deadline)
+    build = lambda source: run(argv, stdin=source, deadline_s=deadline.left)  # noqa: E731
+    text = _text(lines, build, failures, deadline, draft)
     for i, failure in failures.items():
         failures[i] = Failure(failure.reason, failure.detail, answers[i][:200])
     return Compiled(text, failures)
 
 
-def _text(lines: list[str], build: Callable[[bytes], Ran], failures: dict[int, Failure], deadline: Deadline) -> str:
+def _text(
+    lines: list[str], build: Callable[[bytes], Ran], failures: dict[int, Failure], deadline: Deadline, draft: bool
+) -> str:  # fmt: skip
     """gcc's text of the lines that are not empty; adds to `failures`."""
     try:
-        ran, bad = compile_batch(lines, build)
+        ran, bad = compile_batch(lines, build, draft=draft)
         if len(ran.out) > MAX_TEXT:
             raise BatchFailed("too much output")
     except BatchFailed as error:
@@ -125,7 +132,8 @@ def _text(lines: list[str], build: Callable[[bytes], Ran], failures: dict[int, F
         # One of them breaks the compiler for all: the half with it does so again. Only the larger lot is kept.
         halves = there[: len(there) // 2], there[len(there) // 2 :]
         texts = [
-            _text([x if i in half else "" for i, x in enumerate(lines)], build, failures, deadline) for half in halves
+            _text([x if i in half else "" for i, x in enumerate(lines)], build, failures, deadline, draft)
+            for half in halves
         ]
         kept = max(texts, key=len)
         for half, text in zip(halves, texts, strict=True):
@@ -138,10 +146,10 @@ def _text(lines: list[str], build: Callable[[bytes], Ran], failures: dict[int, F
 
 def compile_answers(
     answers: Sequence[str], types: CSignature, name: str, unit: CompileUnit | None, tools: Toolchain, level: int,
-    *, deadline_s: float = 20.0, extra: Sequence[str] = (),
+    *, deadline_s: float = 20.0, draft: bool = False,
 ) -> list[Body | Failure]:  # fmt: skip
     """The body of each answer, or why there is none, for function `name` at an ISA level. Never raises."""
-    made = compile_text(answers, types, unit, tools, level, deadline_s=deadline_s, extra=extra)
+    made = compile_text(answers, types, unit, tools, level, deadline_s=deadline_s, draft=draft)
     try:
         module = Module.parse(privatised(made.text, None))
     except NotLossless as error:

@@ -18,7 +18,7 @@ from pathlib import Path
 from gccllm.isa_allowance import isa_for
 from gccllm.propose import prelude
 from gccllm.propose.c_batch import BatchFailed, compile_batch
-from gccllm.propose.c_bodies import refusal
+from gccllm.propose.c_bodies import DRAFT, refusal
 from gccllm.propose.recipes import LEVEL_FLAGS
 from gccllm.propose.unit import find_clang
 from gccllm.toolchain import Ran, Toolchain, run
@@ -101,12 +101,17 @@ def plain_library(plain: Sequence[str], target: Path, command: Sequence[str]) ->
         raise RuntimeError(ran.err[:1000])
 
 
-def compiled(tools: Toolchain, functions: Sequence[str], target: Path, level: int) -> set[int]:
+def compiled(
+    tools: Toolchain, functions: Sequence[str], target: Path, level: int, *, draft: bool = False
+) -> set[int]:  # fmt: skip
     """One library of C functions, a line each; those that gcc refuses are left out and returned.
+
+    `draft`: the macros are their plain loops, and nothing is optimised.
 
     Raises RuntimeError when gcc fails for another reason.
     """
-    flags = ["-xc", *answer_flags(level), "-falign-functions=64", "-shared", "-fPIC", "-nostdlib", "-fmax-errors=0"]
+    flags = ["-xc", *answer_flags(level), "-falign-functions=64", "-shared", "-fPIC", "-nostdlib", "-fmax-errors=0",
+             *(DRAFT if draft else ())]  # fmt: skip
 
     def build(source: bytes) -> Ran:
         return tools.compile([*flags, "-o", str(target), "-"], stdin=source, deadline_s=900)
@@ -116,7 +121,7 @@ def compiled(tools: Toolchain, functions: Sequence[str], target: Path, level: in
         return {i for i, text in enumerate(functions) for name in names if re.search(rf"\b{name}\b", text)}
 
     try:
-        return set(compile_batch(functions, build, also=undefined)[1])
+        return set(compile_batch(functions, build, also=undefined, draft=draft)[1])
     except BatchFailed as error:
         raise RuntimeError(str(error)) from error
 
@@ -153,11 +158,12 @@ def assembled(tools: Toolchain, folder: Path, texts: Sequence[str], target: Path
 
 def check(
     tools: Toolchain, checker: Path, pairs: Sequence[Pair], answers: Sequence[str], *, tests: int = 24,
-    timing: bool = True, seed: int = 0, dialect: str = "c", bar: Sequence[str] | None = None,
+    timing: bool = True, seed: int = 0, dialect: str = "c", bar: Sequence[str] | None = None, draft: bool = False,
 ) -> list[Checked]:  # fmt: skip
     """A verdict for each pair and the answer proposed for it. Raises RuntimeError when a tool fails on all of them.
 
-    `bar`: names of the recipes timed beside it, those that are there; all by default.
+    `bar`: names of the recipes timed beside it, those that are there; all by default. `draft`: answers in C are
+    compiled with the macros' plain loops, for a search that only asks what passes.
     """
     if not pairs:
         return []
@@ -175,7 +181,7 @@ def check(
             # an answer that is no C at all (a brace too few) would take its neighbours with it
             functions = ["" if refusal(a) else f"{pair.types.head(f'fn{i}')} {{ {a} }}" for i, (pair, a) in both]
             bad = {i for i, text in enumerate(functions) if not text}
-            bad |= compiled(tools, functions, folder / "cand.so", cpu_level(tools))
+            bad |= compiled(tools, functions, folder / "cand.so", cpu_level(tools), draft=draft)
         else:
             bad = assembled(tools, folder, answers, folder / "cand.so")
         lines = [

@@ -113,8 +113,8 @@ class Wanted:
         return [self.is_fresh] * len(names)
 
 
-def code(text: str, *extra: str) -> Body:
-    (body,) = compile_answers([text], TYPES, "f", None, Toolchain.find(), 3, extra=extra)
+def code(text: str, *, draft: bool = False) -> Body:
+    (body,) = compile_answers([text], TYPES, "f", None, Toolchain.find(), 3, draft=draft)
     assert isinstance(body, Body)
     return body
 
@@ -122,7 +122,7 @@ def code(text: str, *extra: str) -> Body:
 def test_failing_answer_is_mended(speaker: BuiltinProposer, monkeypatch: pytest.MonkeyPatch) -> None:
     told(speaker, monkeypatch, WRONG)
     assert list(speaker.propose(WORDS, 8, 30))
-    trial = Wanted(code(RIGHT, "-Og"))
+    trial = Wanted(code(RIGHT, draft=True))
     attempts = [Attempt(WRONG, "wrong_value", dialect="c")]
     made = list(speaker.refine(replace(WORDS.with_attempts(attempts), trial=trial), 8, 30))
     assert made
@@ -136,7 +136,7 @@ def test_mended_answer_that_fails_on_fresh_tests_is_not_proposed(speaker: Builti
                                                                  monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     monkeypatch.setattr(builtin_model, "REPAIR_LIMIT", 80)
     list(told(speaker, monkeypatch, WRONG).propose(WORDS, 8, 30))
-    trial = Wanted(code(RIGHT, "-Og"), fresh=False)
+    trial = Wanted(code(RIGHT, draft=True), fresh=False)
     assert list(speaker.refine(replace(WORDS, trial=trial), 8, 30)) == []
     assert speaker.tally.passed >= 1
 

@@ -50,6 +50,21 @@ def test_experts_agree_with_the_plain_side(pairs: list[Pair], checker: Path) -> 
     assert all(r.tests > 0 for r in results)
 
 
+def test_experts_as_drafts_agree_with_the_plain_side_too(pairs: list[Pair], checker: Path) -> None:
+    """The macros' plain loops mean what the wide ones mean: an answer may be tried with them."""
+    results = check(TOOLS, checker, pairs, [p.answer for p in pairs], tests=40, timing=False, seed=7, draft=True)
+    assert [(p.key, p.answer, r.status) for p, r in zip(pairs, results, strict=True) if not r.is_pass] == []
+
+
+def test_every_plain_loop_stands_for_a_macro_and_is_met() -> None:
+    plain = prelude.plain()[len(prelude.text()) :]
+    public = set(re.findall(r"^#define ([A-Z][A-Z0-9]*)\(", plain, re.MULTILINE))
+    assert public <= set(prelude.macros()), "a plain loop of a macro that no answer can name"
+    assert set(re.findall(r"^#undef (\w+)", plain, re.MULTILINE)) - {"UNSIGNED_"} == public
+    drawn = " ".join(pair.answer for batch in range(12) for pair in draw_batch(21, batch, 160))
+    assert {name for name in public if f"{name}(" not in drawn} == set()
+
+
 def test_the_check_finds_planted_errors(pairs: list[Pair], checker: Path) -> None:
     swaps = (("<=", ">"), ("FIND(", "COUNT("), ("==", "!="), ("MAX(", "MIN("), ("+=", "-="), ("IN(", "OUT("))
     broken = []
