@@ -181,6 +181,32 @@ def evaluate_(common: tuple[Path, int, int], checkpoint: str, rows: int, n: int)
     (out / f"evaluation-{Path(checkpoint).stem}.json").write_text(json.dumps(result, indent=1) + "\n")
 
 
+@main.command()
+@click.argument("checkpoints", nargs=-1, required=True)
+@click.option("--rows", default=1000, show_default=True, help="Of the split, those that have something to find.")
+@click.option("--split", default="unseen", show_default=True)
+@click.option("--n", default=8, show_default=True)
+@click.pass_obj
+def compare(common: tuple[Path, int, int], checkpoints: tuple[str, ...], rows: int, split: str, n: int) -> None:
+    """Checkpoints of the work folder against the first of them, on the same held-out rows."""
+    from gccllm.propose.tokens import Tokens
+    from gccllm.toolchain import Toolchain
+    from gccllm.train import compare as comparison
+    from gccllm.train.corpus import NAME, reserved_texts
+    from gccllm.train.examples import SPLITS, load_rows
+
+    out = common[0]
+    missing = [name for name in checkpoints if not (out / name).exists()]
+    if missing or split not in SPLITS:
+        raise click.ClickException(
+            f"no {', '.join(missing)} in {out}" if missing else f"{split} is none of {', '.join(SPLITS)}"
+        )
+    tokens = Tokens.load(out / "tokens.json")
+    held = load_rows(out / NAME, reserved_texts(Toolchain.find()))[split]
+    paths = [out / name for name in checkpoints]
+    click.echo("\n".join(comparison.compare(paths, tokens, comparison.chosen(held, tokens, rows), n)))
+
+
 @main.command(name="all")
 @click.option("--minutes", default=150.0, show_default=True, help="For everything; the stages share it.")
 @click.option("--workers", default=2, show_default=True, help="Processes: one a core.")
