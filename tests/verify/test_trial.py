@@ -11,6 +11,9 @@ from bench_kit import SUM, array_tests, bench
 from replay_kit import compiled
 
 from gccllm.core import Region, Test
+from gccllm.propose.c_bodies import compile_text
+from gccllm.propose.signature import CSignature
+from gccllm.toolchain import Toolchain
 from gccllm.verify.trial import ASKED, Trial
 from gccllm.verify.workbench import Workbench
 
@@ -38,6 +41,21 @@ def test_right_ones_pass_and_wrong_ones_do_not(summing: Workbench) -> None:
     names = [f"fn{i}" for i in range(7)]
     assert Trial(summing).quick(made, names) == [True, False, False, False, False, False, True]
     assert Trial(summing).fresh(made, names) == [True, False, False, False, False, False, True]
+
+
+def test_drafts_of_answers_pass_and_fail_as_the_answers_do(summing: Workbench) -> None:
+    """What repair does: answers compiled with the macros' plain loops, and what passes with the wide ones."""
+    answers = [
+        "return SUM(i32, b, a, SEL(x > 3, x, 0));", "return SUM(i32, b, a, SEL(x >= 3, x, 0));",
+        "return SUM(i32, b, a, x & (x > 3));", "return SUM(i32, b + 1, a, SEL(x > 3, x, 0));", "return SUM(;",
+    ]  # fmt: skip
+    types, tools = CSignature("i32", ("pi32", "i32")), Toolchain.find()
+    found = []
+    for draft in (True, False):
+        made = compile_text(answers, types, None, tools, 3, draft=draft)
+        assert list(made.failures) == [4]
+        found.append(Trial(summing).quick(made.text, [f"fn{i}" for i in range(4)]))
+    assert found == [[True, False, True, False]] * 2
 
 
 def test_labels_and_names_of_the_slice_do_not_clash(summing: Workbench) -> None:
