@@ -147,8 +147,13 @@ def profile(output: Path, command: tuple[str, ...]) -> None:
 @click.option("--redact", is_flag=True, help="Keep only the bytes that the functions read.")
 @click.option("--calls", type=click.IntRange(1, 64), help="Calls to keep of a function and process.")
 @click.option("--keep", is_flag=True, help="Leave the run's files where they are.")
+@click.option(
+    "--limit", type=click.IntRange(1), default=2048, show_default=True, help="MiB of the run's files, at most."
+)
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def record(parent: Path | None, redact: bool, calls: int | None, keep: bool, command: tuple[str, ...]) -> None:
+def record(
+    parent: Path | None, redact: bool, calls: int | None, keep: bool, limit: int, command: tuple[str, ...]
+) -> None:  # fmt: skip
     """Run COMMAND, built with GCCLLM_MODE=record, and keep calls of its hot functions as tests.
 
     Recorded calls hold copies of the program's memory. They stay on this machine, readable by you alone.
@@ -159,7 +164,9 @@ def record(parent: Path | None, redact: bool, calls: int | None, keep: bool, com
     settings = config.load()
     store, tools = TestStore.of(settings.store_dir), _tools(settings)
     code = _or_exit(
-        lambda: recorder.run(list(command), store, parent=parent, calls=calls, redact=redact, keep=keep, tools=tools)
+        lambda: recorder.run(
+            list(command), store, parent=parent, calls=calls, redact=redact, keep=keep, tools=tools, most=limit << 20
+        )
     )
     raise SystemExit(code)
 

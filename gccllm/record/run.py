@@ -29,6 +29,7 @@ from gccllm.assembly import BodyError
 from gccllm.command import run_through
 from gccllm.core import Quit
 from gccllm.record.capture import CaptureError, Counts, RecordedCall, read_capture, read_counts
+from gccllm.record.limit import Limit
 from gccllm.record.store import TestStore, counted
 from gccllm.store import Store
 from gccllm.toolchain import Toolchain
@@ -38,6 +39,8 @@ DIRECTORY = "GCCLLM_RECORD_DIR"
 CALLS = "GCCLLM_RECORD_CALLS"
 MOST_PATH = 1023
 """The recorder takes no longer path of a folder."""
+MOST_BYTES = 2 << 30
+"""Of a run's folder, whatever the number of processes."""
 MOST_CALLS = 64
 """Slots that the recorder has for a function and process."""
 _CAPTURE = re.compile(r"(?P<process>.+)\.(?P<key>[0-9a-f]{16})\.[^.]+\.cap")
@@ -70,11 +73,13 @@ def run(
     redact: bool = False,
     keep: bool = False,
     tools: Toolchain | None = None,
+    most: int = MOST_BYTES,
 ) -> int:
     """Run and record `command`; its exit status, as a shell reports it: 127 not found, 126 cannot be run, 128 + signal.
 
     The run's folder lies in `parent` (default: $TMPDIR); `keep` leaves it there. `calls` of a function and process are
-    kept, else what the recorder thinks right. Raises OSError when there is no place for the folder.
+    kept, else what the recorder thinks right. When its files have grown to `most` bytes the recording ends, and the
+    command goes on. Raises OSError when there is no place for the folder.
     """
     if shutil.which(command[0]) is None:
         found = Path(command[0]).exists()
@@ -82,14 +87,18 @@ def run(
         return 126 if found else 127
     if parent is not None:
         parent.mkdir(parents=True, exist_ok=True)
-    directory = Path(tempfile.mkdtemp(prefix="gccllm-record-", dir=parent)).resolve()  # mode 0700
+    place = Path(tempfile.mkdtemp(prefix="gccllm-record-", dir=parent)).resolve()  # mode 0700
+    directory = place / "calls"
+    directory.mkdir(mode=0o700)
     if len(os.fsencode(directory)) > MOST_PATH:
-        directory.rmdir()
+        shutil.rmtree(place)
         raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), str(directory))
     env = dict(os.environ) | {DIRECTORY: str(directory)}
     if calls is not None:
         env[CALLS] = str(calls)
-    code = run_through(command, env, _say, _settle)
+    with Limit(directory, most) as limit:
+        code = run_through(command, env, _say, _settle)
+    directory = limit.found
     done = ingest(directory, store, tools or Toolchain.find() if redact else None)
     if done.captured:
         # What the unit cache answers was decided without these calls.
@@ -97,7 +106,12 @@ def run(
     if keep or done.problems:
         done.problems.append(f"the files of this run are in {directory}")
     else:
-        shutil.rmtree(directory, ignore_errors=True)
+        shutil.rmtree(place, ignore_errors=True)
+    if limit.is_reached:
+        done.problems.append(
+            f"the recording ended when its files had grown to {most >> 20} MiB; the command went on. Fewer calls"
+            " (--calls), a larger --limit, or shorter runs one by one get all of it"
+        )
     for line in report(done, store, redact):
         _say(line)
     return code

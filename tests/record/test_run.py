@@ -100,16 +100,35 @@ def test_the_folder_is_private_and_named_to_the_command(store: TestStore, tmp_pa
     command = 'stat -c "%a %n" "$GCCLLM_RECORD_DIR" > "$0"; echo "$GCCLLM_RECORD_CALLS" >> "$0"'
     assert recorder.run(["sh", "-c", command, str(tmp_path / "said")], store, parent=parent, calls=5) == 0
     mode, folder, calls = (tmp_path / "said").read_text().split()
-    assert (mode, Path(folder).parent, calls) == ("700", parent, "5")
+    assert (mode, Path(folder).parent.parent, calls) == ("700", parent, "5")
     assert list(parent.iterdir()) == []
 
 
 def test_what_is_to_be_kept_is_kept(store: TestStore, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     leave(tmp_path / "run", *sums(1, 2))
     recorder.run(copying(tmp_path / "run"), store, parent=tmp_path / "runs", keep=True)
-    (folder,) = (tmp_path / "runs").iterdir()
+    (folder,) = (tmp_path / "runs").glob("*/calls")
     assert len(list(folder.glob("*.cap"))) == 2
     assert str(folder) in capfd.readouterr().err
+
+
+def test_a_recording_that_grows_too_large_ends_and_the_command_goes_on(
+    store: TestStore, tmp_path: Path, temporary: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What was captured before is kept; afterwards there is no folder to write to, as on a full disk."""
+    leave(tmp_path / "run", *sums(1, 2))
+    (tmp_path / "run" / "large.cap").write_bytes(bytes(2 << 20))
+    waits = (
+        'while [ -d "$GCCLLM_RECORD_DIR" ]; do sleep 0.1; done; touch "$GCCLLM_RECORD_DIR/late" || echo refused; exit 5'
+    )
+    command = ["sh", "-c", f'cp {tmp_path}/run/* "$GCCLLM_RECORD_DIR"; {waits}']
+    assert recorder.run(command, store, most=1 << 20, keep=True) == 5
+    out, err = capfd.readouterr()
+    assert out == "refused\n"
+    assert "2 captured; 2 kept" in err
+    assert "the recording ended when its files had grown to 1 MiB; the command went on" in err
+    (folder,) = temporary.glob("gccllm-record-*/calls.full")
+    assert str(folder) in err
 
 
 # --- what comes of it -------------------------------------------------------------------------------
