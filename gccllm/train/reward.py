@@ -188,8 +188,9 @@ ALARMS = (
     ),
     Alarm(
         "few_tests",
-        "more than 10% of the passes ran fewer tests than asked: answers that avoid the tests are preferred; read them",
-        lambda history: history[-1].few_tests > 0.10,
+        "passes on fewer tests than asked grow by 10% of the passes: answers that avoid the tests are preferred; read"
+        " them (some prompts always have fewer: states on which the plain side faults are skipped)",
+        lambda history: _change(history, lambda s: s.few_tests) > 0.10,
     ),
     Alarm(
         "same_answer",

@@ -87,7 +87,6 @@ def test_summary():
 GOOD = [passing(2.0)] * 40 + [Outcome("value")] * 40
 EXAMPLES = {
     "absurd_speedup": ([*GOOD, passing(500.0)], ()),
-    "few_tests": ([passing(2.0)] * 8 + [passing(2.0, passed_share=0.6)] * 2, ()),
     "same_answer": (GOOD[:20], [(i, (7, 7) if i < 6 else (i,)) for i in range(20)]),
     "undecided": ([*GOOD, Outcome("died"), Outcome("died")], ()),
     "untimed": ([*GOOD, *[passing(0.0)] * 4], ()),
@@ -112,12 +111,15 @@ def test_trends_ring_over_windows():
     assert alarms(late, before=before[1:]) == []
     copied = [*GOOD, *[passing(1.0, is_copy=True)] * 20]
     assert alarms(copied, before=[early] * WINDOW + [summarise(copied)] * (WINDOW - 1)) == ["copies_rise"]
+    few = [*GOOD, *[passing(2.0, passed_share=0.6)] * 40]
+    assert alarms(few, before=[early] * WINDOW + [summarise(few)] * (WINDOW - 1)) == ["few_tests"]
+    assert alarms(few, before=[summarise(few)] * (2 * WINDOW - 1)) == [], "it was so from the start"
 
 
 def test_alarms_table():
     names = [alarm.name for alarm in ALARMS]
     assert names == sorted(set(names))
-    assert set(names) == set(EXAMPLES) | {"copies_rise", "faster_but_wrong"}
+    assert set(names) == set(EXAMPLES) | {"copies_rise", "faster_but_wrong", "few_tests"}
 
 
 def work(items: list[int]) -> list[Outcome]:
