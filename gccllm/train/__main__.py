@@ -89,7 +89,7 @@ def sft(
 @click.option("--minutes", default=20.0, show_default=True)
 @click.option("--prompts", default=64, show_default=True)
 @click.option("--samples", default=8, show_default=True)
-@click.option("--rate", default=2e-4, show_default=True)
+@click.option("--rate", default=4e-4, show_default=True)
 @click.option("--reward", default="ours", show_default=True, help="ours, speedup or correctness.")
 @click.option("--baseline", default="both", show_default=True, help="value, group or both.")
 @click.option("--entropy", default=0.01, show_default=True, help="Weight of the entropy bonus.")
@@ -125,7 +125,7 @@ def dialects(common: tuple[Path, int, int], minutes: float, rows: int) -> None:
 
 
 @main.command()
-@click.option("--checkpoint", default="ppo.pt", show_default=True, help="In the work folder.")
+@click.option("--checkpoint", default="ppo-average.pt", show_default=True, help="In the work folder.")
 @click.option("--to", type=click.Path(path_type=Path), default=BUILTIN, show_default=True)
 @click.pass_obj
 def export(common: tuple[Path, int, int], checkpoint: str, to: Path) -> None:
@@ -161,7 +161,7 @@ def restore(common: tuple[Path, int, int], model: Path) -> None:
 
 
 @main.command(name="eval")
-@click.option("--checkpoint", default="ppo.pt", show_default=True)
+@click.option("--checkpoint", default="ppo-average.pt", show_default=True)
 @click.option("--rows", default=150, show_default=True, help="Of each held-out split.")
 @click.option("--n", default=8, show_default=True)
 @click.pass_obj

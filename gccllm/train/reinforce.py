@@ -42,7 +42,7 @@ def fresh_rows(out: Path, seed: int, batches: int) -> list[dict[str, Any]]:
 
 
 def reinforce(
-    out: Path, seconds: float, *, prompts: int = 64, samples: int = 8, rate: float = 2e-4, reward: str = "ours",
+    out: Path, seconds: float, *, prompts: int = 64, samples: int = 8, rate: float = 4e-4, reward: str = "ours",
     baseline: str = "both", entropy: float = 0.01, kl: float = 0.05, workers: int = 0, address: str | None = None,
     fresh_batches: int = 6, seed: int = 1, threads: int = 1, iterations: int | None = None,
 ) -> Path:  # fmt: skip
