@@ -28,12 +28,13 @@ def main(context: click.Context, out: Path, seed: int, threads: int) -> None:
 @click.option("--rows", default=100_000, show_default=True, help="Useful rows wanted.")
 @click.option("--minutes", default=30.0, show_default=True)
 @click.option("--workers", default=2, show_default=True)
+@click.option("--quick", is_flag=True, help="Check with plain loops, time nothing: more rows beside timed ones.")
 @click.pass_obj
-def corpus(common: tuple[Path, int, int], rows: int, minutes: float, workers: int) -> None:
+def corpus(common: tuple[Path, int, int], rows: int, minutes: float, workers: int, quick: bool) -> None:
     """Draw, compile, check and time pairs."""
     from gccllm.train import corpus
 
-    corpus.generate(common[0], common[1], rows, minutes * 60, workers=workers)
+    corpus.generate(common[0], common[1], rows, minutes * 60, workers=workers, quick=quick)
 
 
 @main.command()
@@ -215,7 +216,7 @@ def compare(common: tuple[Path, int, int], checkpoints: tuple[str, ...], rows: i
 @click.pass_context
 def all_(context: click.Context, minutes: float, workers: int, to: Path, rows: int) -> None:
     """The whole way: a quarter of the time for the corpus, half for supervised training, a fifth for PPO."""
-    context.invoke(corpus, minutes=minutes * 0.25, workers=workers, rows=200_000)
+    context.invoke(corpus, minutes=minutes * 0.25, workers=workers, rows=200_000, quick=False)
     _stage(context.obj, workers, "sft", "--minutes", str(minutes * 0.5))
     _stage(context.obj, workers, "ppo", "--minutes", str(minutes * 0.2))
     context.invoke(export, to=to)

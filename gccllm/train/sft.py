@@ -29,6 +29,7 @@ from gccllm.train import parallel
 from gccllm.train.corpus import NAME, read, reserved_texts
 from gccllm.train.examples import Example, batches, load_examples, with_asm
 from gccllm.train.model import Model, Muon, Shape
+from gccllm.train.schedule import scale_at
 
 STEP_TOKENS = 2048
 SHORT_TOKENS, CURRICULUM = 60, 0.1
@@ -89,12 +90,6 @@ def held_out(model: Model, examples: list[Example], device: str = "cpu") -> tupl
         tokens += len(goal)
     model.train()
     return total / max(tokens, 1), right / max(tokens, 1)
-
-
-def scale_at(done: float, step: int) -> float:
-    """Learning-rate scale when `done` (0..1) of the time is used: short warm-up, flat, linear to zero."""
-    warm = min(1.0, (step + 1) / 40)
-    return warm * (1.0 if done < 0.35 else max(0.0, 1 - (done - 0.35) / 0.65) * 0.98 + 0.02)
 
 
 def longest_at(done: float) -> int:

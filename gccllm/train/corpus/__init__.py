@@ -82,9 +82,13 @@ def mark(prompt: str) -> int:
 
 
 def make_batch(
-    folder: Path, seed: int, batch: int, reserved: Set[str], *, timing: bool = False, known: Set[int] = frozenset()
-) -> list[dict[str, Any]]:
-    """Rows of one batch, each text once; `timing`: all of them timed; texts whose mark is `known` are not looked at."""
+    folder: Path, seed: int, batch: int, reserved: Set[str], *, timing: bool = False, known: Set[int] = frozenset(),
+    quick: bool = False,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Rows of one batch, each text once; `timing`: all of them timed; texts whose mark is `known` are not looked at.
+
+    `quick`: none is timed, and the experts are checked with the macros' plain loops, which compile faster.
+    """
     tools = Toolchain.find()
     pairs = draw_batch(seed, batch)
     prompts = prompts_of(tools, pairs, VARIANTS[batch % len(VARIANTS)])
@@ -93,11 +97,12 @@ def make_batch(
         prompt = prompts.get(i)
         if prompt is not None and prompt not in reserved and mark(prompt) not in known:
             chosen.setdefault(prompt, pair)
-    return rows_of(tools, folder, chosen, seed=batch, timing=timing or batch % TIMED_EVERY == 0)
+    timing = not quick and (timing or batch % TIMED_EVERY == 0)
+    return rows_of(tools, folder, chosen, seed=batch, timing=timing, draft=quick)
 
 
 def rows_of(
-    tools: Toolchain, folder: Path, chosen: dict[str, Pair], *, seed: int, timing: bool = True
+    tools: Toolchain, folder: Path, chosen: dict[str, Pair], *, seed: int, timing: bool = True, draft: bool = False
 ) -> list[dict[str, Any]]:
     """Checked rows of prompts and their pairs; ticks are 0 where nothing was timed."""
     pairs = list(chosen.values())
@@ -110,6 +115,7 @@ def rows_of(
         seed=seed,
         bar=BAR,
         timing=timing,
+        draft=draft,
     )
     made = []
     for (prompt, pair), verdict in zip(chosen.items(), verdicts, strict=True):
@@ -124,8 +130,13 @@ def rows_of(
     return made
 
 
-def generate(out: Path, seed: int, rows: int, seconds: float, *, workers: int = 1) -> None:
-    """Append batches to `out/corpus.jsonl` until there are `rows` useful ones or the time is over."""
+def generate(
+    out: Path, seed: int, rows: int, seconds: float, *, workers: int = 1, quick: bool = False
+) -> None:  # fmt: skip
+    """Append batches to `out/corpus.jsonl` until there are `rows` useful ones or the time is over.
+
+    `quick`: `make_batch`'s, for a large corpus beside one that was timed.
+    """
     out.mkdir(parents=True, exist_ok=True)
     tools = Toolchain.find()
     build_checker(tools, out)
@@ -142,10 +153,13 @@ def generate(out: Path, seed: int, rows: int, seconds: float, *, workers: int = 
     known = {mark(prompt) for prompt in seen}
     with ProcessPoolExecutor(workers) as pool:
         numbers = count(done)
-        waiting = [pool.submit(make_batch, out, seed, n, reserved, known=known) for n in islice(numbers, workers + 1)]
+        waiting = [
+            pool.submit(make_batch, out, seed, n, reserved, known=known, quick=quick)
+            for n in islice(numbers, workers + 1)
+        ]
         while waiting and useful < rows and time.monotonic() < end:
             lines = [row for row in waiting.pop(0).result() if row["prompt"] not in seen]
-            waiting.append(pool.submit(make_batch, out, seed, next(numbers), reserved, known=known))
+            waiting.append(pool.submit(make_batch, out, seed, next(numbers), reserved, known=known, quick=quick))
             with path.open("a") as file:
                 file.writelines(json.dumps(line) + "\n" for line in lines)
             done += 1
