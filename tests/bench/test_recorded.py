@@ -120,6 +120,29 @@ def test_another_output_and_a_failing_workload_are_seen(tmp_path):
     assert whole_program(argv, c, c, c, env, 1)[2].startswith("NO: gcc's own build fails")
 
 
+def installed(folder, says):
+    """A package with a test inside it, in a folder."""
+    (folder / "pack").mkdir(parents=True)
+    (folder / "pack" / "__init__.py").write_text("")
+    (folder / "pack" / "test_pack.py").write_text(says)
+    return folder
+
+
+def test_tests_inside_a_package_run_where_it_is_installed(tmp_path):
+    tree = installed(tmp_path / "tree", "def test_it(): raise SystemError('the tree has no built module')\n")
+    site = installed(tmp_path / "site", "def test_it(): import pack\n")
+    project = recorded_projects.Project("pack", ("pack/test_pack.py",), (1, 1), (1, 1))
+    found = recorded.own_tests(project, tree, Path(sys.executable), site, {"PATH": "/usr/bin:/bin"})
+    assert found == {"pack.test_pack::test_it 1": "passed"}
+
+
+def test_tests_that_cannot_be_collected_are_no_result(tmp_path):
+    site = installed(tmp_path / "site", "import nothing_of_this_name\n")
+    project = recorded_projects.Project("pack", ("pack/test_pack.py",), (1, 1), (1, 1))
+    with pytest.raises(BuildFailed, match="nothing_of_this_name"):
+        recorded.own_tests(project, site, Path(sys.executable), site, {"PATH": "/usr/bin:/bin"})
+
+
 def test_every_test_has_its_outcome_also_those_of_one_name(tmp_path):
     (tmp_path / "report.xml").write_text(
         '<testsuites><testsuite><testcase classname="a" name="t"/>'
