@@ -98,10 +98,12 @@ def sft(
 @click.option("--workers", default=0, show_default=True, help="Processes that score; 0: this one.")
 @click.option("--ray", default="", help="Address of a Ray cluster that scores.")
 @click.option("--fresh-batches", default=6, show_default=True, help="New batches of pairs to draw prompts from.")
+@click.option("--rows-at-once", default=128, show_default=True, help="Answers under way at a time; a GPU takes 2048.")
+@click.option("--chunk-tokens", default=1500, show_default=True, help="Tokens a pass of the model; a GPU takes 60000.")
 @click.pass_obj
 def ppo(
     common: tuple[Path, int, int], minutes: float, prompts: int, samples: int, rate: float, reward: str, baseline: str,
-    entropy: float, kl: float, workers: int, ray: str, fresh_batches: int,
+    entropy: float, kl: float, workers: int, ray: str, fresh_batches: int, rows_at_once: int, chunk_tokens: int,
 ) -> None:  # fmt: skip
     """PPO from the supervised checkpoint; the verifier and the timer are the reward."""
     from gccllm.train.reinforce import reinforce
@@ -109,7 +111,7 @@ def ppo(
     reinforce(
         common[0], minutes * 60, prompts=prompts, samples=samples, rate=rate, reward=reward, baseline=baseline,
         entropy=entropy, kl=kl, workers=workers, address=ray or None, fresh_batches=fresh_batches, seed=common[1],
-        threads=common[2],
+        threads=common[2], rows_at_once=rows_at_once, chunk_tokens=chunk_tokens,
     )  # fmt: skip
 
 

@@ -36,6 +36,7 @@ from gccllm.train.schedule import scale_at
 LARGE: dict[str, int] = {"hidden": 320, "inner": 896, "layers": 8, "heads": 5}
 """Sizes of the larger model: 11 million parameters, 12 MB in Q8_0."""
 MULTIPLE = 16
+PART_BYTES = 15 << 20
 HELD_OUT = 512
 """Examples of a held-out split that the curve is made of."""
 COLUMNS = ("seconds", "step", "tokens", "passes", "train_loss", "random_loss", "random_accuracy", "unseen_loss",
@@ -177,12 +178,14 @@ def compiled(model: Model, attempt: Any) -> str:
 
 
 def train(
-    data: Path, out: Path, seconds: float, *, step_tokens: int = 1 << 15, drop: float = 0.1, seed: int = 0,
-    shape: dict[str, int] | None = None, steps: int | None = None, part_bytes: int = 15 << 20, speed_up: bool = True,
+    data: Path, out: Path, seconds: float, *, start: Path | None = None, scale: float = 1.0,
+    step_tokens: int = 1 << 15, drop: float = 0.1, seed: int = 0, shape: dict[str, int] | None = None,
+    steps: int | None = None, part_bytes: int = PART_BYTES, speed_up: bool = True,
 ) -> None:  # fmt: skip
     """Train for `seconds` of wall time, on a GPU if there is one; writes `curve.csv` and the weights into `out`.
 
-    drop: share of every block's additions that is zeroed while it trains. steps: stop after so many.
+    start: a folder of weights to go on from, with a schedule of its own; scale: of the learning rates. drop: share of
+    every block's additions that is zeroed while it trains. steps: stop after so many.
     """
     torch.manual_seed(seed)
     torch.set_float32_matmul_precision("high")
@@ -191,7 +194,10 @@ def train(
     half = device == "cuda"
     splits, vocabulary = unpack(data)
     loaders = {name: Loader(rows, device) for name, rows in splits.items()}
-    model = Model(Shape(vocabulary, **(LARGE if shape is None else shape))).to(device)
+    model = Model(Shape(vocabulary, **(LARGE if shape is None else shape)))
+    if start is not None:
+        model = joined(start)[0]
+    model = model.to(device)
     for block in model.blocks:
         cast(Block, block).drop = drop
     model.train()
@@ -233,7 +239,7 @@ def train(
                     break
                 recent.append(learn(length, chosen))
                 torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-                optimizer.step(scale_at(used / seconds, step))
+                optimizer.step(scale * scale_at(used / seconds, step))
                 step += 1
                 trained += length * len(chosen)
                 if len(recent) >= 400:
@@ -256,22 +262,34 @@ def weights(model: Model, out: Path, part_bytes: int, facts: dict[str, float]) -
     (out / "weights.json").write_text(json.dumps(told))
 
 
-def join(folder: Path, path: Path) -> None:
-    """The checkpoint of the parts in `folder`. Raises ValueError when bytes are missing or over."""
+def joined(folder: Path) -> tuple[Model, dict[str, float]]:
+    """The model of the parts in `folder`, and how it was trained. Raises ValueError when bytes are missing or over."""
     told = json.loads((folder / "weights.json").read_text())
     parts = sorted(folder.glob("weights.[0-9]*"), key=lambda part: int(part.suffix[1:]))
     flat = torch.frombuffer(bytearray(b"".join(part.read_bytes() for part in parts)), dtype=torch.float16).float()
     sizes = [int(np.prod(shape)) for shape in told["tensors"].values()]
     if sum(sizes) != len(flat):
         raise ValueError(f"{folder}: {len(flat)} weights, {sum(sizes)} are told of")
-    state = {
-        name: piece.view(shape) for (name, shape), piece in zip(told["tensors"].items(), flat.split(sizes), strict=True)
-    }
+    pieces = zip(told["tensors"].items(), flat.split(sizes), strict=True)
     model = Model(Shape(**told["shape"]))
-    model.load_state_dict(state)
-    facts = told["facts"]
-    stored = {"shape": told["shape"], "model": model.state_dict(), "optimizer": None}
+    model.load_state_dict({name: piece.view(shape) for (name, shape), piece in pieces})
+    return model, told["facts"]
+
+
+def join(folder: Path, path: Path) -> None:
+    """The checkpoint of the parts in `folder`."""
+    model, facts = joined(folder)
+    stored = {"shape": asdict(model.shape), "model": model.state_dict(), "optimizer": None}
     torch.save(stored | {name: facts[name] for name in ("used", "trained", "step")}, path)
+
+
+def part(path: Path, folder: Path, part_bytes: int = PART_BYTES) -> None:
+    """The parts of a checkpoint: what `join` takes."""
+    from gccllm.train.sft import load
+
+    model, stored = load(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    weights(model, folder, part_bytes, {name: stored.get(name, 0) for name in ("used", "trained", "step")})
 
 
 def pack_corpus(folder: Path, path: Path) -> None:
@@ -293,7 +311,8 @@ def pack_corpus(folder: Path, path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m gccllm.train.bulk", description=__doc__.splitlines()[0])
     verbs = parser.add_subparsers(dest="verb", required=True)
-    for name, about in (("pack", "a corpus's folder"), ("train", "a file of ids"), ("join", "a folder of weights")):
+    for name, about in (("pack", "a corpus's folder"), ("train", "a file of ids"), ("join", "a folder of weights"),
+                        ("part", "a checkpoint")):  # fmt: skip
         verb = verbs.add_parser(name)
         verb.add_argument("source", type=Path, help=about)
         verb.add_argument("target", type=Path)
@@ -301,9 +320,11 @@ def main() -> None:
             verb.add_argument("--seconds", type=float, required=True)
             verb.add_argument("--step-tokens", type=int, default=1 << 15)
             verb.add_argument("--steps", type=int)
+            verb.add_argument("--start", type=Path)
+            verb.add_argument("--scale", type=float, default=1.0)
             verb.add_argument("--drop", type=float, default=0.1)
     given = vars(parser.parse_args())
-    verbs_of: dict[str, Callable[..., None]] = {"pack": pack_corpus, "train": train, "join": join}
+    verbs_of: dict[str, Callable[..., None]] = {"pack": pack_corpus, "train": train, "join": join, "part": part}
     verbs_of[given.pop("verb")](given.pop("source"), given.pop("target"), **given)
 
 

@@ -106,7 +106,7 @@ class Muon:
         self, model: Model, rate: float = 0.02, adam_rate: float = 3e-3, decay: float = 0.01, rounds: int = 4
     ) -> None:
         named = list(model.named_parameters())
-        self.matrices = [p for n, p in named if p.ndim == 2 and not n.startswith("embedding")]
+        self.matrices: list[Tensor] = [p for n, p in named if p.ndim == 2 and not n.startswith("embedding")]
         self.momentum = [torch.zeros_like(p) for p in self.matrices]
         self.rate, self.adam_rate, self.decay, self.rounds = rate, adam_rate, decay, rounds
         rest = [p for n, p in named if p.ndim != 2 or n.startswith("embedding")]
@@ -119,24 +119,24 @@ class Muon:
             group["lr"] = self.adam_rate * scale
         self.adam.step()
         self.adam.zero_grad(set_to_none=True)
-        by_shape: dict[tuple[int, int], list[int]] = {}
+        gradients = [p.grad for p in self.matrices if p.grad is not None]
+        if len(gradients) != len(self.matrices):
+            raise RuntimeError("a matrix has no gradient")
+        # all matrices in a call: on a GPU the calls are what takes the time
+        torch._foreach_lerp_(self.momentum, gradients, 0.05)
+        updates = torch._foreach_lerp(gradients, self.momentum, 0.95)
+        torch._foreach_mul_(self.matrices, 1 - self.rate * scale * self.decay)
+        by_shape: dict[torch.Size, list[int]] = {}
         for i, p in enumerate(self.matrices):
-            by_shape.setdefault((min(p.shape), max(p.shape)), []).append(i)
-        for indices in by_shape.values():
-            updates = []
-            for i in indices:
-                gradient = self.matrices[i].grad
-                if gradient is None:
-                    raise RuntimeError("a matrix has no gradient")
-                self.momentum[i].lerp_(gradient, 0.05)
-                update = gradient.lerp(self.momentum[i], 0.95)
-                updates.append(update if update.shape[0] <= update.shape[1] else update.t())
-            for i, update in zip(indices, orthogonal(torch.stack(updates), self.rounds), strict=True):
-                p = self.matrices[i]
-                turned = update if p.shape[0] <= p.shape[1] else update.t()
-                p.mul_(1 - self.rate * scale * self.decay)
-                p.add_(turned.to(p.dtype), alpha=-self.rate * scale * max(1.0, p.shape[0] / p.shape[1]) ** 0.5)
-                p.grad = None
+            by_shape.setdefault(p.shape, []).append(i)
+        for (rows, columns), indices in by_shape.items():
+            x = torch.stack([updates[i] for i in indices])
+            turned = orthogonal(x if rows <= columns else x.mT, self.rounds)
+            turned = (turned if rows <= columns else turned.mT).to(x.dtype)
+            step = -self.rate * scale * max(1.0, rows / columns) ** 0.5
+            torch._foreach_add_([self.matrices[i] for i in indices], list(turned.unbind()), alpha=step)
+        for p in self.matrices:
+            p.grad = None
 
     def state(self) -> dict[str, object]:
         return {"momentum": self.momentum, "adam": self.adam.state_dict()}

@@ -27,6 +27,11 @@ def join() -> tuple[int, int]:
     return int(os.environ.get("RANK", "0")), world
 
 
+def device(rank: int) -> torch.device:
+    """A GPU for each process of a machine, where there are any."""
+    return torch.device("cuda", rank % torch.cuda.device_count()) if torch.cuda.is_available() else torch.device("cpu")
+
+
 def leave() -> None:
     if dist.is_initialized():
         dist.destroy_process_group()

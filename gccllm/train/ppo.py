@@ -234,12 +234,15 @@ def train(
     s.check(world)
     torch.set_num_threads(s.threads)
     torch.manual_seed(s.seed)
+    device = parallel.device(rank)
+    if device.type != "cpu":  # every tensor of this run; scoring has none
+        torch.set_default_device(device)
     path, curve = out / "ppo.pt", out / "ppo.csv"
     out.mkdir(parents=True, exist_ok=True)
-    stored: dict[str, Any] = torch.load(path, weights_only=False) if path.exists() else {}
+    stored: dict[str, Any] = torch.load(path, weights_only=False, map_location=device) if path.exists() else {}
     if stored and stored["settings"] != asdict(s):
         raise ValueError(f"{path} was made with other settings: {stored['settings']}")
-    reference = load(start)[0] if not stored else Model(Shape(**stored["shape"])).eval()
+    reference = load(start)[0].to(device) if not stored else Model(Shape(**stored["shape"])).eval()
     if stored:
         reference.load_state_dict(stored["reference"])
     model = Model(reference.shape).eval()
@@ -332,7 +335,7 @@ def _draw(model: Model, asked: Sequence[Sequence[int]], seed: int, end: int, s: 
     if s.rollouts == "torch":
         return sample(
             model, asked, s.samples, end=end, max_tokens=s.max_tokens, temperature=s.temperature, rows=s.rows,
-            generator=torch.Generator().manual_seed(seed),
+            generator=torch.Generator(torch.get_default_device()).manual_seed(seed),
         )  # fmt: skip
     return sample_llama(
         model, asked, s.samples, end=end, max_tokens=s.max_tokens, temperature=s.temperature, seed=seed,

@@ -44,9 +44,13 @@ def fresh_rows(out: Path, seed: int, batches: int) -> list[dict[str, Any]]:
 def reinforce(
     out: Path, seconds: float, *, prompts: int = 64, samples: int = 8, rate: float = 4e-4, reward: str = "ours",
     baseline: str = "both", entropy: float = 0.01, kl: float = 0.05, workers: int = 0, address: str | None = None,
-    fresh_batches: int = 6, seed: int = 1, threads: int = 1, iterations: int | None = None,
+    fresh_batches: int = 6, seed: int = 1, threads: int = 1, iterations: int | None = None, rows_at_once: int = 128,
+    chunk_tokens: int = 1500,
 ) -> Path:  # fmt: skip
-    """PPO from `out/checkpoint.pt`; returns `out/ppo.pt`. Under torchrun the processes share every iteration."""
+    """PPO from `out/checkpoint.pt`; returns `out/ppo.pt`. Under torchrun the processes share every iteration.
+
+    rows_at_once, chunk_tokens: as large as the memory of a GPU allows; the defaults are for a CPU.
+    """
     rank, _ = parallel.join()
     tokens = Tokens.load(out / "tokens.json")
     held = _held_prompts(tokens, out / NAME)
@@ -61,7 +65,7 @@ def reinforce(
     ]
     settings = ppo.Settings(
         seed=seed, threads=threads, prompts=prompts, samples=samples, rate=rate, reward=reward, minibatch=prompts // 2,
-        baseline=baseline, entropy_weight=entropy, kl_weight=kl,
+        baseline=baseline, entropy_weight=entropy, kl_weight=kl, rows=rows_at_once, chunk_tokens=chunk_tokens,
     )  # fmt: skip
     if rank == 0:
         print(f"ppo: {len(rows)} prompts", flush=True)

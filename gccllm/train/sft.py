@@ -62,7 +62,7 @@ def answers_of(tokens: Tokens, rows: Iterable[dict[str, Any]]) -> Iterator[list[
             yield tokens.encode_c(row["expert"], row["prompt"])
 
 
-def loss_of(model: Model, batch: list[Example], device: str = "cpu") -> tuple[Tensor, int]:
+def loss_of(model: Model, batch: list[Example], device: str | torch.device = "cpu") -> tuple[Tensor, int]:
     """Mean cross-entropy (nats) over the answers' tokens, and how many they are."""
     length = max(len(ids) for ids, _ in batch)
     ids = torch.zeros(len(batch), length, dtype=torch.long)
@@ -78,7 +78,7 @@ def loss_of(model: Model, batch: list[Example], device: str = "cpu") -> tuple[Te
 
 
 @torch.no_grad()
-def held_out(model: Model, examples: list[Example], device: str = "cpu") -> tuple[float, float]:
+def held_out(model: Model, examples: list[Example], device: str | torch.device = "cpu") -> tuple[float, float]:
     """Mean loss (nats a token), and the share of tokens that are predicted right, over at most 96 examples."""
     model.eval()
     total = right = tokens = 0.0
@@ -112,11 +112,15 @@ def train(
     Raises ValueError when no row can be trained on.
     """
     rank, world = parallel.join()
-    device = f"cuda:{rank % torch.cuda.device_count()}" if torch.cuda.is_available() else "cpu"
+    device = parallel.device(rank)
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     rng = random.Random(seed)
+    if rank:  # the first process makes the vocabulary, the others read it
+        parallel.wait()
     tokens = build_tokens(out, dialect=dialect)
+    if not rank:
+        parallel.wait()
     source = corpus or out / NAME
     model = Model(Shape(tokens.size, **(shape or {}))).to(device)
     optimizer = Muon(model)
