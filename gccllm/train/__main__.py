@@ -189,8 +189,11 @@ def evaluate_(common: tuple[Path, int, int], checkpoint: str, rows: int, n: int)
 @click.option("--rows", default=1000, show_default=True, help="Of the split, those that have something to find.")
 @click.option("--split", default="unseen", show_default=True)
 @click.option("--n", default=8, show_default=True)
+@click.option("--workers", default=0, show_default=True, help="Processes that check and time; 0: this one.")
 @click.pass_obj
-def compare(common: tuple[Path, int, int], checkpoints: tuple[str, ...], rows: int, split: str, n: int) -> None:
+def compare(
+    common: tuple[Path, int, int], checkpoints: tuple[str, ...], rows: int, split: str, n: int, workers: int
+) -> None:  # fmt: skip
     """Checkpoints of the work folder against the first of them, on the same held-out rows."""
     from gccllm.propose.tokens import Tokens
     from gccllm.toolchain import Toolchain
@@ -207,7 +210,7 @@ def compare(common: tuple[Path, int, int], checkpoints: tuple[str, ...], rows: i
     tokens = Tokens.load(out / "tokens.json")
     held = load_rows(out / NAME, reserved_texts(Toolchain.find()))[split]
     paths = [out / name for name in checkpoints]
-    click.echo("\n".join(comparison.compare(paths, tokens, comparison.chosen(held, tokens, rows), n)))
+    click.echo("\n".join(comparison.compare(paths, tokens, comparison.chosen(held, tokens, rows), n, workers)))
 
 
 @main.command(name="all")

@@ -6,9 +6,9 @@ and no loss is on padding). bfloat16 where it pays, float32 weights, blocks comp
 `weights` come back as float16, in parts that pass a limit of file size; `join` makes them a checkpoint that `ppo`,
 `export`, `compare` and `eval` take.
 
-    python -m gccllm.train.bulk pack .train .large/ids.npz      # here
-    python -m gccllm.train.bulk train .large/ids.npz $OUT --seconds 480   # there
-    python -m gccllm.train.bulk join $OUT .large/checkpoint.pt  # here
+    python -m gccllm.train.bulk pack .train .large/ids.npz                 # here
+    python -m gccllm.train.bulk train .large/ids.npz $OUT --seconds 480    # there; gpu.sh has all that is done there
+    python -m gccllm.train.bulk join $OUT .large/checkpoint.pt             # here
 
 Loss, optimiser and schedule are those of `sft`; a resumed run is not covered: a lent machine is gone when it stops.
 """
@@ -19,6 +19,7 @@ import argparse
 import csv
 import json
 import random
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -37,6 +38,8 @@ LARGE: dict[str, int] = {"hidden": 320, "inner": 896, "layers": 8, "heads": 5}
 """Sizes of the larger model: 11 million parameters, 12 MB in Q8_0."""
 MULTIPLE = 16
 PART_BYTES = 15 << 20
+MOST_PROMPTS, MOST_HELD, FRESH_BATCHES = 8_000, 1_000, 14
+"""What PPO is given: prompts, held-out rows of a split, and the batches it is told the prompts came in."""
 HELD_OUT = 512
 """Examples of a held-out split that the curve is made of."""
 COLUMNS = ("seconds", "step", "tokens", "passes", "train_loss", "random_loss", "random_accuracy", "unseen_loss",
@@ -293,19 +296,51 @@ def part(path: Path, folder: Path, part_bytes: int = PART_BYTES) -> None:
 
 
 def pack_corpus(folder: Path, path: Path) -> None:
-    """`pack` of `folder/corpus.jsonl` and its vocabulary, `folder/tokens.json`."""
+    """`pack` of `folder/corpus.jsonl` and its vocabulary; beside it, in `ppo`, what PPO starts from.
+
+    Of the untimed training rows every sixteenth (by its text) is not trained on: it is a prompt for PPO, if its
+    composition's experts beat the recipes. Held-out rows go along, at most MOST_HELD of a split.
+    """
+    from gccllm.propose.c_words import KEEP
     from gccllm.toolchain import Toolchain
-    from gccllm.train.corpus import NAME, reserved_texts
-    from gccllm.train.examples import load_examples
+    from gccllm.train.corpus import NAME, mark, read, reserved_texts
+    from gccllm.train.examples import load_examples, taught
     from gccllm.train.sft import build_tokens
 
+    rows = list(read(folder / NAME))
+    spared = {i for i, row in enumerate(rows) if _is_spare(row["split"], row["ticks"], mark(row["prompt"]))}
+    answered = taught(rows)
+    spare_texts = {rows[i]["prompt"] for i in spared}
+    ppo = path.parent / "ppo"
+    ppo.mkdir(parents=True, exist_ok=True)
+    fresh = [row for row in answered if row["prompt"] in spare_texts and row["answer"] != KEEP][:MOST_PROMPTS]
+    _write(ppo / "fresh.jsonl", [row | {"batch": i % FRESH_BATCHES} for i, row in enumerate(fresh)])
+    held: dict[str, list[dict[str, Any]]] = {name: [] for name in ("random", "unseen", "family")}
+    for row in answered:
+        if row["split"] in held and len(held[row["split"]]) < MOST_HELD:
+            held[row["split"]].append(row)
+    _write(ppo / NAME, [row for part in held.values() for row in part])
+    _write(folder / "trained.jsonl", [row for i, row in enumerate(rows) if i not in spared])
     tokens = build_tokens(folder)
-    splits = load_examples(tokens, folder / NAME, reserved_texts(Toolchain.find()), extra=folder / "wins.jsonl")
+    shutil.copy(folder / "tokens.json", ppo)
+    splits = load_examples(
+        tokens, folder / "trained.jsonl", reserved_texts(Toolchain.find()), extra=folder / "wins.jsonl"
+    )
     shuffler = random.Random(0)
-    for name in ("random", "unseen", "family"):
+    for name in held:
         shuffler.shuffle(splits[name])
     pack(splits, tokens.size, path)
-    print(f"bulk: {', '.join(f'{len(part)} {name}' for name, part in splits.items())}: {path}, {path.stat().st_size} B")
+    print(f"bulk: {', '.join(f'{len(part)} {name}' for name, part in splits.items())}, {len(fresh)} prompts for PPO:"
+          f" {path}, {path.stat().st_size} B")  # fmt: skip
+
+
+def _is_spare(split: str, ticks: list[int], mark_of: int) -> bool:
+    return split == "train" and not ticks[2] and mark_of % 16 == 0
+
+
+def _write(path: Path, rows: list[dict[str, Any]]) -> None:
+    with path.open("w") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ import torch
 
 from gccllm.propose.c_words import KEEP
 from gccllm.propose.tokens import Tokens
+from gccllm.train import parallel
 from gccllm.train.corpus import types_of
 from gccllm.train.environment import Environment
 from gccllm.train.model import Model
@@ -69,13 +70,15 @@ def chosen(rows: Sequence[dict[str, Any]], tokens: Tokens, count: int, seed: int
     return random.Random(seed).sample(fitting, min(count, len(fitting)))
 
 
-def look(model: Model, tokens: Tokens, rows: Sequence[dict[str, Any]], n: int) -> Result:
-    """One checkpoint's answers to the rows, checked and timed."""
-    with Environment(list(rows), tokens, seed=SEED) as environment:
+def look(model: Model, tokens: Tokens, rows: Sequence[dict[str, Any]], n: int, workers: int = 0) -> Result:
+    """One checkpoint's answers to the rows, checked and timed; drawn on a GPU where there is one."""
+    device = parallel.device(0)
+    model.to(device)
+    with Environment(list(rows), tokens, seed=SEED, workers=workers) as environment, device:
         prompts = environment.prompts
 
         def answered(samples: int, temperature: float) -> list[Outcome]:
-            generator = torch.Generator().manual_seed(SEED)
+            generator = torch.Generator(device).manual_seed(SEED)
             rollouts = sample(
                 model, prompts, samples, end=tokens.end, max_tokens=MAX_TOKENS, generator=generator,
                 temperature=temperature,
@@ -117,11 +120,13 @@ def against(one: Result, other: Result) -> str:
     return "; ".join(parts)
 
 
-def compare(paths: Sequence[Path], tokens: Tokens, rows: Sequence[dict[str, Any]], n: int) -> list[str]:
+def compare(
+    paths: Sequence[Path], tokens: Tokens, rows: Sequence[dict[str, Any]], n: int, workers: int = 0
+) -> list[str]:  # fmt: skip
     """Lines of a table, and a sentence for each checkpoint after the first: it against the first."""
     from gccllm.train import sft
 
-    results = {path.name: look(sft.load(path)[0], tokens, rows, n) for path in paths}
+    results = {path.name: look(sft.load(path)[0], tokens, rows, n, workers) for path in paths}
     first = next(iter(results))
     lines = [HEAD.format(n=n), "|---|---|---|---|---|---|---|"]
     lines += [result.row(name) for name, result in results.items()]

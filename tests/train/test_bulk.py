@@ -1,17 +1,22 @@
 """The larger model's training: what is packed is what is learnt, and the weights that come back are those that left."""
 
+import json
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from torch.nn import functional
 
-from gccllm.train import bulk
-from gccllm.train.model import Model, Shape
-from gccllm.train.sft import load, loss_of
+torch = pytest.importorskip("torch", reason="training needs torch")
+
+from hypothesis import given, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
+from torch.nn import functional  # noqa: E402
+
+from gccllm.train import bulk  # noqa: E402
+from gccllm.train.corpus import mark, read  # noqa: E402
+from gccllm.train.model import Model, Shape  # noqa: E402
+from gccllm.train.sft import load, loss_of  # noqa: E402
 
 SMALL = {"hidden": 32, "inner": 64, "layers": 2, "heads": 2}
 Example = tuple[list[int], int]
@@ -83,3 +88,29 @@ def test_missing_bytes_are_said(tmp_path: Path) -> None:
     last.write_bytes(last.read_bytes()[:-2])
     with pytest.raises(ValueError, match="are told of"):
         bulk.join(tmp_path, tmp_path / "checkpoint.pt")
+
+
+def row(number: int, split: str, ticks: tuple[int, int, int]) -> dict[str, object]:
+    """A function that returns a number; timed where it has ticks."""
+    return {
+        "prompt": f"\tmovl\t${number}, %eax\n\tret\n", "split": split, "answer": f"return {number};",
+        "expert": f"return {number};", "c": "", "types": ["i32", ["i32"]], "kinds": [], "values": [],
+        "family": "f", "key": f"f/k/{number % 3}/x", "status": "pass", "tests": 24, "ticks": ticks, "recipe": "",
+    }  # fmt: skip
+
+
+def test_prompts_for_ppo_are_not_trained_on(tmp_path: Path) -> None:
+    rows = [row(n, "unseen" if n % 10 == 0 else "train", (0, 0, 0) if n % 2 else (9, 9, 3)) for n in range(400)]
+    (tmp_path / "corpus.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    bulk.pack_corpus(tmp_path, tmp_path / "large" / "ids.npz")
+    fresh = {r["prompt"] for r in read(tmp_path / "large" / "ppo" / "fresh.jsonl")}
+    trained = {r["prompt"] for r in read(tmp_path / "trained.jsonl")}
+    untimed = {str(r["prompt"]) for r in rows if r["split"] == "train" and r["ticks"] == (0, 0, 0)}
+    assert fresh == {prompt for prompt in untimed if mark(prompt) % 16 == 0} != set()
+    assert not fresh & trained
+    assert {r["split"] for r in read(tmp_path / "large" / "ppo" / "corpus.jsonl")} == {"unseen"}
+
+
+def test_the_script_for_the_gpu_is_a_script() -> None:
+    script = Path(bulk.__file__).with_name("gpu.sh")
+    assert subprocess.run(["sh", "-n", str(script)], check=False).returncode == 0
