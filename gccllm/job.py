@@ -21,6 +21,7 @@ from gccllm.events import Log
 from gccllm.harvest.harvest import Harvest, more_near
 from gccllm.harvest.harvest import harvest as find_tests
 from gccllm.harvest.probe import HarvestTarget
+from gccllm.harvest.recorded import CLASSES
 from gccllm.harvest.types import Signature
 from gccllm.reasons import Reason
 from gccllm.record.recordings import Recordings, Supply
@@ -130,6 +131,11 @@ def is_equal_on(bench: Workbench, body: Body, found: Harvest) -> bool:
     with Replayer(image, bench.returns, deadline_ms=TIMED_DEADLINE_MS) as replayer:
         want, got = replayer.run(bench.name, tests), replayer.run("timed", tests)
     return all(a.status is RunStatus.OK and same(a, b, bench.returns) is None for a, b in zip(want, got, strict=True))
+
+
+def gain_asked(job: Job) -> float:
+    """The gain that a rewrite must exceed: more where no recorded call says what the program's inputs are like."""
+    return timing.DELTA if set(job.harvest.timing) <= set(CLASSES) else timing.MADE_DELTA
 
 
 def slower_elsewhere(job: Job, body: Body, level: int) -> str:

@@ -32,6 +32,7 @@ from gccllm.job import (
     Attempted,
     Job,
     evidence_record,
+    gain_asked,
     is_equal_on,
     recheck,
     say_tests,
@@ -291,6 +292,7 @@ class Shop:
             verdict, measured = timing.measure(
                 job.bench, attempt.case.body, job.harvest.timing, job.harvest.confirm, tried=len(equal),
                 level=0 if self.settings["isa"] == "native" else attempt.case.level,
+                delta=gain_asked(job),
             )  # fmt: skip
             if verdict.is_accepted and (where := slower_elsewhere(job, attempt.case.body, attempt.case.level)):
                 verdict = refuted("timing", Reason.CLASS_SLOWER, f"{where}, on inputs that were made; {verdict.detail}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from replay_kit import INT, TOOLS, compiled
 
 from gccllm.assembly import Body, Module, slice_text
 from gccllm.core import Outcome, Region, Returned, Test, arena_address
+from gccllm.job import gain_asked
 from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain
 from gccllm.verify import layout, timing
@@ -53,6 +55,26 @@ def test_the_rule_decides_as_the_truth_is(gains: dict[str, float], reason: Reaso
     assert verdict.reason is reason
     assert measured.classes["small"] == pytest.approx(gains["small"], rel=0.01)
     assert measured.low <= measured.speedup <= measured.high
+
+
+def test_made_inputs_ask_for_a_larger_gain() -> None:
+    small = runs({"a": 1.06})
+    assert timing.decide(small, 1, timing.DELTA)[0].is_accepted
+    assert timing.decide(small, 1, timing.MADE_DELTA)[0].reason is Reason.NOT_FASTER
+    assert timing.decide(runs({"a": 1.2}), 1, timing.MADE_DELTA)[0].is_accepted
+
+
+@pytest.mark.parametrize(
+    ("labels", "asked"),
+    [
+        (("recorded-short", "recorded-long"), timing.DELTA),
+        (("small", "large"), timing.MADE_DELTA),
+        (("recorded-short", "typical"), timing.MADE_DELTA),
+    ],
+)
+def test_recorded_calls_ask_for_less(labels: tuple[str, ...], asked: float) -> None:
+    job = SimpleNamespace(harvest=SimpleNamespace(timing=dict.fromkeys(labels, ())))
+    assert gain_asked(job) == asked  # type: ignore[arg-type]
 
 
 def test_preempted_rounds_do_not_change_the_decision() -> None:
