@@ -28,6 +28,10 @@ def _store(settings: config.Settings) -> Any:
     return Store(settings.store_dir, settings.project_cache)
 
 
+COMMAND_LAST = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+"""What follows the first argument is another program's: click would look for `-h` in the middle of `-I/path/h`."""
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="gcc-llm")
 def main() -> None:
@@ -54,7 +58,7 @@ def stats(as_json: bool, clear: bool) -> None:
         report.print_stats(_console(), summary, entries)
 
 
-@main.command(context_settings={"ignore_unknown_options": True})
+@main.command(context_settings=COMMAND_LAST)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("flags", nargs=-1, type=click.UNPROCESSED)
 @click.option("--work", is_flag=True, help="Work on undecided functions now.")
@@ -67,6 +71,12 @@ def explain(file: Path, flags: tuple[str, ...], work: bool, verbose: bool, as_js
     """
     from gccllm import events, oneshot, report
 
+    ours = {"--work", "--json", "--verbose", "-v"} & set(flags)  # people write them last as well
+    work, as_json, verbose = (
+        given or not ours.isdisjoint(names)
+        for given, names in ((work, ["--work"]), (as_json, ["--json"]), (verbose, ["-v", "--verbose"]))
+    )
+    flags = tuple(flag for flag in flags if flag not in ours)
     settings = config.load(Path.cwd()).with_values(mode="inline" if work else "cached", budget=1e5 if work else None)
     flags = flags or oneshot.last_flags(file, events.read(settings.store_dir)) or ("-O3",)
     result = _or_exit(lambda: oneshot.explain(file, flags, settings))
@@ -132,7 +142,7 @@ def doctor() -> None:
     raise SystemExit(checks.run_doctor(_console(), config.load()))
 
 
-@main.command(context_settings={"ignore_unknown_options": True})
+@main.command(context_settings=COMMAND_LAST)
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("gccllm.profile"), show_default=True)
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def profile(output: Path, command: tuple[str, ...]) -> None:
@@ -142,7 +152,7 @@ def profile(output: Path, command: tuple[str, ...]) -> None:
     raise SystemExit(_or_exit(lambda: profiler.run(list(command), output)))
 
 
-@main.command(context_settings={"ignore_unknown_options": True})
+@main.command(context_settings=COMMAND_LAST)
 @click.option("--dir", "parent", type=click.Path(file_okay=False, path_type=Path), help="Where the run's files lie.")
 @click.option("--redact", is_flag=True, help="Keep only the bytes that the functions read.")
 @click.option("--calls", type=click.IntRange(1, 64), help="Calls to keep of a function and process.")

@@ -1,0 +1,37 @@
+"""What follows a file or a command belongs to another program."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from gccllm.cli import main
+
+
+@pytest.fixture
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file that includes a header from a folder whose name has our options' letters."""
+    monkeypatch.setenv("GCCLLM_CACHE_DIR", str(tmp_path / "store"))
+    (tmp_path / "hv").mkdir()
+    (tmp_path / "hv" / "much.h").write_text("#define MUCH 3\n")
+    path = tmp_path / "a.c"
+    path.write_text('#include "much.h"\nint much(int x) { return x * MUCH; }\n')
+    return path
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_flags_of_explain_are_the_compilers(source: Path, before: bool) -> None:
+    flags = [f"-I{source.parent}/hv", "-Wno-unused-result", "-fwrapv", "-O2"]
+    argv = ["explain", "--json", str(source), *flags] if before else ["explain", str(source), *flags, "--json"]
+    ran = CliRunner().invoke(main, argv)
+    assert ran.exit_code == 0, ran.output
+    assert '"much"' in ran.output
+
+
+def test_the_options_of_a_profiled_command_are_its_own(tmp_path: Path) -> None:
+    out = tmp_path / "said"
+    ran = CliRunner().invoke(
+        main, ["profile", "-o", str(tmp_path / "p"), "sh", "-c", f'echo "$@" > {out}', "sh", "-o", "x", "-h"]
+    )
+    assert ran.exit_code == 0, ran.output
+    assert out.read_text() == "-o x -h\n"
