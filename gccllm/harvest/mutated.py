@@ -68,7 +68,7 @@ def swept(parent: Test, reads: Intervals, known: Known, most: int = 600) -> list
             state = _State(parent, reads, known)
             state.put_argument(place, 1 << 8 * place.size - 1 if value is None else value)
             made.append(state.test())
-        for address, size in whole.words():
+        for address, size in whole.words() + whole.wide_words():
             state = _State(parent, reads, known)
             state.put(address, size, 1 << 8 * size - 1 if value is None else value)
             made.append(state.test())
@@ -153,6 +153,11 @@ class _State:
                 found.append((at, size))
                 at += size
         return found
+
+    def wide_words(self) -> list[tuple[int, int]]:
+        """Where two neighbours of `words` may be one number of 8 bytes: -1 is not -1 in one half of it."""
+        halves = {address for address, size in self.words() if size == 4}
+        return [(at, 8) for at in sorted(halves) if at % 8 == 0 and at + 4 in halves]
 
     def is_pointer(self, value: int) -> bool:
         return self.find(value) is not None

@@ -42,8 +42,8 @@ ENOUGH_WORK = 20_000
 DECK = 256
 """Places in the deck of a class; an input may take several."""
 BATCH = 48
-SWEPT = 4
-"""Parents whose words are all tried."""
+SWEPT, MOST_SWEPT = 4, 24
+"""Parents whose words are all tried, at a time and in all."""
 PATIENCE = 4
 """Batches of changed states in a row without a new edge after which the chase ends."""
 
@@ -87,21 +87,41 @@ class States:
     def chase(self, batches: int) -> None:
         """Change states that came near to an edge that nobody took; keep what is new.
 
-        First the few that read least, word by word; then any of them at random. A few changed states are made in any
-        case: a recording may be one call many times.
+        First those that read least, word by word, and again whenever that, or a change at random, led to blocks that
+        none had come to: an edge may need two words. A few changed states are made in any case: a recording may be one
+        call many times.
         """
         if batches and not self.is_over():
             self.grow(self.quick, BATCH)
-        if self.probe.missing and not self.is_over():
-            for state in sorted(self.near(self.probe.missing), key=lambda one: one.work)[:SWEPT]:
-                self.keep(swept(state.test, state.reads, self.known), only_fresh=True)
+        tried: set[object] = set()
+        self.sweep(tried)
         idle = 0
         for _ in range(batches):
             if not self.probe.missing or idle == PATIENCE or self.is_over():
                 return
             before = len(self.probe.taken)
             self.grow(self.near(self.probe.missing), BATCH)
+            while len(tried) < MOST_SWEPT and self.sweep(tried) and not self.is_over():
+                pass
             idle = 0 if len(self.probe.taken) > before else idle + 1
+
+    def sweep(self, tried: set[object]) -> bool:
+        """Change every word of the states next to the missing edges, one state an edge; whether that took an edge.
+
+        `tried`: keys of the states that were changed so before; those changed now join them.
+        """
+        before = len(self.probe.taken)
+        chosen: dict[object, State] = {}
+        for edge in self.probe.missing:
+            fresh = (one for one in self.near([edge]) if key_of(one.test) not in tried)
+            if (least := min(fresh, key=lambda one: one.work, default=None)) is not None:
+                chosen[key_of(least.test)] = least
+        for key, state in list(chosen.items())[:SWEPT]:
+            if self.is_over():
+                break
+            tried.add(key)
+            self.keep(swept(state.test, state.reads, self.known), only_fresh=True)
+        return len(self.probe.taken) > before
 
     def grow(self, parents: Sequence[State], count: int) -> list[State]:
         """Up to `count` new changed states that are defined. They are kept."""

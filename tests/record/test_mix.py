@@ -75,6 +75,23 @@ def test_calls_that_run_too_long_do_not_take_others_with_them(where: Path) -> No
         assert states.lost == len(long)
 
 
+def test_an_edge_behind_several_words_is_found_word_by_word(where: Path) -> None:
+    place = where / "doors"
+    place.mkdir()
+    doors = target(
+        place,
+        "struct doors { long a, b, c, d; };"
+        "long doors(const struct doors *p) {"
+        " if (p->a != 0) return p->b; if (p->b != 1) return p->c + 7; if (p->c != -1) return p->d * 3;"
+        " if (p->d != 0) return p->b ^ 21; return 5; }",
+        "doors",
+    )
+    heap = Heap()
+    shut = Test(ints=(heap.place(struct.pack("<4q", 51, 52, 53, 54)),), int_bytes=(8,), pages=heap.pages())
+    found = harvest(doors, 1, S, replace(ALONE, perturb_rounds=1, timing=False), recorded=[shut])
+    assert found.edges_taken == found.edges_all
+
+
 def test_equal_calls_become_one_of_their_joint_weight(lookup: HarvestTarget) -> None:
     one = lookups(3, weight=2.0)
     with Probe(lookup) as probe:
