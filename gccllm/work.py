@@ -189,9 +189,8 @@ class Shop:
             raise Quit(Reason.DEADLINE)
         if found.edges_taken < found.edges_all:
             say_tests(log or self.log, found, found.tests)
-            raise Quit(
-                Reason.EDGES_MISSED, f"{found.edges_taken} of {found.edges_all} taken; {'; '.join(found.why)}"[:300]
-            )
+            why = sorted(found.why, key=lambda said: not said.startswith("no input"))  # which edges, before all else
+            raise Quit(Reason.EDGES_MISSED, f"{found.edges_taken} of {found.edges_all} taken; {'; '.join(why)}"[:300])
 
         scalar = self.scalar_body(function.name)
         context = context_of(
