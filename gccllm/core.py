@@ -182,6 +182,17 @@ class CalleeSpec:
     """False: it takes a pointer through which it may write, or returns one. No stand-in can do that."""
 
 
+@dataclass(frozen=True, slots=True)
+class FarData:
+    """Data of another unit, of which recorded calls say what it holds: an image has `size` bytes in its place."""
+
+    size: int
+
+
+StandIn = CalleeSpec | FarData
+"""What an image has for a name of another unit."""
+
+
 # --- the function under work ----------------------------------------------------------------------
 
 

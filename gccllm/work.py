@@ -22,6 +22,7 @@ from gccllm.core import Candidate, Evidence, Outcome, Quit, Timing, refuted
 from gccllm.events import Log
 from gccllm.harvest.dwarf import signature_of
 from gccllm.harvest.effects import hidden_effects
+from gccllm.harvest.far import with_far
 from gccllm.harvest.harvest import harvest as find_tests
 from gccllm.harvest.probe import HarvestTarget
 from gccllm.harvest.side import trapping_text, typed_object
@@ -180,8 +181,11 @@ class Shop:
             raise Quit(*self.effects[function.name])
         (directory / "typed.o").write_bytes(self.typed)
         signature = signature_of(directory / "typed.o", function.name)
+        key = self.recordings.key(unit.module, function)
+        if self.recordings.stamp(key):
+            signature = with_far(unit.module, function.name, signature)
         target = HarvestTarget.of(unit.module, function.name, signature, unit.tools, directory, self.trapping)
-        recorded = self.recordings.supply(self.recordings.key(unit.module, function), target)
+        recorded = self.recordings.supply(key, target)
         found = find_tests(
             target, self.settings["seed"], min(HARVEST_S, _left(deadline)), recorded=recorded.tests if recorded else ()
         )

@@ -15,7 +15,7 @@ from typing import Any
 from elftools.common.exceptions import DWARFError, ELFError
 from elftools.elf.elffile import ELFFile
 
-from gccllm.core import CalleeSpec, Quit
+from gccllm.core import Quit, StandIn
 from gccllm.harvest.abi import callee_spec, place_params
 from gccllm.harvest.types import (
     Array,
@@ -145,8 +145,8 @@ class _Reader:
         returns = self.type_of(die) if attribute(die, "DW_AT_type") else None
         return named, returns
 
-    def callees(self) -> dict[str, CalleeSpec]:
-        specs = {}
+    def callees(self) -> dict[str, StandIn]:
+        specs: dict[str, StandIn] = {}
         for die in self.declared:
             name = text(die, "DW_AT_linkage_name") or text(die, "DW_AT_name")
             try:

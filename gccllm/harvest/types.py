@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from gccllm.core import CalleeSpec, Returned
+from gccllm.core import FarData, Returned, StandIn
 
 
 class CType:
@@ -164,8 +164,9 @@ class Signature:
     params: tuple[Param, ...]
     returns: CType | None
     returned: tuple[Returned, ...]
-    callees: dict[str, CalleeSpec]
-    """Functions of other units that the unit declares; those whose types cannot be stood in for are missing."""
+    callees: dict[str, StandIn]
+    """Functions of other units that the unit declares, and data of theirs that recorded calls hold (`harvest.far`);
+    those whose types cannot be stood in for are missing."""
     variables: dict[str, Variable]
     """Variables with static storage, by source name (a function's static `x` is `x.0` in the assembly)."""
 
@@ -225,7 +226,7 @@ def leaves(ctype: CType, offset: int = 0) -> Iterator[tuple[int, CType]]:
 
 
 def unmakeable(signature: Signature) -> str:
-    """Which parameter points to something that no value can be made of, in words; empty when there is none.
+    """What no value can be made of, in words: a parameter that points to such, data of another unit; empty if nothing.
 
     Deep inside a record such a thing is only bytes; the code under work may never look.
     """
@@ -237,6 +238,9 @@ def unmakeable(signature: Signature) -> str:
             inner = inner.to if isinstance(inner, Pointer) else inner.of
         if isinstance(inner, Opaque):
             return f"{param.name}: {inner.what}"
+    for name, one in signature.callees.items():
+        if isinstance(one, FarData):
+            return f"{name}: data of another unit"
     return ""
 
 

@@ -16,6 +16,7 @@ from gccllm.config import Settings
 from gccllm.core import Quit, Request
 from gccllm.events import Log
 from gccllm.harvest.dwarf import signature_of
+from gccllm.harvest.far import far_symbols, with_far
 from gccllm.harvest.probe import HarvestTarget
 from gccllm.job import scratch, signature_registers
 from gccllm.pipeline import Decision, Result, defined_symbols
@@ -79,9 +80,9 @@ def make_known(function: Function, unit: Unit, shop: work.Shop, settings: Settin
     """Put the function's bench into the test store; its stub. Raises Quit with the reason not to record it."""
     try:
         policy.declines_function(function, settings)
-        stub = Stub(function, test_key(unit.module, function), data_symbols(unit.module, function))
         entry_line(function)
-        bench = bench_of(function, unit, shop)
+        bench, far = bench_of(function, unit, shop)
+        stub = Stub(function, test_key(unit.module, function), data_symbols(unit.module, function) + far)
         names = tuple(name for name, _ in stub.symbols)
         tests.put_bench(stub.key, bench, function.name, unit.source.name if unit.source else "", names)
     except BodyError as error:
@@ -93,13 +94,16 @@ def make_known(function: Function, unit: Unit, shop: work.Shop, settings: Settin
     return stub
 
 
-def bench_of(function: Function, unit: Unit, shop: work.Shop) -> Bench:
-    """All that is needed to run the function on tests later. Raises Quit, BodyError, AssembleError."""
+def bench_of(function: Function, unit: Unit, shop: work.Shop) -> tuple[Bench, tuple[tuple[str, int], ...]]:
+    """All that is needed to run the function on tests later, and the data of other units that it can name, with sizes.
+
+    Raises Quit, BodyError, AssembleError.
+    """
     if function.name in shop.effects:
         raise Quit(*shop.effects[function.name])
     with scratch() as directory:
         (directory / "typed.o").write_bytes(shop.typed)
-        signature = signature_of(directory / "typed.o", function.name)
+        signature = with_far(unit.module, function.name, signature_of(directory / "typed.o", function.name))
         target = HarvestTarget.of(unit.module, function.name, signature, unit.tools, directory, shop.trapping)
         context = context_of(
             unit.module, function.name, unit.tools, directory, march=unit.march, has_ipa_ra=unit.ipa_ra,
@@ -107,13 +111,14 @@ def bench_of(function: Function, unit: Unit, shop: work.Shop) -> Bench:
         )  # fmt: skip
         build_image(directory, target.text, unit.tools, signature.callees)  # what cannot be stood in for leaves here
         scalar = shop.scalar_body(function.name)
-        return Bench(
+        bench = Bench(
             slice=target.text,
             baseline=target.body.text(),
             facts=facts_of(target, context),
             ubsan=target.ubsan_text or "",
             scalar=scalar.text() if scalar else "",
         )
+        return bench, far_symbols(signature)
 
 
 def _declined(reason: Reason, detail: str, log: Log, decisions: list[Decision] | None = None) -> Result:

@@ -11,6 +11,7 @@ Undefined symbols:
     a function with a spec    a stub logs the call and gives an answer made from its arguments
     a call that does not      a trap: reaching it is a fault
     return
+    data with a spec          so many bytes of zero; a recorded test says what they are (`harvest.far`)
     weak                      0
     anything else             Quit(CALLEE_UNKNOWN) for calls, Quit(FAR_DATA) for data
 
@@ -28,12 +29,13 @@ from elftools.elf.elffile import ELFFile
 
 from gccllm.assembly.syntax import NORETURN
 from gccllm.core import CalleeSpec as CalleeSpec
-from gccllm.core import Quit, Slot
+from gccllm.core import FarData, Quit, Slot, StandIn
 from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain, run
 from gccllm.verify import layout
 
 _STUB_BYTES = 64
+_FAR_ALIGN = 64
 _KNOWN = (*layout.IMPORTS, *(layout.TRACED_PREFIX + name for name in layout.TRACED_IMPORTS))
 
 
@@ -79,7 +81,7 @@ def build_image(
     workdir: Path,
     text: str,
     tools: Toolchain,
-    callees: Mapping[str, CalleeSpec] | None = None,
+    callees: Mapping[str, StandIn] | None = None,
     *,
     plain: bool = False,
     name: str = "image",
@@ -96,7 +98,7 @@ def build_image(
     if not done.ok:
         raise AssembleError(_first_lines(done.err))
     called, data = _undefined(unit)
-    numbers: dict[str, int] = {}
+    numbers: dict[str, CalleeSpec] = {}
     stub_text = _stubs(called | data, called, callees, numbers, plain)
     done = tools.assemble(stub_text, stubs)
     if not done.ok:
@@ -113,7 +115,7 @@ def build_image(
     symbols, sizes, writable = _read(out)
     if writable[1] - writable[0] > layout.MAX_IMAGE_DATA:
         raise Quit(Reason.TOO_LARGE, f"{writable[1] - writable[0]} bytes of writable data")
-    return Image(out, symbols, writable, tuple(packed(callees[n]) for n in numbers), sizes)
+    return Image(out, symbols, writable, tuple(packed(spec) for spec in numbers.values()), sizes)
 
 
 def _first_lines(text: str) -> str:
@@ -158,12 +160,13 @@ def _is_library(name: str, spec: CalleeSpec | None) -> bool:
 def _stubs(
     undefined: Iterable[str],
     called: set[str],
-    callees: Mapping[str, CalleeSpec],
-    numbers: dict[str, int],
+    callees: Mapping[str, StandIn],
+    numbers: dict[str, CalleeSpec],
     plain: bool,
 ) -> str:
     """Assembly of the stand-ins; `numbers` receives the logged callees in the order of their numbers."""
     imports: list[str] = []
+    far = {name: spec for name, spec in callees.items() if isinstance(spec, FarData) and name in undefined}
 
     def slot(name: str) -> str:
         if name not in imports:
@@ -173,12 +176,14 @@ def _stubs(
     # A stub's address must not depend on which others there are: it may be stored in memory.
     place = {name: _STUB_BYTES * i for i, name in enumerate(_KNOWN)}
     lines = ['\t.section .gccllm.stubs,"ax",@progbits']
-    for name in sorted(undefined, key=lambda n: (place.get(n, 1 << 30), n)):
+    for name in sorted(set(undefined) - far.keys(), key=lambda n: (place.get(n, 1 << 30), n)):
+        spec = callees.get(name)
+        assert not isinstance(spec, FarData)
         place.setdefault(name, _STUB_BYTES * len(place))
         lines += [f"\t.org {place[name]}", f"\t.globl {name}", f"\t.type {name}, @function", f"{name}:"]
         if name in NORETURN:
             lines.append("\tud2")
-        elif _is_library(name, callees.get(name)):
+        elif _is_library(name, spec):
             if plain:
                 lines.append(f"\tjmp *{slot(name)}")
             else:
@@ -187,17 +192,26 @@ def _stubs(
                     f"\tpopq {layout.SLOT_RETURN:#x}", "\ttestb $15, %spl", "\tje 1f", "\tud2",
                     f"1:\tcall *{slot(name)}", f"\tjmp *{slot(layout.HOOKS[1])}",
                 ]  # fmt: skip
-        elif name in callees:
-            if not callees[name].is_pure:
+        elif spec is not None:
+            if not spec.is_pure:
                 raise Quit(Reason.IMPURE_CALLEE, name)
             if len(numbers) == layout.MAX_CALLEES:
                 raise Quit(Reason.TOO_LARGE, "too many functions of other units are called")
-            number = numbers.setdefault(name, len(numbers))
+            number = len(numbers)
+            numbers[name] = spec
             lines += [f"\tpushq ${number}", f"\tjmp *{slot(layout.HOOKS[0])}"]
         elif name in called:
             raise Quit(Reason.CALLEE_UNKNOWN, name)
         else:
             raise Quit(Reason.FAR_DATA, name)
+    for name in sorted(far):  # behind the unit's own data, which keeps its addresses
+        lines += ['\t.section .data.gccllm_far,"aw",@progbits', f"\t.balign {_FAR_ALIGN}", f"\t.globl {name}"]
+        lines += [
+            f"\t.type {name}, @object",
+            f"\t.size {name}, {far[name].size}",
+            f"{name}:",
+            f"\t.zero {far[name].size}",
+        ]
     lines += ['\t.section .gccllm.names,"a",@progbits']
     lines += [f'.Lname{i}:\t.string "{name}"' for i, name in enumerate(imports)]
     lines += ['\t.section .gccllm.imports,"aw",@progbits', *(f"\t.quad .Lname{i}" for i in range(len(imports)))]

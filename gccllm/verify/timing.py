@@ -38,10 +38,10 @@ from filelock import FileLock, Timeout
 from gccllm.assembly import Body, Module, layout_text
 from gccllm.assembly.isa import LEVEL_SYMBOL, guard
 from gccllm.assembly.slice import function_rows
-from gccllm.core import Quit, Returned, Test, Timing, Verdict, accepted, refuted, undecided
+from gccllm.core import Quit, Returned, StandIn, Test, Timing, Verdict, accepted, refuted, undecided
 from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain
-from gccllm.verify.image import AssembleError, CalleeSpec, build_image
+from gccllm.verify.image import AssembleError, build_image
 from gccllm.verify.replay import Raw, Replayer
 
 DELTA = 0.02
@@ -87,7 +87,7 @@ class Bench(Protocol):
     @property
     def workdir(self) -> Path: ...
     @property
-    def callees(self) -> Mapping[str, CalleeSpec]: ...
+    def callees(self) -> Mapping[str, StandIn]: ...
 
 
 # --- the decision ---------------------------------------------------------------------------------

@@ -16,11 +16,11 @@ import numpy as np
 
 from gccllm.assembly import Body, BodyError, Module, NotLossless, cfg, slice_text
 from gccllm.assembly.cfg import Edge
-from gccllm.core import Quit, Returned, Slot, Test
+from gccllm.core import Quit, Returned, Slot, StandIn, Test
 from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain
 from gccllm.verify import layout
-from gccllm.verify.image import CalleeSpec, Image, build_image
+from gccllm.verify.image import Image, build_image
 from gccllm.verify.replay import Raw, Replayer, differs
 from gccllm.verify.screen import Baseline, Context, context_of, read_baseline
 from gccllm.verify.trace import Trace, instrument, instrument_callees, trace_many, traced_name
@@ -45,7 +45,7 @@ class Workbench:
     context: Context
     tools: Toolchain
     workdir: Path
-    callees: Mapping[str, CalleeSpec] = field(default_factory=dict)
+    callees: Mapping[str, StandIn] = field(default_factory=dict)
     scalar: Body | None = None
     """The body of a side compile with -fno-tree-vectorize and the like, for `adequacy`; None: only the baseline."""
     more: More | None = None
@@ -66,7 +66,7 @@ class Workbench:
         returns: tuple[Returned, ...],
         tools: Toolchain,
         workdir: Path,
-        callees: Mapping[str, CalleeSpec] | None = None,
+        callees: Mapping[str, StandIn] | None = None,
         scalar: Module | None = None,
         more: More | None = None,
         arguments: frozenset[str] = frozenset(),

@@ -1,0 +1,42 @@
+"""Data of other units that a function names: what its size is, so that an image can have something in its place.
+
+Only where recorded calls say what it holds. Covered: objects that the unit declares with a complete type, and names as
+the assembly does. Not covered, and FAR_DATA as before: arrays of unknown length, weak and thread-local data, names that
+the C++ compiler makes, functions whose address is taken, whatever holds volatile members.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gccllm.assembly import Module, reachable
+from gccllm.core import FarData, Quit, StandIn
+from gccllm.harvest.dwarf import refuse
+from gccllm.harvest.types import Signature
+
+
+def with_far(module: Module, name: str, signature: Signature) -> Signature:
+    """`signature` with what stands in for the far data that function `name`, its callees and their data can name."""
+    functions, objects = reachable(module, name)
+    if any(module.functions[one].uses_tls for one in functions):
+        return signature
+    named = {ref for one in functions for ref in module.functions[one].refs}
+    named |= {ref for one in objects for ref in module.objects[one].references}
+    called = {callee for one in functions for callee in module.functions[one].calls}
+    found: dict[str, StandIn] = {}
+    for one in sorted(named - called):
+        variable = signature.variables.get(one)
+        if variable is None or module.defines(one) or module.binding(one) == "weak":
+            continue
+        try:
+            refuse(one, variable.type)
+        except Quit:
+            continue
+        if variable.type.size > 0:
+            found[one] = FarData(variable.type.size)
+    return replace(signature, callees=signature.callees | found) if found else signature
+
+
+def far_symbols(signature: Signature) -> tuple[tuple[str, int], ...]:
+    """(name, size) of what stands in."""
+    return tuple((name, one.size) for name, one in signature.callees.items() if isinstance(one, FarData))
