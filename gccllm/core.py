@@ -189,7 +189,16 @@ class FarData:
     size: int
 
 
-StandIn = CalleeSpec | FarData
+@dataclass(frozen=True, slots=True)
+class FarCode:
+    """A function of another unit that runs for real: what it is called with is logged as with a stand-in."""
+
+    spec: CalleeSpec
+    text: str
+    """`assembly.slice_text` of it, from the build that recorded."""
+
+
+StandIn = CalleeSpec | FarData | FarCode
 """What an image has for a name of another unit."""
 
 

@@ -18,7 +18,7 @@ from gccllm.verify.screen import Context
 _CLASSES: tuple[type, ...] = (
     types.Void, types.Integer, types.Floating, types.Pointer, types.Array, types.Field, types.Record, types.Opaque,
     types.Place, types.Param, types.Variable, types.Signature, GlobalSymbol, Context,
-    core.CalleeSpec, core.FarData, core.Returned, core.Slot,
+    core.CalleeSpec, core.FarCode, core.FarData, core.Returned, core.Slot,
 )  # fmt: skip
 
 

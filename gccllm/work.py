@@ -22,7 +22,7 @@ from gccllm.core import Candidate, Evidence, Outcome, Quit, Timing, refuted
 from gccllm.events import Log
 from gccllm.harvest.dwarf import signature_of
 from gccllm.harvest.effects import hidden_effects
-from gccllm.harvest.far import with_far
+from gccllm.harvest.far import with_code, with_far
 from gccllm.harvest.harvest import harvest as find_tests
 from gccllm.harvest.probe import HarvestTarget
 from gccllm.harvest.side import trapping_text, typed_object
@@ -183,7 +183,7 @@ class Shop:
         signature = signature_of(directory / "typed.o", function.name)
         key = self.recordings.key(unit.module, function)
         if self.recordings.stamp(key):
-            signature = with_far(unit.module, function.name, signature)
+            signature = with_code(with_far(unit.module, function.name, signature), self.recordings.callee)
         target = HarvestTarget.of(unit.module, function.name, signature, unit.tools, directory, self.trapping)
         recorded = self.recordings.supply(key, target)
         found = find_tests(

@@ -221,8 +221,9 @@ static int is_worth_a_look(struct unit *unit) {
     unit->text = unit->input == 0 ? read_descriptor(0) : read_file(unit->argv[unit->input]);
     if (unit->text.data == NULL || !is_gcc_output(unit->text) || is_slim_lto(unit->text))
         return 0;
-    /* `include` names functions to work on even without a loop. */
-    return has_loop(unit->text) || setting(&unit->settings, "include") != NULL;
+    /* `include` names functions to work on even without a loop; a recording keeps what other units may call. */
+    return has_loop(unit->text) || setting(&unit->settings, "include") != NULL ||
+           mode_of(&unit->settings) == RECORD;
 }
 
 int main(int argc, char **argv) {

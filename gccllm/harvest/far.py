@@ -1,16 +1,21 @@
-"""Data of other units that a function names: what its size is, so that an image can have something in its place.
+"""What stands in for the data and the functions of other units, where there are recorded calls.
 
-Only where recorded calls say what it holds. Covered: objects that the unit declares with a complete type, and names as
-the assembly does. Not covered, and FAR_DATA as before: arrays of unknown length, weak and thread-local data, names that
-the C++ compiler makes, functions whose address is taken, whatever holds volatile members.
+    data        an image has as many bytes, of which each recorded call says what they hold
+    functions   those that write memory or return pointers run for real: the test store has their slices
+                (`record.callees`)
+
+Covered of data: objects that the unit declares with a complete type, and names as the assembly does. Not covered, and
+FAR_DATA as before: arrays of unknown length, weak and thread-local data, names that the C++ compiler makes, functions
+whose address is taken, whatever holds volatile members.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from gccllm.assembly import Module, reachable
-from gccllm.core import FarData, Quit, StandIn
+from gccllm.core import CalleeSpec, FarCode, FarData, Quit, StandIn
 from gccllm.harvest.dwarf import refuse
 from gccllm.harvest.types import Signature
 
@@ -40,3 +45,12 @@ def with_far(module: Module, name: str, signature: Signature) -> Signature:
 def far_symbols(signature: Signature) -> tuple[tuple[str, int], ...]:
     """(name, size) of what stands in."""
     return tuple((name, one.size) for name, one in signature.callees.items() if isinstance(one, FarData))
+
+
+def with_code(signature: Signature, text_of: Callable[[str], str]) -> Signature:
+    """`signature` with the functions themselves where no stand-in can be; `text_of` a name is its slice, or empty."""
+    found: dict[str, StandIn] = {}
+    for name, spec in signature.callees.items():
+        if isinstance(spec, CalleeSpec) and not spec.is_pure and (text := text_of(name)):
+            found[name] = FarCode(spec, text)
+    return replace(signature, callees=signature.callees | found) if found else signature

@@ -8,6 +8,7 @@ neither the store of rewrites nor the unit cache or the queue is read or written
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 from gccllm import hotness, policy, work
@@ -23,6 +24,7 @@ from gccllm.pipeline import Decision, Result, defined_symbols
 from gccllm.plan import Unit, plan
 from gccllm.profile import load_profile
 from gccllm.reasons import Reason
+from gccllm.record.callees import hopeful, keep_callees
 from gccllm.record.keys import test_key
 from gccllm.record.store import TestStore
 from gccllm.record.stub import Stub, data_symbols, entry_line, recorded_text, recorder_text
@@ -53,6 +55,8 @@ def record_unit(
 
     shop = work.Shop(unit, settings, log)
     tests = TestStore.of(store.user)
+    with contextlib.suppress(OSError):  # others' functions then are declined as before
+        keep_callees(tests, unit.module)
     stubs: list[Stub] = []
     for heat in warm:
         try:
@@ -109,7 +113,8 @@ def bench_of(function: Function, unit: Unit, shop: work.Shop) -> tuple[Bench, tu
             unit.module, function.name, unit.tools, directory, march=unit.march, has_ipa_ra=unit.ipa_ra,
             arguments=signature_registers(signature),
         )  # fmt: skip
-        build_image(directory, target.text, unit.tools, signature.callees)  # what cannot be stood in for leaves here
+        # What cannot be stood in for leaves here.
+        build_image(directory, target.text, unit.tools, hopeful(signature).callees)
         scalar = shop.scalar_body(function.name)
         bench = Bench(
             slice=target.text,

@@ -38,7 +38,13 @@ def garbage(store: TestStore, days: float, now: float | None = None) -> Iterator
             yield _garbage(there, f"not used for {days:g} days")
         elif tests.exists() and store.stored(key) is None:
             yield _garbage((tests,), "damaged")
-    for leftover in store.root.glob("[0-9a-f][0-9a-f]/.*.*"):
+    for name in store.callees():
+        path = store.callee_path(name)
+        with contextlib.suppress(OSError):
+            if now - path.stat().st_mtime > 86400 * days:
+                yield _garbage((path,), f"not used for {days:g} days")
+    leftovers = (*store.root.glob("[0-9a-f][0-9a-f]/.*.*"), *store.root.glob("callees/.*.*"))
+    for leftover in leftovers:
         with contextlib.suppress(OSError):
             if now - leftover.stat().st_mtime > LEFTOVER_S:
                 yield _garbage((leftover,), "a write that was interrupted")

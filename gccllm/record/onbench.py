@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 from gccllm.core import PAGE_BYTES, Slot, Test
+from gccllm.harvest.far import with_code
 from gccllm.harvest.probe import HarvestTarget, Probe, State
 from gccllm.record.capture import RecordedCall, RecordedPage, Registers
 from gccllm.record.lower import lower
@@ -37,7 +38,8 @@ class OnBench:
         self.known = known
         self.target: HarvestTarget
         self.context: Context
-        self.target, self.context = target_and_context(known.bench, tools, workdir)
+        target, self.context = target_and_context(known.bench, tools, workdir)
+        self.target = replace(target, signature=with_code(target.signature, lambda name: known.callees.get(name, "")))
         self.probe = Probe(self.target)
 
     def __enter__(self) -> OnBench:

@@ -73,6 +73,10 @@ class Recordings:
         except (BodyError, Quit):
             return ""
 
+    def callee(self, name: str) -> str:
+        """The slice of a function of another unit; empty when there is none."""
+        return self.store.callee(name) if self.store is not None else ""
+
     def stamp(self, key: str) -> str:
         """The checksum that the recording's file carries; empty when there is none. Reads one line."""
         if self.store is None or not key:

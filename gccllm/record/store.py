@@ -3,6 +3,7 @@
     <key[:2]>/<key>.bench    slice, baseline and types of the function (`Bench`), written by the record build
     <key[:2]>/<key>.tests    its recorded calls: a fair sample of all processes and runs, equal pages kept once
     <key[:2]>/<key>.coverage what those tests were worth, when somebody looked (edges, mutants)
+    callees/<name>.s         slices of functions that recorded functions of other units may call (`record.callees`)
     <key[:2]>/.lock          held while a file of the folder is made out of what it was and what came
 
 Files are 0600, folders 0700, and put in place by rename. A damaged file is a named error in `problems` and counts as
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,6 +42,7 @@ from gccllm.record.testfile import (
 )
 from gccllm.store.entry import Bench
 
+CALLEE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
 LOCK_S = 120.0
 """Longest wait for another process that merges."""
 
@@ -107,10 +110,44 @@ class TestStore:
         path = self.path(key, "bench")
         if (raw := self._read(path)) is not None:
             try:
-                return load_bench(raw, key)
+                known = load_bench(raw, key)
+                facts = str(known.bench.facts)
+                callees = {name: self.callee(name) for name in self.callees() if name in facts}
+                return known.model_copy(update={"callees": callees})
             except TestsError as error:
                 self._problem(path, error.reason, error.detail)
         return None
+
+    # --- functions that others call, `record.callees` -----------------------------------------
+
+    def callees(self) -> list[str]:
+        """Names of the functions whose slices are here."""
+        return sorted(path.stem for path in (self.root / "callees").glob("*.s"))
+
+    def callee(self, name: str) -> str:
+        """The slice of a function; empty when there is none. It counts as used."""
+        try:
+            path = self.callee_path(name)
+            text = path.read_bytes().decode("utf-8", "surrogateescape")
+            os.utime(path)
+            return text
+        except (OSError, ValueError):
+            return ""
+
+    def put_callee(self, name: str, text: str) -> None:
+        """Raises OSError, and ValueError for what is no name in C."""
+        path, raw = self.callee_path(name), text.encode("utf-8", "surrogateescape")
+        with contextlib.suppress(OSError):
+            if path.read_bytes() == raw:
+                os.utime(path)
+                return
+        write_private(path, raw)
+
+    def callee_path(self, name: str) -> Path:
+        """Raises ValueError for what is no name in C."""
+        if not CALLEE.fullmatch(name):
+            raise ValueError(f"not a function's name: {name!r}")
+        return self.root / "callees" / f"{name}.s"
 
     def signature(self, key: str) -> Signature | None:
         from gccllm.wire import signature_of  # imports what listing the store has no need of

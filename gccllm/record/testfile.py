@@ -96,6 +96,8 @@ class Benched(Frozen):
     symbols: tuple[str, ...]
     """Names of the data symbols, in the order of a capture's table."""
     bench: Bench
+    callees: dict[str, str] = Field(default_factory=dict, exclude=True)
+    """Slices of functions of other units, as the store has them now; not part of the file."""
 
 
 # --- benches ------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ Undefined symbols:
     a pure library function   runs for real, from the replayer's own copy; afterwards the stub overwrites what a call
                               may clobber
     a function with a spec    a stub logs the call and gives an answer made from its arguments
+    a function with its text  a stub logs the call, the function itself runs (`far_code`)
     a call that does not      a trap: reaching it is a fault
     return
     data with a spec          so many bytes of zero; a recorded test says what they are (`harvest.far`)
@@ -29,10 +30,11 @@ from elftools.elf.elffile import ELFFile
 
 from gccllm.assembly.syntax import NORETURN
 from gccllm.core import CalleeSpec as CalleeSpec
-from gccllm.core import FarData, Quit, Slot, StandIn
+from gccllm.core import FarCode, FarData, Quit, Slot, StandIn
 from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain, run
 from gccllm.verify import layout
+from gccllm.verify.far_code import far_object, real_name
 
 _STUB_BYTES = 64
 _FAR_ALIGN = 64
@@ -47,8 +49,11 @@ class AssembleError(Exception):
         self.detail = detail
 
 
-def packed(spec: CalleeSpec) -> bytes:
-    """The record that tells the replayer what a logged callee takes and gives. Raises Quit(IMPURE_CALLEE)."""
+def packed(spec: CalleeSpec, target: int = 0) -> bytes:
+    """The record that tells the replayer what a logged callee takes and gives. Raises Quit(IMPURE_CALLEE).
+
+    `target`: address of the function itself, which then gives the answer; 0 for an answer made from the arguments.
+    """
     sizes = dict.fromkeys((Slot.RAX, Slot.RDX, Slot.XMM0, Slot.XMM1), 0)
     for result in spec.returns:
         if result.slot not in sizes or result.size not in (1, 2, 4, 8):
@@ -58,7 +63,7 @@ def packed(spec: CalleeSpec) -> bytes:
         raise Quit(Reason.IMPURE_CALLEE, "too many arguments")
     return layout.CALLEE.pack(
         len(spec.stack), *_padded(spec.ints, 6), *_padded(spec.vectors, 8), *_padded(spec.stack, 16),
-        *sizes.values(), int(spec.is_float), 0,
+        *sizes.values(), int(spec.is_float), 0, target,
     )  # fmt: skip
 
 
@@ -98,8 +103,15 @@ def build_image(
     if not done.ok:
         raise AssembleError(_first_lines(done.err))
     called, data = _undefined(unit)
+    far: list[Path] = []
+    needs: set[str] = set()
+    for one in sorted(called | data):
+        if isinstance(code := callees.get(one), FarCode):
+            path, more = far_object(workdir, one, code, tools)
+            far.append(path)
+            needs |= more
     numbers: dict[str, CalleeSpec] = {}
-    stub_text = _stubs(called | data, called, callees, numbers, plain)
+    stub_text = _stubs(called | data | needs, called, callees, numbers, plain)
     done = tools.assemble(stub_text, stubs)
     if not done.ok:
         raise AssembleError(_first_lines(done.err))
@@ -108,14 +120,20 @@ def build_image(
         script.write_text(_SCRIPT)
     done = run([
         tools.linker, "-static", "-nostdlib", "-z", "noexecstack", "-z", "norelro", "-e", "0", "--no-warn-rwx-segments",
-        "--build-id=none", "-T", str(script), "-o", str(out), str(unit), str(stubs),
+        "--build-id=none", "-T", str(script), "-o", str(out), str(unit), str(stubs), *map(str, far),
     ])  # fmt: skip
     if not done.ok:
         raise AssembleError(_first_lines(done.err))
     symbols, sizes, writable = _read(out)
     if writable[1] - writable[0] > layout.MAX_IMAGE_DATA:
         raise Quit(Reason.TOO_LARGE, f"{writable[1] - writable[0]} bytes of writable data")
-    return Image(out, symbols, writable, tuple(packed(spec) for spec in numbers.values()), sizes)
+    return Image(
+        out,
+        symbols,
+        writable,
+        tuple(packed(spec, symbols.get(real_name(one), 0)) for one, spec in numbers.items()),
+        sizes,
+    )
 
 
 def _first_lines(text: str) -> str:
@@ -183,7 +201,7 @@ def _stubs(
         lines += [f"\t.org {place[name]}", f"\t.globl {name}", f"\t.type {name}, @function", f"{name}:"]
         if name in NORETURN:
             lines.append("\tud2")
-        elif _is_library(name, spec):
+        elif not isinstance(spec, FarCode) and _is_library(name, spec):
             if plain:
                 lines.append(f"\tjmp *{slot(name)}")
             else:
@@ -193,7 +211,12 @@ def _stubs(
                     f"1:\tcall *{slot(name)}", f"\tjmp *{slot(layout.HOOKS[1])}",
                 ]  # fmt: skip
         elif spec is not None:
-            if not spec.is_pure:
+            if isinstance(spec, FarCode):
+                if plain:
+                    lines.append(f"\tjmp {real_name(name)}")
+                    continue
+                spec = spec.spec
+            elif not spec.is_pure:
                 raise Quit(Reason.IMPURE_CALLEE, name)
             if len(numbers) == layout.MAX_CALLEES:
                 raise Quit(Reason.TOO_LARGE, "too many functions of other units are called")
@@ -241,12 +264,13 @@ PHDRS {{ text PT_LOAD FLAGS(5); constants PT_LOAD FLAGS(4); stubs PT_LOAD FLAGS(
 SECTIONS
 {{
   . = {layout.IMAGE_TEXT:#x};
-  .text : {{ *(.text.* .gnu.linkonce.t.*) *(.text) }} :text
+  .text : {{ *(EXCLUDE_FILE(*.far.o) .text.* EXCLUDE_FILE(*.far.o) .gnu.linkonce.t.*)
+    *(EXCLUDE_FILE(*.far.o) .text) }} :text
   . = {layout.IMAGE_RODATA:#x};
   .rodata : {{ *(.rodata .rodata.* .gnu.linkonce.r.* .data.rel.ro .data.rel.ro.*) *(.gccllm.names .got .got.plt) }}
     :constants
   . = {layout.IMAGE_STUBS:#x};
-  .stubs : {{ *(.gccllm.stubs) }} :stubs
+  .stubs : {{ *(.gccllm.stubs) *(.text .text.*) }} :stubs
   . = {layout.IMAGE_IMPORTS:#x};
   .imports : {{ KEEP(*(.gccllm.imports)) }} :imports
   . = {layout.IMAGE_DATA:#x};

@@ -28,7 +28,7 @@ import numpy as np
 
 from gccllm.core import ARENA_BASE, ARENA_BYTES, ARENA_STRIDE, ARENAS
 
-VERSION: Final = 2
+VERSION: Final = 3
 PAGE: Final = 4096
 
 CONTROL: Final = 0x1000_0000
@@ -172,9 +172,10 @@ PATCH: Final = struct.Struct("<QQ")
 """address, bytes; the data follows, padded to 8. Patches are applied in order."""
 PAGE_REF: Final = struct.Struct("<IIII")
 """number of the address, number of the content, 1 when the program could write the page, 0. Ascending addresses."""
-CALLEE: Final = struct.Struct("<I6B8B16BBBBBBB")
+CALLEE: Final = struct.Struct("<I6B8B16BBBBBBBQ")
 """stack arguments; defined bytes of the integer registers (0: unused), of the vector registers, of the stack slots;
-bytes returned in rax, rdx, xmm0, xmm1; 1 when the vector results are of `float`; 0."""
+bytes returned in rax, rdx, xmm0, xmm1; 1 when the vector results are of `float`; 0; the address of the function itself
+where it is to run, else 0."""
 
 OBSERVATION: Final = np.dtype([
     ("status", "<u4"), ("signal", "<u4"), ("fault", "<u8"), ("abi", "<u4"), ("calls_made", "<u4"),

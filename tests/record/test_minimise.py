@@ -285,6 +285,15 @@ def test_gc_removes_what_nobody_needs_and_only_that(
     assert cluttered.bench(KEY) is not None, "known, not called yet"
 
 
+def test_gc_keeps_the_functions_that_others_may_call(cluttered: TestStore) -> None:
+    cluttered.put_callee("fresh", "")
+    cluttered.put_callee("old", "")
+    os.utime(cluttered.callee_path("old"), (time.time() - 86400 * 100,) * 2)
+    assert [item.paths[0].stem for item in garbage(cluttered, 90) if item.paths[0].parent.name == "callees"] == ["old"]
+    assert cluttered.callee("old") == ""
+    assert not any(item.paths[0].parent.name == "callees" for item in garbage(cluttered, 90)), "read: in use again"
+
+
 def test_use_by_a_build_keeps_tests_alive(cluttered: TestStore) -> None:
     age(cluttered, keyed("0a"), 100)
     assert cluttered.read(keyed("0a")) is not None
@@ -294,6 +303,7 @@ def test_use_by_a_build_keeps_tests_alive(cluttered: TestStore) -> None:
 
 
 def test_gc_all_forgets_everything(cluttered: TestStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluttered.put_callee("fresh", "")
     assert invoke(tmp_path, monkeypatch, "gc", "--all").exit_code == 0
     assert [path.name for path in cluttered.root.rglob("*") if path.is_file() and path.name != ".lock"] == []
 

@@ -2,7 +2,8 @@
  * The way into the function under test and back: every register set, every register read.
  *
  * replay_enter     loads `cpu_in` and jumps; `replay_landing`, the function's return address, stores into `cpu_out`
- * replay_log_call  where stubs of other units' functions jump, their number pushed; answers from record_call()
+ * replay_log_call  where stubs of other units' functions jump, their number pushed; answers from record_call(), or goes on
+ *                  to the function itself, which returns to replay_returned: that overwrites what a call may clobber
  * replay_poison    where stubs of library functions jump afterwards, to overwrite what a call may clobber
  * replay_exit      the only system call exit_group that the sandbox lets pass
  *
@@ -36,6 +37,7 @@ struct call {
   uint64_t xmm[8][2];    /* 64 */
   uint64_t rax, rdx;     /* 192 200 */
   uint64_t xmm0[2], xmm1[2]; /* 208 224 */
+  uint64_t target, returns;  /* 240: the function itself, if it is to run; 248: where it then returns to */
 };
 __attribute__((visibility("hidden"))) struct call call_frame;
 __attribute__((visibility("hidden"), aligned(64))) uint8_t call_stack[1 << 16];
@@ -43,7 +45,7 @@ __attribute__((visibility("hidden"), used)) void record_call(void);
 
 #pragma GCC visibility push(hidden)
 void replay_enter(void);
-extern char replay_landing[], replay_log_call[], replay_poison[], replay_exit_done[];
+extern char replay_landing[], replay_log_call[], replay_returned[], replay_poison[], replay_exit_done[];
 __attribute__((noreturn)) void replay_exit(int code);
 #pragma GCC visibility pop
 
@@ -56,8 +58,8 @@ __attribute__((noreturn)) void replay_exit(int code);
 #define MASKS(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7)
 
 asm(".text\n"
-    ".globl replay_enter,replay_landing,replay_log_call,replay_poison,replay_exit,replay_exit_done\n"
-    ".hidden replay_enter,replay_landing,replay_log_call,replay_poison,replay_exit,replay_exit_done\n"
+    ".globl replay_enter,replay_landing,replay_log_call,replay_returned,replay_poison,replay_exit,replay_exit_done\n"
+    ".hidden replay_enter,replay_landing,replay_log_call,replay_returned,replay_poison,replay_exit,replay_exit_done\n"
     /* Fills the vector registers from the table that r11 points at. */
     "load_vectors:\n"
     " cmpl $1,cpu_vector_level(%rip)\n jb 1f\n je 2f\n" LOW(Z) HIGH(Z) MASKS(K) " ret\n"
@@ -97,13 +99,31 @@ asm(".text\n"
     " movups %xmm0,call_frame+64(%rip)\n movups %xmm1,call_frame+80(%rip)\n movups %xmm2,call_frame+96(%rip)\n"
     " movups %xmm3,call_frame+112(%rip)\n movups %xmm4,call_frame+128(%rip)\n movups %xmm5,call_frame+144(%rip)\n"
     " movups %xmm6,call_frame+160(%rip)\n movups %xmm7,call_frame+176(%rip)\n"
+    " mov %rax,call_frame+192(%rip)\n"
     " lea call_stack+65536(%rip),%rsp\n pushfq\n popq call_frame+56(%rip)\n cld\n call record_call\n"
     " mov call_frame+48(%rip),%rsp\n add $8,%rsp\n"
+    " cmpq $0,call_frame+240(%rip)\n jne 3f\n"
     " cmpl $0,cpu_plain_calls(%rip)\n jne 1f\n"
     " lea cpu_junk(%rip),%r11\n call load_vectors\n"
     " mov cpu_junk_word(%rip),%rcx\n mov %rcx,%rsi\n mov %rcx,%rdi\n mov %rcx,%r8\n mov %rcx,%r9\n mov %rcx,%r10\n"
     "1: movups call_frame+208(%rip),%xmm0\n movups call_frame+224(%rip),%xmm1\n"
     " mov call_frame+192(%rip),%rax\n mov call_frame+200(%rip),%rdx\n mov cpu_junk_word(%rip),%r11\n ret\n"
+    /* The function itself: all that it may read as it was, but where it returns to. */
+    "3: lea replay_returned(%rip),%r11\n mov %r11,(%rsp)\n"
+    " mov call_frame(%rip),%rdi\n mov call_frame+8(%rip),%rsi\n mov call_frame+16(%rip),%rdx\n"
+    " mov call_frame+24(%rip),%rcx\n mov call_frame+32(%rip),%r8\n mov call_frame+40(%rip),%r9\n"
+    " movups call_frame+64(%rip),%xmm0\n movups call_frame+80(%rip),%xmm1\n movups call_frame+96(%rip),%xmm2\n"
+    " movups call_frame+112(%rip),%xmm3\n movups call_frame+128(%rip),%xmm4\n movups call_frame+144(%rip),%xmm5\n"
+    " movups call_frame+160(%rip),%xmm6\n movups call_frame+176(%rip),%xmm7\n"
+    " mov call_frame+192(%rip),%rax\n mov cpu_junk_word(%rip),%r10\n mov %r10,%r11\n jmp *call_frame+240(%rip)\n"
+    "replay_returned:\n"
+    " mov call_frame+248(%rip),%r11\n mov %r11,0x10000000\n"
+    /* rax, rdx, xmm0 and xmm1 may hold the answer. */
+    " movups %xmm0,call_frame+208(%rip)\n movups %xmm1,call_frame+224(%rip)\n"
+    " lea cpu_junk(%rip),%r11\n call load_vectors\n"
+    " movups call_frame+208(%rip),%xmm0\n movups call_frame+224(%rip),%xmm1\n"
+    " mov cpu_junk_word(%rip),%rcx\n mov %rcx,%rsi\n mov %rcx,%rdi\n mov %rcx,%r8\n mov %rcx,%r9\n mov %rcx,%r10\n"
+    " mov %rcx,%r11\n jmp *0x10000000\n"
 
     /* rax, rdx, xmm0 and xmm1 may hold the answer. The return address waits in the control page. */
     "replay_poison:\n"

@@ -68,6 +68,7 @@ struct page_ref {
 struct callee {
     uint32_t stack_args;
     uint8_t ints[6], vectors[8], stack[16], rax, rdx, xmm0, xmm1, is_float, zero;
+    uint64_t target;
 };
 struct observation {
     uint32_t status, signal;
