@@ -4,8 +4,8 @@
                 │  └── gccllm profile: share of run time of each function                                │
                 └── the project's own tests, whole-program time ── A/A ── A/B ◄──────────────────────────┘
 
-Each project is built by its own set-up (pip, from the source archive), once with gcc and once with gcc-llm, and its
-own tests are run with both: every test must end the same way. Whole-program time is CPU time of the workload on other
+Each project is built by its own set-up (`recorded_ways`), once with gcc and once with gcc-llm, and its own tests are
+run with both: every test must end the same way. Whole-program time is CPU time of the workload on other
 data than was recorded, interpreter and start-up included. A finished project is kept as WORK/NAME/result.json, so that
 tables can be made again (`--tables`).
 
@@ -27,8 +27,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import xml.etree.ElementTree as ElementTree
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -39,15 +37,14 @@ from gccllm import events
 from gccllm.bench import recorded_tables as tables
 from gccllm.bench import show
 from gccllm.bench.objects import BuildFailed, run_tool
-from gccllm.bench.programs import Program, fetch
 from gccllm.bench.recorded_projects import PROJECTS, Project
 from gccllm.bench.recorded_tables import Outcome
+from gccllm.bench.recorded_ways import BUILD_S, Way, built_at, prepare_python, way_of
 from gccllm.profile import FORMAT
 
 GCCLLM = (sys.executable, "-m", "gccllm.cli")
 RECORD_CPU = "100"
 """Percent of the workload's time that recording may take: the runs are short, and nobody waits for them."""
-BUILD_S = 14400.0
 RECORD_SEED, MEASURE_SEED = 1, 2
 ROUNDS = 9
 
@@ -63,70 +60,11 @@ def environment(project: Project, place: Path, **more: str) -> dict[str, str]:
     return env | {"GCCLLM_CACHE_DIR": str(place / "store"), "PIP_DISABLE_PIP_VERSION_CHECK": "1"} | more
 
 
-def prepare_python(projects: Sequence[Project], work: Path) -> Path:
-    """An environment that has what the builds and the tests of the projects need; its interpreter."""
-    place = work / "python"
-    python = place / "bin" / "python"
-    if not python.exists():
-        run_tool([sys.executable, "-m", "venv", str(place)])
-    needs = sorted({"setuptools", "wheel", "pytest", *(name for project in projects for name in project.needs)})
-    run_tool([str(python), "-m", "pip", "install", "-q", "-U", *needs], deadline_s=BUILD_S)
-    return python
-
-
-def build(project: Project, root: Path, python: Path, site: Path, env: Mapping[str, str]) -> float:
-    """Build the project by its own set-up into the folder `site`; seconds taken."""
+def built(way: Way, root: Path, site: Path, env: Mapping[str, str]) -> float:
+    """Seconds of one build."""
     started = time.monotonic()
-    tree = site.with_suffix(".tree")
-    for old in (site, tree):
-        shutil.rmtree(old, ignore_errors=True)
-    shutil.copytree(root, tree)
-    for glob in project.without:
-        for path in tree.glob(glob):
-            shutil.rmtree(path)
-    run_tool(
-        [str(python), "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-cache-dir",
-         "--no-index", "--target", str(site), str(tree)], env=env, deadline_s=BUILD_S,
-    )  # fmt: skip
+    way.build(root, site, env)
     return time.monotonic() - started
-
-
-def own_tests(project: Project, root: Path, python: Path, site: Path, env: Mapping[str, str]) -> dict[str, str]:
-    """Test to `passed`, `failed` or `skipped`. Raises BuildFailed when pytest cannot tell, or collect all of them.
-
-    Tests that are installed with the package are run where they were installed: pytest takes no module that is
-    found in two places.
-    """
-    report = site.with_suffix(".xml")
-    report.unlink(missing_ok=True)
-    chosen = ["-k", " and ".join(f"not {word}" for word in project.deselect)] if project.deselect else []
-    if all((site / path).exists() for path in project.tests):
-        root = site
-    with tempfile.TemporaryDirectory(prefix="gccllm-tests-") as empty:
-        # The built package, not the tree that the tests lie in: hence elsewhere, and `append`.
-        argv = [str(python), "-m", "pytest", "-q", "--import-mode=append", "-p", "no:cacheprovider",
-                f"--rootdir={root}", f"--junitxml={report}", *chosen,
-                *(str(root / path) for path in project.tests)]  # fmt: skip
-        ran = subprocess.run(
-            argv, cwd=empty, env={**env, "PYTHONPATH": str(site)}, capture_output=True, text=True, timeout=BUILD_S,
-            check=False,
-        )  # fmt: skip
-    if ran.returncode not in (0, 1) or not report.exists():  # 1: a test failed; more: pytest did not come so far
-        raise BuildFailed(f"pytest: exit {ran.returncode}: {(ran.stdout + ran.stderr)[-2000:]}")
-    return read_junit(report)
-
-
-def read_junit(report: Path) -> dict[str, str]:
-    """Test to outcome. Parameters are numbered, because their names may hold random data."""
-    found: dict[str, str] = {}
-    number: Counter[str] = Counter()
-    for case in ElementTree.parse(report).iter("testcase"):
-        kinds = {child.tag for child in case}
-        name = f"{case.get('classname')}::{str(case.get('name')).partition('[')[0]}"
-        number[name] += 1
-        outcome = "failed" if kinds & {"failure", "error"} else "skipped" if "skipped" in kinds else "passed"
-        found[f"{name} {number[name]}"] = outcome
-    return found
 
 
 def workload(project: Project, python: Path, seed: int, amount: tuple[int, int]) -> list[str]:
@@ -136,7 +74,7 @@ def workload(project: Project, python: Path, seed: int, amount: tuple[int, int])
 def run_once(argv: Sequence[str], site: Path, env: Mapping[str, str]) -> tuple[int, bytes, float]:
     """(exit status, output, CPU seconds) of one run of the workload with the package in `site`."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    ran = subprocess.run(argv, env={**env, "PYTHONPATH": str(site)}, capture_output=True, timeout=BUILD_S, check=False)
+    ran = subprocess.run(argv, env=built_at(site, env), capture_output=True, timeout=BUILD_S, check=False)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     used = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
     return ran.returncode, ran.stdout if not ran.returncode else ran.stdout + ran.stderr, used
@@ -164,13 +102,11 @@ def whole_program(
 
 def profiled(argv: Sequence[str], site: Path, env: Mapping[str, str], file: Path) -> dict[str, float]:
     """Share of the workload's samples by function of the package's own objects."""
-    run_tool(
-        [*GCCLLM, "profile", "-o", str(file), "--", *argv], env={**env, "PYTHONPATH": str(site)}, deadline_s=BUILD_S
-    )
+    run_tool([*GCCLLM, "profile", "-o", str(file), "--", *argv], env=built_at(site, env), deadline_s=BUILD_S)
     document = json.loads(file.read_text("utf-8"))
     if document.get("format") != FORMAT:
         raise BuildFailed(f"{file}: not a profile")
-    own = {path.name for path in site.rglob("*.so")}
+    own = {path.name for path in site.rglob("*") if path.suffix == ".so" or os.access(path, os.X_OK)}
     shares: dict[str, float] = {}
     for row in document["functions"]:
         if row["object"] in own and row["function"]:
@@ -192,37 +128,38 @@ def run_project(project: Project, work: Path, python: Path, compiler: str, budge
     store = place / "store"
     shutil.rmtree(store, ignore_errors=True)
     plain = environment(project, place, CC="gcc")
-    root = fetch(Program(project.package, (), "", setting=project.setting), work / "archives")
+    way = way_of(project, python)
+    root = way.fetch(work / "archives")
     outcome = Outcome(project.package, root.name.rpartition("-")[2])
 
     gcc, again, ours, recording = (place / name for name in ("gcc", "again", "ours", "record"))
-    outcome.seconds["gcc"] = build(project, root, python, gcc, plain)
+    outcome.seconds["gcc"] = built(way, root, gcc, plain)
     shutil.rmtree(again, ignore_errors=True)
     shutil.copytree(gcc, again)  # the A/A control: the same bytes at another place
-    before = own_tests(project, root, python, gcc, plain)
+    before = way.own_tests(root, gcc, plain)
     measured = workload(project, python, MEASURE_SEED, project.measured)
     shares = profiled(measured, gcc, plain, place / "gccllm.profile")
 
     env = environment(project, place, CC=compiler)
-    outcome.seconds["record build"] = build(project, root, python, recording, {**env, "GCCLLM_MODE": "record",
+    outcome.seconds["record build"] = built(way, root, recording, {**env, "GCCLLM_MODE": "record",
                                                                              "GCCLLM_BUDGET": str(budget)})  # fmt: skip
     at_recording = taken_log(store)
     run_tool(
         [*GCCLLM, "record", "--", *workload(project, python, RECORD_SEED, project.recorded)],
-        env={**env, "PYTHONPATH": str(recording), "GCCLLM_RECORD_CPU": RECORD_CPU}, deadline_s=BUILD_S,
+        env=built_at(recording, env) | {"GCCLLM_RECORD_CPU": RECORD_CPU}, deadline_s=BUILD_S,
     )  # fmt: skip
     kept = json.loads(run_tool([*GCCLLM, "tests", "ls", "--all", "--json"], env=env))
 
-    outcome.seconds["build"] = build(project, root, python, ours, {**env, "GCCLLM_BUDGET": str(budget)})
+    outcome.seconds["build"] = built(way, root, ours, {**env, "GCCLLM_BUDGET": str(budget)})
     at_build = taken_log(store)
     if any(line.get("word") == "queued" for line in at_build):  # a noisy moment, or the budget was short
         tune = [*GCCLLM, "tune", "--budget", str(budget)]
         subprocess.run(tune, env=env, capture_output=True, timeout=BUILD_S, check=False)  # some may stay undecided
-        outcome.seconds["second build"] = build(project, root, python, ours, {**env, "GCCLLM_MODE": "cached"})
+        outcome.seconds["second build"] = built(way, root, ours, {**env, "GCCLLM_MODE": "cached"})
         at_build += taken_log(store)
     outcome.functions = tables.functions(at_recording, at_build, kept, shares)
     outcome.own_share = sum(shares.values())
-    after = own_tests(project, root, python, ours, plain)
+    after = way.own_tests(root, ours, plain)
     outcome.tests_before, outcome.tests_after = tables.counted(before), tables.counted(after)
     outcome.tests_same = before == after and "passed" in before.values()
     outcome.differing = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))[:9]

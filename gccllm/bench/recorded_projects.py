@@ -9,9 +9,21 @@ WORKLOADS = Path(__file__).parent / "workloads"
 
 
 @dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a source package of Debian is built and tested: shell lines in its tree, `CC` in their environment."""
+
+    build: tuple[str, ...]
+    tests: tuple[str, ...]
+    named: str = ""
+    """What finds (name, outcome) of a test in the output of a line of `tests`; a line is one test otherwise."""
+    tools: tuple[str, ...] = ()
+    """Programs that the build wants, beside make."""
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
     package: str
-    """Name in the package index; its source archive holds the C."""
+    """Name in the package index (with a recipe: of Debian's source package); its source archive holds the C."""
     tests: tuple[str, ...]
     """Its own tests, below the unpacked archive."""
     recorded: tuple[int, int]
@@ -28,6 +40,7 @@ class Project:
     """Globs of functions that are not the project's: generated glue."""
     deselect: tuple[str, ...] = ()
     """Tests that are left out, as pytest's -k names them."""
+    recipe: Recipe | None = None
 
     def __str__(self) -> str:
         return self.package
@@ -56,5 +69,24 @@ PROJECTS = (
             without=("third-party/luajit*", "third-party/lua51", "third-party/lua52", "third-party/lua53",
                      "third-party/lua55"), exclude=CYTHON),
     Project("brotli", ("python/tests",), (200_000, 1), (600_000, 1), needs=("pkgconfig",)),
+    Project("zstandard", ("tests/test_compressor_compress.py", "tests/test_compressor_compressobj.py",
+                          "tests/test_decompressor_decompress.py", "tests/test_decompressor_decompressobj.py",
+                          "tests/test_train_dictionary.py"),
+            (200_000, 1), (1_000_000, 4), needs=("hypothesis", "packaging")),
     Project("bitarray", ("bitarray/test_bitarray.py", "bitarray/test_util.py"), (60_000, 1), (200_000, 2)),
+    Project("bzip2", (), (200_000, 1), (900_000, 4), recipe=Recipe(
+        ('make -s CC="$CC" libbz2.a bzip2',),
+        (*(f"./bzip2 -{n} < sample{n}.ref | cmp - sample{n}.bz2" for n in (1, 2, 3)),
+         *(f"./bzip2 -d{'s' * (n == 3)} < sample{n}.bz2 | cmp - sample{n}.ref" for n in (1, 2, 3))))),
+    Project("zlib", (), (200_000, 1), (1_000_000, 6), recipe=Recipe(
+        ("./configure --static", "make -s libz.a example minigzip infcover"),
+        ("echo hello world | ./minigzip | ./minigzip -d", "./example", "./infcover"))),
+    # One unit of 240,000 lines. Its tests: some of the files, of every part that the workload uses.
+    Project("sqlite3", (), (300, 1), (3_000, 2), recipe=Recipe(
+        ("CFLAGS=-O2 ./configure --disable-readline --with-tcl=/usr/lib/tcl8.6", "make -s sqlite3",
+         "make -s testfixture"),
+        tuple(f"./testfixture test/{name}.test" for name in (
+            "select1", "select4", "where", "index", "join", "insert", "update", "delete", "expr", "func", "like",
+            "sort", "trans", "types", "view", "trigger1", "in", "minmax", "between", "collate1", "json101", "with1")),
+        named=r"^([\w.-]+)\.\.\. (\w+)", tools=("tclsh",))),
 )  # fmt: skip

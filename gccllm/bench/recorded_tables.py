@@ -227,8 +227,8 @@ def _escaped(cells: Sequence[str]) -> list[str]:
 _DOCUMENT = """# Recorded calls on real projects
 
 Made by `gccllm bench --suite recorded -- --docs docs/recorded.md`. Each project is a source archive of the Python
-package index, built by its own set-up: with gcc, with gcc-llm in mode `record`, and, after a workload was recorded,
-with gcc-llm again. docs/record-and-use.md shows the steps by hand.
+package index or a source package of Debian, built by its own set-up: with gcc, with gcc-llm in mode `record`, and,
+after a workload was recorded, with gcc-llm again. docs/record-and-use.md shows the steps by hand.
 
 {projects}
 `recordable`: functions that got a recording stub. `called`: by the recorded workload. `adequate`: with recorded calls
