@@ -20,7 +20,7 @@ from gccllm.assembly import Body, BodyError, Function, canonical
 from gccllm.config import Settings
 from gccllm.core import Candidate, Evidence, Outcome, Quit, Timing, refuted
 from gccllm.events import Log
-from gccllm.harvest.dwarf import signature_of
+from gccllm.harvest.dwarf import UnitTypes
 from gccllm.harvest.effects import hidden_effects
 from gccllm.harvest.far import with_code, with_far
 from gccllm.harvest.harvest import harvest as find_tests
@@ -69,7 +69,7 @@ FULL_TIMINGS = 6
 class Known:
     """What side compiles say of a unit."""
 
-    typed: bytes
+    types: UnitTypes
     effects: dict[str, tuple[Reason, str]]
     trapping: str | None
 
@@ -96,9 +96,9 @@ class Shop:
         )  # fmt: skip
 
     @property
-    def typed(self) -> bytes:
-        """The object that has the types. Raises Quit(SIDE_COMPILE, DEADLINE), as the next two do."""
-        return self._known.typed
+    def types(self) -> UnitTypes:
+        """Raises Quit(SIDE_COMPILE, DEADLINE), as the next two do."""
+        return self._known.types
 
     @property
     def effects(self) -> dict[str, tuple[Reason, str]]:
@@ -127,7 +127,7 @@ class Shop:
             trapping = trapping_text(unit.tools, unit.flags, what, language=unit.language, cwd=where)
         except Quit as quit_:
             return quit_
-        return Known(typed, effects, trapping)
+        return Known(UnitTypes(typed), effects, trapping)
 
     @cached_property
     def recordings(self) -> Recordings:
@@ -179,8 +179,7 @@ class Shop:
         unit = self.unit
         if function.name in self.effects:
             raise Quit(*self.effects[function.name])
-        (directory / "typed.o").write_bytes(self.typed)
-        signature = signature_of(directory / "typed.o", function.name)
+        signature = self.types.signature(function.name)
         key = self.recordings.key(unit.module, function)
         if self.recordings.stamp(key):
             signature = with_code(with_far(unit.module, function.name, signature), self.recordings.callee)

@@ -89,8 +89,12 @@ class Function:
                     out.add(name)
                     if name.startswith(".L") and name in self.module.objects:
                         todo.append(name)
-        own = {i.statement.name for i in self.items if i.statement.kind is Kind.LABEL}
-        return frozenset(out - own - {"."})
+        return frozenset(out - self.labels - {"."})
+
+    @cached_property
+    def labels(self) -> frozenset[str]:
+        """Its own, those of its cold part and its tables too."""
+        return frozenset(i.statement.name for i in self.items if i.statement.kind is Kind.LABEL)
 
     @cached_property
     def calls(self) -> tuple[str, ...]:

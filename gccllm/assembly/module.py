@@ -216,6 +216,16 @@ class Module:
             )  # fmt: skip
         return out
 
+    @cached_property
+    def owners(self) -> dict[str, str]:
+        """Symbol of a piece in another section, such as `name.cold` -> its function."""
+        return {part: function.name for function in self.functions.values() for part in function.parts}
+
+    @cached_property
+    def inside(self) -> dict[str, str]:
+        """Name of an object among a function's own lines (a jump table) -> the function."""
+        return {name: one.name for one in self.functions.values() for name in one.labels if name in self.objects}
+
     def _align_before(self, index: int) -> int:
         best = 1
         for item in reversed(self.items[max(0, index - 12) : index]):

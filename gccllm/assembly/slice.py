@@ -54,7 +54,7 @@ def reachable(module: Module, name: str) -> tuple[tuple[str, ...], tuple[str, ..
 def _reach(module: Module, name: str) -> tuple[list[str], list[str], list[str]]:
     if name not in module.functions:
         raise BodyError(Reason.UNSUPPORTED_CODE, f"{name} is not a function of the unit")
-    owners = {part: f.name for f in module.functions.values() for part in f.parts}
+    owners = module.owners
     functions: dict[str, None] = {}
     objects: dict[str, None] = {}
     aliases: dict[str, None] = {}
@@ -76,8 +76,7 @@ def _reach(module: Module, name: str) -> tuple[list[str], list[str], list[str]]:
         elif module.symbol_types.get(one) in ("function", "gnu_indirect_function") and module.defines(one):
             raise BodyError(Reason.UNSUPPORTED_CODE, f"{one} is defined in a way that is not modelled")
     # An object whose contents name labels inside a function (a jump table) travels with that function's lines.
-    inside = {i.statement.name for f in functions for i in module.functions[f].items if i.statement.kind is Kind.LABEL}
-    return list(functions), [one for one in objects if one not in inside], list(aliases)
+    return list(functions), [one for one in objects if module.inside.get(one) not in functions], list(aliases)
 
 
 def _flat(section: Section) -> str:

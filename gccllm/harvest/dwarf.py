@@ -8,7 +8,9 @@ Source: DWARF 5, chapters 3 and 5.
 from __future__ import annotations
 
 import contextlib
+import io
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,36 +44,49 @@ _RECORDS = {"DW_TAG_structure_type", "DW_TAG_class_type", "DW_TAG_union_type"}
 Die = Any  # elftools has no types
 
 
-def signature_of(object_path: Path, name: str) -> Signature:
-    """The signature of function `name` (its assembler name) from the DWARF of `object_path`.
+class UnitTypes:
+    """Signatures of a unit's functions: its DWARF is read once, at the first question."""
 
-    Raises Quit: NO_TYPES when it is not described there, VARIADIC, VOLATILE, ATOMIC, or UNSUPPORTED_TYPE for what has
-    no place that we know. What pointers point to may be anything: see `types.unmakeable`.
-    """
+    def __init__(self, object_file: bytes) -> None:
+        self._object = object_file
+
+    @cached_property
+    def _reader(self) -> _Reader:
+        elf = ELFFile(io.BytesIO(self._object))
+        if not elf.has_dwarf_info():
+            raise Quit(Reason.NO_TYPES, "no DWARF")
+        return _Reader(elf.get_dwarf_info())
+
+    def signature(self, name: str) -> Signature:
+        """That of function `name` (its assembler name).
+
+        Raises Quit: NO_TYPES when it is not described there, VARIADIC, VOLATILE, ATOMIC, or UNSUPPORTED_TYPE for what
+        has no place that we know. What pointers point to may be anything: see `types.unmakeable`.
+        """
+        try:
+            return self._reader.signature(name)
+        except (ELFError, DWARFError, KeyError) as error:
+            raise Quit(Reason.NO_TYPES, f"{type(error).__name__}: {error}") from error
+
+
+def signature_of(object_path: Path, name: str) -> Signature:
+    """As `UnitTypes.signature`, of the object in a file."""
     try:
-        with object_path.open("rb") as file:
-            elf = ELFFile(file)
-            if not elf.has_dwarf_info():
-                raise Quit(Reason.NO_TYPES, "no DWARF")
-            return _Reader(elf.get_dwarf_info()).signature(name)
-    except (OSError, ELFError, DWARFError, KeyError) as error:
+        return UnitTypes(object_path.read_bytes()).signature(name)
+    except OSError as error:
         raise Quit(Reason.NO_TYPES, f"{type(error).__name__}: {error}") from error
 
 
 def signatures_of(object_path: Path, names: Iterable[str]) -> dict[str, Signature]:
-    """As `signature_of`, of many functions in one reading; those for which it would raise, or of which no values can
-    be made, are left out."""
+    """As `signature_of`, of many functions; those for which it would raise, or of which no values can be made, are
+    left out. Raises OSError."""
     found: dict[str, Signature] = {}
-    with object_path.open("rb") as file:
-        try:
-            reader = _Reader(ELFFile(file).get_dwarf_info())
-        except (ELFError, DWARFError, KeyError):
-            return found
-        for name in names:
-            with contextlib.suppress(Quit, ELFError, DWARFError, KeyError):
-                signature = reader.signature(name)
-                if not unmakeable(signature):
-                    found[name] = signature
+    types = UnitTypes(object_path.read_bytes())
+    for name in names:
+        with contextlib.suppress(Quit):
+            signature = types.signature(name)
+            if not unmakeable(signature):
+                found[name] = signature
     return found
 
 
@@ -126,7 +141,7 @@ class _Reader:
             if ctype is not None:
                 refuse(label, ctype)
         params, returned = place_params(named, returns)
-        return Signature(name, params, returns, returned, self.callees(), self.statics())
+        return Signature(name, params, returns, returned, dict(self.callees), dict(self.statics))
 
     def prototype(self, die: Die) -> tuple[list[tuple[str, CType]], CType | None]:
         """Parameters in order and the result type. Raises Quit(VARIADIC)."""
@@ -145,6 +160,7 @@ class _Reader:
         returns = self.type_of(die) if attribute(die, "DW_AT_type") else None
         return named, returns
 
+    @cached_property
     def callees(self) -> dict[str, StandIn]:
         specs: dict[str, StandIn] = {}
         for die in self.declared:
@@ -159,6 +175,7 @@ class _Reader:
                 specs[name] = spec
         return specs
 
+    @cached_property
     def statics(self) -> dict[str, Variable]:
         found = {}
         for name, die in self.variables.items():

@@ -16,7 +16,6 @@ from gccllm.assembly import BodyError, Function, Module
 from gccllm.config import Settings
 from gccllm.core import Quit, Request
 from gccllm.events import Log
-from gccllm.harvest.dwarf import signature_of
 from gccllm.harvest.far import far_symbols, with_far
 from gccllm.harvest.probe import HarvestTarget
 from gccllm.job import scratch, signature_registers
@@ -106,8 +105,7 @@ def bench_of(function: Function, unit: Unit, shop: work.Shop) -> tuple[Bench, tu
     if function.name in shop.effects:
         raise Quit(*shop.effects[function.name])
     with scratch() as directory:
-        (directory / "typed.o").write_bytes(shop.typed)
-        signature = with_far(unit.module, function.name, signature_of(directory / "typed.o", function.name))
+        signature = with_far(unit.module, function.name, shop.types.signature(function.name))
         target = HarvestTarget.of(unit.module, function.name, signature, unit.tools, directory, shop.trapping)
         context = context_of(
             unit.module, function.name, unit.tools, directory, march=unit.march, has_ipa_ra=unit.ipa_ra,

@@ -153,7 +153,7 @@ def test_the_source_is_compiled_again_under_the_name_that_the_build_used(tmp_pat
     unit = plan(request, settings())
     assert unit.spelled == word
     assert unit.source == (tmp_path / "src" / "t.c").resolve()
-    assert Shop(unit, settings(), Log(tmp_path)).typed
+    assert Shop(unit, settings(), Log(tmp_path)).types.signature("f")
 
 
 def test_a_side_compile_that_fails_is_not_tried_again_for_each_function(
@@ -166,7 +166,7 @@ def test_a_side_compile_that_fails_is_not_tried_again_for_each_function(
     monkeypatch.setattr(work, "typed_object", lambda *args, **words: tried.append(1) or typed_object(*args, **words))
     for _ in range(3):
         with pytest.raises(Quit) as quit_:
-            _ = shop.typed
+            _ = shop.types
         assert quit_.value.reason is Reason.SIDE_COMPILE
     assert len(tried) == 1
 

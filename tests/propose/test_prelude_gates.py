@@ -14,7 +14,6 @@ from prelude_answers import ANSWERS, REFUSED
 from gccllm import bench, config, oneshot
 from gccllm.core import Verdict
 from gccllm.events import Log
-from gccllm.harvest.dwarf import signature_of
 from gccllm.harvest.harvest import QUICK, harvest
 from gccllm.harvest.probe import HarvestTarget
 from gccllm.harvest.words import words_of
@@ -36,8 +35,7 @@ def verdicts(kernel: str, answer: str, workdir: Path) -> list[Verdict]:
     flags = ("-O3", f"-I{KERNELS}", "-include", "kernel.h")
     unit = plan(oneshot.request_for(KERNELS / f"{kernel}.c", flags), settings)
     shop = Shop(unit, settings, Log(workdir / "log"))
-    (workdir / "typed.o").write_bytes(shop.typed)
-    signature = signature_of(workdir / "typed.o", "kern")
+    signature = shop.types.signature("kern")
     types = words_of(signature)
     assert types is not None
     target = HarvestTarget.of(unit.module, "kern", signature, unit.tools, workdir, shop.trapping)
