@@ -196,6 +196,8 @@ class FarCode:
     spec: CalleeSpec
     text: str
     """`assembly.slice_text` of it, from the build that recorded."""
+    more: tuple[tuple[str, str], ...] = ()
+    """(name, text) of the functions of further units that it may come to call."""
 
 
 StandIn = CalleeSpec | FarData | FarCode

@@ -19,6 +19,9 @@ from gccllm.core import CalleeSpec, FarCode, FarData, Quit, StandIn
 from gccllm.harvest.dwarf import refuse
 from gccllm.harvest.types import Signature
 
+MOST_FURTHER = 32
+"""Functions of other units that one call may lead to."""
+
 
 def with_far(module: Module, name: str, signature: Signature) -> Signature:
     """`signature` with what stands in for the far data that function `name`, its callees and their data can name."""
@@ -52,5 +55,20 @@ def with_code(signature: Signature, text_of: Callable[[str], str]) -> Signature:
     found: dict[str, StandIn] = {}
     for name, spec in signature.callees.items():
         if isinstance(spec, CalleeSpec) and not spec.is_pure and (text := text_of(name)):
-            found[name] = FarCode(spec, text)
+            found[name] = FarCode(spec, text, _further(name, text, text_of))
     return replace(signature, callees=signature.callees | found) if found else signature
+
+
+def _further(name: str, text: str, text_of: Callable[[str], str]) -> tuple[tuple[str, str], ...]:
+    """What a function calls in further units, and what that calls, as far as `text_of` knows it."""
+    found = {name: text}
+    todo = [text]
+    while todo and len(found) < MOST_FURTHER:
+        module = Module.parse(todo.pop())
+        called = {callee for one in module.functions.values() for callee in one.calls if not module.defines(callee)}
+        for one in sorted(called - found.keys()):
+            if its := text_of(one):
+                found[one] = its
+                todo.append(its)
+    del found[name]
+    return tuple(sorted(found.items()))

@@ -5,9 +5,9 @@ a change acts on an argument, or on a word that was read, and takes the word for
 state's own memory is a pointer, a small number may be a length. What comes out is an input like any other and counts
 only where the baseline is defined on it (`harvest.probe`).
 
-Covers integer and floating arguments, words in recorded pages and in the unit's own data, NULL, and pointers that come
-to point where others do. Not covered: new memory (a longer list than any recorded one), and several words that must
-change together, but for a value that is put in two places.
+Covers integer and floating arguments, words in recorded pages and in data, NULL, and pointers that come to point where
+others do, or a little further. Not covered: new memory (a longer list than any recorded one), and several words that
+must change together, but for a value that is put in two places.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from gccllm.verify.trace import Intervals
 
 SMALL = 1 << 20
 """Numbers up to here may be lengths, counts, indices."""
+STEPS = (1, 2, 4, 8, 16, -1)
+"""Elements that pointers are moved by: another alignment for vectors, the next element, the one before."""
 _MASK = (1 << 64) - 1
 
 
@@ -34,7 +36,7 @@ class Known:
     numbers: tuple[int, ...] = ()
     """Constants of its code: comparisons are likely to be made with them."""
     symbols: Mapping[str, int] = field(default_factory=dict)
-    """Addresses of the unit's own data in the image."""
+    """Addresses, in the image, of the data that tests may fill: the unit's own and that of other units."""
 
 
 def mutated(parent: Test, reads: Intervals, known: Known, rng: Random) -> Test | None:
@@ -55,7 +57,8 @@ def mutated(parent: Test, reads: Intervals, known: Known, rng: Random) -> Test |
 
 
 def swept(parent: Test, reads: Intervals, known: Known, most: int = 600) -> list[Test]:
-    """Each argument and each word that was read, one after the other, at the ends of its range and at NULL.
+    """Each argument and each word that was read, one after the other, at the ends of its range and at NULL; pointer
+    arguments a little further on.
 
     A branch on one word is then taken for certain, where chance would need many draws. One value for all words before
     the next value, so that each word of a parent that reads much is changed once at least.
@@ -63,6 +66,11 @@ def swept(parent: Test, reads: Intervals, known: Known, most: int = 600) -> list
     whole = _State(parent, reads, known)
     numbers = [whole.get_argument(place) for place, _ in whole.arguments(Integer)]
     made: list[Test] = []
+    for step in STEPS:
+        for place, size in whole.movable():
+            state = _State(parent, reads, known)
+            state.put_argument(place, state.get_argument(place) + step * size)
+            made.append(state.test())
     for value in (-1, 0, 1, None, *numbers):
         for place, _ in whole.arguments(Integer, Pointer):
             state = _State(parent, reads, known)
@@ -185,6 +193,14 @@ class _State:
                         found.append((place, ctype))
         return found
 
+    def movable(self) -> list[tuple[Place, int]]:
+        """Pointer arguments into the state's own memory, with the size of what they point to; none of `restrict`."""
+        return [
+            (place, ctype.to.size or 1)
+            for place, ctype in self.arguments(Pointer)
+            if isinstance(ctype, Pointer) and not ctype.restrict and self.is_pointer(self.get_argument(place))
+        ]
+
     def pointers(self, rng: Random) -> list[int]:
         """Some addresses that the state itself holds: in arguments and in memory that was read."""
         found = [self.get_argument(place) for place, _ in self.arguments(Pointer)]
@@ -270,6 +286,15 @@ def _alias_arguments(state: _State, rng: Random) -> bool:
     return bool(others) and _replace(state, rng.choice(places), rng.choice(others))
 
 
+def _move_argument(state: _State, rng: Random) -> bool:
+    """A pointer argument moves by a few elements: the rest of a buffer, and other alignments."""
+    places = state.movable()
+    if not places:
+        return False
+    place, size = rng.choice(places)
+    return _replace(state, place, state.get_argument(place) + size * rng.choice(STEPS))
+
+
 def _change_length(state: _State, rng: Random) -> bool:
     """A small number in memory."""
     for _ in range(4):
@@ -345,6 +370,7 @@ _CHANGES: Mapping[str, tuple[float, Change]] = {
     "floating": (1.0, _change_floating),
     "null_argument": (0.5, _null_argument),
     "alias_arguments": (0.5, _alias_arguments),
+    "move_argument": (0.5, _move_argument),
     "length": (2.5, _change_length),
     "number": (3.0, _change_number),
     "null_pointer": (1.0, _null_pointer),

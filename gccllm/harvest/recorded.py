@@ -25,6 +25,7 @@ from dataclasses import replace
 from random import Random
 
 from gccllm.core import Test
+from gccllm.harvest.far import far_symbols
 from gccllm.harvest.mutated import Known, mutated, swept
 from gccllm.harvest.probe import SLOW_TICKS, Edge, HarvestTarget, Probe, State
 from gccllm.harvest.workload import Tests
@@ -191,7 +192,8 @@ class States:
 
 
 def known_of(target: HarvestTarget, image: Image, numbers: Sequence[int]) -> Known:
-    symbols = {one.symbol: image.symbols[one.symbol] for one in target.symbols if one.symbol in image.symbols}
+    names = [*(one.symbol for one in target.symbols), *(name for name, _ in far_symbols(target.signature))]
+    symbols = {name: image.symbols[name] for name in names if name in image.symbols}
     return Known(target.signature, tuple(numbers), symbols)
 
 

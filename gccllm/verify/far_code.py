@@ -1,8 +1,8 @@
 """A function of another unit as an object to link into an image: its slice, of which only its name is seen.
 
-Covered: functions that need nothing but their own unit's code and constants, and library functions that run for real
-anyway. Not covered, and IMPURE_CALLEE: those with writable data, whose content no recording of their caller holds, and
-those that call further functions of other units.
+Covered: functions that need nothing but their own unit's code and constants, further functions of that kind, and
+library functions that run for real anyway. Not covered, and IMPURE_CALLEE: those with writable data, whose content no
+recording of their caller holds, and those that call what the store does not have.
 """
 
 from __future__ import annotations
@@ -23,42 +23,52 @@ def real_name(name: str) -> str:
     return f"gccllm.real.{name}"
 
 
-def far_object(workdir: Path, name: str, code: FarCode, tools: Toolchain) -> tuple[Path, set[str]]:
-    """The object, made once in a folder, and the library functions that it needs. Raises Quit(IMPURE_CALLEE)."""
+def far_objects(workdir: Path, name: str, code: FarCode, tools: Toolchain) -> tuple[list[Path], set[str]]:
+    """The objects of a function and of those it calls in further units, each made once in a folder, and the library
+    functions that they need. Raises Quit(IMPURE_CALLEE)."""
+    texts = {name: code.text, **dict(code.more)}
+    paths, needs = [], set()
+    for one, text in texts.items():
+        path, wanted = _object(workdir, one, text, tools)
+        paths.append(path)
+        needs |= wanted
+    needs -= {real_name(one) for one in texts}
+    strange = sorted(needs - set(layout.IMPORTS))
+    if strange:
+        raise Quit(Reason.IMPURE_CALLEE, f"{name} needs {strange[0].removeprefix(real_name(''))}")
+    return paths, needs
+
+
+def _object(workdir: Path, name: str, text: str, tools: Toolchain) -> tuple[Path, set[str]]:
+    """The object and the symbols that it needs; those of functions that are no library's by their real names."""
     path = workdir / f"{name}.far.o"
     if not path.exists():
         whole = workdir / f"{name}.far.whole.o"
-        done = tools.assemble(code.text, whole)
+        done = tools.assemble(text, whole)
         if not done.ok:
             raise Quit(Reason.IMPURE_CALLEE, f"{name}: its text does not assemble")
         names = workdir / f"{name}.far.names"
-        names.write_text("".join(f"{one} {_inner(name, one)}\n" for one in _defined(whole)))
+        defined, undefined = _symbols(whole)
+        renamed = {one: real_name(one) if one == name else f"{real_name(name)}.{one}" for one in defined}
+        # The unit under test may have something of the same name.
+        renamed |= {one: real_name(one) for one in undefined if one not in layout.IMPORTS}
+        names.write_text("".join(f"{one} {new}\n" for one, new in renamed.items()))
         done = run(["objcopy", f"--keep-global-symbol={real_name(name)}", f"--redefine-syms={names}",
                     str(whole), str(path)])  # fmt: skip
         if not done.ok:
             raise Quit(Reason.IMPURE_CALLEE, f"{name}: {done.err.strip()[:100]}")
     with path.open("rb") as stream:
-        elf = ELFFile(stream)
         wanted = SH_FLAGS.SHF_ALLOC | SH_FLAGS.SHF_WRITE
-        if any(s["sh_flags"] & wanted == wanted and s["sh_size"] for s in elf.iter_sections()):
+        if any(s["sh_flags"] & wanted == wanted and s["sh_size"] for s in ELFFile(stream).iter_sections()):
             raise Quit(Reason.IMPURE_CALLEE, f"{name} has data of its own")
-        table = elf.get_section_by_name(".symtab")
-        needs = {s.name for s in table.iter_symbols() if s["st_shndx"] == "SHN_UNDEF" and s.name}
-    if strange := sorted(needs - set(layout.IMPORTS)):
-        raise Quit(Reason.IMPURE_CALLEE, f"{name} needs {strange[0]}")
-    return path, needs
+    return path, _symbols(path)[1]
 
 
-def _defined(path: Path) -> list[str]:
+def _symbols(path: Path) -> tuple[set[str], set[str]]:
+    """(defined, undefined) names."""
     with path.open("rb") as stream:
         table = ELFFile(stream).get_section_by_name(".symtab")
         kinds = ("STT_SECTION", "STT_FILE")
-        return sorted({
-            s.name for s in table.iter_symbols()
-            if s.name and s["st_shndx"] != "SHN_UNDEF" and s["st_info"]["type"] not in kinds
-        })  # fmt: skip
-
-
-def _inner(name: str, one: str) -> str:
-    """The caller's unit may have something of the same name."""
-    return real_name(name) if one == name else f"{real_name(name)}.{one}"
+        named = [s for s in table.iter_symbols() if s.name and s["st_info"]["type"] not in kinds]
+        defined = {s.name for s in named if s["st_shndx"] != "SHN_UNDEF"}
+        return defined, {s.name for s in named} - defined

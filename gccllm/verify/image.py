@@ -34,7 +34,7 @@ from gccllm.core import FarCode, FarData, Quit, Slot, StandIn
 from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain, run
 from gccllm.verify import layout
-from gccllm.verify.far_code import far_object, real_name
+from gccllm.verify.far_code import far_objects, real_name
 
 _STUB_BYTES = 64
 _FAR_ALIGN = 64
@@ -107,9 +107,9 @@ def build_image(
     needs: set[str] = set()
     for one in sorted(called | data):
         if isinstance(code := callees.get(one), FarCode):
-            path, more = far_object(workdir, one, code, tools)
-            far.append(path)
-            needs |= more
+            objects, wanted = far_objects(workdir, one, code, tools)
+            far += [path for path in objects if path not in far]
+            needs |= wanted
     numbers: dict[str, CalleeSpec] = {}
     stub_text = _stubs(called | data | needs, called, callees, numbers, plain)
     done = tools.assemble(stub_text, stubs)

@@ -11,6 +11,8 @@ from test_far_data import environment, gccllm
 
 from gccllm.assembly import Module, slice_text
 from gccllm.core import CalleeSpec, FarCode, Observation, Quit, Region, Returned, RunStatus, Slot, Test, arena_address
+from gccllm.harvest.far import with_code
+from gccllm.harvest.types import Signature
 from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain
 from gccllm.verify.image import Image, build_image
@@ -110,6 +112,26 @@ def test_what_cannot_run_alone_is_refused_by_name(tmp_path: Path, source: str, w
     with pytest.raises(Quit, match=why) as refused:
         image(tmp_path, body("f"), source=source)
     assert refused.value.reason is Reason.IMPURE_CALLEE
+
+
+def test_what_it_calls_in_further_units_runs_too(tmp_path: Path) -> None:
+    texts = {
+        "push": "int twice(int); int step(int); void push(int *to, int i) { to[0] += twice(i) + step(i); }",
+        # `step` is also a function of the unit under test; `twice` and `step` call each other.
+        "twice": "int step(int); int twice(int i) { return i > 9 ? step(i) : 2 * i; }",
+        "step": "int twice(int); int step(int i) { return i > 90 ? twice(i - 90) : i + 1; }",
+    }
+    slices = {name: code(source, name, tmp_path) for name, source in texts.items()}
+    signature = with_code(Signature("f", (), None, (), {"push": SPEC}, {}), lambda name: slices.get(name, ""))
+    one = signature.callees["push"]
+    assert isinstance(one, FarCode)
+    assert [name for name, _ in one.more] == ["step", "twice"]
+    its_own = "\t.globl step\nstep:\n\tmovl $1000, %eax\n\tret\n"
+    (got,) = seen(build_image(tmp_path, body("f") + its_own, TOOLS, signature.callees), "f")
+    assert int.from_bytes(got.returned[Slot.RAX][:4], "little") == 10 + (6 + 4) + (12 + 7)
+    without = FarCode(SPEC, one.text, one.more[:1])
+    with pytest.raises(Quit, match="push needs twice"):
+        build_image(tmp_path, body("f"), TOOLS, {"push": without})
 
 
 USER = """

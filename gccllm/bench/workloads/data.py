@@ -23,9 +23,10 @@ def records(rng: random.Random, size: int) -> bytes:
 
 
 def inputs(seed: int, size: int) -> list[bytes]:
-    """Text, runs, records and noise of about `size` bytes, and the smallest inputs there are."""
+    """Text, runs, records, noise and zeros of about `size` bytes, and the smallest inputs there are."""
     rng = random.Random(seed)
-    large = [words(rng, size), runs(rng, size), records(rng, size), rng.randbytes(size // 4)]
+    large = [words(rng, size), runs(rng, size), records(rng, size), rng.randbytes(size // 4),
+             bytes(size // 2)]  # fmt: skip
     return [*large, large[0][: rng.randint(100, 3000)], *(large[0][:n] for n in (0, 1, 2, 15, 17, 64, 255, 257))]
 
 
