@@ -2,7 +2,8 @@
 
 An input counts as defined when the baseline ends well and soon under both poisons with the same result, the trapping
 build does not trap, and, where that build agrees with the baseline at all, it agrees here too. The last rule catches
-what traps miss: reads of uninitialised memory, broken aliasing rules, and NaNs whose payload C leaves open.
+what traps miss: reads of uninitialised memory, broken aliasing rules, and NaNs whose payload C leaves open. What traps
+or is slow is kept aside, for edges that nothing else takes (`Probe.last_resort`).
 
 A recorded state has no guard pages that a wild access would run into, and a page of another test may lie where it has
 none. So one rule more for those: the traced baseline touches only the test's own pages, arenas and the image's data.
@@ -37,6 +38,9 @@ SLOW_TICKS = 150_000
 counts, so that only inputs near the limit depend on the machine."""
 GIVE_UP = 10
 """Time-outs in one batch after which its rest is not run."""
+
+MOST_DOUBTFUL, DOUBTFUL_BATCH = 3000, 48
+LAST_RESORT = "doubtful"
 
 Edge = tuple[int, int]
 Mask = npt.NDArray[np.bool_]
@@ -143,6 +147,8 @@ class Probe:
             except (image.AssembleError, Quit):
                 self.trapping = None
         self.agreed = self.disagreed = 0
+        self.doubtful: list[Test] = []
+        """Inputs that were discarded as slow or undefined, for edges that no other input takes."""
         self.unrun: set[int] = set()
         """Positions in the last batch that were not run, because too many before them timed out."""
 
@@ -204,10 +210,12 @@ class Probe:
         unlucky = np.isin(again["status"], (layout.Status.TIMEOUT, layout.Status.SKIPPED))
         slow = (first["ticks"][chosen] > slow_ticks) | unlucky
         differing = replay.differs(first[chosen], again, self.returned) & ~slow
+        self._doubt(tests, keep, slow & ~unlucky)
         self._narrow(keep, slow, "too slow")
         self._narrow(keep, differing[~slow], "depends on undefined bits")
         if self.trapping is not None:
             trapped, differing = self._trapping_disagrees(tests, first, keep)
+            self._doubt(tests, keep, trapped)
             self._narrow(keep, trapped, "undefined behaviour")
             self._narrow(keep, differing, "differs between optimisation levels")
         return keep, first
@@ -216,6 +224,11 @@ class Probe:
         """Drop from `keep` those of its members that are `bad`, (number kept,), and count them."""
         self.discards[what] += int(bad.sum())
         keep[np.flatnonzero(keep)[bad]] = False
+
+    def _doubt(self, tests: Sequence[Test], keep: Mask, which: Mask) -> None:
+        """Remember those members of `keep` that `which`, (number kept,), says."""
+        room = max(MOST_DOUBTFUL - len(self.doubtful), 0)
+        self.doubtful += [tests[int(i)] for i in np.flatnonzero(keep)[which]][:room]
 
     def _trapping_disagrees(self, tests: Sequence[Test], first: replay.Raw, keep: Mask) -> tuple[Mask, Mask]:
         """Of those kept, which trap; of those that do not, which end otherwise than the baseline does."""
@@ -281,6 +294,26 @@ class Probe:
             ran.fresh = not ran.edges <= self.taken
             ran.work = seen.steps
             self.taken |= ran.edges
+
+    def last_resort(self) -> list[Test]:
+        """Of the doubtful inputs those that take edges which no other input takes.
+
+        C may leave open what happens there; the baseline's machine code does not, as long as its results are the same
+        under both poisons. A candidate is held to them, so an edge taken like this costs rewrites, never correctness.
+        """
+        found: list[Test] = []
+        for start in range(0, len(self.doubtful), DOUBTFUL_BATCH):
+            if not self.missing:
+                break
+            tests = self.doubtful[start : start + DOUBTFUL_BATCH]
+            states = [State(replace(test, weight=0.0, label=LAST_RESORT), 0) for test in tests]
+            seen = [self.replayer.run_raw(self.target.name, [one.test for one in states], poison=n) for n in (0, 1)]
+            well = (seen[0]["status"] == layout.Status.OK) & (seen[1]["status"] == layout.Status.OK)
+            steady = well & ~replay.differs(seen[0], seen[1], self.returned)
+            for i in np.flatnonzero(steady):
+                self.trace([states[int(i)]])
+            found += [one.test for one in states if one.fresh]
+        return found
 
     @property
     def missing(self) -> list[Edge]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from gccllm.assembly import cfg
 from gccllm.core import Test
-from gccllm.harvest.probe import Edge, HarvestTarget, Probe
+from gccllm.harvest.probe import LAST_RESORT, Edge, HarvestTarget, Probe
 from gccllm.harvest.types import Signature, describe
 
 
@@ -46,6 +46,11 @@ def explain(target: HarvestTarget, result: Harvest, probe: Probe) -> list[str]:
         f"{len(result.tests)} tests ({', '.join(f'{count} {label}' for label, count in labels.most_common())})",
         f"edges of the baseline taken: {result.edges_taken} of {result.edges_all}",
     ]
+    if labels[LAST_RESORT]:
+        said.append(
+            f"{labels[LAST_RESORT]} inputs that are slow, or undefined in C, take edges that no other input takes: "
+            "candidates must do there what the baseline does"
+        )
     graph = cfg(target.body)
     for a, b in result.missing[:8]:
         block = graph.blocks[a]

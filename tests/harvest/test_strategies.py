@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pytest
 from kit import arena_end, harvested, memory, prefix, signed
+
+from gccllm.core import Test
+from gccllm.harvest.probe import LAST_RESORT
 
 SCAN = "int f(const int *a, int n) { for (int i = 0; i < n; i++) if (a[i] < 0) return i; return -1; }"
 COPY = "void f(uint8_t *d, const uint8_t *s, int n) { for (int i = 0; i < n; i++) d[i] = s[i]; }"
@@ -119,9 +125,35 @@ def test_index_arrays_stay_inside_what_they_index() -> None:
 def test_rows_of_two_dimensions_are_filled() -> None:
     code = """int f(int n, int a[][16]) {
       int s = 0; for (int i = 0; i < n; i++) for (int j = 0; j < n; j++) s ^= a[i][j]; return s; }"""
-    sizes = {signed(t.ints[0], 4) for t in harvested(code).tests}
+    found = harvested(code)
+    sizes = {signed(t.ints[0], 4) for t in found.tests if t.label != LAST_RESORT}
     assert set(range(17)) <= sizes
     assert max(sizes) <= 16  # beyond, the inner index leaves its row
+
+
+@pytest.mark.parametrize(
+    ("code", "takes"),
+    [
+        # Beyond 16 the inner index leaves its row, for which gcc has code all the same.
+        ("int f(int n, int a[][16]) { int s = 0; for (int i = 0; i < n; i++) for (int j = 0; j < n; j++) s ^= a[i][j];"
+         " return s; }", lambda test: signed(test.ints[0], 4) > 16),
+        ("unsigned f(unsigned n) { unsigned s = 1; for (unsigned i = 0; i != n; i++) { s = s * s + i;"
+         " if (i == 100000) return 7; } return s; }", lambda test: test.ints[0] & 0xFFFFFFFF > 100000),
+    ],
+    ids=["undefined", "slow"],
+)  # fmt: skip
+def test_an_edge_that_no_better_input_takes_has_a_doubtful_one(code: str, takes: Callable[[Test], bool]) -> None:
+    found = harvested(code)
+    doubtful = [test for test in found.tests if test.label == LAST_RESORT]
+    assert found.edges_taken == found.edges_all
+    assert doubtful
+    assert all(takes(test) for test in doubtful)
+    assert any("no other input takes" in said for said in found.why)
+
+
+def test_where_every_edge_is_taken_no_input_is_doubtful() -> None:
+    code = "int f(int n, const int *a) { int s = 0; for (int i = 0; i < n; i++) s ^= a[i]; return s; }"
+    assert not any(test.label == LAST_RESORT for test in harvested(code).tests)
 
 
 def test_a_struct_with_a_pointer_and_a_length_is_understood() -> None:
