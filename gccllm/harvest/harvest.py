@@ -120,12 +120,22 @@ def harvest(
             else:
                 result.timing, result.confirm = search.states.timing(fewest=1)
 
-        result.edges_all, result.edges_taken = len(probe.all_edges), len(probe.taken & probe.all_edges)
-        result.missing = probe.missing
+        if probe.missing and not search.is_over():
+            result.infeasible = never_taken(target, probe.missing)
+        result.missing = [edge for edge in probe.missing if edge not in result.infeasible]
+        result.edges_taken = len(probe.taken & probe.all_edges)
+        result.edges_all = result.edges_taken + len(result.missing)
         result.discards = {what: count for what, count in probe.discards.most_common() if count}
         result.cut_short = search.cut_short
         result.why = explain(target, result, probe) + search.states.said()
         return result
+
+
+def never_taken(target: HarvestTarget, missing: Sequence[Edge]) -> frozenset[Edge]:
+    """Those edges that no input can take."""
+    from gccllm.prove import infeasible  # the solver is large, and most functions have no need of it
+
+    return infeasible(target.body, missing, target.tools)
 
 
 def more_near(target: HarvestTarget, near: Sequence[Test], seed: int = 1, *, most: int = 160) -> list[Test]:

@@ -25,6 +25,9 @@ class Harvest:
     """Made inputs where recorded ones decide: a winner must not be much slower on them."""
     edges_taken: int = 0
     edges_all: int = 0
+    """Without those that are infeasible."""
+    infeasible: frozenset[Edge] = frozenset()
+    """Edges of the baseline of which it is proved that no input takes them (`gccllm.prove`)."""
     missing: list[Edge] = field(default_factory=list)
     why: list[str] = field(default_factory=list)
     """What was found and what was not, a sentence each."""
@@ -46,6 +49,8 @@ def explain(target: HarvestTarget, result: Harvest, probe: Probe) -> list[str]:
         f"{len(result.tests)} tests ({', '.join(f'{count} {label}' for label, count in labels.most_common())})",
         f"edges of the baseline taken: {result.edges_taken} of {result.edges_all}",
     ]
+    if result.infeasible:
+        said.append(f"{len(result.infeasible)} further edges: proved that no input takes them")
     if labels[LAST_RESORT]:
         said.append(
             f"{labels[LAST_RESORT]} inputs that are slow, or undefined in C, take edges that no other input takes: "

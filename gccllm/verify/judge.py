@@ -41,6 +41,8 @@ CONTRACT_BATCH = 64
 MORE_ROUNDS = 3
 NEAR = 8
 """Tests kept per block, for the harvest to start from when an edge is missing."""
+PROOF_S = 5.0
+"""For the proof that no input takes the edges of a candidate that none took."""
 
 
 @dataclass
@@ -234,6 +236,11 @@ def _edges(is_open: Callable[[], list[Case]], bench: Workbench, replayer: Replay
             _contract(case, bench, replayer, first)
     for case in is_open():
         missing = sorted(case.edges_all - case.edges_taken)
+        if missing and case.body is not None:
+            from gccllm.prove import infeasible  # the solver is large, and most candidates have no need of it
+
+            case.edges_all -= infeasible(case.body, missing, bench.tools, PROOF_S)
+            missing = sorted(case.edges_all - case.edges_taken)
         if missing:
             case.verdict = undecided("edges", Reason.EDGES_UNSEEN, _words(case, missing))
 

@@ -1,0 +1,435 @@
+"""What x86-64 instructions do to general registers, arithmetic flags and memory, as formulas.
+
+    Machine     16 registers of 64 bits, five flags, memory: address to byte
+    step()      the machine after one instruction
+
+Covered: moves, integer arithmetic, logic, shifts, conditional moves and sets, pushes and pops. Of everything else what
+it may change becomes unknown, so that a formula never says more than the machine does: the effects come from iced-x86,
+and what writes memory at an address that is not known makes all of memory unknown. Vector registers are not modelled:
+what comes out of them is unknown.
+
+Source: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import iced_x86 as iced
+import z3
+
+from gccllm.assembly.decode import DecodedLine
+
+Bits = Any
+"""z3.BitVecRef; z3 has no types that say how many bits."""
+
+FLAGS = ("cf", "zf", "sf", "of", "pf")
+_RFLAGS = {
+    "cf": iced.RflagsBits.CF, "zf": iced.RflagsBits.ZF, "sf": iced.RflagsBits.SF, "of": iced.RflagsBits.OF,
+    "pf": iced.RflagsBits.PF,
+}  # fmt: skip
+REGISTERS = (
+    "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+)  # fmt: skip
+CLOBBERED = ("rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11")
+"""By a call, in the System V ABI."""
+_NAMES = {value: name.lower() for name, value in vars(iced.Register).items() if isinstance(value, int)}
+_CONDITIONS = {value: name.lower() for name, value in vars(iced.ConditionCode).items() if isinstance(value, int)}
+_MNEMONICS = {value: name.lower() for name, value in vars(iced.Mnemonic).items() if isinstance(value, int)}
+_HIGH = frozenset(("ah", "bh", "ch", "dh"))
+_WIDEST = 64
+"""Bytes of the widest store that changes only what it says."""
+
+_count = itertools.count()
+
+
+def unknown(bits: int) -> Bits:
+    return z3.BitVec(f"u{next(_count)}", bits)
+
+
+def unknown_bool() -> Any:
+    return z3.Bool(f"b{next(_count)}")
+
+
+def unknown_memory() -> Any:
+    return z3.Array(f"m{next(_count)}", z3.BitVecSort(64), z3.BitVecSort(8))
+
+
+@dataclass(frozen=True)
+class Machine:
+    registers: Mapping[str, Bits]
+    flags: Mapping[str, Any]
+    memory: Any
+
+    @classmethod
+    def arbitrary(cls) -> Machine:
+        return cls({r: unknown(64) for r in REGISTERS}, {f: unknown_bool() for f in FLAGS}, unknown_memory())
+
+    def forgetting(self, registers: frozenset[str], memory: bool) -> Machine:
+        """With these registers, all flags and, if asked, memory unknown."""
+        known = {name: unknown(64) if name in registers else value for name, value in self.registers.items()}
+        return Machine(known, {f: unknown_bool() for f in FLAGS}, unknown_memory() if memory else self.memory)
+
+    def with_register(self, name: str, value: Bits) -> Machine:
+        return replace(self, registers={**self.registers, name: value})
+
+    def with_flags(self, **flags: Any) -> Machine:
+        return replace(self, flags={**self.flags, **flags})
+
+    # --- memory ---
+
+    def load(self, address: Bits, size: int) -> Bits:
+        parts = [z3.Select(self.memory, address + i) for i in reversed(range(size))]
+        return z3.simplify(parts[0] if size == 1 else z3.Concat(*parts))
+
+    def store(self, address: Bits, value: Bits) -> Machine:
+        memory = self.memory
+        for i in range(value.size() // 8):
+            memory = z3.Store(memory, address + i, z3.Extract(8 * i + 7, 8 * i, value))
+        return replace(self, memory=memory)
+
+    # --- parts of registers ---
+
+    def get(self, register: int) -> Bits:
+        name, full, size = _register(register)
+        value = self.registers[full]
+        if name in _HIGH:
+            return z3.Extract(15, 8, value)
+        return value if size == 8 else z3.Extract(8 * size - 1, 0, value)
+
+    def put(self, register: int, value: Bits) -> Machine:
+        name, full, size = _register(register)
+        old = self.registers[full]
+        if name in _HIGH:
+            value = z3.Concat(z3.Extract(63, 16, old), value, z3.Extract(7, 0, old))
+        elif size == 4:
+            value = z3.ZeroExt(32, value)
+        elif size < 4:
+            value = z3.Concat(z3.Extract(63, 8 * size, old), value)
+        return self.with_register(full, value)
+
+    def holds(self, condition: int) -> Any:
+        """A condition code, as jumps, moves and sets have it."""
+        return _HOLDS[_CONDITIONS[condition]](self.flags)
+
+
+def _register(register: int) -> tuple[str, str, int]:
+    """(name, full name, bytes)"""
+    info = iced.RegisterInfo(register)
+    return _NAMES[register], _NAMES[info.full_register], info.size
+
+
+_HOLDS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
+    "o": lambda f: f["of"], "no": lambda f: z3.Not(f["of"]),
+    "b": lambda f: f["cf"], "ae": lambda f: z3.Not(f["cf"]),
+    "e": lambda f: f["zf"], "ne": lambda f: z3.Not(f["zf"]),
+    "be": lambda f: z3.Or(f["cf"], f["zf"]), "a": lambda f: z3.Not(z3.Or(f["cf"], f["zf"])),
+    "s": lambda f: f["sf"], "ns": lambda f: z3.Not(f["sf"]),
+    "p": lambda f: f["pf"], "np": lambda f: z3.Not(f["pf"]),
+    "l": lambda f: f["sf"] != f["of"], "ge": lambda f: f["sf"] == f["of"],
+    "le": lambda f: z3.Or(f["zf"], f["sf"] != f["of"]), "g": lambda f: z3.And(z3.Not(f["zf"]), f["sf"] == f["of"]),
+}  # fmt: skip
+
+
+# --- operands -----------------------------------------------------------------------------------------------------
+
+
+class Unmodelled(Exception):
+    """An operand or a form that has no formula here."""
+
+
+def is_register(one: iced.Instruction, n: int) -> bool:
+    return bool(one.op_kind(n) == iced.OpKind.REGISTER)
+
+
+def address_of(at: Machine, line: DecodedLine) -> Bits:
+    one = line.instruction
+    if one.memory_segment in (iced.Register.FS, iced.Register.GS):
+        raise Unmodelled("segment")
+    displacement = one.memory_displacement
+    if one.is_ip_rel_memory_operand:
+        displacement -= one.next_ip
+    total = z3.BitVecVal(displacement, 64)
+    if line.symbol:
+        total += z3.BitVec(f"address of {line.symbol}", 64)
+    elif one.is_ip_rel_memory_operand:
+        raise Unmodelled("an address in the code")
+    if one.memory_base not in (iced.Register.NONE, iced.Register.RIP):
+        total += at.registers[_general(one.memory_base)]
+    if one.memory_index != iced.Register.NONE:
+        total += at.registers[_general(one.memory_index)] * one.memory_index_scale
+    return total
+
+
+def _general(register: int) -> str:
+    name, full, size = _register(register)
+    if size != 8 or full not in REGISTERS:
+        raise Unmodelled(name)
+    return full
+
+
+def operand_bits(line: DecodedLine, n: int) -> int:
+    one = line.instruction
+    if is_register(one, n):
+        name, full, size = _register(one.op_register(n))
+        if full not in REGISTERS:
+            raise Unmodelled(name)
+        return 8 * size
+    if one.op_kind(n) == iced.OpKind.MEMORY:
+        size = int(iced.MemorySizeInfo(one.memory_size).size)
+        if size not in (1, 2, 4, 8):
+            raise Unmodelled("the size in memory")
+        return 8 * size
+    raise Unmodelled("the kind of operand")
+
+
+def read(at: Machine, line: DecodedLine, n: int, bits: int = 0) -> Bits:
+    """Operand `n`; an immediate has `bits`."""
+    one = line.instruction
+    if is_register(one, n):
+        operand_bits(line, n)
+        return at.get(one.op_register(n))
+    if one.op_kind(n) == iced.OpKind.MEMORY:
+        return at.load(address_of(at, line), operand_bits(line, n) // 8)
+    if line.symbol and one.memory_displ_size == 0:
+        return unknown(bits)  # an address that the linker fills in
+    try:
+        return z3.BitVecVal(one.immediate(n), bits)
+    except ValueError as error:
+        raise Unmodelled("the kind of operand") from error
+
+
+def write(at: Machine, line: DecodedLine, n: int, value: Bits) -> Machine:
+    if is_register(line.instruction, n):
+        operand_bits(line, n)
+        return at.put(line.instruction.op_register(n), value)
+    return at.store(address_of(at, line), value)
+
+
+# --- instructions -------------------------------------------------------------------------------------------------
+
+
+def _results(value: Bits) -> dict[str, Any]:
+    """The flags that say what a result is."""
+    top = value.size() - 1
+    low = z3.Extract(7, 0, value)
+    parity = z3.Extract(0, 0, low)
+    for i in range(1, 8):
+        parity ^= z3.Extract(i, i, low)
+    return {"zf": value == 0, "sf": z3.Extract(top, top, value) == 1, "pf": parity == 0}
+
+
+def _negative(value: Bits) -> Any:
+    return z3.Extract(value.size() - 1, value.size() - 1, value) == 1
+
+
+def _added(a: Bits, b: Bits, carry: Bits) -> tuple[Bits, dict[str, Any]]:
+    wide = z3.ZeroExt(1, a) + z3.ZeroExt(1, b) + carry
+    value = z3.Extract(a.size() - 1, 0, wide)
+    over = z3.And(_negative(a) == _negative(b), _negative(value) != _negative(a))
+    return value, {"cf": _negative(wide), "of": over, **_results(value)}
+
+
+def _subtracted(a: Bits, b: Bits, borrow: Bits | None = None) -> tuple[Bits, dict[str, Any]]:
+    value = a - b
+    less = z3.ULT(a, b)
+    if borrow is not None:
+        wide = z3.ZeroExt(1, a) - z3.ZeroExt(1, b) - borrow
+        value, less = z3.Extract(a.size() - 1, 0, wide), _negative(wide)
+    over = z3.And(_negative(a) != _negative(b), _negative(value) != _negative(a))
+    return value, {"cf": less, "of": over, **_results(value)}
+
+
+def _carry(at: Machine, bits: int) -> Bits:
+    return z3.If(at.flags["cf"], z3.BitVecVal(1, bits), z3.BitVecVal(0, bits))
+
+
+def _binary(operation: str) -> Callable[[Machine, DecodedLine], Machine]:
+    def run(at: Machine, line: DecodedLine) -> Machine:
+        bits = operand_bits(line, 0)
+        a, b = read(at, line, 0), read(at, line, 1, bits)
+        if operation in ("add", "adc"):
+            value, flags = _added(a, b, _carry(at, bits + 1) if operation == "adc" else z3.BitVecVal(0, bits + 1))
+        elif operation in ("sub", "cmp", "sbb"):
+            value, flags = _subtracted(a, b, _carry(at, bits + 1) if operation == "sbb" else None)
+        else:
+            value = a & b if operation in ("and", "test") else a | b if operation == "or" else a ^ b
+            flags = {"cf": z3.BoolVal(False), "of": z3.BoolVal(False), **_results(value)}
+        after = at if operation in ("cmp", "test") else write(at, line, 0, value)
+        return after.with_flags(**flags)
+
+    return run
+
+
+def _step_by_one(sign: int) -> Callable[[Machine, DecodedLine], Machine]:
+    def run(at: Machine, line: DecodedLine) -> Machine:
+        a = read(at, line, 0)
+        one = z3.BitVecVal(1, a.size())
+        value, flags = _subtracted(a, one) if sign < 0 else _added(a, one, z3.BitVecVal(0, a.size() + 1))
+        del flags["cf"]
+        return write(at, line, 0, value).with_flags(**flags)
+
+    return run
+
+
+def _shift(operation: str) -> Callable[[Machine, DecodedLine], Machine]:
+    def run(at: Machine, line: DecodedLine) -> Machine:
+        bits = operand_bits(line, 0)
+        a = read(at, line, 0)
+        count = read(at, line, 1, 8) & (63 if bits == 64 else 31)
+        by = z3.ZeroExt(bits - 8, count) if bits > 8 else count
+        value = {"shl": lambda: a << by, "sal": lambda: a << by, "shr": lambda: z3.LShR(a, by), "sar": lambda: a >> by}[
+            operation
+        ]()
+        after = write(at, line, 0, value)
+        known = z3.simplify(count)
+        if not z3.is_bv_value(known):
+            return after.with_flags(**{f: unknown_bool() for f in FLAGS})  # a count of zero leaves them
+        if (n := known.as_long()) == 0:
+            return after
+        # The last bit that left; where all of them did, and for more than one place, less is certain.
+        place = bits - n if operation in ("shl", "sal") else n - 1
+        left = z3.Extract(place, place, a) == 1 if 0 <= place < bits else unknown_bool()
+        return after.with_flags(cf=left, of=unknown_bool(), **_results(value))
+
+    return run
+
+
+def _mov(at: Machine, line: DecodedLine) -> Machine:
+    bits = operand_bits(line, 0)
+    return write(at, line, 0, read(at, line, 1, bits))
+
+
+def _extend(signed: bool) -> Callable[[Machine, DecodedLine], Machine]:
+    def run(at: Machine, line: DecodedLine) -> Machine:
+        value, bits = read(at, line, 1), operand_bits(line, 0)
+        more = bits - value.size()
+        return write(at, line, 0, z3.SignExt(more, value) if signed else z3.ZeroExt(more, value))
+
+    return run
+
+
+def _lea(at: Machine, line: DecodedLine) -> Machine:
+    return write(at, line, 0, z3.Extract(operand_bits(line, 0) - 1, 0, address_of(at, line)))
+
+
+def _cmov(at: Machine, line: DecodedLine) -> Machine:
+    condition = at.holds(line.instruction.condition_code)
+    return write(at, line, 0, z3.If(condition, read(at, line, 1), read(at, line, 0)))
+
+
+def _set(at: Machine, line: DecodedLine) -> Machine:
+    condition = at.holds(line.instruction.condition_code)
+    return write(at, line, 0, z3.If(condition, z3.BitVecVal(1, 8), z3.BitVecVal(0, 8)))
+
+
+def _not(at: Machine, line: DecodedLine) -> Machine:
+    return write(at, line, 0, ~read(at, line, 0))
+
+
+def _neg(at: Machine, line: DecodedLine) -> Machine:
+    a = read(at, line, 0)
+    value, flags = _subtracted(z3.BitVecVal(0, a.size()), a)
+    return write(at, line, 0, value).with_flags(**flags)
+
+
+def _imul(at: Machine, line: DecodedLine) -> Machine:
+    one = line.instruction
+    if one.op_count == 1:
+        raise Unmodelled("a product in two registers")
+    bits = operand_bits(line, 0)
+    a, b = (read(at, line, 0), read(at, line, 1)) if one.op_count == 2 else (read(at, line, 1), read(at, line, 2, bits))
+    return write(at, line, 0, a * b).with_flags(**{f: unknown_bool() for f in FLAGS})
+
+
+def _push(at: Machine, line: DecodedLine) -> Machine:
+    value = read(at, line, 0, 64)
+    if value.size() != 64:
+        raise Unmodelled("a push of less than a register")
+    below = at.registers["rsp"] - 8
+    return at.with_register("rsp", below).store(below, value)
+
+
+def _pop(at: Machine, line: DecodedLine) -> Machine:
+    if not is_register(line.instruction, 0):
+        raise Unmodelled("a pop into memory")
+    top = at.registers["rsp"]
+    return at.with_register("rsp", top + 8).put(line.instruction.op0_register, at.load(top, 8))
+
+
+def _widen(source: str, target: str, bits: int) -> Callable[[Machine, DecodedLine], Machine]:
+    """cltq and its like: the lower half of `rax`, extended."""
+
+    def run(at: Machine, line: DecodedLine) -> Machine:
+        low = z3.Extract(bits - 1, 0, at.registers[source])
+        if source == target:
+            value = z3.SignExt(bits, low)
+            return at.with_register(target, value if bits == 32 else z3.ZeroExt(32, value))
+        sign = z3.If(_negative(low), z3.BitVecVal(-1, bits), z3.BitVecVal(0, bits))
+        return at.with_register(target, sign if bits == 64 else z3.ZeroExt(32, sign))
+
+    return run
+
+
+def _call(at: Machine, line: DecodedLine) -> Machine:
+    return at.forgetting(frozenset(CLOBBERED), memory=True)
+
+
+def _nothing(at: Machine, line: DecodedLine) -> Machine:
+    return at
+
+
+_STEPS: Mapping[str, Callable[[Machine, DecodedLine], Machine]] = {
+    **{name: _binary(name) for name in ("add", "adc", "sub", "sbb", "cmp", "and", "test", "or", "xor")},
+    **{name: _shift(name) for name in ("shl", "sal", "shr", "sar")},
+    "inc": _step_by_one(1), "dec": _step_by_one(-1), "not": _not, "neg": _neg, "imul": _imul, "mov": _mov,
+    "movzx": _extend(False), "movsx": _extend(True), "movsxd": _extend(True), "lea": _lea, "push": _push, "pop": _pop,
+    "cdqe": _widen("rax", "rax", 32), "cwde": _widen("rax", "rax", 16), "cdq": _widen("rax", "rdx", 32),
+    "cqo": _widen("rax", "rdx", 64), "call": _call, "nop": _nothing, "endbr64": _nothing,
+}  # fmt: skip
+
+
+def step(at: Machine, line: DecodedLine) -> Machine:
+    """The machine after one instruction. Jumps change nothing; the flow is the caller's."""
+    one = line.instruction
+    if one.is_jcc_short_or_near or one.flow_control in (
+        iced.FlowControl.UNCONDITIONAL_BRANCH, iced.FlowControl.INDIRECT_BRANCH,
+    ):  # fmt: skip
+        return at
+    name = _MNEMONICS[one.mnemonic]
+    run = _CONDITIONAL.get(name[:3]) if one.condition_code != iced.ConditionCode.NONE else _STEPS.get(name)
+    if run is not None and not (one.has_rep_prefix or one.has_repne_prefix or one.has_lock_prefix):
+        try:
+            return run(at, line)
+        except Unmodelled:
+            pass
+    return _forget(at, line)
+
+
+_CONDITIONAL = {"cmo": _cmov, "set": _set}
+
+
+def _forget(at: Machine, line: DecodedLine) -> Machine:
+    """All that an instruction may change is unknown after it."""
+    one = line.instruction
+    if one.flow_control in (iced.FlowControl.CALL, iced.FlowControl.INDIRECT_CALL):
+        return _call(at, line)
+    known = dict(at.registers)
+    for use in line.uses:
+        if use.is_write and use.full in known:
+            known[use.full] = unknown(64)
+    flags = {name: unknown_bool() if one.rflags_modified & _RFLAGS[name] else at.flags[name] for name in FLAGS}
+    after = Machine(known, flags, at.memory)
+    for access in line.accesses:
+        if access.is_write:
+            try:
+                exact = access.size and access.size <= _WIDEST and one.op_kind(0) == iced.OpKind.MEMORY
+                if not exact or access.is_conditional:
+                    raise Unmodelled("a store of no certain extent")
+                after = after.store(address_of(at, line), unknown(8 * access.size))
+            except Unmodelled:
+                after = replace(after, memory=unknown_memory())
+    return after
