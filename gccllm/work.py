@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 
 from gccllm import __version__
-from gccllm.assembly import Body, BodyError, Function, canonical
+from gccllm.assembly import Body, BodyError, Function, Module, canonical
 from gccllm.config import Settings
 from gccllm.core import Candidate, Evidence, Outcome, Quit, Timing, refuted
 from gccllm.events import Log
@@ -25,7 +25,7 @@ from gccllm.harvest.effects import hidden_effects
 from gccllm.harvest.far import with_code, with_far
 from gccllm.harvest.harvest import harvest as find_tests
 from gccllm.harvest.probe import HarvestTarget
-from gccllm.harvest.side import trapping_text, typed_object
+from gccllm.harvest.side import trapping_module, typed_object
 from gccllm.harvest.words import words_of
 from gccllm.isa_allowance import cpu_name, isa_for
 from gccllm.job import (
@@ -71,7 +71,7 @@ class Known:
 
     types: UnitTypes
     effects: dict[str, tuple[Reason, str]]
-    trapping: str | None
+    trapping: Module | None
 
 
 class Shop:
@@ -105,7 +105,7 @@ class Shop:
         return self._known.effects
 
     @property
-    def trapping(self) -> str | None:
+    def trapping(self) -> Module | None:
         return self._known.trapping
 
     @property
@@ -124,7 +124,7 @@ class Shop:
                 typed = typed_object(
                     unit.tools, unit.flags, what, unit.request.text, directory, language=unit.language, cwd=where
                 ).read_bytes()
-            trapping = trapping_text(unit.tools, unit.flags, what, language=unit.language, cwd=where)
+            trapping = trapping_module(unit.tools, unit.flags, what, language=unit.language, cwd=where)
         except Quit as quit_:
             return quit_
         return Known(UnitTypes(typed), effects, trapping)

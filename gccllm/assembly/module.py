@@ -222,6 +222,15 @@ class Module:
         return {part: function.name for function in self.functions.values() for part in function.parts}
 
     @cached_property
+    def callers(self) -> dict[str, frozenset[str]]:
+        """Name -> the unit's functions that call it directly."""
+        found: dict[str, set[str]] = {}
+        for function in self.functions.values():
+            for name in function.calls:
+                found.setdefault(name, set()).add(function.name)
+        return {name: frozenset(callers) for name, callers in found.items()}
+
+    @cached_property
     def inside(self) -> dict[str, str]:
         """Name of an object among a function's own lines (a jump table) -> the function."""
         return {name: one.name for one in self.functions.values() for name in one.labels if name in self.objects}

@@ -43,7 +43,7 @@ from gccllm.bench.recorded_ways import BUILD_S, Way, built_at, prepare_python, w
 from gccllm.profile import FORMAT
 
 GCCLLM = (sys.executable, "-m", "gccllm.cli")
-RECORD_CPU = "100"
+RECORD_CPU = "1000"
 """Percent of the workload's time that recording may take: the runs are short, and nobody waits for them."""
 RECORD_SEED, MEASURE_SEED = 1, 2
 ROUNDS = 9

@@ -65,7 +65,7 @@ PROJECTS = (
     Project("mmh3", ("tests/test_doctrings.py", "tests/test_invalid_inputs.py"), (200_000, 1), (1_000_000, 20)),
     Project("crc32c", ("test",), (200_000, 1), (1_000_000, 20), setting="CRC32C_SW_MODE=force",
             deselect=("benchmark", "subinterpreter")),
-    Project("lupa", ("lupa/tests",), (3_000, 1), (12_000, 2), needs=("Cython",), setting="LUPA_NO_LUAJIT=true",
+    Project("lupa", ("lupa/tests/test.py",), (3_000, 1), (12_000, 2), needs=("Cython",), setting="LUPA_NO_LUAJIT=true",
             without=("third-party/luajit*", "third-party/lua51", "third-party/lua52", "third-party/lua53",
                      "third-party/lua55"), exclude=CYTHON),
     Project("brotli", ("python/tests",), (200_000, 1), (600_000, 1), needs=("pkgconfig",)),

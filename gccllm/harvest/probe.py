@@ -70,13 +70,13 @@ class HarvestTarget:
         signature: Signature,
         tools: Toolchain,
         workdir: Path,
-        trapping: str | None = None,
+        trapping: Module | None = None,
     ) -> HarvestTarget:
-        """From the parsed unit and the whole text of the trapping side compile. Raises Quit or BodyError."""
+        """From the parsed unit and that of the trapping side compile. Raises Quit or BodyError."""
         ubsan = None
         if trapping is not None:
             try:
-                ubsan = slice_text(Module.parse(trapping), name)
+                ubsan = slice_text(trapping, name)
             except (BodyError, ValueError, Quit):
                 ubsan = None
         symbols = []

@@ -17,6 +17,7 @@ from typing import Any
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
+from gccllm.assembly import BodyError, Module
 from gccllm.core import Quit
 from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain
@@ -108,6 +109,23 @@ def trapping_text(
     if ran.code == -1:
         raise Quit(Reason.DEADLINE, f"side compile: {ran.err}")
     return ran.out.decode("latin-1") if ran.ok else None
+
+
+def trapping_module(
+    tools: Toolchain,
+    flags: Sequence[str],
+    source: Path | str,
+    *,
+    language: str = "c",
+    cwd: Path | None = None,
+    deadline_s: float = SIDE_S,
+) -> Module | None:
+    """`trapping_text`, parsed; None also where it cannot be."""
+    text = trapping_text(tools, flags, source, language=language, cwd=cwd, deadline_s=deadline_s)
+    try:
+        return Module.parse(text) if text is not None else None
+    except (BodyError, ValueError, Quit):
+        return None
 
 
 def _loaded_parts(data: bytes) -> dict[str, tuple[bytes, tuple[tuple[object, ...], ...]]]:

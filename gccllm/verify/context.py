@@ -8,6 +8,7 @@ also in all functions that they reach through others. So every function of the u
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,18 +60,18 @@ def context_of(
 ) -> Context:
     """The context of one function of a unit. `has_ipa_ra` is False for units compiled with -fno-ipa-ra."""
     above = _callers_of(module, name)
-    codes = {one: _decoded(module, one, tools, workdir) for one in above | {name}}
+    codes = _CODES.setdefault(module, _Codes(module, tools))
     direct = [one for one in above if name in module.functions[one].calls and one != name]
     protected: frozenset[str] = frozenset()
     own: frozenset[str] = frozenset()
     if has_ipa_ra:
-        protected = protected.union(*(_relied(codes[one]) for one in above))
-        own = _relied(codes[name])
+        protected = protected.union(*(codes.relied(one, workdir) for one in above))
+        own = codes.relied(name, workdir)
     callees = [one for one in module.functions[name].calls if one in module.functions]
     return Context(
         name,
         protected=protected,
-        is_entry_aligned=all(_calls_aligned(codes[one], name) for one in direct),
+        is_entry_aligned=all(_calls_aligned(codes.decoded(one, workdir), name) for one in direct),
         march=march,
         max_level=max_level,
         arguments=arguments,
@@ -85,27 +86,43 @@ def _callers_of(module: Module, name: str) -> frozenset[str]:
     found: set[str] = set()
     todo = [name]
     while todo:
-        target = todo.pop()
-        for one in module.functions.values():
-            if one.name not in found and target in one.calls:
-                found.add(one.name)
-                todo.append(one.name)
+        fresh = module.callers.get(todo.pop(), frozenset()) - found
+        found |= fresh
+        todo += sorted(fresh)
     return frozenset(found)
 
 
-def _decoded(module: Module, name: str, tools: Toolchain, workdir: Path) -> Decoded | None:
-    try:
-        code = assemble(name, module.functions[name].body.text(), tools, workdir)
-    except BodyError:
-        return None
-    return None if isinstance(code, Refused) else code
+class _Codes:
+    """The functions of a unit, decoded, and what they expect of calls: each looked at once."""
+
+    def __init__(self, module: Module, tools: Toolchain) -> None:
+        self._module = weakref.proxy(module)
+        self._tools = tools
+        self._decoded: dict[str, Decoded | None] = {}
+        self._relied: dict[str, frozenset[str]] = {}
+
+    def decoded(self, name: str, workdir: Path) -> Decoded | None:
+        """None when it cannot be read."""
+        if name not in self._decoded:
+            try:
+                code = assemble(name, self._module.functions[name].body.text(), self._tools, workdir)
+                self._decoded[name] = None if isinstance(code, Refused) else code
+            except BodyError:
+                self._decoded[name] = None
+        return self._decoded[name]
+
+    def relied(self, name: str, workdir: Path) -> frozenset[str]:
+        """What a body expects of calls; everything when it cannot be read."""
+        if name not in self._relied:
+            code = self.decoded(name, workdir)
+            if code is None:
+                self._relied[name] = _EVERYTHING
+            else:
+                self._relied[name] = abi_flow.relies_on(code, terminal_calls(code)) if code.calls else frozenset()
+        return self._relied[name]
 
 
-def _relied(code: Decoded | None) -> frozenset[str]:
-    """What a body expects of calls; everything when it cannot be read."""
-    if code is None:
-        return _EVERYTHING
-    return abi_flow.relies_on(code, terminal_calls(code)) if code.calls else frozenset()
+_CODES: weakref.WeakKeyDictionary[Module, _Codes] = weakref.WeakKeyDictionary()
 
 
 def _calls_aligned(code: Decoded | None, callee: str) -> bool:
