@@ -101,7 +101,7 @@ class Reason(enum.Enum):
     LOCAL_CONVENTION = ("local_convention", Scope.FUNCTION, "gcc gave it a private calling convention")
     NO_TYPES = ("no_types", Scope.FUNCTION, "its types were not found in the debug information")
     NO_INPUTS = ("no_inputs", Scope.FUNCTION, "no input was found on which the baseline is defined")
-    EDGES_MISSED = ("edges_missed", Scope.FUNCTION, "no input takes some edge of the baseline")
+    EDGES_MISSED = ("edges_missed", Scope.FUNCTION, "no input takes some edge of the baseline, and nothing shows that none can")
     MUTANTS_SURVIVED = ("mutants_survived", Scope.FUNCTION, "the tests let too many mutants of the baseline live")
     NOTHING_FASTER = ("nothing_faster", Scope.FUNCTION, "no candidate was shown equal and faster")
     NO_CANDIDATE = ("no_candidate", Scope.FUNCTION, "no proposer had an answer")
@@ -151,7 +151,7 @@ class Reason(enum.Enum):
     NOT_CONFIRMED = ("not_confirmed", Scope.REFUTED, "the gain did not come back on fresh inputs")
     BEATEN = ("beaten", Scope.REFUTED, "another candidate for the same function is faster")
     # --- undecided ------------------------------------------------------------------------------
-    EDGES_UNSEEN = ("edges_unseen", Scope.UNDECIDED, "no input takes some edge of the candidate")
+    EDGES_UNSEEN = ("edges_unseen", Scope.UNDECIDED, "no input takes some edge of the candidate, and nothing shows that none can")
     NOISY = ("noisy", Scope.UNDECIDED, "the machine was too noisy to trust a timing")
     TRACE_LIMIT = ("trace_limit", Scope.UNDECIDED, "the checked build's log overflowed on every input")
     DEADLINE = ("deadline", Scope.UNDECIDED, "the time budget ended first")

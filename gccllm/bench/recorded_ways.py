@@ -74,12 +74,16 @@ class Pip:
         """Also BuildFailed when pytest cannot tell, or collect all of them.
 
         Tests that are installed with the package are run where they were installed: pytest takes no module that is
-        found in two places.
+        found in two places. Those that lie inside of a package and are left out of it are put there.
         """
         project = self.project
         report = site.with_suffix(".xml")
         report.unlink(missing_ok=True)
         chosen = ["-k", " and ".join(f"not {word}" for word in project.deselect)] if project.deselect else []
+        for path in map(Path, project.tests):
+            inside = path if (root / path).is_dir() else path.parent
+            if (site / path.parts[0]).is_dir() and len(inside.parts) > 1:
+                shutil.copytree(root / inside, site / inside, dirs_exist_ok=True)
         if all((site / path).exists() for path in project.tests):
             root = site
         with tempfile.TemporaryDirectory(prefix="gccllm-tests-") as empty:
