@@ -2,7 +2,8 @@
 
 Mutants of a body are linked into one image and run on the tests; a mutant is killed by any difference in results,
 memory, calls or in how the run ends. A mutant that survives counts against the tests unless a sound argument shows
-that it is no mutant: the same canonical text, or a change of values that nothing reads (`is_dead_change`).
+that it is no mutant: the same canonical text, a change of values that nothing reads (`is_dead_change`), or of a jump
+that no input takes (`gccllm.prove`).
 
 Which body to mutate? gcc's vectorised code holds several loops for one purpose, and the choice between them computes
 nothing: `cmpl $14` mutated to `cmpl $15` in front of a vector loop hands one more size to the scalar loop beside it and
@@ -24,6 +25,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gccllm.assembly import Body, BodyError, canonical, cfg
+from gccllm.assembly.cfg import Edge
+from gccllm.assembly.syntax import Flow
 from gccllm.core import Slot
 from gccllm.verify.dead import is_dead_change
 from gccllm.verify.decode import Decoded, assemble
@@ -40,6 +43,8 @@ WANTED = 0.95
 MUTANTS = 120
 NEAR = 8
 """Tests near one survivor that the harvest is given to start from."""
+PROOF_S = 5.0
+"""For one proof that jumps are never taken."""
 ROUNDS = 3
 """Times the harvest is asked for inputs aimed at the survivors."""
 
@@ -175,8 +180,11 @@ def _without_equivalent(bench: Workbench, body: Body, alive: Sequence[Mutant]) -
     if not alive:
         return [], 0
     original = assemble(bench.name, body.text(), bench.tools, bench.workdir)
+    idle = _idle_edges(bench, body, alive)
     kept = []
     for mutant in alive:
+        if idle and _is_idle_jump(bench, body, mutant, idle):
+            continue
         changed = assemble(bench.name, mutant.body.text(), bench.tools, bench.workdir)
         is_dead = (
             isinstance(original, Decoded)
@@ -186,6 +194,32 @@ def _without_equivalent(bench: Workbench, body: Body, alive: Sequence[Mutant]) -
         if not is_dead:
             kept.append(mutant)
     return kept, len(alive) - len(kept)
+
+
+def _idle_edges(bench: Workbench, body: Body, alive: Sequence[Mutant]) -> frozenset[Edge]:
+    """Edges of the baseline that no input can take; asked for only where a mutant changes a jump."""
+    untaken = bench.all_edges - bench.edges_taken if body is bench.baseline else frozenset()
+    if not untaken or not any(m.line >= 0 and body.lines[m.line].flow is Flow.BRANCH for m in alive):
+        return frozenset()
+    from gccllm.prove import infeasible  # the solver is large, and most functions have no need of it
+
+    return infeasible(body, untaken, bench.tools, PROOF_S)
+
+
+def _is_idle_jump(bench: Workbench, body: Body, mutant: Mutant, idle: frozenset[Edge]) -> bool:
+    """Whether all that changed is a conditional jump that is never taken, in the body or in the mutant."""
+    from gccllm.prove import infeasible
+
+    at = mutant.line
+    lines, others = body.lines, mutant.body.lines
+    if at < 0 or len(lines) != len(others) or lines[:at] + lines[at + 1 :] != others[:at] + others[at + 1 :]:
+        return False
+    if lines[at].flow is not Flow.BRANCH or others[at].flow is not Flow.BRANCH or others[at].target not in body.labels:
+        return False
+    block_of = cfg(body).block_of_line
+    edge = (block_of[at], block_of[body.labels[lines[at].target]])
+    there = (block_of[at], block_of[body.labels[others[at].target]])
+    return edge in idle and there in infeasible(mutant.body, idle - {edge} | {there}, bench.tools, PROOF_S)
 
 
 _SLOTS = {Slot.RAX: "RAX", Slot.RDX: "RDX", Slot.XMM0: "ZMM0", Slot.XMM1: "ZMM1"}

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
 from bench_kit import SUM, array_tests, bench
 
+from gccllm.assembly import Body, cfg
+from gccllm.toolchain import Toolchain
+from gccllm.verify import adequacy
 from gccllm.verify.adequacy import Score, score
+from gccllm.verify.mutate import Mutant
+
+TOOLS = Toolchain.find()
 
 
 def test_varied_tests_are_adequate(tmp_path: Path) -> None:
@@ -50,3 +58,40 @@ def test_95_percent_of_at_least_five_mutants_is_adequate() -> None:
     assert not Score(11, 12, 0, ("x",)).is_adequate
     assert not Score(4, 4, 0, ()).is_adequate
     assert not Score(0, 0, 0, ()).is_adequate
+
+
+NEVER = """
+\tcmpq\t$31, %rsi
+\tjbe\t.Lout
+\tcmpq\t$15, %rsi
+\tjbe\t.Lout
+\tmovl\t$1, %eax
+\tret
+.Lout:
+\tmovl\t$2, %eax
+.Lend:
+\tret
+"""
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_none"),
+    [
+        ("jbe\t.Lend", True),  # never taken, so its target is all one
+        ("jb\t.Lout", True),
+        ("jg\t.Lout", False),
+        ("jne\t.Lout", False),
+    ],
+)
+def test_a_mutant_of_a_jump_that_no_input_takes(changed: str, is_none: bool) -> None:
+    body = Body.parse(NEVER)
+    at = [n for n, line in enumerate(body.lines) if line.mnemonic == "jbe"][1]
+    graph = cfg(body)
+    untaken = (graph.block_of_line[at], graph.block_of_line[body.labels[".Lout"]])
+    lines = list(body.lines)
+    lines[at] = Body.parse(f"\t{changed}\n.Lout:\n.Lend:\n").lines[0]
+    mutant = Mutant(replace(body, lines=tuple(lines)), changed, "by hand", at)
+    bench = SimpleNamespace(baseline=body, all_edges=graph.edges, edges_taken=graph.edges - {untaken}, tools=TOOLS)
+    idle = adequacy._idle_edges(bench, body, [mutant])
+    assert idle == {untaken}
+    assert adequacy._is_idle_jump(bench, body, mutant, idle) == is_none
