@@ -26,6 +26,8 @@ from gccllm.harvest.far import with_code, with_far
 from gccllm.harvest.harvest import harvest as find_tests
 from gccllm.harvest.probe import HarvestTarget
 from gccllm.harvest.side import trapping_module, typed_object
+from gccllm.harvest.spoken import input_words
+from gccllm.harvest.types import Signature
 from gccllm.harvest.words import words_of
 from gccllm.isa_allowance import cpu_name, isa_for
 from gccllm.job import (
@@ -239,7 +241,7 @@ class Shop:
                 wrong = [a for a in job.attempts if a.candidate.proposer == source.name and not a.verdict.is_accepted]
                 if not wrong or len(wrong) < len(fresh) or _left(deadline) <= 0:
                     break
-                told = prompt.with_attempts([_as_attempt(a) for a in wrong[-4:]])
+                told = prompt.with_attempts([_as_attempt(a, job.target.signature) for a in wrong[-4:]])
                 fresh = _distinct(source.refine(told, count, _left(deadline)), seen)
                 if not fresh:
                     break
@@ -414,12 +416,14 @@ def _distinct(candidates: Iterator[Candidate], seen: set[str]) -> list[Candidate
     return out
 
 
-def _as_attempt(attempt: Attempted) -> Attempt:
-    reason = attempt.verdict.reason
+def _as_attempt(attempt: Attempted, signature: Signature) -> Attempt:
+    """What a proposer is told: the verdict, and the input that shows it, but nothing that was recorded."""
+    reason, test = attempt.verdict.reason, attempt.verdict.test
+    shown = input_words(test, signature) if test is not None else ""
     return Attempt(
         attempt.candidate.answer or attempt.candidate.body,
         reason.label if reason else attempt.verdict.outcome.value,
-        attempt.verdict.detail,
+        f"{attempt.verdict.detail}; input: {shown}" if shown else attempt.verdict.detail,
         attempt.candidate.dialect,
     )
 

@@ -5,7 +5,7 @@ Format 1. A user message is a list of headed, fenced blocks in this order; a blo
     Function: `NAME`
     Instruction sets: level N (M without a guard): WORDS
     Signature / C source / Assembly of gcc -O3 / Assembly without vectorisation     each a fenced block
-    Attempt: REASON: DETAIL                                                          a fenced block, once per attempt
+    Attempt: REASON: DETAIL; input: ARGUMENTS                                        a fenced block, once per attempt
     the request itself
 
 Fences are one backtick longer than any run of backticks inside. `recover` reads the same text back into a Prompt: the
