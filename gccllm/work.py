@@ -25,7 +25,7 @@ from gccllm.harvest.effects import hidden_effects
 from gccllm.harvest.far import with_code, with_far
 from gccllm.harvest.harvest import harvest as find_tests
 from gccllm.harvest.probe import HarvestTarget
-from gccllm.harvest.side import trapping_module, typed_object
+from gccllm.harvest.side import parsed, trapping_text, typed_object
 from gccllm.harvest.spoken import input_words
 from gccllm.harvest.types import Signature
 from gccllm.harvest.words import words_of
@@ -126,7 +126,7 @@ class Shop:
                 typed = typed_object(
                     unit.tools, unit.flags, what, unit.request.text, directory, language=unit.language, cwd=where
                 ).read_bytes()
-            trapping = trapping_module(unit.tools, unit.flags, what, language=unit.language, cwd=where)
+            trapping = parsed(trapping_text(unit.tools, unit.flags, what, language=unit.language, cwd=where))
         except Quit as quit_:
             return quit_
         return Known(UnitTypes(typed), effects, trapping)

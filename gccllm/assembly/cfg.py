@@ -63,10 +63,10 @@ class Cfg:
     @cached_property
     def reachable(self) -> frozenset[int]:
         """Blocks on some path from the entry."""
-        return frozenset(self._postorder)
+        return frozenset(self.postorder)
 
     @cached_property
-    def _postorder(self) -> tuple[int, ...]:
+    def postorder(self) -> tuple[int, ...]:
         seen = {0}
         order: list[int] = []
         stack = [(0, iter(self.successors[0]))]
@@ -88,12 +88,12 @@ class Cfg:
 
         Source: Cooper, Harvey, Kennedy, "A Simple, Fast Dominance Algorithm", 2001.
         """
-        number = {block: n for n, block in enumerate(self._postorder)}
+        number = {block: n for n, block in enumerate(self.postorder)}
         above: dict[int, int] = {0: 0}
         changed = True
         while changed:
             changed = False
-            for block in reversed(self._postorder):
+            for block in reversed(self.postorder):
                 if block == 0:
                     continue
                 best: int | None = None
@@ -151,7 +151,7 @@ class Cfg:
     @cached_property
     def is_cyclic(self) -> bool:
         """Some block can be entered twice in one call."""
-        place = {block: n for n, block in enumerate(self._postorder)}
+        place = {block: n for n, block in enumerate(self.postorder)}
         return any(a in place and place[b] >= place[a] for a, b in self.edges)
 
 

@@ -18,7 +18,7 @@ from gccllm.core import Quit
 from gccllm.harvest.dwarf import signature_of
 from gccllm.harvest.harvest import Harvest, harvest
 from gccllm.harvest.probe import HarvestTarget
-from gccllm.harvest.side import trapping_module, typed_object
+from gccllm.harvest.side import parsed, trapping_text, typed_object
 from gccllm.toolchain import Toolchain
 from gccllm.verify.image import AssembleError
 
@@ -39,7 +39,7 @@ def target_of(source: Path, function: str, flags: Sequence[str], workdir: Path) 
     text = ran.out.decode("latin-1")
     signature = signature_of(typed_object(tools, flags, source, text, workdir), function)
     return HarvestTarget.of(
-        Module.parse(text), function, signature, tools, workdir, trapping_module(tools, flags, source)
+        Module.parse(text), function, signature, tools, workdir, parsed(trapping_text(tools, flags, source))
     )
 
 

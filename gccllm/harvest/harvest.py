@@ -28,6 +28,7 @@ from gccllm.harvest.result import explain
 from gccllm.harvest.scene import Scene, lifted, tightened, trimmed
 from gccllm.harvest.sweep import swept
 from gccllm.harvest.types import unmakeable
+from gccllm.prove import infeasible
 from gccllm.reasons import Reason
 
 GRID = (*range(36), *range(36, 70, 3), 63, 64, 65, 72, 80, 95, 96, 97, 127, 128, 129, 160, 191, 200, 255, 256, 257)
@@ -121,7 +122,7 @@ def harvest(
                 result.timing, result.confirm = search.states.timing(fewest=1)
 
         if probe.missing and not search.is_over():
-            result.infeasible = never_taken(target, probe.missing)
+            result.infeasible = infeasible(target.body, probe.missing, target.tools)
         result.missing = [edge for edge in probe.missing if edge not in result.infeasible]
         result.edges_taken = len(probe.taken & probe.all_edges)
         result.edges_all = result.edges_taken + len(result.missing)
@@ -129,13 +130,6 @@ def harvest(
         result.cut_short = search.cut_short
         result.why = explain(target, result, probe) + search.states.said()
         return result
-
-
-def never_taken(target: HarvestTarget, missing: Sequence[Edge]) -> frozenset[Edge]:
-    """Those edges that no input can take."""
-    from gccllm.prove import infeasible  # the solver is large, and most functions have no need of it
-
-    return infeasible(target.body, missing, target.tools)
 
 
 def more_near(target: HarvestTarget, near: Sequence[Test], seed: int = 1, *, most: int = 160) -> list[Test]:

@@ -111,17 +111,8 @@ def trapping_text(
     return ran.out.decode("latin-1") if ran.ok else None
 
 
-def trapping_module(
-    tools: Toolchain,
-    flags: Sequence[str],
-    source: Path | str,
-    *,
-    language: str = "c",
-    cwd: Path | None = None,
-    deadline_s: float = SIDE_S,
-) -> Module | None:
-    """`trapping_text`, parsed; None also where it cannot be."""
-    text = trapping_text(tools, flags, source, language=language, cwd=cwd, deadline_s=deadline_s)
+def parsed(text: str | None) -> Module | None:
+    """None also for a text that cannot be parsed."""
     try:
         return Module.parse(text) if text is not None else None
     except (BodyError, ValueError, Quit):

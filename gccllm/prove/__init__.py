@@ -1,5 +1,19 @@
 """What no input can do: branches of machine code that are never taken, shown with an SMT solver."""
 
-from gccllm.prove.infeasible import infeasible
+from __future__ import annotations
 
-__all__ = ["infeasible"]
+from collections.abc import Iterable
+
+from gccllm.assembly.body import Body
+from gccllm.assembly.cfg import Edge
+from gccllm.toolchain import Toolchain
+
+
+def infeasible(body: Body, suspects: Iterable[Edge], tools: Toolchain, deadline_s: float = 10.0) -> frozenset[Edge]:
+    """`edges.infeasible`.
+
+    The solver is large and most functions have no need of it, so it is loaded at the first call.
+    """
+    from gccllm.prove import edges
+
+    return edges.infeasible(body, suspects, tools, deadline_s)

@@ -39,7 +39,7 @@ class OnBench:
         self.target: HarvestTarget
         self.context: Context
         target, self.context = target_and_context(known.bench, tools, workdir)
-        self.target = replace(target, signature=with_code(target.signature, lambda name: known.callees.get(name, "")))
+        self.target = replace(target, signature=with_code(target.signature, known.callee))
         self.probe = Probe(self.target)
 
     def __enter__(self) -> OnBench:

@@ -110,10 +110,7 @@ class TestStore:
         path = self.path(key, "bench")
         if (raw := self._read(path)) is not None:
             try:
-                known = load_bench(raw, key)
-                facts = str(known.bench.facts)
-                callees = {name: self.callee(name) for name in self.callees() if name in facts}
-                return known.model_copy(update={"callees": callees})
+                return load_bench(raw, key).model_copy(update={"callee": self.callee})
             except TestsError as error:
                 self._problem(path, error.reason, error.detail)
         return None

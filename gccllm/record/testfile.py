@@ -16,7 +16,7 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import zstandard
@@ -96,8 +96,8 @@ class Benched(Frozen):
     symbols: tuple[str, ...]
     """Names of the data symbols, in the order of a capture's table."""
     bench: Bench
-    callees: dict[str, str] = Field(default_factory=dict, exclude=True)
-    """Slices of functions of other units, as the store has them now; not part of the file."""
+    callee: Callable[[str], str] = Field(default=lambda name: "", exclude=True)
+    """Slices of functions of other units, by name, as the store has them; not part of the file."""
 
 
 # --- benches ------------------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from gccllm.assembly import Body, BodyError, canonical, cfg
 from gccllm.assembly.cfg import Edge
 from gccllm.assembly.syntax import Flow
 from gccllm.core import Slot
+from gccllm.prove import infeasible
 from gccllm.verify.dead import is_dead_change
 from gccllm.verify.decode import Decoded, assemble
 from gccllm.verify.mutate import Mutant, assembling, mutants
@@ -201,15 +202,11 @@ def _idle_edges(bench: Workbench, body: Body, alive: Sequence[Mutant]) -> frozen
     untaken = bench.all_edges - bench.edges_taken if body is bench.baseline else frozenset()
     if not untaken or not any(m.line >= 0 and body.lines[m.line].flow is Flow.BRANCH for m in alive):
         return frozenset()
-    from gccllm.prove import infeasible  # the solver is large, and most functions have no need of it
-
     return infeasible(body, untaken, bench.tools, PROOF_S)
 
 
 def _is_idle_jump(bench: Workbench, body: Body, mutant: Mutant, idle: frozenset[Edge]) -> bool:
     """Whether all that changed is a conditional jump that is never taken, in the body or in the mutant."""
-    from gccllm.prove import infeasible
-
     at = mutant.line
     lines, others = body.lines, mutant.body.lines
     if at < 0 or len(lines) != len(others) or lines[:at] + lines[at + 1 :] != others[:at] + others[at + 1 :]:

@@ -24,6 +24,7 @@ import numpy as np
 from gccllm.assembly import Body, BodyError, canonical, cfg
 from gccllm.assembly.cfg import Edge
 from gccllm.core import Candidate, Outcome, Verdict, accepted, refuted, undecided
+from gccllm.prove import infeasible
 from gccllm.reasons import Reason
 from gccllm.verify import contract
 from gccllm.verify.abi_state import INTEGER_ARGUMENTS
@@ -237,8 +238,6 @@ def _edges(is_open: Callable[[], list[Case]], bench: Workbench, replayer: Replay
     for case in is_open():
         missing = sorted(case.edges_all - case.edges_taken)
         if missing and case.body is not None:
-            from gccllm.prove import infeasible  # the solver is large, and most candidates have no need of it
-
             case.edges_all -= infeasible(case.body, missing, bench.tools, PROOF_S)
             missing = sorted(case.edges_all - case.edges_taken)
         if missing:

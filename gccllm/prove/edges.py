@@ -152,7 +152,7 @@ class _Proof:
         reached: dict[int, Reached] = {}
         leaving: dict[int, Reached] = {}
         heads = {b for a, b in graph.back_edges}
-        order = list(reversed(graph._postorder))
+        order = list(reversed(graph.postorder))
         place = {block: n for n, block in enumerate(order)}
         for block in order:
             before = [a for a in graph.predecessors[block] if a in place]
