@@ -84,7 +84,7 @@ FUNCTION_ROWS: tuple[tuple[str, Reason], ...] = (
     ("has_inline_asm", Reason.ASM_INLINE),
     ("has_lock", Reason.ATOMIC),
     ("has_lsda", Reason.LSDA),
-    ("uses_tls", Reason.TLS),
+    ("has_odd_tls", Reason.TLS),
     ("has_stack_protector", Reason.STACK_PROTECTOR),
     ("has_indirect_call", Reason.INDIRECT_CALL),
 )

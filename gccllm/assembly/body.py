@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from gccllm.assembly import tls
 from gccllm.assembly.syntax import (
     NORETURN,
     PREFIXES,
@@ -108,6 +109,8 @@ class Line:
     def text(self) -> str:
         if self.label:
             return f"{self.label}:"
+        if self.prefixes and (padding := tls.printed(self.prefixes)):
+            return f"{padding}\n\t{self.mnemonic}\t{', '.join(self.operands)}"
         head = " ".join((*self.prefixes, self.mnemonic))
         return f"\t{head}\t{', '.join(self.operands)}" if self.operands else f"\t{head}"
 
@@ -245,9 +248,12 @@ def normal_operand(text: str) -> str:
     return _SPACES.sub("", text)
 
 
-def instruction(name: str, args: str) -> Line:
-    """An instruction statement as a Line. Raises BodyError(UNPARSABLE) for what no instruction looks like."""
-    prefixes: list[str] = []
+def instruction(name: str, args: str, padding: tuple[str, ...] = ()) -> Line:
+    """An instruction statement as a Line, `padding` (of `tls.padded`) among its prefixes.
+
+    Raises BodyError(UNPARSABLE) for what no instruction looks like.
+    """
+    prefixes: list[str] = [*padding]
     word, rest = name.lower(), args
     while word in PREFIXES or word.startswith("{"):
         prefixes.append(word)
@@ -341,6 +347,8 @@ class _Parser:
         self.align = 1
         self.open: str = ""
         self.rows: list[tuple[str, str]] = []
+        self.padding: tuple[str, ...] = ()
+        """Prefixes that wait for their call (`tls`)."""
 
     def run(self) -> Body:
         if not self.text.isascii() and not all(ord(c) < 256 for c in self.text):
@@ -353,13 +361,20 @@ class _Parser:
             if len(statements) > 1 and any(s.kind is not Kind.LABEL for s in statements[:-1]):
                 raise BodyError(Reason.UNPARSABLE, "several statements on one line")
             for statement in statements:
-                self.take(statement.kind, statement.name, statement.args)
+                more = None if self.section else tls.padded(self.padding, statement)
+                if more is None:
+                    self.take(statement.kind, statement.name, statement.args)
+                self.padding = more or ()
+        if self.padding:
+            raise BodyError(Reason.DIRECTIVE, "data behind the last instruction")
         self.close()
         body = Body(tuple(self.lines), tuple(self.constants))
         check(body)
         return body
 
     def take(self, kind: Kind, name: str, args: str) -> None:
+        if self.padding and kind is not Kind.INSTRUCTION:
+            raise BodyError(Reason.DIRECTIVE, f"data before {name[:40]}")
         if kind is Kind.LABEL:
             if not re.fullmatch(r"\.L[A-Za-z0-9_.$]+", name):
                 raise BodyError(Reason.UNPARSABLE, f"label: {name[:40]!r}")
@@ -371,7 +386,7 @@ class _Parser:
         elif kind is Kind.DIRECTIVE:
             self.directive(name, args)
         elif kind is Kind.INSTRUCTION and not self.section:
-            self.lines.append(instruction(name, args))
+            self.lines.append(instruction(name, args, self.padding))
         elif kind is Kind.INSTRUCTION:
             raise BodyError(Reason.UNPARSABLE, f"instruction after the constants: {name[:40]}")
         else:
@@ -416,6 +431,8 @@ def check(body: Body) -> None:
             raise BodyError(Reason.UNPARSABLE, f"label {name} is not defined")
         if name == ".":
             raise BodyError(Reason.UNPARSABLE, "location counter")
+    if words := tls.misshapen(body.lines):
+        raise BodyError(Reason.UNPARSABLE, words)
 
 
 def used_labels(body: Body) -> frozenset[str]:

@@ -6,6 +6,7 @@ know. Memory operands that no instruction really reads or writes (lea, nop, pref
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from pathlib import Path
 import iced_x86 as iced
 from elftools.elf.elffile import ELFFile
 
-from gccllm.assembly.body import Body, BodyError
+from gccllm.assembly.body import Body, BodyError, Line
 from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain
 
@@ -32,6 +33,7 @@ _READS = frozenset(
 _WRITES = frozenset(
     (iced.OpAccess.WRITE, iced.OpAccess.COND_WRITE, iced.OpAccess.READ_WRITE, iced.OpAccess.READ_COND_WRITE)
 )
+_PRIVATE = re.compile(r"(?<![\w.$])(\.L[\w.$]*)([+-][0-9]+)?")
 _SURE_WRITES = frozenset((iced.OpAccess.WRITE, iced.OpAccess.READ_WRITE))
 
 
@@ -79,6 +81,10 @@ class DecodedLine:
     """CPUID features it needs, iced's names (`AVX2`)."""
     symbol: str
     """Symbol that its relocation names, a private constant included; "" when it has none (branches inside the body)."""
+    addend: int = 0
+    """Bytes behind the symbol."""
+    is_immediate: bool = False
+    """The symbol is in an immediate, not in the address of memory."""
 
     @property
     def length(self) -> int:
@@ -151,16 +157,27 @@ def decode(body: Body, tools: Toolchain) -> Decoded:
     out: list[DecodedLine] = []
     starts = [offsets[f"gccllm.at.{at}"] for at in numbers]
     for at, start, end in zip(numbers, starts, [*starts[1:], len(code)], strict=True):
-        one = iced.Decoder(64, code[start:end], ip=start).decode()
+        decoder = iced.Decoder(64, code[start:end], ip=start)
+        one = decoder.decode()
         if one.is_invalid or one.len != end - start:
             raise BodyError(Reason.UNPARSABLE, f"line {at + 1} does not decode as one instruction")
-        symbol, addend = next((relocations[p] for p in range(start, end) if p in relocations), ("", 0))
+        named = next((p for p in range(start, end) if p in relocations), None)
+        symbol, addend = relocations[named] if named is not None else ("", 0)
+        if named is not None and one.is_ip_rel_memory_operand:
+            addend += end - named  # it counts from the field, the machine from the end of the instruction
         if symbol.startswith("."):  # the assembler names private labels by their section
-            symbol = next((name for name in body.lines[at].symbols if name.startswith(".L")), symbol)
-            addend = -4
-        out.append(_decoded_line(at, start, one, factory, symbol, addend))
+            symbol, addend = _private(body.lines[at]) or (symbol, addend)
+        offsets_of = decoder.get_constant_offsets(one)
+        is_immediate = offsets_of.has_immediate and named == start + offsets_of.immediate_offset
+        out.append(_decoded_line(at, start, one, factory, symbol, addend, is_immediate))
     labels = {label: offsets[mark] for mark, label in marks.items()}
     return Decoded(body, code, tuple(out), labels)
+
+
+def _private(line: Line) -> tuple[str, int] | None:
+    """The private label that an operand names, and the number behind it."""
+    found = next((found for operand in line.operands if (found := _PRIVATE.search(operand))), None)
+    return (found[1], int(found[2] or "0")) if found else None
 
 
 def _relocations(elf: ELFFile, symtab: object) -> dict[int, tuple[str, int]]:
@@ -177,8 +194,9 @@ def _relocations(elf: ELFFile, symtab: object) -> dict[int, tuple[str, int]]:
 
 
 def _decoded_line(
-    at: int, offset: int, one: iced.Instruction, factory: iced.InstructionInfoFactory, symbol: str, addend: int
-) -> DecodedLine:
+    at: int, offset: int, one: iced.Instruction, factory: iced.InstructionInfoFactory, symbol: str, addend: int,
+    is_immediate: bool,
+) -> DecodedLine:  # fmt: skip
     info = factory.info(one)
     relative = one.is_ip_rel_memory_operand
     uses = tuple(
@@ -207,7 +225,7 @@ def _decoded_line(
         if access.access in _READS or access.access in _WRITES
     )
     features = frozenset(_FEATURES[feature] for feature in one.cpuid_features())
-    return DecodedLine(at, offset, one, uses, accesses, features, symbol)
+    return DecodedLine(at, offset, one, uses, accesses, features, symbol, addend, is_immediate)
 
 
 def _is_explicit(one: iced.Instruction, access: iced.UsedMemory) -> bool:
@@ -217,9 +235,7 @@ def _is_explicit(one: iced.Instruction, access: iced.UsedMemory) -> bool:
 def _displacement(one: iced.Instruction, access: iced.UsedMemory, symbol: str, addend: int) -> int:
     if not one.is_ip_rel_memory_operand or not _is_explicit(one, access):
         return _signed(access.displacement)
-    # A PC-relative addend counts from the end of the instruction, less the bytes that follow the field.
-    raw = _signed(access.displacement - one.next_ip & (1 << 64) - 1)
-    return raw + addend + 4 if symbol else raw
+    return _signed(access.displacement - one.next_ip & (1 << 64) - 1) + (addend if symbol else 0)
 
 
 def _register(number: int) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from gccllm.assembly import tls
 from gccllm.assembly.body import Body, BodyError, Constant, Line, constant_section, data, instruction
 from gccllm.assembly.cfg import cfg
 from gccllm.assembly.section import DATA_DIRECTIVES, Item
@@ -98,13 +99,16 @@ class Function:
 
     @cached_property
     def calls(self) -> tuple[str, ...]:
-        """Direct callees, tail jumps included, aliases resolved, in order of first use."""
+        """Direct callees, tail jumps included, aliases resolved, in order of first use.
+
+        Not `__tls_get_addr`, which is part of an address.
+        """
         out: dict[str, None] = {}
         for s in self.code:
             word, args = _bare(s)
             if word.startswith(("call", "j", "loop")):
                 name = self.module.resolve(callee(args))
-                if name and not name.startswith(".L") and name not in self.parts:
+                if name and name != tls.GET_ADDRESS and not name.startswith(".L") and name not in self.parts:
                     out.setdefault(name)
         return tuple(out)
 
@@ -122,16 +126,12 @@ class Function:
 
     @cached_property
     def uses_tls(self) -> bool:
-        return any(
-            "@tpoff" in s.args or "@gottpoff" in s.args or "@dtpoff" in s.args or "@tls" in s.args
-            or "@TPOFF" in s.args or "@GOTTPOFF" in s.args or "@TLS" in s.args or "@DTPOFF" in s.args
-            or ("%fs:" in s.args and not self._is_canary(s))
-            for s in self.code
-        ) or "__tls_get_addr" in self.calls or "__emutls_get_address" in self.calls  # fmt: skip
+        return tls.is_used(self.code)
 
-    @staticmethod
-    def _is_canary(s: Statement) -> bool:
-        return "%fs:40" in s.args
+    @cached_property
+    def has_odd_tls(self) -> bool:
+        """It reaches thread-local data in a way that no image has (`tls`)."""
+        return tls.is_odd(self.code)
 
     @cached_property
     def has_stack_protector(self) -> bool:
@@ -189,11 +189,17 @@ def _body_of(function: Function) -> Body:
     lines: list[Line] = []
     parts: dict[str, list[Line]] = {}
     own: set[str] = set()
+    padding: tuple[str, ...] = ()
     for item in function.items:
         s = item.statement
         if not item.section.is_code:
             continue
         into = parts.setdefault(item.section.name, [])
+        before, padding = padding, tls.padded(padding, s) or ()
+        if padding:
+            continue
+        if before and s.kind is not Kind.INSTRUCTION:
+            raise BodyError(Reason.UNSUPPORTED_CODE, f"data among the instructions, before {s.name}")
         if s.kind is Kind.LABEL:
             own.add(s.name)
             into.append(Line(label=s.name))
@@ -201,7 +207,7 @@ def _body_of(function: Function) -> Body:
             if s.args and ";" in s.args:
                 raise BodyError(Reason.UNSUPPORTED_CODE, "several statements on one line")
             try:
-                into.append(instruction(s.name, module.expand(s.args)))
+                into.append(instruction(s.name, module.expand(s.args), before))
             except BodyError as error:
                 raise BodyError(Reason.UNSUPPORTED_CODE, error.detail) from None
         elif s.kind is Kind.DIRECTIVE and s.name in DATA_DIRECTIVES:
@@ -254,6 +260,8 @@ def _with_constants(function: Function, lines: list[Line], own: set[str]) -> Bod
         for name in line.symbols:
             if name in own and not name.startswith(".L") and name != function.name:
                 raise BodyError(Reason.UNSUPPORTED_CODE, f"code names its own part {name}")
+    if words := tls.misshapen(kept):
+        raise BodyError(Reason.UNSUPPORTED_CODE, words)
     return Body(kept, body.constants)
 
 

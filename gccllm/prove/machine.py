@@ -153,8 +153,8 @@ def address_of(at: Machine, line: DecodedLine) -> Bits:
     if one.is_ip_rel_memory_operand:
         displacement -= one.next_ip
     total = z3.BitVecVal(displacement, 64)
-    if line.symbol:
-        total += z3.BitVec(f"address of {line.symbol}", 64)
+    if line.symbol and not line.is_immediate:
+        total += z3.BitVec(f"address of {line.symbol}", 64) + line.addend
     elif one.is_ip_rel_memory_operand:
         raise Unmodelled("an address in the code")
     if one.memory_base not in (iced.Register.NONE, iced.Register.RIP):
@@ -194,7 +194,7 @@ def read(at: Machine, line: DecodedLine, n: int, bits: int = 0) -> Bits:
         return at.get(one.op_register(n))
     if one.op_kind(n) == iced.OpKind.MEMORY:
         return at.load(address_of(at, line), operand_bits(line, n) // 8)
-    if line.symbol and one.memory_displ_size == 0:
+    if line.is_immediate:
         return unknown(bits)  # an address that the linker fills in
     try:
         return z3.BitVecVal(one.immediate(n), bits)

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from iced_x86 import OpKind
 
 from gccllm.assembly.syntax import NORETURN
+from gccllm.assembly.tls import GET_ADDRESS
 from gccllm.reasons import Reason
 from gccllm.verify.abi_moves import MOVES
 from gccllm.verify.abi_state import (
@@ -245,7 +246,7 @@ class _Analysis:
     def address(self, insn: Insn, state: State) -> tuple[object, int] | None:
         """(frame, offset) of the memory operand when it is a fixed place on the stack."""
         memory = insn.effects.memory
-        if memory is None or memory.index or memory.base not in state.general:
+        if memory is None or memory.index or memory.base not in state.general or insn.is_thread_local:
             return None
         value = state.general[memory.base]
         if value[0] != "stack":
@@ -255,6 +256,8 @@ class _Analysis:
     def check_memory(self, insn: Insn, state: State) -> None:
         memory, rsp = insn.effects.memory, state.general["RSP"]
         if memory is None or memory.base not in state.general or not (memory.is_read or memory.is_written):
+            return
+        if insn.is_thread_local:
             return
         value = state.general[memory.base]
         if value[0] != "stack":
@@ -339,12 +342,14 @@ class _Analysis:
         if state.x87 != 0:
             self.say(Reason.X87_STACK, "the x87 stack is not empty at a call", insn)
         clobbers = self.callee_clobbers.get(symbol, CALLER_SAVED)
+        # An image has no such call any more: that its other registers hold nothing is to be seen here only.
+        results = self.call_results & {"RAX"} if symbol == GET_ADDRESS else self.call_results
         for register in GENERAL:
             if register in clobbers:
                 state.general[register] = UNDEFINED_AFTER_CALL
-            if register in self.call_results:
+            if register in results:
                 state.general[register] = DEFINED
-        state.undefined = (state.undefined | (clobbers & {*VECTORS, *MASKS})) - self.call_results
+        state.undefined = (state.undefined | (clobbers & {*VECTORS, *MASKS})) - results
         state.flags = ARITHMETIC_FLAGS
         state.dirty = state.red = False
 

@@ -97,7 +97,7 @@ def _extension(insn: Insn) -> tuple[str, object, int] | None:
     memory = insn.effects.memory
     if memory is None:
         return None
-    return target, (memory.base, memory.index, memory.scale, memory.displacement), memory.size
+    return target, (memory.base, memory.index, memory.scale, memory.displacement, insn.is_thread_local), memory.size
 
 
 def _difference(a: Sequence[Line], b: Sequence[Line]) -> tuple[int, Sequence[Line], Sequence[Line]]:
@@ -120,7 +120,8 @@ def _is_harmless(insn: Insn) -> bool:
 def _load(insn: Insn) -> object:
     memory, relocation = insn.effects.memory, insn.relocation
     where = (memory.base, memory.index, memory.scale, memory.displacement, memory.size) if memory is not None else None
-    return where, None if relocation is None else (relocation.symbol, relocation.section, relocation.addend)
+    named = None if relocation is None else (relocation.symbol, relocation.section, relocation.addend)
+    return where, insn.is_thread_local, named
 
 
 # --- places ---------------------------------------------------------------------------------------

@@ -143,6 +143,11 @@ class Insn:
         return self.relocations[0] if self.relocations else None
 
     @property
+    def is_thread_local(self) -> bool:
+        """Its memory operand counts from the thread pointer."""
+        return self.effects.memory is not None and self.raw.segment_prefix == Register.FS
+
+    @property
     def is_call(self) -> bool:
         return self.flow in (int(FlowControl.CALL), int(FlowControl.INDIRECT_CALL))
 

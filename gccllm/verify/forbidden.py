@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from iced_x86 import FlowControl, OpKind, Register
 
+from gccllm.assembly.tls import GET_ADDRESS
 from gccllm.reasons import Reason
 from gccllm.verify.decode import Insn
 
@@ -253,12 +254,33 @@ FORMS = (
 # fmt: on
 
 
-def refusal(insn: Insn) -> tuple[Reason, str] | None:
-    """Why the instruction may not be used, or None."""
+def refusal(insn: Insn, *, has_thread_data: bool = False) -> tuple[Reason, str] | None:
+    """Why the instruction may not be used, or None. `has_thread_data`: as gcc prints it for thread-local data it may."""
     row = BY_MNEMONIC.get(insn.mnemonic)
     if row is not None:
         return row.reason, str(insn)
     for form in FORMS:
-        if form.applies(insn):
+        if form.applies(insn) and not (has_thread_data and form.name in THREAD_FORMS and THREAD_FORMS[form.name](insn)):
             return form.reason, f"{form.name}: {insn}"
     return None
+
+
+def _thread_access(insn: Insn) -> bool:
+    """An access by the thread pointer: through a register, by an offset that the linker fills in, or to its own word."""
+    memory = insn.effects.memory
+    if not insn.is_thread_local or memory is None or insn.raw.is_string_instruction or insn.flow != FlowControl.NEXT:
+        return False
+    if memory.base in ("RIP", "RSP"):
+        return False
+    is_bare = not memory.base and not memory.index
+    return not is_bare or insn.relocation is not None or (memory.displacement == 0 and not memory.is_written)
+
+
+def _thread_call(insn: Insn) -> bool:
+    """The padded call at the end of a general-dynamic sequence; that it stands there `assembly.tls` has seen."""
+    called = insn.relocation.symbol if insn.relocation is not None else ""
+    return called == GET_ADDRESS and insn.code.startswith((b"\x66\x66\x48\xe8", b"\x66\x48\xff\x15"))
+
+
+THREAD_FORMS = {"segment override": _thread_access, "operand-size prefix on a branch": _thread_call}
+"""Refused forms that are fine where the baseline has thread-local data, if they are as this says."""

@@ -14,10 +14,15 @@ Undefined symbols:
     return
     data with a spec          so many bytes of zero; a recorded test says what they are (`harvest.far`)
     weak                      0
+    __tls_get_addr            a trap: a static link leaves no call of it that can be reached
     anything else             Quit(CALLEE_UNKNOWN) for calls, Quit(FAR_DATA) for data
 
-Not covered: thread-local storage, constructors, ifuncs, section symbols of other units, writable data over
-`layout.MAX_IMAGE_DATA`.
+Thread-local data lies among the writable data, and is reset, digested and traced with it: one thread runs here. The
+static link makes every access to it one by an offset from the thread pointer, which is known: the end of that data,
+where a word holds its own address, as the ABI has it. The replayer runs such an image with FS_BASE there. An image
+without thread-local data is linked as if there were no such thing.
+
+Not covered: constructors, ifuncs, section symbols of other units, writable data over `layout.MAX_IMAGE_DATA`.
 """
 
 from __future__ import annotations
@@ -26,9 +31,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
 
 from gccllm.assembly.syntax import NORETURN
+from gccllm.assembly.tls import GET_ADDRESS
 from gccllm.core import CalleeSpec as CalleeSpec
 from gccllm.core import FarCode, FarData, Quit, Slot, StandIn
 from gccllm.reasons import Reason
@@ -102,7 +109,8 @@ def build_image(
     done = tools.assemble(text, unit)
     if not done.ok:
         raise AssembleError(_first_lines(done.err))
-    called, data = _undefined(unit)
+    called, data, thread = _undefined(unit)
+    has_thread = bool(thread) or _has_thread(unit)
     far: list[Path] = []
     needs: set[str] = set()
     for one in sorted(called | data):
@@ -111,13 +119,13 @@ def build_image(
             far += [path for path in objects if path not in far]
             needs |= wanted
     numbers: dict[str, CalleeSpec] = {}
-    stub_text = _stubs(called | data | needs, called, callees, numbers, plain)
+    stub_text = _Stubs(called | data | needs, called, thread, callees, plain, has_thread).text(numbers)
     done = tools.assemble(stub_text, stubs)
     if not done.ok:
         raise AssembleError(_first_lines(done.err))
-    script = workdir / "image.ld"
+    script = workdir / ("thread.ld" if has_thread else "image.ld")
     if not script.exists():
-        script.write_text(_SCRIPT)
+        script.write_text(_script(has_thread))
     done = run([
         tools.linker, "-static", "-nostdlib", "-z", "noexecstack", "-z", "norelro", "-e", "0", "--no-warn-rwx-segments",
         "--build-id=none", "-T", str(script), "-o", str(out), str(unit), str(stubs), *map(str, far),
@@ -140,27 +148,35 @@ def _first_lines(text: str) -> str:
     return "\n".join(line for line in text.splitlines()[:4] if line)
 
 
-def _undefined(unit: Path) -> tuple[set[str], set[str]]:
-    """Names the object leaves undefined and not weak: those only ever called or jumped to, and the rest."""
+def _undefined(unit: Path) -> tuple[set[str], set[str], set[str]]:
+    """Names the object leaves undefined and not weak: those only ever called or jumped to, the rest, and of the rest
+    the thread-local ones."""
     with unit.open("rb") as stream:
         elf = ELFFile(stream)
         table = elf.get_section_by_name(".symtab")
         names: dict[int, str] = {}
+        thread: set[str] = set()
         for index, symbol in enumerate(table.iter_symbols() if table else ()):
             if symbol["st_shndx"] == "SHN_UNDEF" and symbol["st_info"]["bind"] == "STB_GLOBAL" and symbol.name:
-                if symbol["st_info"]["type"] == "STT_TLS":
-                    raise Quit(Reason.TLS, symbol.name)
                 names[index] = symbol.name
+                if symbol["st_info"]["type"] == "STT_TLS":
+                    thread.add(symbol.name)
         names = {index: name for index, name in names.items() if name != "_GLOBAL_OFFSET_TABLE_"}
         plt = 4  # R_X86_64_PLT32
-        data: set[str] = set()
+        data: set[str] = set(thread)
         for section in elf.iter_sections():
             if section["sh_type"] != "SHT_RELA" or ".debug" in section.name:
                 continue
             for relocation in section.iter_relocations():
                 if relocation["r_info_sym"] in names and relocation["r_info_type"] != plt:
                     data.add(names[relocation["r_info_sym"]])
-    return set(names.values()) - data, data
+    return set(names.values()) - data, data, thread
+
+
+def _has_thread(unit: Path) -> bool:
+    with unit.open("rb") as stream:
+        flag = SH_FLAGS.SHF_TLS
+        return any(s["sh_flags"] & flag and s["sh_size"] for s in ELFFile(stream).iter_sections())
 
 
 def _is_library(name: str, spec: CalleeSpec | None) -> bool:
@@ -175,71 +191,93 @@ def _is_library(name: str, spec: CalleeSpec | None) -> bool:
     return not spec.vectors and (bool(spec.ints) or name.startswith("__ctype"))
 
 
-def _stubs(
-    undefined: Iterable[str],
-    called: set[str],
-    callees: Mapping[str, StandIn],
-    numbers: dict[str, CalleeSpec],
-    plain: bool,
-) -> str:
-    """Assembly of the stand-ins; `numbers` receives the logged callees in the order of their numbers."""
-    imports: list[str] = []
-    far = {name: spec for name, spec in callees.items() if isinstance(spec, FarData) and name in undefined}
+class _Stubs:
+    """Assembly of the stand-ins."""
 
-    def slot(name: str) -> str:
-        if name not in imports:
-            imports.append(name)
-        return f"{layout.IMAGE_IMPORTS + 8 * imports.index(name):#x}"
+    def __init__(
+        self, undefined: Iterable[str], called: set[str], thread: set[str], callees: Mapping[str, StandIn],
+        plain: bool, has_thread: bool,
+    ) -> None:  # fmt: skip
+        self.called = called
+        self.thread = thread
+        self.callees = callees
+        self.plain = plain
+        self.has_thread = has_thread
+        self.far = {name: spec for name, spec in callees.items() if isinstance(spec, FarData) and name in undefined}
+        self.names = set(undefined) - self.far.keys()
+        self.imports: list[str] = []
 
-    # A stub's address must not depend on which others there are: it may be stored in memory.
-    place = {name: _STUB_BYTES * i for i, name in enumerate(_KNOWN)}
-    lines = ['\t.section .gccllm.stubs,"ax",@progbits']
-    for name in sorted(set(undefined) - far.keys(), key=lambda n: (place.get(n, 1 << 30), n)):
-        spec = callees.get(name)
+    def slot(self, name: str) -> str:
+        if name not in self.imports:
+            self.imports.append(name)
+        return f"{layout.IMAGE_IMPORTS + 8 * self.imports.index(name):#x}"
+
+    def text(self, numbers: dict[str, CalleeSpec]) -> str:
+        """`numbers` receives the logged callees in the order of their numbers."""
+        # A stub's address must not depend on which others there are: it may be stored in memory.
+        place = {name: _STUB_BYTES * i for i, name in enumerate(_KNOWN)}
+        lines = ['\t.section .gccllm.stubs,"ax",@progbits']
+        for name in sorted(self.names, key=lambda n: (place.get(n, 1 << 30), n)):
+            place.setdefault(name, _STUB_BYTES * len(place))
+            lines += [f"\t.org {place[name]}", f"\t.globl {name}", f"\t.type {name}, @function", f"{name}:"]
+            lines += self.stub(name, numbers)
+        for name in sorted(self.far):  # behind the unit's own data, which keeps its addresses
+            lines += self.data(name)
+        lines += ['\t.section .gccllm.names,"a",@progbits']
+        lines += [f'.Lname{i}:\t.string "{name}"' for i, name in enumerate(self.imports)]
+        lines += ['\t.section .gccllm.imports,"aw",@progbits']
+        lines += [f"\t.quad .Lname{i}" for i in range(len(self.imports))]
+        lines += ["\t.quad 0", '\t.section .note.GNU-stack,"",@progbits']
+        return "\n".join(lines) + "\n"
+
+    def stub(self, name: str, numbers: dict[str, CalleeSpec]) -> list[str]:
+        spec = self.callees.get(name)
         assert not isinstance(spec, FarData)
-        place.setdefault(name, _STUB_BYTES * len(place))
-        lines += [f"\t.org {place[name]}", f"\t.globl {name}", f"\t.type {name}, @function", f"{name}:"]
-        if name in NORETURN:
-            lines.append("\tud2")
-        elif not isinstance(spec, FarCode) and _is_library(name, spec):
-            if plain:
-                lines.append(f"\tjmp *{slot(name)}")
-            else:
-                # A misaligned stack would pass here and fail in another C library: trap.
-                lines += [
-                    f"\tpopq {layout.SLOT_RETURN:#x}", "\ttestb $15, %spl", "\tje 1f", "\tud2",
-                    f"1:\tcall *{slot(name)}", f"\tjmp *{slot(layout.HOOKS[1])}",
-                ]  # fmt: skip
-        elif spec is not None:
-            if isinstance(spec, FarCode):
-                if plain:
-                    lines.append(f"\tjmp {real_name(name)}")
-                    continue
-                spec = spec.spec
-            elif not spec.is_pure:
-                raise Quit(Reason.IMPURE_CALLEE, name)
-            if len(numbers) == layout.MAX_CALLEES:
-                raise Quit(Reason.TOO_LARGE, "too many functions of other units are called")
-            number = len(numbers)
-            numbers[name] = spec
-            lines += [f"\tpushq ${number}", f"\tjmp *{slot(layout.HOOKS[0])}"]
-        elif name in called:
-            raise Quit(Reason.CALLEE_UNKNOWN, name)
-        else:
-            raise Quit(Reason.FAR_DATA, name)
-    for name in sorted(far):  # behind the unit's own data, which keeps its addresses
-        lines += ['\t.section .data.gccllm_far,"aw",@progbits', f"\t.balign {_FAR_ALIGN}", f"\t.globl {name}"]
-        lines += [
-            f"\t.type {name}, @object",
-            f"\t.size {name}, {far[name].size}",
-            f"{name}:",
-            f"\t.zero {far[name].size}",
-        ]
-    lines += ['\t.section .gccllm.names,"a",@progbits']
-    lines += [f'.Lname{i}:\t.string "{name}"' for i, name in enumerate(imports)]
-    lines += ['\t.section .gccllm.imports,"aw",@progbits', *(f"\t.quad .Lname{i}" for i in range(len(imports)))]
-    lines += ["\t.quad 0", '\t.section .note.GNU-stack,"",@progbits']
-    return "\n".join(lines) + "\n"
+        if name in NORETURN or name == GET_ADDRESS:
+            return ["\tud2"]
+        if not isinstance(spec, FarCode) and _is_library(name, spec):
+            return self.library(name)
+        if spec is None:
+            raise Quit(Reason.CALLEE_UNKNOWN if name in self.called else Reason.FAR_DATA, name)
+        if isinstance(spec, FarCode):
+            if self.plain:
+                return [f"\tjmp {real_name(name)}"]
+            spec = spec.spec
+        elif not spec.is_pure:
+            raise Quit(Reason.IMPURE_CALLEE, name)
+        if len(numbers) == layout.MAX_CALLEES:
+            raise Quit(Reason.TOO_LARGE, "too many functions of other units are called")
+        number = len(numbers)
+        numbers[name] = spec
+        return [f"\tpushq ${number}", f"\tjmp *{self.slot(layout.HOOKS[0])}"]
+
+    def library(self, name: str) -> list[str]:
+        """The replayer's own copy has its own thread-local data: errno, the locale."""
+        call = [f"\tcall *{self.slot(name)}"]
+        if self.has_thread:
+            call = [*_thread_pointer(layout.SLOT_OWN_THREAD), *call, *_thread_pointer(layout.SLOT_IMAGE_THREAD)]
+        if self.plain:
+            # None of these functions has arguments on the stack, which the return address would displace.
+            return ["\tsubq $8, %rsp", *call, "\taddq $8, %rsp", "\tret"] if self.has_thread else [
+                f"\tjmp *{self.slot(name)}"]  # fmt: skip
+        # A misaligned stack would pass here and fail in another C library: trap.
+        return [
+            f"\tpopq {layout.SLOT_RETURN:#x}", "\ttestb $15, %spl", "\tje 1f", "\tud2", "1:", *call,
+            f"\tjmp *{self.slot(layout.HOOKS[1])}",
+        ]  # fmt: skip
+
+    def data(self, name: str) -> list[str]:
+        section = '.tbss.gccllm_far,"awT",@nobits' if name in self.thread else '.data.gccllm_far,"aw",@progbits'
+        size = self.far[name].size
+        return [
+            f"\t.section {section}", f"\t.balign {_FAR_ALIGN}", f"\t.globl {name}", f"\t.type {name}, @object",
+            f"\t.size {name}, {size}", f"{name}:", f"\t.zero {size}",
+        ]  # fmt: skip
+
+
+def _thread_pointer(slot: int) -> list[str]:
+    """FS_BASE from a slot. What is called through a stub may find anything in r11, and leave anything there."""
+    return [f"\tmovq {slot:#x}, %r11", "\twrfsbase %r11"]
 
 
 def _read(path: Path) -> tuple[dict[str, int], dict[str, int], tuple[int, int]]:
@@ -248,9 +286,12 @@ def _read(path: Path) -> tuple[dict[str, int], dict[str, int], tuple[int, int]]:
     writable = (layout.IMAGE_DATA, layout.IMAGE_DATA)
     with path.open("rb") as stream:
         elf = ELFFile(stream)
+        thread = next((part["p_vaddr"] for part in elf.iter_segments("PT_TLS")), 0)
         for symbol in elf.get_section_by_name(".symtab").iter_symbols():
             if symbol.name and symbol["st_shndx"] not in ("SHN_UNDEF", "SHN_ABS"):
-                symbols[symbol.name] = symbol["st_value"]
+                # Those of thread-local data count from its start.
+                base = thread if symbol["st_info"]["type"] == "STT_TLS" else 0
+                symbols[symbol.name] = base + symbol["st_value"]
                 sizes[symbol.name] = symbol["st_size"]
         for part in elf.iter_segments("PT_LOAD"):
             if part["p_vaddr"] == layout.IMAGE_DATA:
@@ -258,9 +299,19 @@ def _read(path: Path) -> tuple[dict[str, int], dict[str, int], tuple[int, int]]:
     return symbols, sizes, writable
 
 
-_SCRIPT = f"""\
+# A byte of contents makes real memory of .tbss, which else has no place of its own. The thread pointer is in a block of
+# its own, as contracts count (64 bytes): no access to thread-local data is one to it.
+_THREAD = f"""\
+  .tdata ALIGN({_FAR_ALIGN}) : {{ *(.tdata .tdata.* .gnu.linkonce.td.* .tbss .tbss.* .gnu.linkonce.tb.* .tcommon)
+    BYTE(0) }} :data :thread
+  .gccllm.thread ALIGN(ALIGNOF(.tdata)) : {{ gccllm.thread = .; QUAD(gccllm.thread) . += {_FAR_ALIGN - 8}; }} :data
+"""
+
+
+def _script(has_thread: bool) -> str:
+    return f"""\
 PHDRS {{ text PT_LOAD FLAGS(5); constants PT_LOAD FLAGS(4); stubs PT_LOAD FLAGS(5); imports PT_LOAD FLAGS(6);
-         data PT_LOAD FLAGS(6); }}
+         data PT_LOAD FLAGS(6);{" thread PT_TLS FLAGS(4);" if has_thread else ""} }}
 SECTIONS
 {{
   . = {layout.IMAGE_TEXT:#x};
@@ -275,7 +326,7 @@ SECTIONS
   .imports : {{ KEEP(*(.gccllm.imports)) }} :imports
   . = {layout.IMAGE_DATA:#x};
   .data : {{ *(.data .data.* .gnu.linkonce.d.*) }} :data
-  .bss : {{ *(.bss .bss.* .gnu.linkonce.b.* COMMON) }} :data
+{_THREAD if has_thread else ""}  .bss : {{ *(.bss .bss.* .gnu.linkonce.b.* COMMON) }} :data
   /DISCARD/ : {{ *(.eh_frame .comment .note .note.* .gnu.* .init_array .init_array.* .ctors .fini_array
     .debug* .gcc_except_table*) }}
 }}

@@ -6,7 +6,10 @@ memory: site and effective address of each access, block of each basic block ent
 their contracts name.
 
 Not logged, because it cannot be seen from outside or is judged elsewhere: accesses by a plain offset from rsp, what
-push, pop and call do to the stack, prefetches, segment-relative accesses, loads from the global offset table.
+push, pop and call do to the stack, prefetches, loads from the global offset table, the thread pointer's own word and
+the stack protector's.
+
+Accesses to thread-local data are logged by their addresses like all others.
 
 Not covered: accesses of callees without an instrumented copy; maskmovdqu, repeated cmps and scas, xlat, std and
 state-saving instructions (BodyError(UNSUPPORTED_INSTRUCTION)).
@@ -165,13 +168,18 @@ def _accesses(line: Line, one: DecodedLine, at: int) -> list[str]:
     name = _NAMES[raw.mnemonic].upper()
     if name in ("STD", "XLATB") or name.startswith(("MASKMOV", "FXSAVE", "XSAVE", "FXRSTOR", "XRSTOR")):
         raise BodyError(Reason.UNSUPPORTED_INSTRUCTION, line.text().strip())
+    is_thread = any(a.segment == "fs" for a in one.accesses)
     if raw.is_string_instruction:
+        if is_thread:
+            raise BodyError(Reason.UNSUPPORTED_INSTRUCTION, line.text().strip())
         return _string_move(line, one, name, at)
-    seen = [a for a in one.accesses if a.segment not in ("fs", "gs")]
+    seen = [a for a in one.accesses if a.segment != "gs"]
+    if is_thread and not one.symbol and not any(a.base or a.index for a in seen if a.segment == "fs"):
+        return []
     if line.mnemonic.startswith(_IMPLICIT_STACK):
         seen = [a for a in seen if a.base != "rsp"]
     operand = _memory_operand(line)
-    if not seen or "@GOT" in operand or (not operand and line.mnemonic.startswith(_IMPLICIT_STACK)):
+    if not seen or "@GOT" in operand.upper() or (not operand and line.mnemonic.startswith(_IMPLICIT_STACK)):
         return []
     if not operand:
         raise BodyError(Reason.UNSUPPORTED_INSTRUCTION, line.text().strip())
@@ -184,8 +192,12 @@ def _accesses(line: Line, one: DecodedLine, at: int) -> list[str]:
     kind = (Event.READ if reads else 0) | (Event.WRITE if writes else 0)
     site = kind | width << 4 | at << 16
     if any(a.index[:3] in ("xmm", "ymm", "zmm") for a in seen):
+        if is_thread:
+            raise BodyError(Reason.UNSUPPORTED_INSTRUCTION, line.text().strip())
         return _gather(line, one, name, operand, at)
     compute = f"leaq {operand}, %rax"
+    if is_thread:
+        compute += "\n\tmovq %fs:0, %rcx\n\tleaq (%rax,%rcx), %rax"
     if name in _SIGN_MASKED:
         suffix, lane = _SIGN_MASKED[name]
         return _append(site, lane, f"vmovmsk{suffix} {line.operands[1]}, %eax", compute)

@@ -53,6 +53,9 @@ SLOT_SAVE_A: Final = CONTROL + 0x10
 SLOT_SAVE_B: Final = CONTROL + 0x18
 SLOT_SAVE_C: Final = CONTROL + 0x20
 SLOT_BASE: Final = CONTROL + 0x28
+SLOT_OWN_THREAD: Final = CONTROL + 0x30
+SLOT_IMAGE_THREAD: Final = CONTROL + 0x38
+"""FS_BASE of the replayer, and of an image that has thread-local data."""
 SLOT_VECTOR: Final = CONTROL + 0x80
 
 MAX_TESTS: Final = 1 << 15

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from gccllm.assembly import Body, Line
+from gccllm.assembly import Body, Line, tls
 from gccllm.toolchain import Toolchain
 from gccllm.verify.mutate_tables import ACCUMULATING, CONDITION_SIBLINGS, INVISIBLE, REGISTER_ROWS, SIBLINGS
 
@@ -325,7 +325,7 @@ def mutants(body: Body, *, limit: int = 150, seed: int = 0, hostile: bool = Fals
     rng = random.Random(seed)
     groups: list[list[Mutant]] = []
     for at, line in enumerate(body.lines):
-        if line.is_label or line.mnemonic.startswith("nop"):
+        if line.is_label or line.mnemonic.startswith("nop") or tls.is_fixed(line):
             continue
         here: list[Mutant] = []
         for operator in OPERATORS.values():

@@ -299,8 +299,7 @@ class Replayer:
                 while view:
                     view = view[child.stdin.write(view) or 0 :]
         except OSError as error:
-            if child.wait() == 4:
-                raise Quit(Reason.SANDBOX_UNAVAILABLE, "the image cannot be mapped") from error
+            _ended(child.wait())
             raise _Lost from error
         magic, error_code, count, _, log_bytes = layout.REPLY.unpack(self._read(layout.REPLY.size, end))
         if magic != layout.REPLY_MAGIC:
@@ -328,12 +327,19 @@ class Replayer:
                 raise _Lost
             part = os.read(child.stdout.fileno(), min(n, 1 << 20))
             if not part:
-                if child.wait() == 4:
-                    raise Quit(Reason.SANDBOX_UNAVAILABLE, "the image cannot be mapped")
+                _ended(child.wait())
                 raise _Lost
             parts.append(part)
             n -= len(part)
         return b"".join(parts)
+
+
+def _ended(code: int) -> None:
+    """Raises Quit for the exit codes that say why no image will ever run here."""
+    if code == 4:
+        raise Quit(Reason.SANDBOX_UNAVAILABLE, "the image cannot be mapped")
+    if code == 6:
+        raise Quit(Reason.SANDBOX_UNAVAILABLE, "thread-local data: this machine does not let a program set FS_BASE")
 
 
 class _Lost(Exception):

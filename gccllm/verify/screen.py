@@ -33,6 +33,9 @@ __all__ = ["Baseline", "Context", "Screened", "argument_registers", "context_of"
 _ABSOLUTE = frozenset({"32", "32S", "64", "16", "8"})
 _GOT = frozenset({"GOTPCREL", "GOTPCRELX", "REX_GOTPCRELX"})
 _DIRECT = frozenset({"PC32", "PLT32"})
+_DYNAMIC = frozenset({"TLSLD", "DTPOFF32"})
+_THREAD = frozenset({"TPOFF32", "GOTTPOFF", "TLSGD"}) | _DYNAMIC
+"""Thread-local data. The names of the two that go together are exchangeable: gcc takes any variable for the first."""
 
 _WRITE, _ALLOC, _EXECUTE = 1, 2, 4
 
@@ -62,6 +65,7 @@ class Baseline:
     loose_callees: frozenset[str]
     has_endbr64: bool
     uses_trap: bool
+    has_thread_data: bool
 
 
 def read_baseline(body: Body, context: Context, tools: Toolchain, workdir: Path) -> Baseline:
@@ -88,6 +92,7 @@ def read_baseline(body: Body, context: Context, tools: Toolchain, workdir: Path)
         frozenset(flow.unaligned_calls) if context.is_entry_aligned else code.calls,
         bool(code.insns) and code.insns[0].mnemonic == "ENDBR64",
         any(i.mnemonic == "UD2" for i in code.insns),
+        any(r.kind in _THREAD for r in code.relocations),
     )
 
 
@@ -157,7 +162,7 @@ def check_symbols(code: Decoded, baseline: Baseline, context: Context) -> None:
 
 
 def check_instruction(insn: Insn, code: Decoded, baseline: Baseline) -> None:
-    said = refusal(insn)
+    said = refusal(insn, has_thread_data=baseline.has_thread_data)
     if said is not None:
         raise BodyError(*said)
     if insn.mnemonic in ("UD0", "UD1", "UD2") and not (insn.mnemonic == "UD2" and baseline.uses_trap):
@@ -183,7 +188,7 @@ def check_address(insn: Insn) -> None:
         raise BodyError(Reason.ABSOLUTE_ADDRESS, f"a place in the code: {insn}")
     if memory.base == "RIP" and insn.relocation is not None and insn.relocation.section == ".text":
         raise BodyError(Reason.ABSOLUTE_ADDRESS, f"a place in the code: {insn}")
-    is_bare = not memory.base and insn.relocation is None
+    is_bare = not memory.base and insn.relocation is None and not insn.is_thread_local
     if is_bare and not memory.index and insn.mnemonic != "NOP":
         raise BodyError(Reason.ABSOLUTE_ADDRESS, str(insn))
 
@@ -192,6 +197,14 @@ def check_relocation(relocation: Relocation, code: Decoded, baseline: Baseline) 
     """The kinds are the baseline's: what is legal in its output (PIE, shared) is known only from there."""
     if relocation.kind in _ABSOLUTE and not baseline.has_absolute:
         raise BodyError(Reason.ABSOLUTE_ADDRESS, f"relocation {relocation.kind}, position-independent baseline")
+    kinds = baseline.reached.get(relocation.symbol, frozenset())
+    if relocation.kind in _THREAD or kinds & _THREAD:
+        allowed = kinds | (_DYNAMIC if kinds & _DYNAMIC else frozenset())
+        if not relocation.symbol or relocation.kind not in allowed:
+            raise BodyError(Reason.UNKNOWN_SYMBOL, f"relocation {relocation.kind} of {relocation.symbol or 'its own'}")
+        if relocation not in code.sections[".text"].relocations:
+            raise BodyError(Reason.UNKNOWN_SYMBOL, f"{relocation.symbol} in a constant")
+        return
     if relocation.kind not in _ABSOLUTE | _GOT | _DIRECT:
         raise BodyError(Reason.UNKNOWN_SYMBOL, f"relocation {relocation.kind}")
     if not relocation.symbol:
@@ -199,9 +212,7 @@ def check_relocation(relocation: Relocation, code: Decoded, baseline: Baseline) 
             raise BodyError(Reason.ABSOLUTE_ADDRESS, "the address of a place in the code")
         return
     if relocation in code.sections[".text"].relocations:
-        kinds = baseline.reached.get(relocation.symbol)
-        reaches_directly = relocation.kind == "PC32" and kinds is not None
-        if kinds is not None and reaches_directly and not kinds & {"PC32", *_ABSOLUTE}:
+        if relocation.kind == "PC32" and kinds and not kinds & {"PC32", *_ABSOLUTE}:
             raise BodyError(Reason.UNKNOWN_SYMBOL, f"{relocation.symbol} without the table that the baseline goes by")
     elif relocation.kind not in baseline.reached.get(relocation.symbol, frozenset()):
         raise BodyError(Reason.UNKNOWN_SYMBOL, f"{relocation.symbol} in a constant")

@@ -24,7 +24,7 @@ def ours(function: Function, numbers: list[int]) -> dict[str, Rules]:
         seams.add(len(chunk) + max(seams, default=0))
     out = ["\t.text", "x:", "\t.cfi_startproc"]
     done = 0
-    for line in unwind(body).lines:
+    for line in "\n".join(unwind(body).lines).split("\n"):  # the padding of a call is more than one
         if line.startswith("\t") and not line.startswith("\t."):
             if done in seams and line == "\tud2":
                 seams.discard(done)  # put between the pieces, not gcc's

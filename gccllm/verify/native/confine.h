@@ -6,9 +6,16 @@
 #pragma once
 
 static void on_signal(int number, siginfo_t *info, void *context) {
+    /* A handler finds FS_BASE as it was, and the way back leaves it as it is. */
+    uint64_t found = replay_image_thread ? fs_base() : 0;
+    if (found)
+        set_fs_base(replay_own_thread);
     (void)context;
-    if (number == SIGPROF && (!running || ++ticks_used <= ticks_allowed))
+    if (number == SIGPROF && (!running || ++ticks_used <= ticks_allowed)) {
+        if (found)
+            set_fs_base(found);
         return;
+    }
     if (!running)
         replay_exit(70);
     fault_address = (uint64_t)info->si_addr;

@@ -7,6 +7,10 @@
  * replay_poison    where stubs of library functions jump afterwards, to overwrite what a call may clobber
  * replay_exit      the only system call exit_group that the sandbox lets pass
  *
+ * An image with thread-local data runs with FS_BASE at its own thread pointer; any C of this program, and of its library,
+ * with that of this program: what enters the image sets the one, and whatever comes back (a return, a stub, a signal)
+ * the other before anything else.
+ *
  * Everything is addressed relative to rip: no register is free between load and jump.
  */
 #pragma once
@@ -29,6 +33,8 @@ __attribute__((visibility("hidden"), aligned(64))) uint8_t cpu_vectors[32][64], 
 __attribute__((visibility("hidden"))) uint64_t cpu_junk_word;
 __attribute__((visibility("hidden"))) uint32_t cpu_vector_level, cpu_x87_results, cpu_plain_calls;
 __attribute__((visibility("hidden"))) uint64_t replay_saved_rsp;
+/* FS_BASE of this program and of the image; the latter 0: it has no thread-local data, and FS_BASE is never changed. */
+__attribute__((visibility("hidden"))) uint64_t replay_own_thread, replay_image_thread;
 
 struct call {
   uint64_t ints[6];      /* 0 */
@@ -49,6 +55,15 @@ extern char replay_landing[], replay_log_call[], replay_returned[], replay_poiso
 __attribute__((noreturn)) void replay_exit(int code);
 #pragma GCC visibility pop
 
+static inline uint64_t fs_base(void) {
+  uint64_t base;
+  asm volatile("rdfsbase %0" : "=r"(base));
+  return base;
+}
+static inline void set_fs_base(uint64_t base) { asm volatile("wrfsbase %0" : : "r"(base) : "memory"); }
+
+/* Changes r11 and flags. */
+#define FS(name) " cmpq $0,replay_image_thread(%rip)\n je 9f\n mov " #name "(%rip),%r11\n wrfsbase %r11\n9:\n"
 #define Z(n) " vmovdqu64 64*" #n "(%r11),%zmm" #n "\n"
 #define Y(n) " vmovdqu 64*" #n "(%r11),%ymm" #n "\n"
 #define S(n) " movups 64*" #n "(%r11),%xmm" #n "\n"
@@ -69,6 +84,7 @@ asm(".text\n"
     "replay_enter:\n"
     " push %rbx\n push %rbp\n push %r12\n push %r13\n push %r14\n push %r15\n"
     " mov %rsp,replay_saved_rsp(%rip)\n"
+    FS(replay_image_thread)
     " fninit\n ldmxcsr cpu_in+224(%rip)\n"
     " lea cpu_vectors(%rip),%r11\n cmpl $0,cpu_plain_calls(%rip)\n jne 4f\n call load_vectors\n jmp 5f\n"
     "4:\n" S(0) S(1) S(2) S(3) S(4) S(5) S(6) S(7)
@@ -86,6 +102,7 @@ asm(".text\n"
     " mov %rbx,cpu_out+72(%rip)\n mov %rbp,cpu_out+80(%rip)\n mov %r12,cpu_out+88(%rip)\n mov %r13,cpu_out+96(%rip)\n"
     " mov %r14,cpu_out+104(%rip)\n mov %r15,cpu_out+112(%rip)\n mov %rsp,cpu_out+120(%rip)\n"
     " mov replay_saved_rsp(%rip),%rsp\n pushfq\n popq cpu_out+136(%rip)\n cld\n"
+    FS(replay_own_thread)
     " movups %xmm0,cpu_out+160(%rip)\n movups %xmm1,cpu_out+176(%rip)\n"
     " stmxcsr cpu_out+224(%rip)\n fnstenv cpu_out+232(%rip)\n"
     " cmpl $1,cpu_x87_results(%rip)\n jb 1f\n fstpt cpu_out+192(%rip)\n je 1f\n fstpt cpu_out+208(%rip)\n"
@@ -100,7 +117,8 @@ asm(".text\n"
     " movups %xmm3,call_frame+112(%rip)\n movups %xmm4,call_frame+128(%rip)\n movups %xmm5,call_frame+144(%rip)\n"
     " movups %xmm6,call_frame+160(%rip)\n movups %xmm7,call_frame+176(%rip)\n"
     " mov %rax,call_frame+192(%rip)\n"
-    " lea call_stack+65536(%rip),%rsp\n pushfq\n popq call_frame+56(%rip)\n cld\n call record_call\n"
+    " lea call_stack+65536(%rip),%rsp\n pushfq\n popq call_frame+56(%rip)\n cld\n"
+    FS(replay_own_thread) " call record_call\n" FS(replay_image_thread)
     " mov call_frame+48(%rip),%rsp\n add $8,%rsp\n"
     " cmpq $0,call_frame+240(%rip)\n jne 3f\n"
     " cmpl $0,cpu_plain_calls(%rip)\n jne 1f\n"

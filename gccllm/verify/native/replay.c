@@ -14,7 +14,7 @@
  * memory below rsp; recorded pages that are not the test's own (pages.h).
  *
  * exit codes: 0 end of input; 2 usage; 3 the confinement is refused by the kernel; 4 the image cannot be
- * loaded; 5 the request pipe broke.
+ * loaded; 5 the request pipe broke; 6 the image has thread-local data and this machine does not let a program set FS_BASE.
  */
 #define _GNU_SOURCE
 /* A checked siglongjmp asks the kernel about the signal stack, which the sandbox forbids. */
@@ -34,6 +34,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
@@ -311,6 +312,17 @@ static void *map_at(uint64_t at, size_t n, int protection, int sharing) {
         start_again();
     return got;
 }
+/* The image has thread-local data, which ends where its thread pointer is. */
+static int has_thread_pointer(const Elf64_Phdr *p) {
+    uint64_t align = p->p_align ? p->p_align : 1, end = p->p_vaddr + p->p_memsz;
+    if (!(getauxval(AT_HWCAP2) & 2)) /* FSGSBASE; arch_prctl is not for a confined process */
+        _exit(6);
+    replay_own_thread = fs_base();
+    replay_image_thread = (end + align - 1) & -align;
+    uint64_t data = (uint64_t)image_data;
+    return replay_image_thread >= data && replay_image_thread + 8 <= data + image_data_bytes &&
+           *(uint64_t *)replay_image_thread == replay_image_thread;
+}
 static int load_image(const char *path) {
     int file = open(path, O_RDONLY | O_CLOEXEC);
     Elf64_Ehdr head;
@@ -351,6 +363,9 @@ static int load_image(const char *path) {
             mprotect((void *)start, bytes, PROT_READ | (p->p_flags & PF_X ? PROT_EXEC : 0));
     }
     close(file);
+    for (unsigned i = 0; i < head.e_phnum; i++)
+        if (part[i].p_type == PT_TLS && !has_thread_pointer(&part[i]))
+            return 0;
     return image_data_bytes <= MAX_IMAGE_DATA;
 }
 

@@ -82,6 +82,11 @@ static uint32_t broken_rules(const struct test *t) {
 static uint32_t status_of(int number) {
     return number == SIGPROF ? STATUS_TIMEOUT : number == SIGSYS ? STATUS_SYSCALL : STATUS_FAULT;
 }
+/* For the stubs of library functions. They lie in a page that the function under test can write. */
+static void set_threads(void) {
+    *(uint64_t *)SLOT_OWN_THREAD = replay_own_thread;
+    *(uint64_t *)SLOT_IMAGE_THREAD = replay_image_thread;
+}
 static void run_test(unsigned index) {
     const struct test *t = tests[index];
     struct observation *o = &shared->seen[index];
@@ -93,6 +98,7 @@ static void run_test(unsigned index) {
     fill_registers(t);
     calls_digest[0] = calls_digest[1] = call_abi = calls_made = 0;
     fault_address = 0;
+    set_threads();
     *(uint64_t *)SLOT_LOG = LOG_BASE + shared->log_used;
     o->log_start = o->log_end = shared->log_used;
     ticks_used = 0;
