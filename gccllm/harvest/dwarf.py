@@ -37,6 +37,8 @@ from gccllm.reasons import Reason
 
 # DW_ATE encodings (DWARF 5, table 7.11)
 _BOOL, _COMPLEX, _FLOAT, _SIGNED, _SIGNED_CHAR, _UNSIGNED, _UNSIGNED_CHAR, _UTF = 2, 3, 4, 5, 6, 7, 8, 16
+_THREAD_OFFSETS = {17, 21}  # R_X86_64_DTPOFF64, R_X86_64_DTPOFF32
+_ADDRESS, _THREAD_ADDRESS = 0x03, {0x9B, 0xE0}  # DW_OP_addr; DW_OP_form_tls_address, DW_OP_GNU_push_tls_address
 _PASS_BY_REFERENCE = 4  # DW_CC_pass_by_reference
 _NAMED_POINTERS = {"DW_TAG_pointer_type", "DW_TAG_reference_type", "DW_TAG_rvalue_reference_type"}
 _RECORDS = {"DW_TAG_structure_type", "DW_TAG_class_type", "DW_TAG_union_type"}
@@ -52,7 +54,7 @@ class UnitTypes:
 
     @cached_property
     def _reader(self) -> _Reader:
-        elf = ELFFile(io.BytesIO(self._object))
+        elf = ELFFile(io.BytesIO(without_thread_offsets(self._object)))
         if not elf.has_dwarf_info():
             raise Quit(Reason.NO_TYPES, "no DWARF")
         return _Reader(elf.get_dwarf_info())
@@ -90,6 +92,20 @@ def signatures_of(object_path: Path, names: Iterable[str]) -> dict[str, Signatur
     return found
 
 
+def without_thread_offsets(content: bytes) -> bytes:
+    """The object without the relocations of thread-local variables' places, which elftools does not know: it would read
+    nothing of the unit. Only that there is such a place is asked."""
+    out = bytearray(content)
+    for section in ELFFile(io.BytesIO(content)).iter_sections():
+        if section["sh_type"] != "SHT_RELA" or not section.name.startswith(".rela.debug"):
+            continue
+        for at in range(section["sh_offset"], section["sh_offset"] + section["sh_size"], 24):
+            # Elf64_Rela: offset, type (4 bytes), symbol (4), addend
+            if int.from_bytes(out[at + 8 : at + 12], "little") in _THREAD_OFFSETS:
+                out[at + 8 : at + 12] = bytes(4)
+    return bytes(out)
+
+
 class _Reader:
     def __init__(self, dwarf: Any) -> None:
         self.functions: dict[str, Die] = {}
@@ -124,8 +140,9 @@ class _Reader:
         for child in die.iter_children():
             if child.tag == "DW_TAG_variable" and "DW_AT_const_value" not in child.attributes:
                 location = child.attributes.get("DW_AT_location")
-                # DW_OP_addr: the variable has an address of its own, so it is a static.
-                is_static = location is not None and isinstance(location.value, list) and location.value[:1] == [3]
+                # The variable has an address of its own, or one in every thread, so it is a static.
+                where = location.value if location is not None and isinstance(location.value, list) else []
+                is_static = where[:1] == [_ADDRESS] or (len(where) > 1 and where[-1] in _THREAD_ADDRESS)
                 name = text(child, "DW_AT_name")
                 if is_static and name and name not in self.variables:
                     self.variables[name] = child

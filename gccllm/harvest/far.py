@@ -5,8 +5,8 @@
                 (`record.callees`)
 
 Covered of data: objects that the unit declares with a complete type, and names as the assembly does. Not covered, and
-FAR_DATA as before: arrays of unknown length, weak and thread-local data, names that the C++ compiler makes, functions
-whose address is taken, whatever holds volatile members.
+FAR_DATA as before: arrays of unknown length, weak data, names that the C++ compiler makes, functions whose address is
+taken, whatever holds volatile members.
 """
 
 from __future__ import annotations
@@ -26,8 +26,6 @@ MOST_FURTHER = 32
 def with_far(module: Module, name: str, signature: Signature) -> Signature:
     """`signature` with what stands in for the far data that function `name`, its callees and their data can name."""
     functions, objects = reachable(module, name)
-    if any(module.functions[one].uses_tls for one in functions):
-        return signature
     named = {ref for one in functions for ref in module.functions[one].refs}
     named |= {ref for one in objects for ref in module.objects[one].references}
     called = {callee for one in functions for callee in module.functions[one].calls}

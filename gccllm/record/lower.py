@@ -17,7 +17,9 @@ A page that was touched for a reason of its own is left out, unless some word of
 So a pointer may be missed that is made by arithmetic only. Whether that matters the baseline shows: without a page that
 it needs it faults, and the test is dropped. The state need not be the program's to the last bit.
 
-Not covered: pointers to functions; thread-local storage; pointers that are not aligned, or kept in pieces; MXCSR other
+Thread-local data of the unit is its own data like any other: the capture says where the thread had it.
+
+Not covered: pointers to functions, or to the thread control block; pointers that are not aligned, or kept in pieces; MXCSR other
 than the default, and results on the x87 stack, in `faithful`.
 """
 

@@ -16,19 +16,21 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from gccllm.assembly import BodyError, Function, Module, reachable
+from gccllm.assembly import BodyError, Function, Module, reachable, tls
 from gccllm.assembly.section import Item
 from gccllm.assembly.syntax import Kind, Statement, lex, split_commas, substitute, symbols
 from gccllm.core import Quit
 from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain
 
-ENTRY = "__gccllm_record_v1"
+ENTRY = "__gccllm_record_v2"
 """The recorder's entry, and its COMDAT group. Another layout of stub or descriptor needs another name."""
 OWN = "gccllm.record."
 """Prefix of the recorder's other symbols, which no C program can have."""
 NATIVE = Path(__file__).parent / "native"
 DESCRIPTOR_BYTES = 64
+THREAD_LOCAL = 1 << 63
+"""Bit of a size in a descriptor's table: the address is of a function that tells the address."""
 
 _FLAGS = (
     "-std=gnu17", "-Os", "-fPIC", "-ffreestanding", "-fno-builtin", "-mgeneral-regs-only", "-mno-red-zone",
@@ -46,6 +48,14 @@ class Stub:
     key: str
     symbols: tuple[tuple[str, int], ...] = ()
     """(name, size)"""
+
+    @property
+    def thread_models(self) -> dict[str, str]:
+        """Those among `symbols` that are thread-local, and how the unit's own code reaches them (`tls.models_of`)."""
+        module = self.function.module
+        code = [s for one in reachable(module, self.function.name)[0] for s in module.functions[one].code]
+        models = tls.models_of(code)
+        return {name: models[name] for name, _ in self.symbols if name in models}
 
 
 def recorded_text(module: Module, stubs: Sequence[Stub], recorder: str) -> str:
@@ -76,7 +86,6 @@ def data_symbols(module: Module, function: Function) -> tuple[tuple[str, int], .
             size.isdigit()
             and int(size) > 0
             and not name.startswith(".L")
-            and not known.section.is_tls
             and not elsewhere
         ):
             out.append((name, int(size)))
@@ -128,6 +137,8 @@ def _cold_rows(stub: Stub, number: int) -> list[str]:
     letter = "G" if group else ""
     has_cfi = function.has_cfi
     mark = f".Lgccllm_record_{number}"
+    models = stub.thread_models
+    tellers = [name for name, _ in stub.symbols if name in models]
     return [
         f'\t.pushsection\t.text.unlikely.gccllm_record.{function.name},"ax{letter}",@progbits{group}',
         f".Lgccllm_record_slow_{number}:",
@@ -140,6 +151,7 @@ def _cold_rows(stub: Stub, number: int) -> list[str]:
         *(["\t.cfi_adjust_cfa_offset\t-8"] if has_cfi else []),
         f"\tjmp\t.Lgccllm_record_resume_{number}",
         *(["\t.cfi_endproc"] if has_cfi else []),
+        *(row for n, name in enumerate(tellers) for row in _teller_rows(f"{mark}_thread_{n}", name, models[name])),
         "\t.popsection",
         f'\t.pushsection\t.data.rel.gccllm_record.{function.name},"aw{letter}",@progbits{group}',
         f"\t.balign\t{DESCRIPTOR_BYTES}",  # a cache line: counts of other functions do not meet in it
@@ -150,13 +162,36 @@ def _cold_rows(stub: Stub, number: int) -> list[str]:
         "\t.quad\t0",
         f"{mark}_symbols:",
         f"\t.quad\t{len(stub.symbols)}",
-        *(f"\t.quad\t{name}, {size}" for name, size in stub.symbols),
+        *(
+            f"\t.quad\t{mark}_thread_{tellers.index(name)}, {size | THREAD_LOCAL:#x}"
+            if name in models
+            else f"\t.quad\t{name}, {size}"
+            for name, size in stub.symbols
+        ),
         f"{mark}_key:",
         f'\t.string\t"{stub.key}"',
         f"{mark}_name:",
         f'\t.string\t"{function.name}"',
         "\t.popsection",
     ]
+
+
+def _teller_rows(label: str, name: str, model: str) -> list[str]:
+    """A function that tells the address of thread-local data, by the model that the unit's own code has.
+
+    Another might ask too much of the image: an offset that is fixed when a shared object is loaded leaves it no place
+    in a program that is running already.
+    """
+    if model == "tlsgd":
+        address = [
+            "\tsubq\t$8, %rsp", f"\tdata16\tleaq\t{name}@tlsgd(%rip), %rdi", "\t.value\t0x6666", "\trex64",
+            f"\tcall\t{tls.GET_ADDRESS}@PLT", "\taddq\t$8, %rsp",
+        ]  # fmt: skip
+    elif model == "gottpoff":
+        address = [f"\tmovq\t{name}@gottpoff(%rip), %rax", "\taddq\t%fs:0, %rax"]
+    else:
+        address = ["\tmovq\t%fs:0, %rax", f"\tleaq\t{name}@tpoff(%rax), %rax"]
+    return [f"{label}:", "\tendbr64", *address, "\tret"]
 
 
 # --- the recorder -----------------------------------------------------------------------------------

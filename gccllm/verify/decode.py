@@ -43,6 +43,7 @@ MNEMONICS = _names(Mnemonic)
 REGISTERS = _names(Register)
 FEATURES = _names(CpuidFeature)
 _RELOCATIONS = {v: k.removeprefix("R_X86_64_") for k, v in ENUM_RELOC_TYPE_x64.items() if isinstance(v, int)}
+_RELOCATIONS |= {41: "GOTPCRELX", 42: "REX_GOTPCRELX"}  # elftools does not know them
 
 GENERAL = (
     "RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI", "R8", "R9", "R10", "R11", "R12", "R13", "R14", "R15",

@@ -120,10 +120,10 @@ def test_a_unit_cache_of_another_mode_is_not_used(build: Build) -> None:
     assert build.compile("-O2", "-c", "program.c", mode="cached") == (0, "", "")
     before = sorted(path.name for path in build.store.rglob("units/*/*"))
     assert build.compile("-O2", "-c", "program.c") == (0, "", "")
-    assert b"__gccllm_record_v1" in (build.here / "program.o").read_bytes()
+    assert b"__gccllm_record_v2" in (build.here / "program.o").read_bytes()
     assert sorted(path.name for path in build.store.rglob("units/*/*")) == before
     assert build.compile("-O2", "-c", "program.c", mode="cached") == (0, "", "")
-    assert b"__gccllm_record_v1" not in (build.here / "program.o").read_bytes()
+    assert b"__gccllm_record_v2" not in (build.here / "program.o").read_bytes()
 
 
 def test_the_key_is_that_of_another_build_of_the_same_function(build: Build) -> None:
@@ -150,10 +150,10 @@ def test_an_engine_that_fails_leaves_gccs_object(build: Build, engine: str) -> N
 def test_a_store_that_cannot_be_written_and_a_source_that_is_gone(build: Build) -> None:
     (build.here / "store").write_text("no directory")
     assert build.compile("-O2", "-c", "program.c") == (0, "", "")
-    assert b"__gccllm_record_v1" not in (build.here / "program.o").read_bytes()
+    assert b"__gccllm_record_v2" not in (build.here / "program.o").read_bytes()
     (build.here / "store").unlink()
     command = f"'{build.prefix}/bin/gcc-llm' -O2 -c -x c - -o piped.o <program.c"
     env = {**os.environ, "GCCLLM_MODE": "record", "GCCLLM_CACHE_DIR": str(build.store)}
     assert subprocess.run(["sh", "-c", command], cwd=build.here, env=env, timeout=100).returncode == 0
-    assert b"__gccllm_record_v1" not in (build.here / "piped.o").read_bytes()
+    assert b"__gccllm_record_v2" not in (build.here / "piped.o").read_bytes()
     assert build.words()["sum"] == ("declined", "no_source")

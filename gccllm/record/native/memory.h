@@ -62,6 +62,7 @@ struct scratch {
     struct map maps[MOST_MAPS];
     char path[MOST_PATH + MOST_NAME], temporary[MOST_PATH + MOST_NAME];
     u8 io[IO_BYTES];
+    u8 vectors[512] __attribute__((aligned(64))); /* x87, mxcsr, xmm0 to xmm15 */
     u8 signal_stack[STACK_BYTES] __attribute__((aligned(64)));
     u8 stack[STACK_BYTES] __attribute__((aligned(64)));
     u8 content[MOST_PAGES][PAGE] __attribute__((aligned(PAGE)));

@@ -33,12 +33,12 @@ static struct state *volatile current __attribute__((section(".bss.record")));
 void sample(const struct registers *, struct descriptor *, u64 r11) __attribute__((used));
 
 __asm__(".text\n"
-        ".globl __gccllm_record_v1\n"
-        ".hidden __gccllm_record_v1\n"
-        ".type __gccllm_record_v1, @function\n"
+        ".globl __gccllm_record_v2\n"
+        ".hidden __gccllm_record_v2\n"
+        ".type __gccllm_record_v2, @function\n"
         /* r11: the descriptor. On the stack: our way back, r11 as it was, and what the function found. Keeps every
          * register: a caller in the same unit may know which ones the function leaves alone. */
-        "__gccllm_record_v1:\n"
+        "__gccllm_record_v2:\n"
         "\tpushq %r11\n"
         "\tpushfq\n"
         "\tsubq $120, %rsp\n"
@@ -79,7 +79,7 @@ __asm__(".text\n"
         "\tpopfq\n"
         "\tpopq %r11\n"
         "\tret\n"
-        ".size __gccllm_record_v1, .-__gccllm_record_v1\n");
+        ".size __gccllm_record_v2, .-__gccllm_record_v2\n");
 
 /* Two threads may do this at once: counts are then a little wrong, no more. */
 static void arm(struct descriptor *of, int64_t calls) {

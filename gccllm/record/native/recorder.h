@@ -11,13 +11,15 @@ struct descriptor {
     u64 resume;
     const char *key;
     const char *name;
-    const u64 *symbols;
+    const u64 *symbols; /* how many, then address and size of each; with THREAD_LOCAL, of a function that tells the address */
     struct function *state; /* NULL: not met by this process */
 };
 
 struct registers {
     u64 rdi, rsi, rdx, rcx, r8, r9, rax, r10, rbx, rbp, r12, r13, r14, r15, rsp, rflags;
 };
+
+#define THREAD_LOCAL (1ul << 63)
 
 /* Why a sample came to nothing. The names are in counts.h. */
 enum word {
@@ -96,4 +98,4 @@ _Static_assert(sizeof(struct descriptor) == 64, "docs/recording.md");
 _Static_assert(offsetof(struct state, said) == PAGE, "own page");
 
 /* The address of the runtime tells the images of a process apart. */
-extern const u8 entry[] __asm__("__gccllm_record_v1");
+extern const u8 entry[] __asm__("__gccllm_record_v2");
