@@ -16,6 +16,8 @@ from gccllm.assembly.syntax import Kind, callee, split_commas, symbols
 from gccllm.reasons import Reason
 
 _GROUP = re.compile(r"^(\t\.section\t[^,]*,\")([^\"]*)(\".*?)(,[^,]*,comdat)$")
+_MOST_ALIGNED = 32
+"""Bytes; the next power is what the widest aligned access asks for."""
 _DROPPED = (
     ".cfi_", ".loc", ".file", ".type", ".size", ".globl", ".hidden", ".weak", ".internal", ".protected", ".ident",
 )  # fmt: skip
@@ -132,6 +134,12 @@ def _kept(item: Item) -> bool:
     return s.name not in (".section", ".text", ".data", ".bss", ".pushsection", ".popsection", ".previous")
 
 
+def _exactly_aligned(align: int) -> list[str]:
+    """No more than the unit asks for: a rewrite that needs more must fault here, not where the program's linker happens
+    to put the data."""
+    return [f"\t.balign\t{2 * align}", f"\t.zero\t{align}"] if align <= _MOST_ALIGNED else [f"\t.balign\t{align}"]
+
+
 def _object_rows(thing: DataObject) -> list[str]:
     name = thing.name
     private = name.startswith(".L")
@@ -140,8 +148,11 @@ def _object_rows(thing: DataObject) -> list[str]:
         parts = split_commas(thing.common)
         size = parts[1] if len(parts) > 1 else "8"
         align = parts[2] if len(parts) > 2 else "16"
-        return ["\t.bss", f"\t.balign\t{align}", *shown, f"{name}:", f"\t.zero\t{size}", f"\t.size\t{name}, {size}"]
-    rows = [_flat(thing.section), f"\t.balign\t{max(thing.align, 1)}", *shown, f"{name}:"]
+        head = ["\t.bss", *_exactly_aligned(int(align)), *shown]
+        return [*head, f"{name}:", f"\t.zero\t{size}", f"\t.size\t{name}, {size}"]
+    is_merged = private or "M" in thing.section.flags
+    aligned = [f"\t.balign\t{thing.align}"] if is_merged else _exactly_aligned(thing.align)
+    rows = [_flat(thing.section), *aligned, *shown, f"{name}:"]
     rows.extend(f"\t{directive}\t{args}" for directive, args in thing.directives)
     if thing.size and callee(name) == name and not private:
         rows.append(f"\t.size\t{name}, {thing.size}")

@@ -91,7 +91,12 @@ def _is_canary(args: str) -> bool:
 
 
 def padded(before: tuple[str, ...], statement: Statement) -> tuple[str, ...] | None:
-    """The prefixes `before` with a statement of padding behind them; None when it is none."""
+    """The prefixes `before` with a statement of padding behind them; None when it is none.
+
+    gcc prints data, clang bare prefixes.
+    """
+    if statement.name == "data16" and not statement.args and len(before) < 2:
+        return (*before, "data16")
     if not before:
         return _PADDING.get((statement.name, statement.args))
     is_last = statement.name == "rex64" and not statement.args and before[-1] == "data16"

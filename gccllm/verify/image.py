@@ -267,10 +267,11 @@ class _Stubs:
         ]  # fmt: skip
 
     def data(self, name: str) -> list[str]:
+        """16 bytes behind the alignment: an array of another unit has that of the ABI, no more."""
         section = '.tbss.gccllm_far,"awT",@nobits' if name in self.thread else '.data.gccllm_far,"aw",@progbits'
         size = self.far[name].size
         return [
-            f"\t.section {section}", f"\t.balign {_FAR_ALIGN}", f"\t.globl {name}", f"\t.type {name}, @object",
+            f"\t.section {section}", f"\t.balign {_FAR_ALIGN}", "\t.zero 16", f"\t.globl {name}", f"\t.type {name}, @object",
             f"\t.size {name}, {size}", f"{name}:", f"\t.zero {size}",
         ]  # fmt: skip
 

@@ -72,7 +72,7 @@ def test_a_listing_is_of_gccs_own_text(argument: str) -> None:
 FUNCTIONS = {
     Reason.ASM_INLINE: 'int f(int n, int s) { for (int i = 0; i < n; i++) __asm__("incl %0" : "+r"(s)); return s; }',
     Reason.ATOMIC: "int f(int *p, int n) { for (int i = 0; i < n; i++) __atomic_add_fetch(p + i, 1, 5); return *p; }",
-    Reason.TLS: "__thread int t; int f(int n) { for (int i = 0; i < n; i++) t ^= t * i; return t; }",
+    Reason.TLS: "int f(__seg_fs int *p, int n) { int s = 0; for (int i = 0; i < n; i++) s += p[i]; return s; }",
     Reason.INDIRECT_CALL: "int f(int (*g)(int), int n) { int s = 0; for (int i = 0; i < n; i++) s += g(i); return s; }",
     Reason.SETJMP: "#include <setjmp.h>\njmp_buf b; int g(void);"
     " int f(int n) { while (n-- > 0) if (setjmp(b) == 0) n -= g(); return n; }",

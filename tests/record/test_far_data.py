@@ -112,4 +112,4 @@ def test_only_data_with_a_size_stands_in(tmp_path: Path) -> None:
     assert tools.compile(["-O2", "-g", "-c", "-o", str(tmp_path / "a.o"), str(source)]).ok
     module = Module.parse((tmp_path / "a.s").read_text())
     found = {name: far_symbols(with_far(module, name, signature_of(tmp_path / "a.o", name))) for name in "fgh"}
-    assert found == {"f": (("known", 16),), "g": (("known", 16),), "h": ()}
+    assert found == {"f": (("known", 16),), "g": (("known", 16),), "h": (("known", 16), ("own", 4))}

@@ -265,7 +265,7 @@ def test_undefined_symbols_that_cannot_be_stood_in_for_have_reasons(tmp_path: Pa
     for source, reason in (
         ("int f(int); int g(void) { return f(1); }", Reason.CALLEE_UNKNOWN),
         ("extern int x; int g(void) { return x; }", Reason.FAR_DATA),
-        ("extern __thread int x; int g(void) { return x; }", Reason.TLS),
+        ("extern __thread int x; int g(void) { return x; }", Reason.FAR_DATA),
     ):
         with pytest.raises(Quit) as quit_:
             image(tmp_path, source)
