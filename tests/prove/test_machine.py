@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gccllm.assembly import Body
 from gccllm.assembly.decode import DecodedLine, decode
-from gccllm.prove.machine import FLAGS, REGISTERS, Machine, step
+from gccllm.prove.machine import FLAGS, REGISTERS, Machine, address_of, step
 from gccllm.toolchain import Toolchain, run
 
 TOOLS = Toolchain.find()
@@ -131,3 +131,21 @@ def test_a_plain_instruction_leaves_nothing_unknown() -> None:
     for instruction in ("addl %eax,%ecx", "leaq 9(%rax,%rcx,2),%rdx", "sarl $5,%eax", "movslq %eax,%rcx", "cqto"):
         after = step(at.with_flags(**{f: z3.BoolVal(False) for f in FLAGS}), DECODED[instruction])
         assert all(z3.is_bv_value(z3.simplify(value)) for value in after.registers.values()), instruction
+
+
+def test_places_at_different_distances_from_a_symbol_are_different() -> None:
+    texts = ("movl x(%rip), %eax", "movl x+8(%rip), %eax", "movl $1, x+8(%rip)", "cmpl $1, x(%rip)",
+             "movl x+4(,%rdi,4), %eax", "movl x(,%rdi,4), %eax", "movl .LC0+8(%rip), %eax", "movl .LC0(%rip), %eax",
+             "movl x@tpoff+4(%rdi), %eax", "movl x@tpoff(%rdi), %eax")  # fmt: skip
+    lines = decode(Body.parse("\n".join((*texts, "ret\n.section .rodata\n.LC0:\n.quad 1, 2"))), TOOLS).lines
+    start = Machine.arbitrary()
+    at = [z3.simplify(address_of(start, line)) for line in lines[: len(texts)]]
+
+    def distance(a: int, b: int) -> int:
+        return int(z3.simplify(at[b] - at[a]).as_signed_long())
+
+    assert [distance(0, 1), distance(1, 2), distance(0, 3)] == [8, 0, 0]
+    assert [distance(5, 4), distance(7, 6), distance(9, 8)] == [4, 8, 4]
+    # The symbol of an immediate is no part of the address beside it.
+    (line, _) = decode(Body.parse("movq $x, 8(%rdi)\nret"), TOOLS).lines
+    assert z3.simplify(address_of(start, line) - start.registers["rdi"]).as_signed_long() == 8
