@@ -86,7 +86,7 @@ class Reason(enum.Enum):
     VOLATILE = ("volatile", Scope.FUNCTION, "it reads or writes volatile memory")
     SETJMP = ("setjmp", Scope.FUNCTION, "it may return twice")
     LSDA = ("lsda", Scope.FUNCTION, "it has exception tables")
-    TLS = ("tls", Scope.FUNCTION, "it uses thread-local storage")
+    TLS = ("tls", Scope.FUNCTION, "it reaches thread-local storage by a descriptor, by emulation or by a bare segment")
     VARIADIC = ("variadic", Scope.FUNCTION, "it takes variable arguments")
     NESTED = ("nested", Scope.FUNCTION, "it is a nested function or takes a static chain")
     RETURN_ADDRESS = ("return_address", Scope.FUNCTION, "it looks at its own return address or frame")

@@ -19,8 +19,8 @@ it needs it faults, and the test is dropped. The state need not be the program's
 
 Thread-local data of the unit is its own data like any other: the capture says where the thread had it.
 
-Not covered: pointers to functions, or to the thread control block; pointers that are not aligned, or kept in pieces; MXCSR other
-than the default, and results on the x87 stack, in `faithful`.
+Not covered: pointers to functions, or to the thread control block; pointers that are not aligned, or kept in pieces;
+MXCSR other than the default, and results on the x87 stack, in `faithful`.
 """
 
 from __future__ import annotations

@@ -82,12 +82,7 @@ def data_symbols(module: Module, function: Function) -> tuple[tuple[str, int], .
         size = known.size if known.size else words[1].strip(" \t") if len(words) > 1 else ""
         # The linker may have dropped another group, with what is local in it.
         elsewhere = known.section.group not in ("", function.comdat) and known.binding == "local"
-        if (
-            size.isdigit()
-            and int(size) > 0
-            and not name.startswith(".L")
-            and not elsewhere
-        ):
+        if size.isdigit() and int(size) > 0 and not name.startswith(".L") and not elsewhere:
             out.append((name, int(size)))
     return tuple(out)
 

@@ -255,7 +255,7 @@ FORMS = (
 
 
 def refusal(insn: Insn, *, has_thread_data: bool = False) -> tuple[Reason, str] | None:
-    """Why the instruction may not be used, or None. `has_thread_data`: as gcc prints it for thread-local data it may."""
+    """Why the instruction may not be used, or None. `has_thread_data`: forms of thread-local access are fine."""
     row = BY_MNEMONIC.get(insn.mnemonic)
     if row is not None:
         return row.reason, str(insn)
@@ -266,7 +266,7 @@ def refusal(insn: Insn, *, has_thread_data: bool = False) -> tuple[Reason, str] 
 
 
 def _thread_access(insn: Insn) -> bool:
-    """An access by the thread pointer: through a register, by an offset that the linker fills in, or to its own word."""
+    """An access by the thread pointer: through a register, by an offset that the linker knows, or to its own word."""
     memory = insn.effects.memory
     if not insn.is_thread_local or memory is None or insn.raw.is_string_instruction or insn.flow != FlowControl.NEXT:
         return False

@@ -271,8 +271,8 @@ class _Stubs:
         section = '.tbss.gccllm_far,"awT",@nobits' if name in self.thread else '.data.gccllm_far,"aw",@progbits'
         size = self.far[name].size
         return [
-            f"\t.section {section}", f"\t.balign {_FAR_ALIGN}", "\t.zero 16", f"\t.globl {name}", f"\t.type {name}, @object",
-            f"\t.size {name}, {size}", f"{name}:", f"\t.zero {size}",
+            f"\t.section {section}", f"\t.balign {_FAR_ALIGN}", "\t.zero 16", f"\t.globl {name}",
+            f"\t.type {name}, @object", f"\t.size {name}, {size}", f"{name}:", f"\t.zero {size}",
         ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Thread-local data in recorded calls: its address in the recording thread, its content before the call, tests of it."""
+"""Thread-local data in recorded calls: its address in the recording thread, and its content before the call."""
 
 from __future__ import annotations
 
@@ -127,8 +127,11 @@ def check_vectors(ran: Ran) -> None:
     assert said > 0
 
 
-@pytest.mark.parametrize("flags", [("-fPIE",), ("-fno-pic", "-no-pie"), ("-static",), ("-fPIC", "-ftls-model=initial-exec")],
-                         ids=" ".join)  # fmt: skip
+@pytest.mark.parametrize(
+    "flags",
+    [("-fPIE",), ("-fno-pic", "-no-pie"), ("-static",), ("-fPIC", "-ftls-model=initial-exec")],
+    ids=" ".join,
+)
 def test_a_program_with_threads(work: Workplace, flags: tuple[str, ...]) -> None:
     link = tuple(f for f in flags if not f.startswith("-f"))
     ran = alike(work, UNIT + THREADS, flags=tuple(f for f in flags if f.startswith("-f")), link=(*link, "-lpthread"))

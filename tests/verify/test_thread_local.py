@@ -1,4 +1,4 @@
-"""Functions that use thread-local data: images, replay, the checked build, the screen, and a whole harvest and verdict."""
+"""Functions that use thread-local data: images, replay, the checked build, the screen, a harvest and its verdicts."""
 
 from __future__ import annotations
 
@@ -213,7 +213,8 @@ def test_a_general_dynamic_sequence_comes_back_as_it_was() -> None:
         GENERAL.replace("\nrex64", ""), GENERAL.replace("data16 ", ""), GENERAL.replace("%rdi", "%rsi"),
         GENERAL.replace("\n.value", "\nnop\n.value"), GENERAL.replace("\n.value", "\n.L1:\n.value"),
         GENERAL.replace("__tls_get_addr", "f"), ".value 0x6666\nrex64\n", ".value 0x6666\n.L1:\n", ".value 0x6667\n",
-        "call __tls_get_addr@PLT\n", "leaq x@tlsld(%rip), %rdi\n", "leaq x@tlsld(%rip), %rdi\n.L1:\ncall __tls_get_addr@PLT\n",
+        "call __tls_get_addr@PLT\n", "leaq x@tlsld(%rip), %rdi\n",
+        "leaq x@tlsld(%rip), %rdi\n.L1:\ncall __tls_get_addr@PLT\n",
         "movl x@gottpoff(%rip), %eax\n", "leaq x@TLSDESC(%rip), %rax\ncall *x@TLSCALL(%rax)\n",
     ],
 )  # fmt: skip
@@ -259,7 +260,8 @@ def test_inputs_vary_it_and_are_adequate(found: tuple[Harvest, Workbench]) -> No
         ("counts[state >> 28]++", "counts[state >> 28] += 2", Reason.WRONG_MEMORY),
         ("counts[state >> 28]++;", "counts[state >> 28] += i < 5;", Reason.WRONG_MEMORY),
         ("state = state * 1664525u", "state = state * 1664527u", Reason.WRONG_VALUE),
-        ("return state", "counts[3] ^= 1; __asm__(\"\" ::: \"memory\"); counts[3] ^= 1; return state", Reason.STRAY_STORE),
+        ("return state", "counts[3] ^= 1; __asm__(\"\" ::: \"memory\"); counts[3] ^= 1; return state",
+         Reason.STRAY_STORE),
     ],
     ids=["equal", "another value", "not written", "another result", "written back"],
 )  # fmt: skip
