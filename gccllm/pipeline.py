@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 
 from gccllm import hotness, isa_allowance, policy, work
-from gccllm.assembly import Body, BodyError, Function, Module, Rewrite, baseline_key_text, splice
+from gccllm.assembly import Body, BodyError, Function, Module, Rewrite, baseline_key_text, is_loosely_aligned, splice
 from gccllm.config import Settings
 from gccllm.core import Quit, Request
 from gccllm.events import Log
@@ -148,6 +148,10 @@ def _from_store(
     # answers stand: they were committed to be the same everywhere.
     may_work = found.layer == "user" and settings["mode"] != "cached"
     if may_work and shop.is_outdated(function, found.entry):
+        return None
+    # In slices of earlier versions data may lie better than in the program: aligned accesses were never tried there.
+    if found.entry.outcome == "accepted" and found.entry.bench and is_loosely_aligned(found.entry.bench.slice):
+        log.write("store", Reason.ENTRY_REFUSED, function=function.name, detail="its data was aligned by chance")
         return None
     # What came with the project or from elsewhere is untrusted until it has passed every check but timing here.
     if found.entry.outcome == "accepted" and not store.is_vouched(found):
