@@ -140,8 +140,9 @@ def judged(task: Mapping[str, Any], answer: str) -> dict[str, Any]:
 def _in_a_process(task: Mapping[str, Any]) -> dict[str, Any]:
     env = {name: value for name, value in clean_environment().items() if not name.startswith("GCCLLM_")}
     # The same package as this one, wherever the trainer was started.
-    # -P keeps the working directory, where anybody may write, off the path.
-    env["PYTHONPATH"] = os.pathsep.join([str(Path(gccllm.__file__).parents[1]), env.get("PYTHONPATH", "")])
+    # The working directory, where anybody may write, stays off the path: -P, and no empty word in PYTHONPATH.
+    paths = [str(Path(gccllm.__file__).parents[1]), env.get("PYTHONPATH", "")]
+    env["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     ran = run(
         [sys.executable, "-P", "-m", "gccllm.train.large.score"], stdin=json.dumps(task).encode(), env=env,
         cwd=Path(tempfile.gettempdir()), deadline_s=DEADLINE_S,
