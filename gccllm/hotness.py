@@ -1,8 +1,8 @@
 """Which functions of a unit are worth the work, hottest first.
 
 A profile file outranks everything; without one, calls times ticks of recorded calls. What neither knows comes after:
-`__attribute__((hot))`, then loop depth, then the instructions inside loops. Recursion counts as a loop. That is a
-static guess: it knows nothing of trip counts.
+`__attribute__((hot))`, then loop depth, then the instructions inside loops. Recursion counts as a loop, and so does a
+jump that may lead anywhere (an interpreter's `goto *`). That is a static guess: it knows nothing of trip counts.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ class Heat:
     depth: int
     in_loops: int
     """Instructions inside loops."""
+    unread: Reason | None = None
+    """Why the code cannot be followed: then nothing is known of its loops."""
 
     @property
     def rank(self) -> tuple[float, bool, int, int]:
@@ -64,12 +66,13 @@ def measure(function: Function, shares: Mapping[str, float] | None = None) -> He
         depth = max((loop.depth for loop in loops), default=0)
         blocks = set().union(*(loop.blocks for loop in loops)) if loops else set()
         in_loops = sum(graph.blocks[block].last - graph.blocks[block].first for block in blocks)
-    except BodyError:
-        depth, in_loops = 0, 0
-    if function.name in function.calls:
+        anywhere, unread = bool(graph.unresolved), None
+    except BodyError as error:
+        depth, in_loops, anywhere, unread = 0, 0, False, error.reason
+    if anywhere or function.name in function.calls:
         depth, in_loops = max(depth, 1), max(in_loops, function.instructions)
     share = (shares or {}).get(function.name, 0.0)
-    return Heat(function, share, ".text.hot" in function.section, depth, in_loops)
+    return Heat(function, share, ".text.hot" in function.section, depth, in_loops, unread)
 
 
 def _leaves(
@@ -86,7 +89,7 @@ def _leaves(
     if watched and heat.share == 0.0:
         return Reason.NOT_HOT
     if heat.depth == 0 and not heat.hot and heat.share == 0.0:
-        return Reason.NOT_HOT
+        return heat.unread or Reason.NOT_HOT
     return None
 
 

@@ -8,8 +8,11 @@ from gccllm.assembly.body import Body
 from gccllm.assembly.cfg import Edge
 from gccllm.toolchain import Toolchain
 
+PROOF_S = 5.0
+"""For one proof in the gates; most take milliseconds, and what takes longer rarely ends at all."""
 
-def infeasible(body: Body, suspects: Iterable[Edge], tools: Toolchain, deadline_s: float = 10.0) -> frozenset[Edge]:
+
+def infeasible(body: Body, suspects: Iterable[Edge], tools: Toolchain, deadline_s: float = PROOF_S) -> frozenset[Edge]:
     """`edges.infeasible`.
 
     The solver is large and most functions have no need of it, so it is loaded at the first call.

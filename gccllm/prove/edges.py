@@ -77,7 +77,7 @@ class Reached:
     machine: Machine
 
 
-def infeasible(body: Body, suspects: Iterable[Edge], tools: Toolchain, deadline_s: float = 10.0) -> frozenset[Edge]:
+def infeasible(body: Body, suspects: Iterable[Edge], tools: Toolchain, deadline_s: float) -> frozenset[Edge]:
     """Those of `suspects`, edges of `cfg(body)`, that no execution takes.
 
     Raises BodyError when it does not assemble.

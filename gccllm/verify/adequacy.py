@@ -44,8 +44,6 @@ WANTED = 0.95
 MUTANTS = 120
 NEAR = 8
 """Tests near one survivor that the harvest is given to start from."""
-PROOF_S = 5.0
-"""For one proof that jumps are never taken."""
 ROUNDS = 3
 """Times the harvest is asked for inputs aimed at the survivors."""
 
@@ -202,7 +200,7 @@ def _idle_edges(bench: Workbench, body: Body, alive: Sequence[Mutant]) -> frozen
     untaken = bench.all_edges - bench.edges_taken if body is bench.baseline else frozenset()
     if not untaken or not any(m.line >= 0 and body.lines[m.line].flow is Flow.BRANCH for m in alive):
         return frozenset()
-    return infeasible(body, untaken, bench.tools, PROOF_S)
+    return infeasible(body, untaken, bench.tools)
 
 
 def _is_idle_jump(bench: Workbench, body: Body, mutant: Mutant, idle: frozenset[Edge]) -> bool:
@@ -216,7 +214,7 @@ def _is_idle_jump(bench: Workbench, body: Body, mutant: Mutant, idle: frozenset[
     block_of = cfg(body).block_of_line
     edge = (block_of[at], block_of[body.labels[lines[at].target]])
     there = (block_of[at], block_of[body.labels[others[at].target]])
-    return edge in idle and there in infeasible(mutant.body, idle - {edge} | {there}, bench.tools, PROOF_S)
+    return edge in idle and there in infeasible(mutant.body, idle - {edge} | {there}, bench.tools)
 
 
 _SLOTS = {Slot.RAX: "RAX", Slot.RDX: "RDX", Slot.XMM0: "ZMM0", Slot.XMM1: "ZMM1"}

@@ -42,8 +42,6 @@ CONTRACT_BATCH = 64
 MORE_ROUNDS = 3
 NEAR = 8
 """Tests kept per block, for the harvest to start from when an edge is missing."""
-PROOF_S = 5.0
-"""For the proof that no input takes the edges of a candidate that none took."""
 
 
 @dataclass
@@ -238,7 +236,7 @@ def _edges(is_open: Callable[[], list[Case]], bench: Workbench, replayer: Replay
     for case in is_open():
         missing = sorted(case.edges_all - case.edges_taken)
         if missing and case.body is not None:
-            case.edges_all -= infeasible(case.body, missing, bench.tools, PROOF_S)
+            case.edges_all -= infeasible(case.body, missing, bench.tools)
             missing = sorted(case.edges_all - case.edges_taken)
         if missing:
             case.verdict = undecided("edges", Reason.EDGES_UNSEEN, _words(case, missing))

@@ -98,6 +98,24 @@ def test_a_plain_loop_is_eligible_and_a_straight_line_is_not_hot(tmp_path: Path)
     assert [(function.name, reason) for function, reason in left] == [("g", Reason.NOT_HOT)]
 
 
+INTERPRETER = """
+int f(const unsigned char *p, int n) {
+    static void *const to[] = {&&add, &&sub, &&end};
+    goto *to[*p];
+add: n += p[1]; p += 2; goto *to[*p];
+sub: n -= p[1]; p += 2; goto *to[*p];
+end: return n;
+}
+"""
+
+
+def test_an_interpreter_is_not_called_cold_because_nobody_can_follow_its_jumps(tmp_path: Path) -> None:
+    (tmp_path / "t.c").write_text(INTERPRETER)
+    module = Module.parse(request_for(tmp_path / "t.c", ["-O3"]).text)
+    _, left = hotness.rank(module, settings())
+    assert [(function.name, reason) for function, reason in left] == [("f", Reason.UNSUPPORTED_CODE)]
+
+
 def test_deeper_loops_come_first_and_a_profile_outranks_depth(tmp_path: Path) -> None:
     deep = "void g(int *a, int n) { for (int i = 0; i < n; i++) for (int j = 0; j < i; j++) a[i] ^= a[j] * 7; }\n"
     (tmp_path / "t.c").write_text(LOOP + deep)
