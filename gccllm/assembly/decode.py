@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -34,6 +34,7 @@ _WRITES = frozenset(
     (iced.OpAccess.WRITE, iced.OpAccess.COND_WRITE, iced.OpAccess.READ_WRITE, iced.OpAccess.READ_COND_WRITE)
 )
 _PRIVATE = re.compile(r"(?<![\w.$])(\.L[\w.$]*)([+-][0-9]+)?")
+_SLOT = re.compile(r"@(gotpcrel|gottpoff)\b", re.IGNORECASE)
 _SURE_WRITES = frozenset((iced.OpAccess.WRITE, iced.OpAccess.READ_WRITE))
 
 
@@ -85,6 +86,9 @@ class DecodedLine:
     """Bytes behind the symbol."""
     is_immediate: bool = False
     """The symbol is in an immediate, not in the address of memory."""
+    slot: str = ""
+    """`gotpcrel` or `gottpoff` where the memory is the slot of the global offset table that the linker fills in with
+    the symbol's address, or its distance from the thread pointer."""
 
     @property
     def length(self) -> int:
@@ -169,7 +173,9 @@ def decode(body: Body, tools: Toolchain) -> Decoded:
             symbol, addend = _private(body.lines[at]) or (symbol, addend)
         offsets_of = decoder.get_constant_offsets(one)
         is_immediate = offsets_of.has_immediate and named == start + offsets_of.immediate_offset
-        out.append(_decoded_line(at, start, one, factory, symbol, addend, is_immediate))
+        decoded = _decoded_line(at, start, one, factory, symbol, addend, is_immediate)
+        slot = _SLOT.search(" ".join(body.lines[at].operands)) if symbol else None
+        out.append(replace(decoded, slot=slot[1].lower()) if slot else decoded)
     labels = {label: offsets[mark] for mark, label in marks.items()}
     return Decoded(body, code, tuple(out), labels)
 

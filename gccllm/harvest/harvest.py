@@ -21,11 +21,12 @@ from gccllm.core import Quit, Test
 from gccllm.harvest import wide, workload
 from gccllm.harvest.generate import Generator, dictionary_of
 from gccllm.harvest.perturb import perturbed
-from gccllm.harvest.probe import Edge, HarvestTarget, Probe, Ran, no_inputs
+from gccllm.harvest.probe import Edge, HarvestTarget, Probe, Ran, Run, no_inputs
 from gccllm.harvest.recorded import States
 from gccllm.harvest.result import Harvest as Harvest
 from gccllm.harvest.result import explain
 from gccllm.harvest.scene import Scene, lifted, tightened, trimmed
+from gccllm.harvest.solved import Solving
 from gccllm.harvest.sweep import swept
 from gccllm.harvest.types import unmakeable
 from gccllm.prove import infeasible
@@ -98,6 +99,8 @@ def harvest(
 
         # Go after the edges nobody took, starting from inputs that came near.
         search.chase_edges()
+        if probe.missing and not search.is_over():
+            Solving(probe, seed).chase(search.reached, search.states.solve, search.is_over)
 
         # Numbers and pointers that half of their bits would not do for.
         if search.pool:
@@ -290,6 +293,11 @@ class Search:
         sources = {a for a, _ in self.probe.missing}
         near = [ran for ran in self.pool if ran.traced and any({a, b} & sources for a, b in ran.edges)]
         return near or [ran for ran in self.pool if ran.traced] or self.pool
+
+    def reached(self, block: int) -> list[Run]:
+        """Traced inputs that went through a block, recorded ones first."""
+        every = [*self.states.quick, *self.states.mutants, *self.pool]
+        return [run for run in every if run.traced and any(block in edge for edge in run.edges)]
 
     def perturb(self, scene: Scene, label: str = "fuzz") -> Scene:
         generator = self.generator

@@ -28,6 +28,7 @@ from gccllm.core import Test
 from gccllm.harvest.far import far_symbols
 from gccllm.harvest.mutated import Known, mutated, swept
 from gccllm.harvest.probe import SLOW_TICKS, Edge, HarvestTarget, Probe, State
+from gccllm.harvest.solved import SOLVED
 from gccllm.harvest.workload import Tests
 from gccllm.verify.image import Image
 
@@ -132,13 +133,13 @@ class States:
         made = [mutated(parent.test, parent.reads, self.known, self.rng) for parent in drawn]
         return self.keep([test for test in made if test is not None])
 
-    def keep(self, tests: Sequence[Test], only_fresh: bool = False) -> list[State]:
+    def keep(self, tests: Sequence[Test], only_fresh: bool = False, label: str = MUTATED) -> list[State]:
         """Those that are new and defined; `only_fresh`: and that took an edge first."""
         seen = {key_of(state.test) for state in (*self.recorded, *self.mutants)}
         fresh: dict[object, Test] = {}
         for test in tests:
             if (key := key_of(test)) not in seen:
-                fresh.setdefault(key, replace(test, weight=0.0, label=MUTATED))
+                fresh.setdefault(key, replace(test, weight=0.0, label=label))
         found: list[State] = []
         given = list(fresh.values())
         for start in range(0, len(given), BATCH):
@@ -153,6 +154,9 @@ class States:
         sources = {a for a, _ in missing}
         every = [*self.quick, *self.mutants]
         return [state for state in every if any({a, b} & sources for a, b in state.edges)] or every
+
+    def solve(self, tests: Sequence[Test]) -> None:
+        self.keep(tests, label=SOLVED)
 
     def chosen(self, most: int) -> list[Test]:
         """Tests for the candidates: what took an edge first, then of every path one after the other."""

@@ -32,7 +32,8 @@ import z3
 from gccllm.assembly.body import Body
 from gccllm.assembly.cfg import Cfg, Edge, cfg
 from gccllm.assembly.decode import DecodedLine, decode
-from gccllm.prove.machine import REGISTERS, Bits, Machine, step, unknown_bool
+from gccllm.prove.machine import REGISTERS, Machine, step
+from gccllm.prove.memory import Bits, unknown_bool
 from gccllm.toolchain import Toolchain
 
 QUERY_COST = 1_500_000
@@ -245,7 +246,7 @@ def joined(entries: list[Reached]) -> Reached:
     for other in entries[1:]:
         registers = {r: _either(other.when, other.machine.registers[r], machine.registers[r]) for r in REGISTERS}
         flags = {f: _either(other.when, other.machine.flags[f], value) for f, value in machine.flags.items()}
-        machine = Machine(registers, flags, _either(other.when, other.machine.memory, machine.memory))
+        machine = Machine(registers, flags, other.machine.memory.either(other.when, machine.memory))
         when = z3.Or(when, other.when)
     return Reached(when, machine)
 

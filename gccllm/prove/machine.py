@@ -13,7 +13,6 @@ Source: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,9 +21,7 @@ import iced_x86 as iced
 import z3
 
 from gccllm.assembly.decode import DecodedLine
-
-Bits = Any
-"""z3.BitVecRef; z3 has no types that say how many bits."""
+from gccllm.prove.memory import Array, Bits, Memory, unknown, unknown_bool
 
 FLAGS = ("cf", "zf", "sf", "of", "pf")
 _RFLAGS = {
@@ -43,35 +40,23 @@ _HIGH = frozenset(("ah", "bh", "ch", "dh"))
 _WIDEST = 64
 """Bytes of the widest store that changes only what it says."""
 
-_count = itertools.count()
-
-
-def unknown(bits: int) -> Bits:
-    return z3.BitVec(f"u{next(_count)}", bits)
-
-
-def unknown_bool() -> Any:
-    return z3.Bool(f"b{next(_count)}")
-
-
-def unknown_memory() -> Any:
-    return z3.Array(f"m{next(_count)}", z3.BitVecSort(64), z3.BitVecSort(8))
-
 
 @dataclass(frozen=True)
 class Machine:
     registers: Mapping[str, Bits]
     flags: Mapping[str, Any]
-    memory: Any
+    memory: Memory
 
     @classmethod
-    def arbitrary(cls) -> Machine:
-        return cls({r: unknown(64) for r in REGISTERS}, {f: unknown_bool() for f in FLAGS}, unknown_memory())
+    def arbitrary(cls, memory: Memory | None = None) -> Machine:
+        """`memory`: how it is kept; an array unless given."""
+        registers = {r: unknown(64) for r in REGISTERS}
+        return cls(registers, {f: unknown_bool() for f in FLAGS}, memory if memory is not None else Array.arbitrary())
 
     def forgetting(self, registers: frozenset[str], memory: bool) -> Machine:
         """With these registers, all flags and, if asked, memory unknown."""
         known = {name: unknown(64) if name in registers else value for name, value in self.registers.items()}
-        return Machine(known, {f: unknown_bool() for f in FLAGS}, unknown_memory() if memory else self.memory)
+        return Machine(known, {f: unknown_bool() for f in FLAGS}, self.memory.forgotten() if memory else self.memory)
 
     def with_register(self, name: str, value: Bits) -> Machine:
         return replace(self, registers={**self.registers, name: value})
@@ -82,14 +67,10 @@ class Machine:
     # --- memory ---
 
     def load(self, address: Bits, size: int) -> Bits:
-        parts = [z3.Select(self.memory, address + i) for i in reversed(range(size))]
-        return z3.simplify(parts[0] if size == 1 else z3.Concat(*parts))
+        return self.memory.load(address, size)
 
     def store(self, address: Bits, value: Bits) -> Machine:
-        memory = self.memory
-        for i in range(value.size() // 8):
-            memory = z3.Store(memory, address + i, z3.Extract(8 * i + 7, 8 * i, value))
-        return replace(self, memory=memory)
+        return replace(self, memory=self.memory.store(address, value))
 
     # --- parts of registers ---
 
@@ -149,6 +130,8 @@ def address_of(at: Machine, line: DecodedLine) -> Bits:
     one = line.instruction
     if one.memory_segment in (iced.Register.FS, iced.Register.GS):
         raise Unmodelled("segment")
+    if line.slot:
+        raise Unmodelled("the global offset table")
     displacement = one.memory_displacement
     if one.is_ip_rel_memory_operand:
         displacement -= one.next_ip
@@ -192,6 +175,8 @@ def read(at: Machine, line: DecodedLine, n: int, bits: int = 0) -> Bits:
     if is_register(one, n):
         operand_bits(line, n)
         return at.get(one.op_register(n))
+    if one.op_kind(n) == iced.OpKind.MEMORY and line.slot == "gotpcrel" and operand_bits(line, n) == 64:
+        return z3.BitVec(f"address of {line.symbol}", 64)
     if one.op_kind(n) == iced.OpKind.MEMORY:
         return at.load(address_of(at, line), operand_bits(line, n) // 8)
     if line.is_immediate:
@@ -431,5 +416,5 @@ def _forget(at: Machine, line: DecodedLine) -> Machine:
                     raise Unmodelled("a store of no certain extent")
                 after = after.store(address_of(at, line), unknown(8 * access.size))
             except Unmodelled:
-                after = replace(after, memory=unknown_memory())
+                after = replace(after, memory=after.memory.forgotten())
     return after

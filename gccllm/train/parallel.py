@@ -33,6 +33,8 @@ def device(rank: int) -> torch.device:
 
 
 def leave() -> None:
+    """All together: who still talks to one that has left is aborted."""
+    wait()
     if dist.is_initialized():
         dist.destroy_process_group()
 

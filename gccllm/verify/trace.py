@@ -30,8 +30,8 @@ from gccllm.verify.layout import Event
 from gccllm.verify.replay import Replayer, decode_observation
 
 __all__ = [
-    "Intervals", "Trace", "foreign", "instrument", "instrument_callees", "merged", "minus", "trace", "trace_many",
-    "traced_name",
+    "Intervals", "Trace", "blocks_in_order", "foreign", "instrument", "instrument_callees", "merged", "minus", "trace",
+    "trace_many", "traced_name",
 ]  # fmt: skip
 
 Intervals = npt.NDArray[np.uint64]
@@ -88,6 +88,15 @@ def trace_many(replayer: Replayer, entry: str, tests: Sequence[Test]) -> list[Tr
             out.append(one)
         group = max(1, min(64, group * 2 if n + 1 == len(todo) else n))
     return out
+
+
+def blocks_in_order(replayer: Replayer, entry: str, test: Test) -> list[int]:
+    """The basic blocks that the instrumented `entry` went through; empty where it calls itself or fails."""
+    seen, log = replayer.run_traced(entry, [test], DEADLINE_FACTOR * replayer.deadline_ms)
+    kind = log["site"] & 15
+    if seen[0]["status"] != layout.Status.OK or (kind == _ENTER).sum() > 1:
+        return []
+    return [int(block) for block in log["site"][kind == _BLOCK] >> 16]
 
 
 def _condensed(

@@ -32,12 +32,12 @@ def signature(code: str, name: str = "f", *flags: str) -> Signature:
 
 
 @cache
-def harvested(code: str, name: str = "f") -> Harvest:
+def harvested(code: str, name: str = "f", *flags: str) -> Harvest:
     """A quick harvest of function `name`, compiled at -O3."""
     place = scratch()
     source = place / "t.c"
     source.write_text(PRELUDE + code)
-    return harvest(target_of(source, name, ["-O3"], place), seed=7, deadline_s=60, budget=QUICK)
+    return harvest(target_of(source, name, ["-O3", *flags], place), seed=7, deadline_s=60, budget=QUICK)
 
 
 def signed(value: int, size: int) -> int:

@@ -149,7 +149,8 @@ def test_two_processes_train_one_model(folder: Path) -> None:
     )
     script = folder / "run.py"
     script.write_text(code)
-    argv = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", str(script), str(folder)]
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    argv = [sys.executable, *launcher, str(script), str(folder)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     ran = subprocess.run(argv, capture_output=True, text=True, timeout=240, env=environment)
     assert ran.returncode == 0, ran.stderr[-2000:]

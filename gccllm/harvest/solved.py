@@ -1,0 +1,250 @@
+"""Inputs that the solver makes for edges that nobody took (`prove.inputs`), as tests.
+
+    missing edge ── ways over it: those of inputs that came near, then the shortest ── solve ── pages, arguments ── run
+
+An answer is a state like a recorded one: pages at the addresses that the solver chose, or those of a state that came
+near with a few words changed. It counts only where the baseline is defined on it, like every other input, and may be
+one of the doubtful (`Probe.last_resort`) where C leaves open what happens.
+
+Not covered: ways of more than `inputs.MOST_CODE` instructions; vector arguments other than zero or those of the state
+that came near.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from random import Random
+from typing import TYPE_CHECKING
+
+from elftools.elf.elffile import ELFFile
+
+from gccllm.assembly.cfg import Edge, cfg
+from gccllm.assembly.decode import DecodedLine, decode
+from gccllm.core import PAGE_BYTES, GlobalBytes, Page, Test
+from gccllm.harvest.far import far_symbols
+from gccllm.harvest.probe import Probe, Run, State
+from gccllm.harvest.types import Pointer
+from gccllm.verify import layout, trace
+
+if TYPE_CHECKING:
+    from gccllm.prove.inputs import Solved, Start
+
+SOLVED = "solved"
+SOLVE_S, ONE_S = 10.0, 1.0
+"""For all edges of one function, and for one way."""
+WAYS, NEAR = 12, 2
+"""Ways that are tried for an edge, and inputs near to it."""
+MOST_EDGES, PATIENCE = 40, 10
+"""More edges than these are not tried, nor are any after so many in a row that none was found for: a function counts
+only when all are taken."""
+MOST_PAGES = 64
+INTEGER = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")
+
+
+class Solving:
+    """Makes tests for edges of the baseline of one probe."""
+
+    def __init__(self, probe: Probe, seed: int) -> None:
+        self.probe = probe
+        self.rng = Random(seed + 3)
+        self.graph = cfg(probe.target.body)
+        self.end = time.monotonic() + SOLVE_S
+
+    @cached_property
+    def lines(self) -> Mapping[int, DecodedLine]:
+        return decode(self.probe.target.body, self.probe.target.tools).by_line
+
+    def chase(
+        self, near: Callable[[int], Sequence[Run]], keep: Callable[[Sequence[Test]], object],
+        is_over: Callable[[], bool],
+    ) -> None:  # fmt: skip
+        """A test for each missing edge, until one takes it. `near`: inputs that reached a block."""
+        idle = 0
+        missing = self.probe.missing if len(self.probe.missing) <= MOST_EDGES else []
+        for edge in missing:
+            if edge in self.probe.taken:
+                continue
+            doubted = len(self.probe.doubtful)
+            for test in self.tests(edge, sorted(near(edge[0]), key=lambda one: one.work)[:NEAR]):
+                keep([test])
+                if edge in self.probe.taken or len(self.probe.doubtful) > doubted + 1:
+                    break
+            idle = 0 if edge in self.probe.taken or len(self.probe.doubtful) > doubted else idle + 1
+            if idle == PATIENCE or is_over() or time.monotonic() > self.end:
+                return
+
+    def tests(self, edge: Edge, near: Sequence[Run]) -> Iterator[Test]:
+        """`near`: from some of which it starts; recorded memory is kept as far as it can be."""
+        from gccllm.prove import inputs
+
+        for run in near:
+            way = self.way_of(run, edge)
+            if way and inputs.fits(self.graph, way):
+                yield from self.solved(way, run.test if isinstance(run, State) else None)
+        parent = next((run.test for run in near if isinstance(run, State)), None)
+        for way in inputs.ways(self.graph, edge, WAYS, self.rng):
+            yield from self.solved(way, parent)
+
+    def way_of(self, run: Run, edge: Edge) -> tuple[int, ...]:
+        """The blocks that an input went through up to the edge, the edge, and the shortest way on; empty for none."""
+        from gccllm.prove import inputs
+
+        blocks = trace.blocks_in_order(self.probe.replayer, self.probe.traced, run.test)
+        if edge[0] not in blocks:
+            return ()
+        after = inputs.onward(self.graph, edge[1])
+        return (*blocks[: blocks.index(edge[0]) + 1], *after) if after else ()
+
+    def solved(self, way: Sequence[int], parent: Test | None) -> Iterator[Test]:
+        from gccllm.prove import inputs
+
+        end = min(self.end, time.monotonic() + ONE_S)
+        found = inputs.solve(self.graph, self.lines, way, self.start(parent), end)
+        if found is not None and (test := self.test(found, parent)) is not None:
+            yield test
+
+    # --- what the solver is given ---
+
+    def start(self, parent: Test | None) -> Start:
+        from gccllm.prove.inputs import Start
+
+        image = self.probe.replayer.image
+        named = {line.symbol for line in self.lines.values()} & image.symbols.keys()
+        held = _Content(parent, self.probe)
+        arguments = dict(zip(INTEGER, parent.ints, strict=False)) if parent is not None else {}
+        used = {INTEGER[place.index]: param for param in self.probe.target.signature.params
+                for place in param.places if place.file == "int"}  # fmt: skip
+        return Start(
+            registers={"rsp": layout.STACK_ENTRY},
+            symbols={name: image.symbols[name] for name in named},
+            first=layout.PAGE_FIRST,
+            end=layout.PAGE_END,
+            constant=lambda address: self.constant(address) if held.far(address) is None else held.far(address),
+            content=held.byte,
+            arguments={name: value for name, value in arguments.items() if name in used},
+            pointers=tuple(name for name, param in used.items() if isinstance(param.type, Pointer)),
+        )
+
+    def constant(self, address: int) -> int | None:
+        return _byte(self.constants, address)
+
+    @cached_property
+    def constants(self) -> list[tuple[int, bytes]]:
+        """(address, bytes) of the parts of the image that cannot be written."""
+        low, high = layout.IMAGE_TEXT, layout.IMAGE_DATA
+        with self.probe.replayer.image.path.open("rb") as file:
+            parts = [(int(one["p_vaddr"]), one.data()) for one in ELFFile(file).iter_segments("PT_LOAD")]
+        return [(first, data) for first, data in parts if low <= first < high]
+
+    # --- what is made of its answer ---
+
+    def test(self, found: Solved, parent: Test | None) -> Test | None:
+        """None where memory would have to lie where the replayer's own is, or there is too much of it."""
+        pages = {page.address: page for page in parent.pages} if parent is not None else {}
+        content = {address: bytearray(page.data) for address, page in pages.items()}
+        for first, size in found.accessed:
+            for address in range(first // PAGE_BYTES * PAGE_BYTES, first + size, PAGE_BYTES):
+                if not self.is_elsewhere(address) and address not in content:
+                    if not layout.is_page_address(address):
+                        return None
+                    content[address] = bytearray(PAGE_BYTES)
+        if len(content) > max(MOST_PAGES, len(pages)):
+            return None
+        stack = dict(enumerate(parent.stack)) if parent is not None else {}
+        pieces: list[GlobalBytes] = []
+        for address, byte in found.memory.items():
+            if (page := address // PAGE_BYTES * PAGE_BYTES) in content:
+                content[page][address - page] = byte
+            elif layout.STACK_ENTRY + 8 <= address < layout.STACK_BASE + layout.STACK_BYTES:
+                slot, n = divmod(address - layout.STACK_ENTRY - 8, 8)
+                stack[slot] = stack.get(slot, 0) & ~(0xFF << 8 * n) | byte << 8 * n
+            elif (piece := self.piece(address, byte)) is not None:
+                pieces.append(piece)
+        return replace(
+            self.with_registers(parent or Test(), found, stack),
+            pages=tuple(_page(address, bytes(data), pages.get(address)) for address, data in sorted(content.items())),
+            globals=(*(parent.globals if parent is not None else ()), *pieces),
+        )
+
+    def with_registers(self, test: Test, found: Solved, stack: dict[int, int]) -> Test:
+        ints, sizes = list(test.ints), list(test.int_bytes)
+        vectors, widths = list(test.vectors), list(test.vector_bytes)
+        slots = 0
+        for place in (place for param in self.probe.target.signature.params for place in param.places):
+            if place.file == "int":
+                _put(ints, place.index, found.registers[INTEGER[place.index]])
+                _put(sizes, place.index, place.size)
+            elif place.file == "vector" and place.index >= len(vectors):
+                _put(vectors, place.index, 0)
+                _put(widths, place.index, place.size)
+            elif place.file == "stack":
+                slots = max(slots, place.index + 1)
+        return replace(
+            test, ints=tuple(ints), int_bytes=tuple(sizes), vectors=tuple(vectors), vector_bytes=tuple(widths),
+            stack=tuple(stack.get(i, 0) for i in range(slots)), label=SOLVED, weight=0.0,
+        )  # fmt: skip
+
+    def is_elsewhere(self, address: int) -> bool:
+        """Whether memory is the image's or the stack's, not a page of the test."""
+        return (
+            layout.IMAGE_TEXT <= address < layout.IMAGE_END
+            or layout.STACK_BASE <= address < layout.STACK_BASE + layout.STACK_BYTES
+        )
+
+    def piece(self, address: int, byte: int) -> GlobalBytes | None:
+        for name, first, size in self.writable:
+            if first <= address < first + size:
+                return GlobalBytes(name, address - first, bytes((byte,)))
+        return None
+
+    @cached_property
+    def writable(self) -> list[tuple[str, int, int]]:
+        """(symbol, address, size) of data that a test may fill."""
+        target, known = self.probe.target, self.probe.replayer.image.symbols
+        named = [*((one.symbol, one.size) for one in target.symbols), *far_symbols(target.signature)]
+        return [(name, known[name], size) for name, size in named if name in known]
+
+
+class _Content:
+    """The memory of a state that came near."""
+
+    def __init__(self, parent: Test | None, probe: Probe) -> None:
+        self.parent = parent
+        self.pages = {page.address: page.data for page in parent.pages} if parent is not None else {}
+        known = probe.replayer.image.symbols
+        other = {name for name, _ in far_symbols(probe.target.signature)}
+        pieces = parent.globals if parent is not None else ()
+        placed = [(one.symbol in other, known.get(one.symbol, 0) + one.offset, one.data) for one in pieces]
+        self.pieces = [(first, data) for is_far, first, data in placed if not is_far]
+        self.far_pieces = [(first, data) for is_far, first, data in placed if is_far]
+
+    def byte(self, address: int) -> int | None:
+        page = address // PAGE_BYTES * PAGE_BYTES
+        if page in self.pages:
+            return self.pages[page][address - page]
+        return _byte(self.pieces, address)
+
+    def far(self, address: int) -> int | None:
+        """The byte of another unit's data, which stays as it was recorded: it may be constant."""
+        return _byte(self.far_pieces, address)
+
+
+def _byte(parts: Sequence[tuple[int, bytes]], address: int) -> int | None:
+    for first, data in parts:
+        if first <= address < first + len(data):
+            return data[address - first]
+    return None
+
+
+def _put(values: list[int], index: int, value: int) -> None:
+    values += [0] * (index + 1 - len(values))
+    values[index] = value
+
+
+def _page(address: int, data: bytes, old: Page | None) -> Page:
+    if old is None:
+        return Page(address, data)
+    return old if old.data == data else Page(address, data, old.is_writable)

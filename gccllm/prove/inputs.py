@@ -1,0 +1,313 @@
+"""Inputs that take a way through machine code, found with an SMT solver.
+
+    way ── blocks, as formulas (`machine`) ── what its jumps ask for ── a model ── registers and bytes of memory
+
+A branch that no input took may need a value that nobody would guess: a count of 0xfffffff8 together with a length that
+makes up for it. The solver is asked for registers and memory with which control goes a given way, from the first block
+to a return. Of a recorded state that came near as much is kept as can be: each of its arguments and words that was read
+is an assumption, and what the solver names as the reason for a contradiction is given up, numbers before addresses.
+
+The answer is a guess like any other input: calls, vector registers and whatever else `machine` has no formula for are
+free in it. Whether it is defined, and which edges it takes, a run of the baseline says.
+
+Source: Godefroid, Klarlund and Sen, DART (PLDI 2005), with whole ways for executions; Godefroid, Levin and Molnar,
+Automated Whitebox Fuzz Testing (NDSS 2008).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import iced_x86 as iced
+import z3
+
+from gccllm.assembly.cfg import Cfg, Edge
+from gccllm.assembly.decode import DecodedLine
+from gccllm.assembly.syntax import Flow
+from gccllm.prove.machine import Machine, Unmodelled, address_of, step
+from gccllm.prove.memory import Bits, Step, Trail, byte_of
+
+QUERY_COST = 3_000_000
+"""For one question, in the solver's own unit of work: about a second, and the same answer on every machine."""
+MOST_CODE = 500
+"""Instructions of a way."""
+GIVE_UP = 200
+"""Assumptions, and contradictions with the image's constants, after which a way is left."""
+CALL_COST = 40
+"""Blocks that a way may be longer if that spares a call, after which nothing is known of memory."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """What is given before the first instruction."""
+
+    registers: Mapping[str, int]
+    """Values that cannot be otherwise: the stack pointer."""
+    symbols: Mapping[str, int]
+    """Addresses of data."""
+    first: int
+    end: int
+    """Addresses that may be accessed."""
+    constant: Callable[[int], int | None]
+    """The byte at an address that no input can change; None where one can."""
+    content: Callable[[int], int | None]
+    """The byte there in a state that came near; None where it has no memory."""
+    arguments: Mapping[str, int]
+    """Registers of such a state."""
+    pointers: Sequence[str] = ()
+    """Registers that hold addresses of objects, which are aligned where possible."""
+
+
+@dataclass(frozen=True)
+class Solved:
+    """Registers of arguments; bytes that are read; addresses of all that is accessed, (first byte, size)."""
+
+    registers: Mapping[str, int]
+    memory: Mapping[int, int]
+    accessed: tuple[tuple[int, int], ...]
+
+
+# --- ways through the graph ---------------------------------------------------------------------------------------
+
+
+def ways(graph: Cfg, edge: Edge, count: int, rng: Random) -> Iterator[tuple[int, ...]]:
+    """Up to `count` different ways from the first block over `edge` to a return, the shortest first.
+
+    The others are the shortest by costs drawn at random, every second one with further rounds of the loops it meets.
+    """
+    seen = set()
+    ends = frozenset(n for n in range(len(graph.blocks)) if not graph.successors[n])
+    costs = [1.0 + CALL_COST * _calls(graph, n) for n in range(len(graph.blocks))]
+    for number in range(count):
+        drawn = [cost * (1.0 if number == 0 else rng.uniform(0.1, 1.0)) for cost in costs]
+        before, after = _shortest(graph, 0, frozenset((edge[0],)), drawn), _shortest(graph, edge[1], ends, drawn)
+        if before is None or after is None:
+            return
+        if number % 2:
+            before = _with_rounds(graph, before, drawn, rng)
+        way = (*before, *after)
+        if way not in seen and fits(graph, way):
+            seen.add(way)
+            yield way
+
+
+def onward(graph: Cfg, block: int) -> tuple[int, ...]:
+    """The shortest way from a block to a return; empty when there is none."""
+    ends = frozenset(n for n in range(len(graph.blocks)) if not graph.successors[n])
+    costs = [1.0 + CALL_COST * _calls(graph, n) for n in range(len(graph.blocks))]
+    return tuple(_shortest(graph, block, ends, costs) or ())
+
+
+def fits(graph: Cfg, way: Sequence[int]) -> bool:
+    return sum(graph.blocks[n].last - graph.blocks[n].first for n in way) <= MOST_CODE
+
+
+def _calls(graph: Cfg, block: int) -> int:
+    lines = graph.body.lines[graph.blocks[block].first : graph.blocks[block].last]
+    return sum(line.flow in (Flow.CALL, Flow.INDIRECT_CALL) for line in lines)
+
+
+def _shortest(graph: Cfg, start: int, ends: frozenset[int], costs: Sequence[float]) -> list[int] | None:
+    queue: list[tuple[float, int, tuple[int, ...]]] = [(0.0, start, (start,))]
+    done = set()
+    while queue:
+        cost, block, way = heapq.heappop(queue)
+        if block in ends:
+            return list(way)
+        if block not in done:
+            done.add(block)
+            for other in graph.successors[block]:
+                heapq.heappush(queue, (cost + costs[other], other, (*way, other)))
+    return None
+
+
+def _with_rounds(graph: Cfg, way: Sequence[int], costs: Sequence[float], rng: Random) -> list[int]:
+    """`way` with further rounds of the loops whose heads it meets."""
+    out: list[int] = []
+    for block in way:
+        tails = frozenset(a for a, b in graph.back_edges if b == block)
+        if tails and block not in out and (around := _shortest(graph, block, tails, costs)) is not None:
+            out += around * rng.choice((0, 0, 1, 1, 2, 3))
+        out.append(block)
+    return out
+
+
+# --- one way ------------------------------------------------------------------------------------------------------
+
+
+def solve(graph: Cfg, lines: Mapping[int, DecodedLine], way: Sequence[int], start: Start, end: float) -> Solved | None:
+    """Registers and memory with which control goes `way`; None when there are none, or none were found in time.
+
+    lines  `decode(body).by_line`
+    end    of the time, on the monotonic clock
+    """
+    return _Question(graph, lines, start, end).ask(way)
+
+
+class _Question:
+    def __init__(self, graph: Cfg, lines: Mapping[int, DecodedLine], start: Start, end: float) -> None:
+        self.graph = graph
+        self.lines = lines
+        self.start = start
+        self.end = end
+        self.trail = Trail()
+        self.first = Machine.arbitrary(self.trail)
+        for name, value in start.registers.items():
+            self.first = self.first.with_register(name, z3.BitVecVal(value, 64))
+        self.accesses: list[tuple[Bits, int]] = []
+        self.solver = z3.SolverFor("QF_BV")
+        self.solver.set("rlimit", QUERY_COST)
+        for name, value in start.symbols.items():
+            self.solver.add(z3.BitVec(f"address of {name}", 64) == value)
+        self.kept: list[Any] = []
+        """Names of what is to stay as it is, what is given up last first."""
+        self.asked: set[tuple[int, int]] = set()
+        self.told = 0
+
+    def ask(self, way: Sequence[int]) -> Solved | None:
+        at = self.first
+        for block, after in zip(way, [*way[1:], None], strict=True):
+            at = self.through(block, at)
+            if after is not None:
+                self.solver.add(self.condition(block, after, at))
+        for address, size in self.accesses:
+            self.solver.add(z3.UGE(address, self.start.first), z3.ULE(address, self.start.end - size))
+        for name, value in self.start.arguments.items():
+            self.keep(self.first.registers[name] == value, self.is_address(value))
+        for name in self.start.pointers:
+            self.keep(self.first.registers[name] & 15 == 0, False)
+        for _ in range(GIVE_UP):
+            answer = self.check()
+            if answer == z3.unsat and self.kept and (named := {str(one) for one in self.solver.unsat_core()}):
+                del self.kept[max(n for n, one in enumerate(self.kept) if str(one) in named)]
+            elif answer != z3.sat:
+                return None
+            elif self.is_true_to_memory(model := self.solver.model()):
+                return self.solved(model)
+        return None
+
+    def is_address(self, value: int) -> bool:
+        return self.start.content(value) is not None
+
+    def check(self) -> Any:
+        left = int(1000 * (self.end - time.monotonic()))
+        if left <= 0:
+            return z3.unknown
+        self.solver.set("timeout", left)
+        return self.solver.check(*self.kept)
+
+    def through(self, block: int, at: Machine) -> Machine:
+        for n in range(self.graph.blocks[block].first, self.graph.blocks[block].last):
+            if (line := self.lines.get(n)) is not None:
+                self.note(at, line)
+                at = step(at, line)
+        return at
+
+    def note(self, at: Machine, line: DecodedLine) -> None:
+        """The memory that an instruction accesses. Accesses by `rsp` alone are the frame's."""
+        one = line.instruction
+        if not any(one.op_kind(n) == iced.OpKind.MEMORY for n in range(one.op_count)):
+            return
+        for access in line.accesses:
+            if access.base == "rsp" or access.is_conditional or (line.symbol and line.symbol not in self.start.symbols):
+                continue
+            with contextlib.suppress(Unmodelled):
+                address = z3.simplify(address_of(at, line))
+                self.accesses.append((address, access.size or 64))
+                if access.size >= 16 and is_aligned(one):
+                    self.solver.add(address & access.size - 1 == 0)
+
+    def condition(self, block: int, after: int, at: Machine) -> Any:
+        """What makes control go from one block to the other; True where that cannot be said."""
+        last = self.graph.blocks[block].last - 1
+        line, others = self.lines.get(last), self.graph.successors[block]
+        if line is None or len(others) != 2 or not line.instruction.is_jcc_short_or_near:
+            return z3.BoolVal(True)
+        holds = at.holds(line.instruction.condition_code)
+        target = self.graph.body.lines[last].target
+        jumps = self.graph.block_of_line[self.graph.body.labels[target]] == after
+        return holds if jumps else z3.Not(holds)
+
+    def is_true_to_memory(self, model: Any) -> bool:
+        """Whether each load of the model has what lies there; if not, the solver is told what it has wrong."""
+        before = self.told
+        held: dict[int, tuple[Step, int]] = {}
+        """Address to the access whose byte lies there."""
+        is_first = True
+        for one in self.trail.steps:
+            if one.address is None:
+                held, is_first = {}, False
+                continue
+            base, value = _number(model, one.address), _number(model, one.value)
+            for n in range(one.size):
+                if not one.is_store and base + n in held:
+                    other, m = held[base + n]
+                    assert other.address is not None
+                    if value >> 8 * n & 0xFF != _number(model, byte_of(other.value, m)):
+                        self.tell(z3.Implies(one.address + n == other.address + m,
+                                             byte_of(one.value, n) == byte_of(other.value, m)))  # fmt: skip
+                elif one.is_store or is_first:
+                    held[base + n] = one, n
+            if is_first and not one.is_store:
+                self.compare(one, base, value)
+        return self.told == before
+
+    def compare(self, one: Step, base: int, value: int) -> None:
+        """A first load with what is there: constants are as they are, what the near state has is kept if it can."""
+        for content, is_given in ((self.start.constant, True), (self.start.content, False)):
+            there = [content(base + n) for n in range(one.size)]
+            if None in there or (base, id(one)) in self.asked:
+                continue
+            actual = sum(byte << 8 * n for n, byte in enumerate(there) if byte is not None)
+            if actual != value:
+                formula = z3.Implies(one.address == base, one.value == actual)
+                if is_given:
+                    self.tell(formula)
+                else:
+                    self.asked.add((base, id(one)))
+                    self.keep(formula, self.is_address(actual))
+
+    def tell(self, formula: Any) -> None:
+        self.solver.add(formula)
+        self.told += 1
+
+    def keep(self, formula: Any, is_address: bool) -> None:
+        """As it is, unless that contradicts the way. Addresses are given up last."""
+        self.told += 1
+        name = z3.Bool(f"kept {self.told}")
+        self.solver.add(z3.Implies(name, formula))
+        self.kept.insert(0 if is_address else len(self.kept), name)
+
+    def solved(self, model: Any) -> Solved:
+        registers = {name: _number(model, value) for name, value in self.first.registers.items()}
+        memory: dict[int, int] = {}
+        for one in self.trail.steps:
+            if one.address is None:
+                break
+            base, value = _number(model, one.address), _number(model, one.value)
+            if not one.is_store:
+                for n in range(one.size):
+                    memory.setdefault(base + n, value >> 8 * n & 0xFF)
+        accessed = {(_number(model, address), size): None for address, size in self.accesses}
+        return Solved(registers, memory, tuple(accessed))
+
+
+_ANYWHERE = re.compile(r"v?(movdqu|movup[sd]|lddqu|pcmp[ei]str)")
+_ALIGNED = re.compile(r"v(movdqa|movap[sd]|movntdqa?|movntp[sd])")
+
+
+def is_aligned(one: iced.Instruction) -> bool:
+    """Whether an instruction with a vector in memory faults where that is not aligned."""
+    name = str(one).split(" ")[0]
+    return bool(_ALIGNED.match(name)) if name.startswith("v") else not _ANYWHERE.match(name)
+
+
+def _number(model: Any, value: Bits) -> int:
+    return int(model.eval(value, model_completion=True).as_long())
