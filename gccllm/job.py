@@ -22,6 +22,7 @@ from gccllm.harvest.harvest import Harvest, more_near
 from gccllm.harvest.harvest import harvest as find_tests
 from gccllm.harvest.probe import HarvestTarget
 from gccllm.harvest.recorded import CLASSES
+from gccllm.harvest.solved import Solver
 from gccllm.harvest.types import Signature
 from gccllm.reasons import Reason
 from gccllm.record.recordings import Recordings, Supply
@@ -205,6 +206,7 @@ def workbench(target: HarvestTarget, context: Context, tests: list[Test], scalar
         callees=target.signature.callees,
         scalar=scalar,
         more=lambda near: more_near(target, near, seed),
+        solver=Solver(target, seed),
         seed=seed,
     )
 

@@ -16,27 +16,32 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import islice
 from random import Random
 from typing import TYPE_CHECKING
 
 from elftools.elf.elffile import ELFFile
 
+from gccllm.assembly.body import Body
 from gccllm.assembly.cfg import Edge, cfg
 from gccllm.assembly.decode import DecodedLine, decode
 from gccllm.core import PAGE_BYTES, GlobalBytes, Page, Test
 from gccllm.harvest.far import far_symbols
-from gccllm.harvest.probe import Probe, Run, State
+from gccllm.harvest.probe import HarvestTarget, Probe, Run
 from gccllm.harvest.types import Pointer
-from gccllm.verify import layout, trace
+from gccllm.verify import layout
+from gccllm.verify.workbench import Near, near_of
 
 if TYPE_CHECKING:
-    from gccllm.prove.inputs import Solved, Start
+    from gccllm.prove.inputs import Change, Solved, Start
 
 SOLVED = "solved"
 SOLVE_S, ONE_S = 10.0, 1.0
 """For all edges of one function, and for one way."""
 WAYS, NEAR = 12, 2
 """Ways that are tried for an edge, and inputs near to it."""
+TRIES = 3
+"""Answers for one wish of a gate of which one must be defined."""
 MOST_EDGES, PATIENCE = 40, 10
 """More edges than these are not tried, nor are any after so many in a row that none was found for: a function counts
 only when all are taken."""
@@ -45,30 +50,35 @@ INTEGER = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")
 
 
 class Solving:
-    """Makes tests for edges of the baseline of one probe."""
+    """Makes tests that go a way through `body`: that of the probe's baseline unless given."""
 
-    def __init__(self, probe: Probe, seed: int) -> None:
+    def __init__(self, probe: Probe, seed: int, body: Body | None = None) -> None:
         self.probe = probe
         self.rng = Random(seed + 3)
-        self.graph = cfg(probe.target.body)
+        self.body = body or probe.target.body
+        self.graph = cfg(self.body)
         self.end = time.monotonic() + SOLVE_S
 
     @cached_property
     def lines(self) -> Mapping[int, DecodedLine]:
-        return decode(self.probe.target.body, self.probe.target.tools).by_line
+        return decode(self.body, self.probe.target.tools).by_line
 
     def chase(
         self, near: Callable[[int], Sequence[Run]], keep: Callable[[Sequence[Test]], object],
         is_over: Callable[[], bool],
     ) -> None:  # fmt: skip
-        """A test for each missing edge, until one takes it. `near`: inputs that reached a block."""
+        """A test for each edge of the baseline that is missing, until one takes it.
+
+        near  inputs that reached a block
+        """
         idle = 0
         missing = self.probe.missing if len(self.probe.missing) <= MOST_EDGES else []
         for edge in missing:
             if edge in self.probe.taken:
                 continue
             doubted = len(self.probe.doubtful)
-            for test in self.tests(edge, sorted(near(edge[0]), key=lambda one: one.work)[:NEAR]):
+            least = sorted(near(edge[0]), key=lambda one: one.work)[:NEAR]
+            for test in self.tests(edge, near_of(self.probe.replayer, self.probe.traced, [run.test for run in least])):
                 keep([test])
                 if edge in self.probe.taken or len(self.probe.doubtful) > doubted + 1:
                     break
@@ -76,35 +86,37 @@ class Solving:
             if idle == PATIENCE or is_over() or time.monotonic() > self.end:
                 return
 
-    def tests(self, edge: Edge, near: Sequence[Run]) -> Iterator[Test]:
-        """`near`: from some of which it starts; recorded memory is kept as far as it can be."""
+    def tests(self, over: Sequence[int], near: Sequence[Near], change: Change | None = None) -> Iterator[Test]:
+        """Tests that go over an edge, or through a block, and, if asked, tell a change from what it changes.
+
+        near  tests that came to `over`, with the blocks of the body; recorded memory is kept as far as it can be
+        """
         from gccllm.prove import inputs
 
-        for run in near:
-            way = self.way_of(run, edge)
-            if way and inputs.fits(self.graph, way):
-                yield from self.solved(way, run.test if isinstance(run, State) else None)
-        parent = next((run.test for run in near if isinstance(run, State)), None)
-        for way in inputs.ways(self.graph, edge, WAYS, self.rng):
-            yield from self.solved(way, parent)
+        close = [one for one in near if over[0] in one.blocks]
+        after = inputs.onward(self.graph, over[-1])[2 - len(over) :]
+        for test, blocks in close[:NEAR]:
+            before = blocks[: blocks.index(over[0]) + 1]
+            yield from self.solved((*before, *after), len(before) + len(over) - 1, test if test.pages else None, change)
+        parent = next((one.test for one in close if one.test.pages), None)
+        for way, needed in inputs.ways(self.graph, over, WAYS, self.rng):
+            if time.monotonic() > self.end:
+                return
+            yield from self.solved(way, needed, parent, change)
 
-    def way_of(self, run: Run, edge: Edge) -> tuple[int, ...]:
-        """The blocks that an input went through up to the edge, the edge, and the shortest way on; empty for none."""
+    def solved(
+        self, way: Sequence[int], needed: int, parent: Test | None, change: Change | None
+    ) -> Iterator[Test]:  # fmt: skip
+        """A test that goes the way, or, where none does, the part that is needed: the rest is chance then."""
         from gccllm.prove import inputs
 
-        blocks = trace.blocks_in_order(self.probe.replayer, self.probe.traced, run.test)
-        if edge[0] not in blocks:
-            return ()
-        after = inputs.onward(self.graph, edge[1])
-        return (*blocks[: blocks.index(edge[0]) + 1], *after) if after else ()
-
-    def solved(self, way: Sequence[int], parent: Test | None) -> Iterator[Test]:
-        from gccllm.prove import inputs
-
-        end = min(self.end, time.monotonic() + ONE_S)
-        found = inputs.solve(self.graph, self.lines, way, self.start(parent), end)
-        if found is not None and (test := self.test(found, parent)) is not None:
-            yield test
+        for part in (way, way[:needed]):
+            if inputs.fits(self.graph, part):
+                end = min(self.end, time.monotonic() + ONE_S)
+                found = inputs.solve(self.graph, self.lines, part, self.start(parent), end, change)
+                if found is not None and (test := self.test(found, parent)) is not None:
+                    yield test
+                    return
 
     # --- what the solver is given ---
 
@@ -143,6 +155,8 @@ class Solving:
 
     def test(self, found: Solved, parent: Test | None) -> Test | None:
         """None where memory would have to lie where the replayer's own is, or there is too much of it."""
+        from gccllm.prove.inputs import junk
+
         pages = {page.address: page for page in parent.pages} if parent is not None else {}
         content = {address: bytearray(page.data) for address, page in pages.items()}
         for first, size in found.accessed:
@@ -150,7 +164,7 @@ class Solving:
                 if not self.is_elsewhere(address) and address not in content:
                     if not layout.is_page_address(address):
                         return None
-                    content[address] = bytearray(PAGE_BYTES)
+                    content[address] = bytearray(junk(address + n) for n in range(PAGE_BYTES))
         if len(content) > max(MOST_PAGES, len(pages)):
             return None
         stack = dict(enumerate(parent.stack)) if parent is not None else {}
@@ -206,6 +220,42 @@ class Solving:
         target, known = self.probe.target, self.probe.replayer.image.symbols
         named = [*((one.symbol, one.size) for one in target.symbols), *far_symbols(target.signature)]
         return [(name, known[name], size) for name, size in named if name in known]
+
+
+class Solver:
+    """Asked by the gates (`verify.workbench.Solver`): defined inputs for other bodies of one function."""
+
+    def __init__(self, target: HarvestTarget, seed: int) -> None:
+        self.target = target
+        self.seed = seed
+
+    def taking(self, body: Body, edges: Sequence[Edge], near: Sequence[Near]) -> list[Test]:
+        if len(edges) > MOST_EDGES:
+            return []
+        with Probe(self.target) as probe:
+            solving = Solving(probe, self.seed, body)
+            return [test for edge in edges for test in _first(probe, solving.tests(edge, near))]
+
+    def telling(self, body: Body, changes: Sequence[tuple[int, Body]], near: Sequence[Near]) -> list[Test]:
+        from gccllm.prove.inputs import Change
+
+        found: list[Test] = []
+        with Probe(self.target) as probe:
+            solving = Solving(probe, self.seed, body)
+            for line, other in changes:
+                lines = decode(other, self.target.tools).by_line
+                instead = range(line, line + 1 + len(other.lines) - len(body.lines))
+                change = Change(line, tuple(lines[n] for n in instead if n in lines))
+                found += _first(probe, solving.tests((solving.graph.block_of_line[line],), near, change))
+        return found
+
+
+def _first(probe: Probe, tests: Iterator[Test]) -> list[Test]:
+    """The first of a few tests that is defined."""
+    for test in islice(tests, TRIES):
+        if states := probe.defined_states([test]):
+            return [state.test for state in states]
+    return []
 
 
 class _Content:

@@ -21,17 +21,17 @@ import heapq
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
 import iced_x86 as iced
 import z3
 
-from gccllm.assembly.cfg import Cfg, Edge
+from gccllm.assembly.cfg import Cfg
 from gccllm.assembly.decode import DecodedLine
 from gccllm.assembly.syntax import Flow
-from gccllm.prove.machine import Machine, Unmodelled, address_of, step
+from gccllm.prove.machine import FLAGS, REGISTERS, Machine, Unmodelled, address_of, step
 from gccllm.prove.memory import Bits, Step, Trail, byte_of
 
 QUERY_COST = 3_000_000
@@ -66,6 +66,14 @@ class Start:
 
 
 @dataclass(frozen=True)
+class Change:
+    """Other instructions in the place of one."""
+
+    line: int
+    instead: tuple[DecodedLine, ...]
+
+
+@dataclass(frozen=True)
 class Solved:
     """Registers of arguments; bytes that are read; addresses of all that is accessed, (first byte, size)."""
 
@@ -77,25 +85,27 @@ class Solved:
 # --- ways through the graph ---------------------------------------------------------------------------------------
 
 
-def ways(graph: Cfg, edge: Edge, count: int, rng: Random) -> Iterator[tuple[int, ...]]:
-    """Up to `count` different ways from the first block over `edge` to a return, the shortest first.
+def ways(graph: Cfg, over: Sequence[int], count: int, rng: Random) -> Iterator[tuple[tuple[int, ...], int]]:
+    """Up to `count` ways from the first block over an edge, or a block alone, to a return; and the number of blocks up
+    to there.
 
-    The others are the shortest by costs drawn at random, every second one with further rounds of the loops it meets.
+    The shortest comes first. The others are the shortest by costs drawn at random, every second one with further rounds
+    of the loops it meets.
     """
     seen = set()
     ends = frozenset(n for n in range(len(graph.blocks)) if not graph.successors[n])
     costs = [1.0 + CALL_COST * _calls(graph, n) for n in range(len(graph.blocks))]
     for number in range(count):
         drawn = [cost * (1.0 if number == 0 else rng.uniform(0.1, 1.0)) for cost in costs]
-        before, after = _shortest(graph, 0, frozenset((edge[0],)), drawn), _shortest(graph, edge[1], ends, drawn)
+        before, after = _shortest(graph, 0, frozenset(over[:1]), drawn), _shortest(graph, over[-1], ends, drawn)
         if before is None or after is None:
             return
         if number % 2:
             before = _with_rounds(graph, before, drawn, rng)
-        way = (*before, *after)
-        if way not in seen and fits(graph, way):
+        way = (*before, *after[2 - len(over) :])
+        if way not in seen:
             seen.add(way)
-            yield way
+            yield way, len(before) + len(over) - 1
 
 
 def onward(graph: Cfg, block: int) -> tuple[int, ...]:
@@ -142,13 +152,21 @@ def _with_rounds(graph: Cfg, way: Sequence[int], costs: Sequence[float], rng: Ra
 # --- one way ------------------------------------------------------------------------------------------------------
 
 
-def solve(graph: Cfg, lines: Mapping[int, DecodedLine], way: Sequence[int], start: Start, end: float) -> Solved | None:
+def solve(
+    graph: Cfg,
+    lines: Mapping[int, DecodedLine],
+    way: Sequence[int],
+    start: Start,
+    end: float,
+    change: Change | None = None,
+) -> Solved | None:
     """Registers and memory with which control goes `way`; None when there are none, or none were found in time.
 
-    lines  `decode(body).by_line`
-    end    of the time, on the monotonic clock
+    lines   `decode(body).by_line`
+    end     of the time, on the monotonic clock
+    change  must make a difference to a register, to a store or to where control goes, the last time control comes there
     """
-    return _Question(graph, lines, start, end).ask(way)
+    return _Question(graph, lines, start, end).ask(way, change)
 
 
 class _Question:
@@ -168,13 +186,17 @@ class _Question:
             self.solver.add(z3.BitVec(f"address of {name}", 64) == value)
         self.kept: list[Any] = []
         """Names of what is to stay as it is, what is given up last first."""
+        self.junk: set[str] = set()
+        """Those of them that only make memory look used."""
         self.asked: set[tuple[int, int]] = set()
         self.told = 0
 
-    def ask(self, way: Sequence[int]) -> Solved | None:
+    def ask(self, way: Sequence[int], change: Change | None) -> Solved | None:
         at = self.first
-        for block, after in zip(way, [*way[1:], None], strict=True):
-            at = self.through(block, at)
+        there = self.graph.block_of_line[change.line] if change is not None else -1
+        last = max((n for n, block in enumerate(way) if block == there), default=-1)
+        for n, (block, after) in enumerate(zip(way, [*way[1:], None], strict=True)):
+            at = self.through(block, at, change if n == last else None)
             if after is not None:
                 self.solver.add(self.condition(block, after, at))
         for address, size in self.accesses:
@@ -186,12 +208,18 @@ class _Question:
         for _ in range(GIVE_UP):
             answer = self.check()
             if answer == z3.unsat and self.kept and (named := {str(one) for one in self.solver.unsat_core()}):
-                del self.kept[max(n for n, one in enumerate(self.kept) if str(one) in named)]
+                self.give_up(named)
             elif answer != z3.sat:
                 return None
             elif self.is_true_to_memory(model := self.solver.model()):
                 return self.solved(model)
         return None
+
+    def give_up(self, named: set[str]) -> None:
+        """Something that contradicts the way; all that is junk at once."""
+        self.kept, before = [one for one in self.kept if str(one) not in named or str(one) not in self.junk], self.kept
+        if len(self.kept) == len(before):
+            del self.kept[max(n for n, one in enumerate(self.kept) if str(one) in named)]
 
     def is_address(self, value: int) -> bool:
         return self.start.content(value) is not None
@@ -203,12 +231,39 @@ class _Question:
         self.solver.set("timeout", left)
         return self.solver.check(*self.kept)
 
-    def through(self, block: int, at: Machine) -> Machine:
+    def through(self, block: int, at: Machine, change: Change | None = None) -> Machine:
         for n in range(self.graph.blocks[block].first, self.graph.blocks[block].last):
             if (line := self.lines.get(n)) is not None:
                 self.note(at, line)
+                if change is not None and change.line == n:
+                    self.solver.add(self.difference(at, line, change))
                 at = step(at, line)
         return at
+
+    def difference(self, at: Machine, line: DecodedLine, change: Change) -> Any:
+        """What makes the instructions of a change end otherwise than the one in whose place they are."""
+        if line.instruction.is_jcc_short_or_near:
+            codes = [one.instruction.condition_code for one in change.instead if one.instruction.is_jcc_short_or_near]
+            return at.holds(line.instruction.condition_code) != at.holds(codes[0]) if codes else z3.BoolVal(True)
+        # Each on its own copy of the trail, and the steps that both make are compared.
+        ends: list[tuple[Machine, list[Step]]] = []
+        for lines in ((line,), change.instead):
+            trail = Trail(list(self.trail.steps))
+            other = replace(at, memory=trail)
+            for instruction in lines:
+                other = step(other, instruction)
+            ends.append((other, [one for one in trail.steps[len(self.trail.steps) :] if one.is_store]))
+        (before, stores), (after, others) = ends
+        parts = [before.registers[name] != after.registers[name] for name in REGISTERS]
+        if len(stores) != len(others):
+            return z3.BoolVal(True)
+        for first, second in zip(stores, others, strict=True):
+            if first.address is None or second.address is None or first.size != second.size:
+                return z3.BoolVal(True)
+            parts += [first.address != second.address, first.value != second.value]
+        if all(z3.is_false(z3.simplify(part)) for part in parts):
+            parts = [before.flags[name] != after.flags[name] for name in FLAGS]
+        return z3.Or(*parts)
 
     def note(self, at: Machine, line: DecodedLine) -> None:
         """The memory that an instruction accesses. Accesses by `rsp` alone are the frame's."""
@@ -246,6 +301,8 @@ class _Question:
                 held, is_first = {}, False
                 continue
             base, value = _number(model, one.address), _number(model, one.value)
+            if is_first and not one.is_store and not any(base + n in held for n in range(one.size)):
+                self.compare(one, base, value)
             for n in range(one.size):
                 if not one.is_store and base + n in held:
                     other, m = held[base + n]
@@ -255,45 +312,56 @@ class _Question:
                                              byte_of(one.value, n) == byte_of(other.value, m)))  # fmt: skip
                 elif one.is_store or is_first:
                     held[base + n] = one, n
-            if is_first and not one.is_store:
-                self.compare(one, base, value)
         return self.told == before
 
     def compare(self, one: Step, base: int, value: int) -> None:
-        """A first load with what is there: constants are as they are, what the near state has is kept if it can."""
-        for content, is_given in ((self.start.constant, True), (self.start.content, False)):
-            there = [content(base + n) for n in range(one.size)]
-            if None in there or (base, id(one)) in self.asked:
-                continue
-            actual = sum(byte << 8 * n for n, byte in enumerate(there) if byte is not None)
-            if actual != value:
-                formula = z3.Implies(one.address == base, one.value == actual)
-                if is_given:
-                    self.tell(formula)
-                else:
-                    self.asked.add((base, id(one)))
-                    self.keep(formula, self.is_address(actual))
+        """A first load with what is there: constants are as they are, what the near state has is kept if it can.
+
+        Elsewhere lies junk, if it can: of zeros that are copied over zeros nobody sees whether they were.
+        """
+        fixed, near = (self.number(content, base, one.size) for content in (self.start.constant, self.start.content))
+        if fixed is not None:
+            if fixed != value:
+                self.tell(z3.Implies(one.address == base, one.value == fixed))
+        elif near is None:
+            if (0, id(one)) not in self.asked:
+                self.asked.add((0, id(one)))
+                number = self.number(junk, 1 << 20 | len(self.asked) << 6, one.size)
+                self.keep(one.value == number, is_address=False, is_junk=True)
+        elif near != value and (base, id(one)) not in self.asked:
+            self.asked.add((base, id(one)))
+            self.keep(z3.Implies(one.address == base, one.value == near), self.is_address(near))
+
+    @staticmethod
+    def number(content: Callable[[int], int | None], address: int, size: int) -> int | None:
+        there = [content(address + n) for n in range(size)]
+        return None if None in there else sum(byte << 8 * n for n, byte in enumerate(there) if byte is not None)
 
     def tell(self, formula: Any) -> None:
         self.solver.add(formula)
         self.told += 1
 
-    def keep(self, formula: Any, is_address: bool) -> None:
+    def keep(self, formula: Any, is_address: bool, is_junk: bool = False) -> None:
         """As it is, unless that contradicts the way. Addresses are given up last."""
         self.told += 1
         name = z3.Bool(f"kept {self.told}")
+        if is_junk:
+            self.junk.add(str(name))
         self.solver.add(z3.Implies(name, formula))
         self.kept.insert(0 if is_address else len(self.kept), name)
 
     def solved(self, model: Any) -> Solved:
         registers = {name: _number(model, value) for name, value in self.first.registers.items()}
         memory: dict[int, int] = {}
+        stored: set[int] = set()
         for one in self.trail.steps:
             if one.address is None:
                 break
             base, value = _number(model, one.address), _number(model, one.value)
-            if not one.is_store:
-                for n in range(one.size):
+            for n in range(one.size):
+                if one.is_store:
+                    stored.add(base + n)
+                elif base + n not in stored:
                     memory.setdefault(base + n, value >> 8 * n & 0xFF)
         accessed = {(_number(model, address), size): None for address, size in self.accesses}
         return Solved(registers, memory, tuple(accessed))
@@ -301,6 +369,11 @@ class _Question:
 
 _ANYWHERE = re.compile(r"v?(movdqu|movup[sd]|lddqu|pcmp[ei]str)")
 _ALIGNED = re.compile(r"v(movdqa|movap[sd]|movntdqa?|movntp[sd])")
+
+
+def junk(address: int) -> int:
+    """A byte that depends on the address alone."""
+    return (address * 0x9E3779B97F4A7C15 >> 40) & 0xFF
 
 
 def is_aligned(one: iced.Instruction) -> bool:

@@ -44,6 +44,8 @@ WANTED = 0.95
 MUTANTS = 120
 NEAR = 8
 """Tests near one survivor that the harvest is given to start from."""
+MOST_SOLVED = 40
+"""Survivors that the solver is asked about."""
 ROUNDS = 3
 """Times the harvest is asked for inputs aimed at the survivors."""
 
@@ -132,6 +134,14 @@ def _score_of(bench: Workbench, body: Body, of: str, limit: int, rounds: int) ->
                 break
             fresh = range(first, len(bench.tests))
             alive = [m for m in alive if not _is_killed(bench, replayer, names[id(m)], fresh)]
+        if rounds and 0 < len(alive) <= MOST_SOLVED and len(alive) > (1 - WANTED) * (total - equivalent):
+            # What chance does not kill: inputs on which the changed instruction itself ends otherwise.
+            first = len(bench.tests)
+            changes = [(m.line, m.body) for m in alive if m.line >= 0]
+            near = {i for m in alive for i in entered.get(m.line, ())}
+            if bench.ask_for_differences(body, changes, [bench.tests[i] for i in sorted(near)]):
+                fresh = range(first, len(bench.tests))
+                alive = [m for m in alive if not _is_killed(bench, replayer, names[id(m)], fresh)]
     total -= equivalent
     return Score(total - len(alive), total, equivalent, tuple(f"{m.operator}: {m.what}" for m in alive), of)
 

@@ -35,7 +35,7 @@ from gccllm.verify.image import AssembleError
 from gccllm.verify.replay import Replayer, decode_observation, difference, differs
 from gccllm.verify.screen import Screened, screen
 from gccllm.verify.trace import trace_many, traced_name
-from gccllm.verify.workbench import Workbench
+from gccllm.verify.workbench import Workbench, near_of
 
 CONTRACT_BATCH = 64
 """Traced tests between two looks at the result: most that break the contract break it soon."""
@@ -221,7 +221,8 @@ def _contract(case: Case, bench: Workbench, replayer: Replayer, first: int = 0) 
 
 
 def _edges(is_open: Callable[[], list[Case]], bench: Workbench, replayer: Replayer) -> None:
-    """Ask the harvest for more while an open candidate has an edge that nobody took; run new tests on all."""
+    """Ask the harvest for more while an open candidate has an edge that nobody took, then the solver; run new tests on
+    all."""
     for _ in range(MORE_ROUNDS):
         first = len(bench.tests)
         # From inputs that came to where a missing edge begins, or, if none did, from some of all.
@@ -234,12 +235,30 @@ def _edges(is_open: Callable[[], list[Case]], bench: Workbench, replayer: Replay
         for case in is_open():
             _contract(case, bench, replayer, first)
     for case in is_open():
+        if case.is_open:
+            _solve(case, is_open, bench, replayer)
+    for case in is_open():
         missing = sorted(case.edges_all - case.edges_taken)
         if missing and case.body is not None:
             case.edges_all -= infeasible(case.body, missing, bench.tools)
             missing = sorted(case.edges_all - case.edges_taken)
         if missing:
             case.verdict = undecided("edges", Reason.EDGES_UNSEEN, _words(case, missing))
+
+
+def _solve(case: Case, is_open: Callable[[], list[Case]], bench: Workbench, replayer: Replayer) -> None:
+    """Ask the solver for inputs that take the missing edges of one candidate; run what comes on all."""
+    missing = sorted(case.edges_all - case.edges_taken)
+    if not missing or case.body is None:
+        return
+    first = len(bench.tests)
+    close = sorted({i for block, _ in missing for i in case.enters.get(block, ())})
+    near = near_of(replayer, traced_name(case.entry), [bench.tests[i] for i in close])
+    if bench.ask_for_edges(case.body, missing, near):
+        for other in is_open():
+            _replay(other, bench, replayer, first)
+        for other in is_open():
+            _contract(other, bench, replayer, first)
 
 
 def _words(case: Case, missing: Sequence[Edge]) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -20,13 +21,35 @@ from gccllm.core import Quit, Returned, Slot, StandIn, Test
 from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain
 from gccllm.verify import layout
-from gccllm.verify.image import Image, build_image
+from gccllm.verify.image import AssembleError, Image, build_image
 from gccllm.verify.replay import Raw, Replayer, differs
 from gccllm.verify.screen import Baseline, Context, context_of, read_baseline
-from gccllm.verify.trace import Trace, instrument, instrument_callees, trace_many, traced_name
+from gccllm.verify.trace import Trace, blocks_in_order, instrument, instrument_callees, trace_many, traced_name
 
 More = Callable[[Sequence[Test]], Sequence[Test]]
 """Asks the harvest for further defined inputs near the given ones."""
+
+
+MOST_NEAR = 24
+"""Tests whose way is looked at."""
+
+
+class Near(NamedTuple):
+    """A test that came near to what is wanted, and the blocks of the body that it went through, in order."""
+
+    test: Test
+    blocks: tuple[int, ...]
+
+
+class Solver(Protocol):
+    """Asks an SMT solver (`prove.inputs`) for defined inputs, which starts from tests that came near."""
+
+    def taking(self, body: Body, edges: Sequence[Edge], near: Sequence[Near]) -> list[Test]:
+        """Inputs that may take edges of `body`."""
+
+    def telling(self, body: Body, changes: Sequence[tuple[int, Body]], near: Sequence[Near]) -> list[Test]:
+        """Inputs on which `body` and others, of which one line differs, may part. `changes`: the line and the other."""
+
 
 FIRST_TESTS = 40
 """Size of the quick list that weeds out most wrong bodies."""
@@ -49,6 +72,7 @@ class Workbench:
     scalar: Body | None = None
     """The body of a side compile with -fno-tree-vectorize and the like, for `adequacy`; None: only the baseline."""
     more: More | None = None
+    solver: Solver | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -86,7 +110,7 @@ class Workbench:
                 other = scalar.functions[name].body
         return cls(
             name, slice_text(module, name), module.functions[name].body, list(tests), returns, context, tools, workdir,
-            callees or {}, other, more, seed,
+            callees or {}, other, more, None, seed,
         )  # fmt: skip
 
     # --- bodies into images -----------------------------------------------------------------------
@@ -184,6 +208,26 @@ class Workbench:
         got = replayer.run_raw(entry, [self.tests[i] for i in chosen], poison=poison, give_up_after=1)
         return [chosen[int(i)] for i in np.flatnonzero(differs(want, got, self.returns))], got
 
+    def ask_for_edges(self, body: Body, edges: Sequence[Edge], near: Sequence[Near]) -> int:
+        """Let the solver find inputs that take edges of `body`; returns how many came."""
+        return self._asked(lambda solver: solver.taking(body, edges, near))
+
+    def ask_for_differences(self, body: Body, changes: Sequence[tuple[int, Body]], near: Sequence[Test]) -> int:
+        """Let the solver find inputs on which `body` and others, changed in one line, part; returns how many came."""
+        gone: list[Near] = []
+        if self.solver is not None and body is self.baseline:
+            with self.replayer(self._base_image) as replayer:
+                gone = near_of(replayer, traced_name(BASELINE), near)
+        return self._asked(lambda solver: solver.telling(body, changes, gone))
+
+    def _asked(self, question: Callable[[Solver], list[Test]]) -> int:
+        fresh: list[Test] = []
+        if self.solver is not None:
+            with contextlib.suppress(Quit, BodyError, AssembleError):
+                fresh = question(self.solver)
+        self.tests.extend(fresh)
+        return len(fresh)
+
     def ask_for_more(self, near: Sequence[Test]) -> int:
         """Let the harvest find inputs near `near`; returns how many came."""
         if self.more is None:
@@ -194,3 +238,9 @@ class Workbench:
 
 
 BASELINE = "gccllm_baseline"
+
+
+def near_of(replayer: Replayer, entry: str, tests: Sequence[Test]) -> list[Near]:
+    """Tests with the blocks of the checked build `entry` that they go through, those that go least far first."""
+    gone = [Near(test, tuple(blocks_in_order(replayer, entry, test))) for test in tests[:MOST_NEAR]]
+    return sorted((one for one in gone if one.blocks), key=lambda one: len(one.blocks))

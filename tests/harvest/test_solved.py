@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from kit import harvested
+from dataclasses import replace
+from pathlib import Path
 
+import pytest
+from kit import PRELUDE, harvested, scratch
+
+from gccllm.assembly import Module
+from gccllm.core import Candidate, Outcome
+from gccllm.harvest.__main__ import target_of
+from gccllm.harvest.harvest import QUICK, harvest
 from gccllm.harvest.probe import LAST_RESORT
-from gccllm.harvest.solved import SOLVED
+from gccllm.harvest.solved import SOLVED, Solver
+from gccllm.reasons import Reason
+from gccllm.toolchain import Toolchain
+from gccllm.verify.adequacy import score
+from gccllm.verify.judge import judge
+from gccllm.verify.workbench import Workbench
 
 KEYED = """
 unsigned f(const unsigned *a, unsigned n) {
@@ -58,3 +71,68 @@ def test_what_c_leaves_open_is_the_last_resort() -> None:
     found = harvested(BEYOND_C)
     assert found.missing == []
     assert [test.ints[0] & 3 for test in found.tests if test.label == LAST_RESORT] == [3]
+
+
+SUM = """
+unsigned f(const unsigned *a, unsigned n) {
+    unsigned i, s = 0;
+    for (i = 0; i < n; i++) s = s * 31 + a[i];
+    EXTRA
+    return s;
+}
+"""
+
+
+def bench_of(code: str, place: Path) -> Workbench:
+    """A function at -O3 with a quick harvest's tests; nobody is asked for more but the solver."""
+    (place / "t.c").write_text(PRELUDE + code)
+    target = target_of(place / "t.c", "f", ["-O3"], place)
+    module = Module.parse(compiled(code, "-O3"))
+    bench = Workbench.of(module, "f", tests=harvest(target, 7, 60.0, QUICK).tests, returns=target.signature.returned,
+                         tools=target.tools, workdir=place)  # fmt: skip
+    return replace(bench, solver=Solver(target, 1))
+
+
+def compiled(code: str, *flags: str) -> str:
+    place = scratch()
+    (place / "t.c").write_text(PRELUDE + code)
+    ran = Toolchain.find().compile([*flags, "-S", str(place / "t.c"), "-o", str(place / "t.s")])
+    assert ran.ok, ran.err
+    return (place / "t.s").read_text()
+
+
+def body_of(code: str) -> Candidate:
+    return Candidate(Module.parse(compiled(code, "-O2")).functions["f"].body.text(), "model", "by hand")
+
+
+HIDDEN = "if (n == 5 && a[4] * 2654435761u == 0x12345678u) "
+WRONG, AGAIN = "s ^= 1;", "for (i = 0, s = 0; i < n; i++) s = s * 31 + a[i];"
+
+
+@pytest.mark.parametrize(("extra", "outcome"), [(WRONG, Outcome.REFUTED), (AGAIN, Outcome.ACCEPTED)])
+def test_what_a_candidate_does_on_one_value_only_is_seen(tmp_path: Path, extra: str, outcome: Outcome) -> None:
+    bench, candidate = bench_of(SUM.replace("EXTRA", ""), tmp_path), body_of(SUM.replace("EXTRA", HIDDEN + extra))
+    alone = judge(candidate, replace(bench, solver=None)).verdict
+    assert alone is not None
+    assert alone.reason is Reason.EDGES_UNSEEN
+    verdict = judge(candidate, bench).verdict
+    assert verdict is not None
+    assert verdict.outcome is outcome, verdict
+
+
+STEPS = """
+unsigned f(unsigned a) {
+    unsigned s = 0;
+    for (unsigned i = 0; i < a >> 30; i++) s += i;
+    a *= 2654435761u;
+    return a < 77777u ? s + 9 : a < 777777777u ? s * 7 : a < 1777777777u ? s ^ a : s / 3;
+}
+"""
+
+
+def test_mutants_that_one_value_tells_apart_are_killed(tmp_path: Path) -> None:
+    """`jb` and `jbe` part on one number in four thousand million."""
+    bench = bench_of(STEPS, tmp_path)
+    alone, asked = (score(replace(bench, solver=one, more=lambda near: [])).best for one in (None, bench.solver))
+    assert asked.killed > alone.killed
+    assert asked.total == alone.total
