@@ -1,7 +1,8 @@
 """Suite `recorded`: real projects through the whole workflow of recorded calls.
 
     fetch ── build with gcc ── build in mode record ── gccllm record -- workload ── build with gcc-llm ──┐
-                │  └── gccllm profile: share of run time of each function                                │
+                │  │              ▲                                                     ▲                │
+                │  └── gccllm profile: which functions are worth it ────────────────────┘                │
                 └── the project's own tests, whole-program time ── A/A ── A/B ◄──────────────────────────┘
 
 Each project is built by its own set-up (`recorded_ways`), once with gcc and once with gcc-llm, and its own tests are
@@ -47,6 +48,8 @@ RECORD_CPU = "1000"
 """Percent of the workload's time that recording may take: the runs are short, and nobody waits for them."""
 RECORD_SEED, MEASURE_SEED = 1, 2
 ROUNDS = 9
+TUNE_BUDGETS = 6
+"""Budgets of one file that the queue of all files gets."""
 
 
 def environment(project: Project, place: Path, **more: str) -> dict[str, str]:
@@ -140,7 +143,7 @@ def run_project(project: Project, work: Path, python: Path, compiler: str, budge
     measured = workload(project, python, MEASURE_SEED, project.measured)
     shares = profiled(measured, gcc, plain, place / "gccllm.profile")
 
-    env = environment(project, place, CC=compiler)
+    env = environment(project, place, CC=compiler, GCCLLM_PROFILE=str(place / "gccllm.profile"))
     outcome.seconds["record build"] = built(way, root, recording, {**env, "GCCLLM_MODE": "record",
                                                                              "GCCLLM_BUDGET": str(budget)})  # fmt: skip
     at_recording = taken_log(store)
@@ -153,7 +156,7 @@ def run_project(project: Project, work: Path, python: Path, compiler: str, budge
     outcome.seconds["build"] = built(way, root, ours, {**env, "GCCLLM_BUDGET": str(budget)})
     at_build = taken_log(store)
     if any(line.get("word") == "queued" for line in at_build):  # a noisy moment, or the budget was short
-        tune = [*GCCLLM, "tune", "--budget", str(budget)]
+        tune = [*GCCLLM, "tune", "--budget", str(TUNE_BUDGETS * budget)]
         subprocess.run(tune, env=env, capture_output=True, timeout=BUILD_S, check=False)  # some may stay undecided
         outcome.seconds["second build"] = built(way, root, ours, {**env, "GCCLLM_MODE": "cached"})
         at_build += taken_log(store)

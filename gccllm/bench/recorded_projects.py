@@ -84,7 +84,7 @@ PROJECTS = (
         ("echo hello world | ./minigzip | ./minigzip -d", "./example", "./infcover"))),
     # One unit of 240,000 lines. Its tests: some of the files, of every part that the workload uses. What runs them is
     # the same unit with other settings and 60 more, which take what was found for the program and look for nothing.
-    Project("sqlite3", (), (300, 1), (3_000, 2), recipe=Recipe(
+    Project("sqlite3", (), (300, 1), (3_000, 1), recipe=Recipe(
         ("CFLAGS=-O2 ./configure --disable-readline --with-tcl=/usr/lib/tcl8.6", "make -s sqlite3",
          "GCCLLM_MODE=cached make -s testfixture"),
         tuple(f"./testfixture test/{name}.test" for name in (

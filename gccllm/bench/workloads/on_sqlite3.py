@@ -1,4 +1,7 @@
-"""SEED SIZE [TIMES]: a database in memory: inserts, indices, joins, groups, patterns, JSON; print checksums."""
+"""SEED SIZE [TIMES]: a database in memory: inserts, indices, joins, groups, patterns, JSON; print checksums.
+
+The rows are few and the questions many: making rows is the interpreter's work.
+"""
 
 import random
 import sys
@@ -27,9 +30,26 @@ delete from sale where note glob '*z*' or amount > 900;
 select customer, day, sum(amount) over (partition by customer order by day, id) from sale
   order by 3 desc, 1, 2 limit 40;
 select count(*), round(total(amount), 3), sum(id), max(note) from sale;
+"""
+ROUND = """
+select town, count(*), total(amount), min(note) from customer join sale on customer = customer.id
+  where day between {0} % 20 and {0} % 20 + 9 group by town having count(*) > 2 order by 3 desc;
+select day % 7, group_concat(substr(upper(note), {0} % 5 + 1, 2), ''), avg(length(doc)) from sale
+  where note like '%{1}%' or doc glob '*{1}*' group by 1 order by 1;
+select json_extract(doc, '$.parts[2]') as part, count(*), sum(amount) from sale group by part order by 3 limit 9;
+select count(*) from sale a join sale b on a.day = b.day + 1 and a.customer = b.customer where a.amount < b.amount;
+insert into sale select id + 100000 * ({0} + 1), customer, (day + 1) % 30, amount / 2, note || '{1}', doc from sale
+  where day = {0} % 30;
+delete from sale where id >= 100000 * ({0} + 1) and amount < 200;
+select id, round(amount, 2) from sale where customer in (select id from customer where name > '{1}')
+  order by amount + id % 13 limit 20;
+"""
+END = """
 vacuum;
 pragma integrity_check;
 """
+
+ROUNDS = 400
 
 seed, size, *times = map(int, sys.argv[1:])
 rng = random.Random(seed)
@@ -51,5 +71,7 @@ for _ in range(times[0] if times else 1):
             f"{rng.random() * 1000:.3f}, '{note}', '{doc}');"
         )
     lines += ["commit;", QUESTIONS]
+    lines += [ROUND.format(i, rng.choice("etaoinshrdlu")) for i in range(ROUNDS)]
+    lines.append(END)
     said = ran("\n".join(lines).encode(), "sqlite3", "-batch", ":memory:")
     print(len(said), zlib.crc32(said))
