@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from gccllm.assembly.body import Body
 from gccllm.assembly.cfg import Edge
@@ -20,3 +20,14 @@ def infeasible(body: Body, suspects: Iterable[Edge], tools: Toolchain, deadline_
     from gccllm.prove import edges
 
     return edges.infeasible(body, suspects, tools, deadline_s)
+
+
+def same(body: Body, changes: Sequence[tuple[int, Body]], tools: Toolchain, deadline_s: float = PROOF_S) -> list[bool]:
+    """Which changed bodies (the line, and the body with other instructions there) are shown to do what `body` does.
+
+    See `change.Equivalence`.
+    """
+    from gccllm.prove.change import Equivalence
+
+    asked = Equivalence(body, tools, deadline_s)
+    return [asked.holds(line, other) for line, other in changes]

@@ -23,7 +23,7 @@ the time is not shown.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,12 +32,14 @@ import z3
 from gccllm.assembly.body import Body
 from gccllm.assembly.cfg import Cfg, Edge, cfg
 from gccllm.assembly.decode import DecodedLine, decode
-from gccllm.prove.machine import REGISTERS, Machine, step
+from gccllm.prove.machine import REGISTERS, Machine, accessed, step
 from gccllm.prove.memory import Bits, unknown_bool
 from gccllm.toolchain import Toolchain
 
 QUERY_COST = 1_500_000
 """For one question, in the solver's own unit of work: about half a second, and the same answer on every machine."""
+ADDRESSES = 1 << 56
+"""What lies above faults, with five levels of page tables too."""
 MOST_INVARIANTS = 160
 MOST_SUSPECTS = 16
 """More edges than these are hardly all infeasible."""
@@ -87,13 +89,15 @@ def infeasible(body: Body, suspects: Iterable[Edge], tools: Toolchain, deadline_
     assumed = frozenset(suspects) & graph.edges
     if not assumed or len(assumed) > MOST_SUSPECTS or graph.falls_off or graph.unresolved:
         return frozenset()
-    proof = _Proof(graph, decode(body, tools).by_line, time.monotonic() + deadline_s)
+    proof = Proof(graph, decode(body, tools).by_line, time.monotonic() + deadline_s)
     without = proof.fixpoint(assumed, with_invariants=False)
     return without if without == assumed else proof.fixpoint(assumed, with_invariants=True) | without
 
 
-class _Proof:
-    def __init__(self, graph: Cfg, lines: dict[int, DecodedLine], end: float) -> None:
+class Proof:
+    """Goes through a graph with formulas. `end` of the time, on the monotonic clock."""
+
+    def __init__(self, graph: Cfg, lines: Mapping[int, DecodedLine], end: float) -> None:
         self.whole = graph
         self.lines = lines
         self.end = end
@@ -172,14 +176,17 @@ class _Proof:
                 held = [one.formula(found.machine) for one in invariants if one.head == block]
                 found = replace(found, when=z3.And(found.when, *held))
             reached[block] = found
-            leaving[block] = replace(found, machine=self.through(block, found.machine))
+            leaving[block] = self.through(block, found)
         return reached, leaving
 
-    def through(self, block: int, at: Machine) -> Machine:
-        for n in range(self.whole.blocks[block].first, self.whole.blocks[block].last):
+    def through(self, block: int, at: Reached, until: int | None = None) -> Reached:
+        """After a block, or before one of its lines. An access outside of the user's addresses ends an execution."""
+        machine, ended = at.machine, [at.when]
+        for n in range(self.whole.blocks[block].first, self.whole.blocks[block].last if until is None else until):
             if (line := self.lines.get(n)) is not None:
-                at = step(at, line)
-        return at
+                ended += (z3.ULT(address, ADDRESSES) for address in accessed(machine, line))
+                machine = step(machine, line)
+        return Reached(z3.And(*ended) if len(ended) > 1 else at.when, machine)
 
     def taken(self, a: int, b: int, leaving: Reached) -> Any:
         """The condition that block `a` is reached and goes on to `b`."""
@@ -199,7 +206,7 @@ class _Proof:
     def _written(self, block: int) -> tuple[frozenset[str], bool]:
         """Registers that a block may change, and whether it may change memory."""
         before = self.start
-        after = self.through(block, before)
+        after = self.through(block, Reached(z3.BoolVal(True), before)).machine
         names = frozenset(r for r in REGISTERS if after.registers[r] is not before.registers[r])
         return names, after.memory is not before.memory
 

@@ -16,12 +16,11 @@ Automated Whitebox Fuzz Testing (NDSS 2008).
 
 from __future__ import annotations
 
-import contextlib
 import heapq
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -31,7 +30,8 @@ import z3
 from gccllm.assembly.cfg import Cfg
 from gccllm.assembly.decode import DecodedLine
 from gccllm.assembly.syntax import Flow
-from gccllm.prove.machine import FLAGS, REGISTERS, Machine, Unmodelled, address_of, step
+from gccllm.prove.change import difference
+from gccllm.prove.machine import Machine, accessed, step
 from gccllm.prove.memory import Bits, Step, Trail, byte_of
 
 QUERY_COST = 3_000_000
@@ -236,48 +236,20 @@ class _Question:
             if (line := self.lines.get(n)) is not None:
                 self.note(at, line)
                 if change is not None and change.line == n:
-                    self.solver.add(self.difference(at, line, change))
+                    main, flags = difference(at, line, change.instead)
+                    self.solver.add(flags if z3.is_false(z3.simplify(main)) else main)
                 at = step(at, line)
         return at
 
-    def difference(self, at: Machine, line: DecodedLine, change: Change) -> Any:
-        """What makes the instructions of a change end otherwise than the one in whose place they are."""
-        if line.instruction.is_jcc_short_or_near:
-            codes = [one.instruction.condition_code for one in change.instead if one.instruction.is_jcc_short_or_near]
-            return at.holds(line.instruction.condition_code) != at.holds(codes[0]) if codes else z3.BoolVal(True)
-        # Each on its own copy of the trail, and the steps that both make are compared.
-        ends: list[tuple[Machine, list[Step]]] = []
-        for lines in ((line,), change.instead):
-            trail = Trail(list(self.trail.steps))
-            other = replace(at, memory=trail)
-            for instruction in lines:
-                other = step(other, instruction)
-            ends.append((other, [one for one in trail.steps[len(self.trail.steps) :] if one.is_store]))
-        (before, stores), (after, others) = ends
-        parts = [before.registers[name] != after.registers[name] for name in REGISTERS]
-        if len(stores) != len(others):
-            return z3.BoolVal(True)
-        for first, second in zip(stores, others, strict=True):
-            if first.address is None or second.address is None or first.size != second.size:
-                return z3.BoolVal(True)
-            parts += [first.address != second.address, first.value != second.value]
-        if all(z3.is_false(z3.simplify(part)) for part in parts):
-            parts = [before.flags[name] != after.flags[name] for name in FLAGS]
-        return z3.Or(*parts)
-
     def note(self, at: Machine, line: DecodedLine) -> None:
         """The memory that an instruction accesses. Accesses by `rsp` alone are the frame's."""
-        one = line.instruction
-        if not any(one.op_kind(n) == iced.OpKind.MEMORY for n in range(one.op_count)):
+        if (line.symbol and line.symbol not in self.start.symbols) or line.instruction.memory_base == iced.Register.RSP:
             return
-        for access in line.accesses:
-            if access.base == "rsp" or access.is_conditional or (line.symbol and line.symbol not in self.start.symbols):
-                continue
-            with contextlib.suppress(Unmodelled):
-                address = z3.simplify(address_of(at, line))
-                self.accesses.append((address, access.size or 64))
-                if access.size >= 16 and is_aligned(one):
-                    self.solver.add(address & access.size - 1 == 0)
+        for address in map(z3.simplify, accessed(at, line)):
+            size = max(access.size for access in line.accesses) or 64
+            self.accesses.append((address, size))
+            if size >= 16 and is_aligned(line.instruction):
+                self.solver.add(address & size - 1 == 0)
 
     def condition(self, block: int, after: int, at: Machine) -> Any:
         """What makes control go from one block to the other; True where that cannot be said."""

@@ -24,7 +24,7 @@ from gccllm.assembly.decode import DecodedLine
 from gccllm.prove.memory import Array, Bits, Memory, unknown, unknown_bool
 
 FLAGS = ("cf", "zf", "sf", "of", "pf")
-_RFLAGS = {
+RFLAGS = {
     "cf": iced.RflagsBits.CF, "zf": iced.RflagsBits.ZF, "sf": iced.RflagsBits.SF, "of": iced.RflagsBits.OF,
     "pf": iced.RflagsBits.PF,
 }  # fmt: skip
@@ -36,6 +36,8 @@ CLOBBERED = ("rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11")
 _NAMES = {value: name.lower() for name, value in vars(iced.Register).items() if isinstance(value, int)}
 _CONDITIONS = {value: name.lower() for name, value in vars(iced.ConditionCode).items() if isinstance(value, int)}
 _MNEMONICS = {value: name.lower() for name, value in vars(iced.Mnemonic).items() if isinstance(value, int)}
+_BY_BITS = frozenset(("bt", "btc", "btr", "bts"))
+"""Their memory lies where the number of the bit says, from the operand on."""
 _HIGH = frozenset(("ah", "bh", "ch", "dh"))
 _WIDEST = 64
 """Bytes of the widest store that changes only what it says."""
@@ -145,6 +147,20 @@ def address_of(at: Machine, line: DecodedLine) -> Bits:
     if one.memory_index != iced.Register.NONE:
         total += at.registers[_general(one.memory_index)] * one.memory_index_scale
     return total
+
+
+def accessed(at: Machine, line: DecodedLine) -> list[Bits]:
+    """The address that an instruction's memory operand accesses in any case, if there is one and it has a formula."""
+    one = line.instruction
+    certain = any((access.is_read or access.is_write) and not access.is_conditional for access in line.accesses)
+    if not certain or not any(one.op_kind(n) == iced.OpKind.MEMORY for n in range(one.op_count)):
+        return []
+    if _MNEMONICS[one.mnemonic] in _BY_BITS:
+        return []
+    try:
+        return [address_of(at, line)]
+    except Unmodelled:
+        return []
 
 
 def _general(register: int) -> str:
@@ -377,6 +393,13 @@ _STEPS: Mapping[str, Callable[[Machine, DecodedLine], Machine]] = {
 }  # fmt: skip
 
 
+def is_modelled(line: DecodedLine) -> bool:
+    """Whether all that an instruction does to a machine is in its formula, or unknown there."""
+    name = _MNEMONICS[line.instruction.mnemonic]
+    is_conditional = line.instruction.condition_code != iced.ConditionCode.NONE
+    return name in _STEPS or (is_conditional and (name[:3] in _CONDITIONAL or line.instruction.is_jcc_short_or_near))
+
+
 def step(at: Machine, line: DecodedLine) -> Machine:
     """The machine after one instruction. Jumps change nothing; the flow is the caller's."""
     one = line.instruction
@@ -406,7 +429,7 @@ def _forget(at: Machine, line: DecodedLine) -> Machine:
     for use in line.uses:
         if use.is_write and use.full in known:
             known[use.full] = unknown(64)
-    flags = {name: unknown_bool() if one.rflags_modified & _RFLAGS[name] else at.flags[name] for name in FLAGS}
+    flags = {name: unknown_bool() if one.rflags_modified & RFLAGS[name] else at.flags[name] for name in FLAGS}
     after = Machine(known, flags, at.memory)
     for access in line.accesses:
         if access.is_write:

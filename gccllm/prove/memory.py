@@ -47,6 +47,12 @@ class Memory(Protocol):
     def either(self, condition: Any, other: Memory) -> Memory:
         """This where the condition holds, else the other."""
 
+    def fork(self) -> Memory:
+        """One to go on with apart from this."""
+
+    def differs(self, other: Memory) -> Any:
+        """What makes this and another fork of the same memory differ."""
+
 
 @dataclass(frozen=True)
 class Array:
@@ -73,6 +79,13 @@ class Array:
         assert isinstance(other, Array)
         return self if self is other or self.bytes.eq(other.bytes) else Array(z3.If(condition, self.bytes, other.bytes))
 
+    def fork(self) -> Array:
+        return self
+
+    def differs(self, other: Memory) -> Any:
+        assert isinstance(other, Array)
+        return z3.BoolVal(False) if self.bytes.eq(other.bytes) else self.bytes != other.bytes
+
 
 @dataclass(frozen=True)
 class Step:
@@ -92,6 +105,8 @@ class Trail:
     """Loads that find no store give the bytes that memory begins with. One object goes along a whole way."""
 
     steps: list[Step] = field(default_factory=list)
+    shared: int = 0
+    """Steps before it was forked."""
 
     def load(self, address: Bits, size: int) -> Bits:
         address, base, offset = _parts(address)
@@ -122,6 +137,20 @@ class Trail:
 
     def either(self, condition: Any, other: Memory) -> Memory:
         raise NotImplementedError("a way has no joins")
+
+    def fork(self) -> Trail:
+        return Trail(list(self.steps), len(self.steps))
+
+    def differs(self, other: Memory) -> Any:
+        """Their stores in order; those that cannot be compared count as different."""
+        assert isinstance(other, Trail)
+        mine, others = ([one for one in trail.steps[trail.shared :] if one.is_store] for trail in (self, other))
+        if len(mine) != len(others) or any(
+            a.address is None or b.address is None or a.size != b.size for a, b in zip(mine, others, strict=True)
+        ):
+            return z3.BoolVal(True)
+        pairs = zip(mine, others, strict=True)
+        return z3.Or(*(z3.Or(a.address != b.address, a.value != b.value) for a, b in pairs), z3.BoolVal(False))
 
 
 def _parts(address: Bits) -> tuple[Bits, Bits | None, int]:

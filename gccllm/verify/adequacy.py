@@ -2,8 +2,8 @@
 
 Mutants of a body are linked into one image and run on the tests; a mutant is killed by any difference in results,
 memory, calls or in how the run ends. A mutant that survives counts against the tests unless a sound argument shows
-that it is no mutant: the same canonical text, a change of values that nothing reads (`is_dead_change`), or of a jump
-that no input takes (`gccllm.prove`).
+that it is no mutant: the same canonical text, a change of values that nothing reads (`is_dead_change`), of a jump that
+no input takes, or of an instruction that ends alike in every state that may come there (`gccllm.prove`).
 
 Which body to mutate? gcc's vectorised code holds several loops for one purpose, and the choice between them computes
 nothing: `cmpl $14` mutated to `cmpl $15` in front of a vector loop hands one more size to the scalar loop beside it and
@@ -28,7 +28,7 @@ from gccllm.assembly import Body, BodyError, canonical, cfg
 from gccllm.assembly.cfg import Edge
 from gccllm.assembly.syntax import Flow
 from gccllm.core import Slot
-from gccllm.prove import infeasible
+from gccllm.prove import infeasible, same
 from gccllm.verify.dead import is_dead_change
 from gccllm.verify.decode import Decoded, assemble
 from gccllm.verify.mutate import Mutant, assembling, mutants
@@ -134,7 +134,7 @@ def _score_of(bench: Workbench, body: Body, of: str, limit: int, rounds: int) ->
                 break
             fresh = range(first, len(bench.tests))
             alive = [m for m in alive if not _is_killed(bench, replayer, names[id(m)], fresh)]
-        if rounds and 0 < len(alive) <= MOST_SOLVED and len(alive) > (1 - WANTED) * (total - equivalent):
+        if rounds and _is_short(alive, total - equivalent):
             # What chance does not kill: inputs on which the changed instruction itself ends otherwise.
             first = len(bench.tests)
             changes = [(m.line, m.body) for m in alive if m.line >= 0]
@@ -142,8 +142,16 @@ def _score_of(bench: Workbench, body: Body, of: str, limit: int, rounds: int) ->
             if bench.ask_for_differences(body, changes, [bench.tests[i] for i in sorted(near)]):
                 fresh = range(first, len(bench.tests))
                 alive = [m for m in alive if not _is_killed(bench, replayer, names[id(m)], fresh)]
+        if rounds and _is_short(alive, total - equivalent):
+            shown = {id(m) for m in _shown_same(bench, body, alive)}
+            alive, equivalent = [m for m in alive if id(m) not in shown], equivalent + len(shown)
     total -= equivalent
     return Score(total - len(alive), total, equivalent, tuple(f"{m.operator}: {m.what}" for m in alive), of)
+
+
+def _is_short(alive: Sequence[Mutant], total: int) -> bool:
+    """Whether the score is too low, and so little that the solver is worth its time."""
+    return (1 - WANTED) * total < len(alive) <= MOST_SOLVED
 
 
 def _entered_lines(bench: Workbench, body: Body) -> dict[int, list[int]]:
@@ -203,6 +211,16 @@ def _without_equivalent(bench: Workbench, body: Body, alive: Sequence[Mutant]) -
         if not is_dead:
             kept.append(mutant)
     return kept, len(alive) - len(kept)
+
+
+def _shown_same(bench: Workbench, body: Body, alive: Sequence[Mutant]) -> list[Mutant]:
+    """Those whose changed instruction never ends otherwise, whatever comes there."""
+    changed = [m for m in alive if m.line >= 0]
+    try:
+        found = same(body, [(m.line, m.body) for m in changed], bench.tools)
+    except BodyError:
+        return []
+    return [m for m, is_same in zip(changed, found, strict=True) if is_same]
 
 
 def _idle_edges(bench: Workbench, body: Body, alive: Sequence[Mutant]) -> frozenset[Edge]:

@@ -38,8 +38,8 @@ select day % 7, group_concat(substr(upper(note), {0} % 5 + 1, 2), ''), avg(lengt
   where note like '%{1}%' or doc glob '*{1}*' group by 1 order by 1;
 select json_extract(doc, '$.parts[2]') as part, count(*), sum(amount) from sale group by part order by 3 limit 9;
 select count(*) from sale a join sale b on a.day = b.day + 1 and a.customer = b.customer where a.amount < b.amount;
-insert or ignore into sale select id + 100000 * ({0} + 1), customer, (day + 1) % 30, amount / 2, note || '{1}', doc from sale
-  where day = {0} % 30;
+insert or ignore into sale select id + 100000 * ({0} + 1), customer, (day + 1) % 30, amount / 2, note || '{1}', doc
+  from sale where day = {0} % 30;
 delete from sale where id >= 100000 * ({0} + 1) and amount < 200;
 select id, round(amount, 2) from sale where customer in (select id from customer where name > '{1}')
   order by amount + id % 13 limit 20;

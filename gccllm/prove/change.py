@@ -1,0 +1,109 @@
+"""Whether other instructions in the place of one make a difference: for whom it does not, and where it would.
+
+`difference` is the formula. `Equivalence` asks whether it can hold at all where control comes there: a mutant for which
+it cannot is the same function, and no test can be missing for it. The states that come there are those of `edges`: more
+than there are, never fewer.
+
+Covered: instructions that `machine` has formulas for. Not covered: all others, vector registers among them, and
+differences that fade later (of registers that nobody reads, `verify.dead` knows).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import iced_x86 as iced
+import z3
+
+from gccllm.assembly.body import Body
+from gccllm.assembly.cfg import Cfg, cfg
+from gccllm.assembly.decode import DecodedLine, decode
+from gccllm.prove.edges import Proof
+from gccllm.prove.machine import FLAGS, REGISTERS, RFLAGS, Machine, is_modelled, step
+from gccllm.toolchain import Toolchain
+
+
+def difference(at: Machine, line: DecodedLine, instead: Sequence[DecodedLine]) -> tuple[Any, Any]:
+    """(where control goes, a general register or a store; a flag) ends otherwise with `instead` than with `line`."""
+    if line.instruction.is_jcc_short_or_near:
+        taken = [one.instruction.condition_code for one in instead if one.instruction.is_jcc_short_or_near]
+        holds = at.holds(line.instruction.condition_code)
+        return (holds if not taken else holds != at.holds(taken[0])), z3.BoolVal(False)
+    ends = []
+    for lines in ((line,), instead):
+        machine = Machine(at.registers, at.flags, at.memory.fork())
+        for one in lines:
+            machine = step(machine, one)
+        ends.append(machine)
+    first, second = ends
+    parts = [first.registers[name] != second.registers[name] for name in REGISTERS]
+    flags = [first.flags[name] != second.flags[name] for name in FLAGS]
+    return z3.Or(*parts, first.memory.differs(second.memory)), z3.Or(*flags)
+
+
+class Equivalence:
+    """Asks about changes of one body. Raises BodyError when it does not assemble."""
+
+    def __init__(self, body: Body, tools: Toolchain, deadline_s: float) -> None:
+        self.tools = tools
+        self.body = body
+        self.graph = cfg(body)
+        self.lines = decode(body, tools).by_line
+        self.proof = Proof(self.graph, self.lines, time.monotonic() + deadline_s)
+        self.is_followed = not (self.graph.falls_off or self.graph.unresolved)
+        self.reached = self.proof.run(self.graph, frozenset())[0] if self.is_followed else {}
+
+    def holds(self, line: int, other: Body) -> bool:
+        """Whether `other`, in which other instructions are in the place of that line, is shown to be the same."""
+        instead = range(line, line + 1 + len(other.lines) - len(self.body.lines))
+        changed = decode(other, self.tools).by_line
+        block = self.graph.block_of_line[line]
+        lines = [changed[n] for n in instead if n in changed]
+        original = self.lines.get(line)
+        if original is None or len(lines) != len(instead) or not self.is_followed:
+            return False
+        if not all(is_modelled(one) for one in (original, *lines)):
+            return False
+        if any(is_transfer(one) for one in (original, *lines)) and not _are_alike(original, lines):
+            return False
+        if block not in self.reached:
+            return True  # control never comes there
+        before = self.proof.through(block, self.reached[block], line)
+        main, flags = difference(before.machine, original, lines)
+        if are_flags_read(self.graph, self.lines, line):
+            main = z3.Or(main, flags)
+        return self.proof.is_impossible(z3.And(before.when, main))
+
+
+def is_register_count(line: DecodedLine) -> bool:
+    one = line.instruction
+    return any(one.op_kind(n) == iced.OpKind.REGISTER and one.op_register(n) == iced.Register.CL
+               for n in range(1, one.op_count))  # fmt: skip
+
+
+def is_transfer(line: DecodedLine) -> bool:
+    return bool(line.instruction.flow_control != iced.FlowControl.NEXT)
+
+
+def _are_alike(original: DecodedLine, lines: Sequence[DecodedLine]) -> bool:
+    """A jump on a condition, and none or another in its place, to the same place."""
+    if not original.instruction.is_jcc_short_or_near:
+        return False
+    return not lines or (len(lines) == 1 and lines[0].instruction.is_jcc_short_or_near)
+
+
+def are_flags_read(graph: Cfg, lines: Mapping[int, DecodedLine], line: int) -> bool:
+    """Whether a flag that `line` leaves may be read: False only when all are written first, before the block ends."""
+    left = sum(RFLAGS.values())
+    for n in range(line + 1, graph.blocks[graph.block_of_line[line]].last):
+        if (one := lines.get(n)) is None:
+            continue
+        if one.instruction.rflags_read & left:
+            return True
+        if not is_register_count(one):  # a shift by none leaves them
+            left &= ~(one.instruction.rflags_written | one.instruction.rflags_cleared | one.instruction.rflags_set)
+        if not left or one.instruction.flow_control in (iced.FlowControl.CALL, iced.FlowControl.RETURN):
+            return False
+    return True
