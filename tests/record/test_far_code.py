@@ -88,6 +88,24 @@ def test_what_it_is_asked_is_compared(tmp_path: Path, candidate: str, equal: boo
     assert (same(want, got, RAX) is None) == equal
 
 
+def with_local(name: str, at: int, first: str = "$3") -> str:
+    """The callee gets a variable of the caller's frame, `at` bytes above its end."""
+    return (
+        f"\t.text\n\t.globl {name}\n{name}:\n\tsubq\t$40, %rsp\n\tmovq\t(%rdi), %rax\n\tmovq\t%rax, {at}(%rsp)\n"
+        f"\tleaq\t{at}(%rsp), %rdi\n\tmovl\t{first}, %esi\n\tcall\tpush\n\tmovl\t{at}(%rsp), %eax\n"
+        f"\txorl\t{at + 4}(%rsp), %eax\n\taddq\t$40, %rsp\n\tret\n"
+    )
+
+
+def test_a_variable_of_the_callers_frame_may_lie_anywhere_in_it(tmp_path: Path) -> None:
+    names = image(tmp_path, with_local("f", 8), with_local("g", 24), with_local("h", 8, "$4"))
+    want, alike, other = seen(names, "f", "g", "h")
+    assert want.status is RunStatus.OK
+    assert int.from_bytes(want.returned[Slot.RAX][:4], "little") == (10 + 9) ^ (7 ^ 3)
+    assert same(want, alike, RAX) is None
+    assert same(want, other, RAX) is not None
+
+
 @pytest.mark.parametrize("register", ["rcx", "rsi", "r8", "r9", "r10", "r11"])
 def test_a_register_that_a_call_may_clobber_holds_nothing_afterwards(tmp_path: Path, register: str) -> None:
     kept = (
