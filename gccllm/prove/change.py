@@ -58,6 +58,14 @@ class Equivalence:
     def holds(self, line: int, other: Body) -> bool:
         """Whether `other`, in which other instructions are in the place of that line, is shown to be the same."""
         instead = range(line, line + 1 + len(other.lines) - len(self.body.lines))
+        if (
+            self.body.lines[:line] + self.body.lines[line + 1 :] != other.lines[:line] + other.lines[instead.stop :]
+            or self.body.constants != other.constants
+        ):
+            return False  # more has changed
+        goes_to = self.body.lines[line].target
+        if any(other.lines[n].target != goes_to for n in instead):
+            return False
         changed = decode(other, self.tools).by_line
         block = self.graph.block_of_line[line]
         lines = [changed[n] for n in instead if n in changed]

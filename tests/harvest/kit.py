@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+from gccllm.assembly import Module
 from gccllm.core import ARENA_BYTES, Test, arena_address
 from gccllm.harvest.__main__ import target_of
 from gccllm.harvest.dwarf import signature_of
 from gccllm.harvest.harvest import QUICK, Harvest, harvest
+from gccllm.harvest.solved import Solver
 from gccllm.harvest.types import Signature
 from gccllm.toolchain import Toolchain
+from gccllm.verify.workbench import Workbench
 
 PRELUDE = "#include <stddef.h>\n#include <stdint.h>\n#include <string.h>\n"
 _homes: list[tempfile.TemporaryDirectory[str]] = []
@@ -68,3 +72,21 @@ def arena_end(address: int) -> int:
         if arena_address(arena) <= address <= arena_address(arena) + ARENA_BYTES:
             return arena_address(arena) + ARENA_BYTES
     raise AssertionError(f"{address:#x} is in no arena")
+
+
+def bench_of(code: str, place: Path) -> Workbench:
+    """A function at -O3 with a quick harvest's tests; nobody is asked for more but the solver."""
+    (place / "t.c").write_text(PRELUDE + code)
+    target = target_of(place / "t.c", "f", ["-O3"], place)
+    module = Module.parse(compiled(code, "-O3"))
+    bench = Workbench.of(module, "f", tests=harvest(target, 7, 60.0, QUICK).tests, returns=target.signature.returned,
+                         tools=target.tools, workdir=place)  # fmt: skip
+    return replace(bench, solver=Solver(target, 1))
+
+
+def compiled(code: str, *flags: str) -> str:
+    place = scratch()
+    (place / "t.c").write_text(PRELUDE + code)
+    ran = Toolchain.find().compile([*flags, "-S", str(place / "t.c"), "-o", str(place / "t.s")])
+    assert ran.ok, ran.err
+    return (place / "t.s").read_text()

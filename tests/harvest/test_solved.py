@@ -6,19 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from kit import PRELUDE, harvested, scratch
+from kit import bench_of, compiled, harvested
 
 from gccllm.assembly import Module
 from gccllm.core import Candidate, Outcome
-from gccllm.harvest.__main__ import target_of
-from gccllm.harvest.harvest import QUICK, harvest
 from gccllm.harvest.probe import LAST_RESORT
-from gccllm.harvest.solved import SOLVED, Solver
+from gccllm.harvest.solved import SOLVED
 from gccllm.reasons import Reason
-from gccllm.toolchain import Toolchain
 from gccllm.verify.adequacy import score
 from gccllm.verify.judge import judge
-from gccllm.verify.workbench import Workbench
 
 KEYED = """
 unsigned f(const unsigned *a, unsigned n) {
@@ -81,24 +77,6 @@ unsigned f(const unsigned *a, unsigned n) {
     return s;
 }
 """
-
-
-def bench_of(code: str, place: Path) -> Workbench:
-    """A function at -O3 with a quick harvest's tests; nobody is asked for more but the solver."""
-    (place / "t.c").write_text(PRELUDE + code)
-    target = target_of(place / "t.c", "f", ["-O3"], place)
-    module = Module.parse(compiled(code, "-O3"))
-    bench = Workbench.of(module, "f", tests=harvest(target, 7, 60.0, QUICK).tests, returns=target.signature.returned,
-                         tools=target.tools, workdir=place)  # fmt: skip
-    return replace(bench, solver=Solver(target, 1))
-
-
-def compiled(code: str, *flags: str) -> str:
-    place = scratch()
-    (place / "t.c").write_text(PRELUDE + code)
-    ran = Toolchain.find().compile([*flags, "-S", str(place / "t.c"), "-o", str(place / "t.s")])
-    assert ran.ok, ran.err
-    return (place / "t.s").read_text()
 
 
 def body_of(code: str) -> Candidate:
