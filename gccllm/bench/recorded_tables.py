@@ -129,6 +129,8 @@ def functions(
 COLUMNS = ("project", "version", "functions", "recordable", "called", "adequate", "admitted", "its tests before",
            "after", "same", "whole program", "A/A", "build s")  # fmt: skip
 NUMBERS = ("functions", "recordable", "called", "adequate", "admitted", "whole program", "A/A", "build s")
+WIDEST = 6
+"""Projects side by side in a table of the document."""
 FUNCTION_COLUMNS = ("function", "time", "recordable", "calls", "kept", "tests", "edges", "mutants", "outcome")
 FUNCTION_NUMBERS = ("time", "calls", "kept", "edges", "mutants")
 
@@ -212,10 +214,13 @@ def as_markdown(results: Sequence[Outcome]) -> str:
             f"## {outcome.project} {outcome.version}\n\n{outcome.own_share:.0%} of the workload's time is in its own "
             f"code. Run with: {outcome.how or 'not noted'}.\n\n{table}"
         )
-    reasons = ("run time by outcome", *(o.project for o in results))
+    pieces = [results[start : start + WIDEST] for start in range(0, len(results), WIDEST)]
+    reasons = [
+        show.markdown(("run time by outcome", *(o.project for o in some)), time_rows(some)) for some in pieces
+    ]  # fmt: skip
     return _DOCUMENT.format(
         projects=show.markdown(COLUMNS, [_escaped(row(o)) for o in results]),
-        reasons=show.markdown(reasons, time_rows(results)),
+        reasons="\n".join(reasons),
         functions="\n".join(parts),
     )
 
@@ -228,14 +233,15 @@ _DOCUMENT = """# Recorded calls on real projects
 
 Made by `gccllm bench --suite recorded -- --docs docs/recorded.md`. Each project is a source archive of the Python
 package index or a source package of Debian, built by its own set-up: with gcc, with gcc-llm in mode `record`, and,
-after a workload was recorded, with gcc-llm again. docs/record-and-use.md shows the steps by hand.
+after a workload was recorded, with gcc-llm again; then the queue of what was not decided is worked on. Only functions
+that a profile of gcc's build has seen are looked at. docs/record-and-use.md shows the steps by hand.
 
 {projects}
 `recordable`: functions that got a recording stub. `called`: by the recorded workload. `adequate`: with recorded calls
 among tests that take every edge and kill enough mutants. `its tests`: the project's own, run with gcc's build and with
 gcc-llm's; each must end the same way. `same`: the workload's output. `whole program`: CPU time of gcc's build over
 gcc-llm's on a workload with other data than was recorded, the interpreter included, median of paired runs in random
-order; `A/A`: gcc's build over a copy of it. `build s`: seconds of the last build, with the search.
+order; `A/A`: gcc's build over a copy of it. `build s`: seconds of the build with the search, without the queue's time.
 
 Where the run time lies, by what became of the functions (docs/reasons.md says what each word means; `elsewhere`: the
 interpreter, the C library, code in other languages):
