@@ -4,7 +4,7 @@
 
 A branch that no input took may need a value that nobody would guess: a count of 0xfffffff8 together with a length that
 makes up for it. The solver is asked for registers and memory with which control goes a given way, from the first block
-to a return. Of a recorded state that came near as much is kept as can be: each of its arguments and words that was read
+to a return. Of a recorded state that came near as much is kept as can be: each argument, and each word that the way reads,
 is an assumption, and what the solver names as the reason for a contradiction is given up, numbers before addresses.
 
 The answer is a guess like any other input: calls, vector registers and whatever else `machine` has no formula for are
@@ -39,7 +39,7 @@ QUERY_COST = 3_000_000
 MOST_CODE = 500
 """Instructions of a way."""
 GIVE_UP = 200
-"""Assumptions, and contradictions with the image's constants, after which a way is left."""
+"""Questions after which a way is left: each gives up an assumption, or tells what the last answer had wrong."""
 CALL_COST = 40
 """Blocks that a way may be longer if that spares a call, after which nothing is known of memory."""
 
