@@ -4,8 +4,9 @@
 
 A branch that no input took may need a value that nobody would guess: a count of 0xfffffff8 together with a length that
 makes up for it. The solver is asked for registers and memory with which control goes a given way, from the first block
-to a return. Of a recorded state that came near as much is kept as can be: each argument, and each word that the way reads,
-is an assumption, and what the solver names as the reason for a contradiction is given up, numbers before addresses.
+to a return. Of a recorded state that came near as much is kept as can be: each argument, and each word that the way
+reads, is an assumption, and what the solver names as the reason for a contradiction is given up, numbers before
+addresses.
 
 The answer is a guess like any other input: calls, vector registers and whatever else `machine` has no formula for are
 free in it. Whether it is defined, and which edges it takes, a run of the baseline says.
