@@ -12,6 +12,7 @@ from rich.console import Console
 
 from gccllm.bench import show
 from gccllm.bench.decisions import is_eligible
+from gccllm.reasons import Reason
 
 LEAST_SHARE = 0.01
 """Share of run time from which on a function has a row of its own."""
@@ -94,7 +95,8 @@ def functions(
     """One row a function, those with most run time first.
 
     From the log of the record build, that of the build, `gccllm tests ls --json` and the profile. A name that several
-    units define has a row for each, and each has the share of all.
+    units define has a row for each, and each has the share of all. A build that only takes what there is says of the
+    rest that it is not in the store: that replaces nothing.
     """
     found: dict[tuple[str, str], Function] = {}
 
@@ -105,7 +107,8 @@ def functions(
     for event in at_recording:
         if event["event"] == "function":
             word = "yes" if event.get("word") == "recording" else str(event.get("reason"))
-            row(event.get("source"), event.get("function")).recordable = word
+            one = row(event.get("source"), event.get("function"))
+            one.recordable = one.recordable if one.recordable and word == NOT_THERE else word
     for known in kept:
         one = row(known["source"], known["function"])
         one.calls, one.kept, one.dropped = known["calls"], known["kept"], dict(known["dropped"])
@@ -116,7 +119,7 @@ def functions(
         if event["event"] == "tests":
             one.recorded, one.mutated, one.made = (int(event[word]) for word in ("recorded", "mutated", "made"))
             one.edges, one.mutants = event["edges"], event["mutants"]
-        else:
+        elif not one.word or event.get("reason") != NOT_THERE:
             one.word, one.reason = str(event.get("word")), str(event.get("reason") or "")
             one.detail, one.proposer = str(event.get("detail") or "")[:300], str(event.get("proposer") or "")
             one.recipe, one.speedup = str(event.get("recipe") or ""), float(event.get("speedup") or 1.0)
@@ -129,6 +132,7 @@ def functions(
 COLUMNS = ("project", "version", "functions", "recordable", "called", "adequate", "admitted", "its tests before",
            "after", "same", "whole program", "A/A", "build s")  # fmt: skip
 NUMBERS = ("functions", "recordable", "called", "adequate", "admitted", "whole program", "A/A", "build s")
+NOT_THERE = Reason.NOT_IN_STORE.label
 WIDEST = 6
 """Projects side by side in a table of the document."""
 FUNCTION_COLUMNS = ("function", "time", "recordable", "calls", "kept", "tests", "edges", "mutants", "outcome")

@@ -199,6 +199,16 @@ def test_a_function_is_what_the_logs_say_of_it():
     )
 
 
+def test_a_build_that_only_takes_what_there_is_replaces_nothing():
+    later = event("hot", word="queued", reason="not_in_store")
+    (one,) = functions(
+        [event("hot", word="recording"), later], [event("hot", word="queued", reason="noisy"), later], [], {}
+    )
+    assert (one.recordable, one.word, one.reason) == ("yes", "queued", "noisy")
+    (alone,) = functions([], [later], [], {})
+    assert alone.reason == "not_in_store"
+
+
 def test_tests_that_were_not_adequate_do_not_count():
     tests = event("f", recorded=9, mutated=0, made=0, edges=[3, 4], mutants=None) | {"event": "tests"}
     (one,) = functions([], [tests, event("f", word="declined", reason="edges_missed")], [], {})
