@@ -158,9 +158,8 @@ def run_project(project: Project, work: Path, python: Path, compiler: str, budge
     if any(line.get("word") == "queued" for line in at_build):  # a noisy moment, or the budget was short
         tune = [*GCCLLM, "tune", "--budget", str(TUNE_BUDGETS * budget)]
         subprocess.run(tune, env=env, capture_output=True, timeout=BUILD_S, check=False)  # some may stay undecided
-        at_build += taken_log(store)
         outcome.seconds["second build"] = built(way, root, ours, {**env, "GCCLLM_MODE": "cached"})
-        taken_log(store)  # it says of what is undecided that it is not in the store, but not why
+        at_build += taken_log(store)
     outcome.functions = tables.functions(at_recording, at_build, kept, shares)
     outcome.own_share = sum(shares.values())
     after = way.own_tests(root, ours, plain)
