@@ -143,7 +143,9 @@ def run_project(project: Project, work: Path, python: Path, compiler: str, budge
     measured = workload(project, python, MEASURE_SEED, project.measured)
     shares = profiled(measured, gcc, plain, place / "gccllm.profile")
 
-    env = environment(project, place, CC=compiler, GCCLLM_PROFILE=str(place / "gccllm.profile"))
+    env = environment(project, place, CC=compiler)
+    if shares:  # too short a run has no sample
+        env["GCCLLM_PROFILE"] = str(place / "gccllm.profile")
     outcome.seconds["record build"] = built(way, root, recording, {**env, "GCCLLM_MODE": "record",
                                                                              "GCCLLM_BUDGET": str(budget)})  # fmt: skip
     at_recording = taken_log(store)
