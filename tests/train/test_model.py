@@ -153,7 +153,7 @@ def test_two_processes_train_one_model(folder: Path) -> None:
     argv = [sys.executable, *launcher, str(script), str(folder)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     ran = subprocess.run(argv, capture_output=True, text=True, timeout=240, env=environment)
-    assert ran.returncode == 0, ran.stderr[-2000:]
+    assert ran.returncode == 0, ran.stderr[:3000]  # the launcher's own trace comes after the cause
     assert sft.load(folder / "checkpoint.pt")[1]["step"] == 4
 
 
