@@ -11,7 +11,7 @@ from gccllm.assembly.layout import layout_text
 from gccllm.assembly.liveness import Liveness, liveness
 from gccllm.assembly.module import DataObject, Module
 from gccllm.assembly.section import NotLossless, Section
-from gccllm.assembly.slice import is_loosely_aligned, reachable, slice_text
+from gccllm.assembly.slice import reachable, slice_text
 from gccllm.assembly.splice import Rewrite, splice
 
 __all__ = [
@@ -40,7 +40,6 @@ __all__ = [
     "cfg",
     "decode",
     "guard_level",
-    "is_loosely_aligned",
     "layout_text",
     "level_of",
     "liveness",

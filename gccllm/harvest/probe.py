@@ -73,20 +73,22 @@ class HarvestTarget:
         trapping: Module | None = None,
     ) -> HarvestTarget:
         """From the parsed unit and that of the trapping side compile. Raises Quit or BodyError."""
-        ubsan = None
-        if trapping is not None:
-            try:
-                ubsan = slice_text(trapping, name)
-            except (BodyError, ValueError, Quit):
-                ubsan = None
         symbols = []
         for symbol in reachable(module, name)[1]:
             known = module.objects[symbol]
             size = int(known.size) if known.size.isdigit() else _common_size(known.common)
             if known.is_writable and size and not symbol.startswith(".L"):
                 symbols.append(GlobalSymbol(symbol, size, signature.variables.get(symbol.split(".")[0])))
-        text = slice_text(module, name)
+        text, ubsan = slice_text(module, name), trapping_slice(trapping, name)
         return cls(name, text, module.functions[name].body, signature, tools, workdir, ubsan, tuple(symbols))
+
+
+def trapping_slice(trapping: Module | None, name: str) -> str | None:
+    """The function and all it reaches out of the trapping side compile; None where it is not there."""
+    try:
+        return slice_text(trapping, name) if trapping is not None else None
+    except (BodyError, ValueError, Quit):
+        return None
 
 
 def _common_size(common: str) -> int:

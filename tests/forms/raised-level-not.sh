@@ -4,7 +4,7 @@
 
 unset GCCLLM_OPT
 form() {
-    for o in -O0 -Og -Os -Oz -Ofast '-O2 -O0'; do $CC $o -c loop.c -o "x$o.o" || return 1; done
+    for o in -O0 -Og -Os -Oz '-O2 -O0'; do $CC $o -c loop.c -o "x$o.o" || return 1; done
     $CC -c loop.c -o -O2 -I -O2 -Wl,-O2 -Xlinker -O2 && mv ./-O2 none.o
 }
 
