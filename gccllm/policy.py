@@ -49,7 +49,9 @@ UNIT_ROWS: tuple[UnitRow, ...] = (
 )  # fmt: skip
 
 PRIVATE = ("ipa-ra", "ipa-stack-alignment")
-"""What gcc lets callers in a unit know of a function's registers and stack. The launcher switches both off."""
+"""What gcc lets callers in a unit know of a function's registers and stack."""
+LAUNCHER_ADDS = tuple(f"-fno-{name}" for name in PRIVATE)
+"""What the launcher puts behind an -O option against that."""
 
 
 def declines_unit(options: Sequence[str], as_argv: Sequence[str], text: str, settings: Settings) -> None:

@@ -147,7 +147,7 @@ class Shop:
             unit = self.unit
             self._told[function.name] = told(
                 unit.module, function, unit.request.gcc_options, unit.march,
-                {"isa": isa_allowance.key_word(self.settings["isa"])},
+                {"isa": isa_allowance.key_word(self.settings["isa"]), "ub": self.settings["ub"]},
             )  # fmt: skip
         return self._told[function.name]
 
@@ -201,7 +201,7 @@ class Shop:
         key = self.recordings.key(unit.module, function)
         if self.recordings.stamp(key):
             signature = with_code(with_far(unit.module, function.name, signature), self.recordings.callee)
-        target = HarvestTarget.of(unit.module, function.name, signature, unit.tools, directory, self.known.trapping)
+        target = self.target(function.name, signature, directory)
         recorded = self.recordings.supply(key, target)
         found = find_tests(
             target, self.settings["seed"], min(HARVEST_S, _left(deadline)), recorded=recorded.tests if recorded else ()
@@ -223,6 +223,11 @@ class Shop:
             detail = f"{best.killed} of {best.total} killed with {len(bench.tests)} tests; alive: {alive}"
             raise Quit(Reason.MUTANTS_SURVIVED, detail)
         return Job(target, bench, found, score, recorded)
+
+    def target(self, name: str, signature: Signature, workdir: Path) -> HarvestTarget:
+        """Raises Quit or BodyError."""
+        unit, as_gcc = self.unit, self.settings["ub"] == "as-gcc"
+        return HarvestTarget.of(unit.module, name, signature, unit.tools, workdir, self.known.trapping, as_gcc=as_gcc)
 
     def context(self, name: str, signature: Signature) -> Context:
         """What the screen has to know of a function of the unit."""

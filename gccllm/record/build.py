@@ -17,7 +17,6 @@ from gccllm.config import Settings
 from gccllm.core import Quit, Request
 from gccllm.events import Log
 from gccllm.harvest.far import far_symbols, with_far
-from gccllm.harvest.probe import HarvestTarget
 from gccllm.job import scratch
 from gccllm.pipeline import Decision, Result, defined_symbols
 from gccllm.plan import Unit, plan
@@ -103,7 +102,7 @@ def bench_of(function: Function, unit: Unit, shop: work.Shop) -> tuple[Bench, tu
     """
     with scratch() as directory:
         signature = with_far(unit.module, function.name, shop.signature(function.name))
-        target = HarvestTarget.of(unit.module, function.name, signature, unit.tools, directory, shop.known.trapping)
+        target = shop.target(function.name, signature, directory)
         context = shop.context(function.name, signature)
         # What cannot be stood in for leaves here.
         build_image(directory, target.text, unit.tools, hopeful(signature).callees)

@@ -35,10 +35,10 @@ def verdicts(kernel: str, answer: str, workdir: Path) -> list[Verdict]:
     flags = ("-O3", f"-I{KERNELS}", "-include", "kernel.h")
     unit = plan(oneshot.request_for(KERNELS / f"{kernel}.c", flags), settings)
     shop = Shop(unit, settings, Log(workdir / "log"))
-    signature = shop.types.signature("kern")
+    signature = shop.signature("kern")
     types = words_of(signature)
     assert types is not None
-    target = HarvestTarget.of(unit.module, "kern", signature, unit.tools, workdir, shop.trapping)
+    target = HarvestTarget.of(unit.module, "kern", signature, unit.tools, workdir, shop.known.trapping)
     found = harvest(target, deadline_s=60.0, budget=QUICK)
     registers = signature_registers(signature)
     context = Context("kern", unit.march, arguments=registers)

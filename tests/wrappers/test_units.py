@@ -45,7 +45,7 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "longer": lambda e: e + b"\n",
     "bit flipped": lambda e: e[:-5] + bytes([e[-5] ^ 1]) + e[-4:],
     "digest flipped": lambda e: e.replace(e[14:16], b"zz", 1),
-    "other version": lambda e: e.replace(b"gccllm-unit 1", b"gccllm-unit 2", 1),
+    "other version": lambda e: e.replace(b"gccllm-unit 2", b"gccllm-unit 1", 1),
     "huge length": lambda e: e.replace(e.split(b"\n")[0].split()[-1], b"99999999999999999999999", 1),
     "negative length": lambda e: e.replace(e.split(b"\n")[0].split()[-1], b"-1", 1),
     "zeros": lambda e: bytes(len(e)),
@@ -97,10 +97,10 @@ def test_the_key_is_the_documented_one(site: Site) -> None:
     options = site.request["gcc_option"]
     assert options[2:4] == ["-o", "out.o"]
     fields: list[tuple[str, bytes]] = [
-        ("schema", b"gccllm-unit 1 "),
+        ("schema", b"gccllm-unit 2 "),
         ("version", version.encode()),
         ("set", b"GCCLLM_A="),
-        ("set", b"GCCLLM_OPT=keep"),
+        ("set", b"GCCLLM_OPT=untouched"),
         ("set", b"GCCLLM_PROPOSERS=model"),
         ("user", b"budget = 7\n"),
         ("project", b'proposers = "model"\n'),
