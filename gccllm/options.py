@@ -94,12 +94,14 @@ ROWS: tuple[tuple[str, Effect, str], ...] = (
     (r"-O.*|-std=.*|-ansi|-pthread|--param(=.*)?|-specs=.*", Effect.MEANING, "-O3"),
     (rf"-f(no-)?({_PASSES})(=.*)?", Effect.MEANING, "-fno-tree-vectorize"),
     (rf"-f(no-)?ipa-({_BEHAVIOUR})", Effect.MEANING, "-fno-ipa-cp"),
-    (r"-fno-ipa-(ra|stack-alignment)", Effect.MEANING, "-fno-ipa-ra"),
+    (r"-f(no-)?ipa-(ra|stack-alignment)", Effect.MEANING, "-fno-ipa-ra"),
     (rf"-f(no-)?({_LANGUAGE})(=.*)?", Effect.MEANING, "-fwrapv"),
     (r"-f(no-)?(function-sections|data-sections)|-f(no-)?stack-protector[\w-]*|-fcf-protection(=.*)?|-fno-cf-protection"
      r"|-fzero-call-used-regs=.*|-ftrivial-auto-var-init=.*|-ftls-model=.*|-fabi-(compat-)?version=.*"
      r"|-f(no-)?(lto|fat-lto-objects).*|-fprofile-(use|correction|values|partial-training|dir|reproducible|update).*"
      r"|-f(no-)?auto-profile.*|-f(exec|wide-exec)-charset=.*", Effect.MEANING, "-fcf-protection=full"),
+    (r"-fno-(profile-arcs|profile-generate|test-coverage|sanitize=.*|split-stack|stack-check|stack-limit|trapv|harden-\w[\w-]*"
+     r"|instrument-functions|non-call-exceptions)", Effect.MEANING, "-fno-trapv"),
     (rf"-m(no-)?({_ISA})", Effect.MEANING, "-mavx2"),
     (rf"-m(no-)?({_TARGET})", Effect.MEANING, "-mred-zone"),
     (r"-m(arch|tune|cpu|tune-ctrl|branch-cost|prefer-vector-width|tls-dialect|stringop-strategy|mem\w+-strategy|move-max"
@@ -128,9 +130,9 @@ def words_of(options: Sequence[str]) -> list[tuple[str, str]]:
     return found
 
 
-def unknown(options: Sequence[str]) -> str:
-    """The first option that no row knows; empty when all are known."""
-    return next((option for option, _ in words_of(options) if effect_of(option) is None), "")
+def unknown(options: Sequence[str]) -> tuple[str, ...]:
+    """The options that no row knows."""
+    return tuple(option for option, _ in words_of(options) if effect_of(option) is None)
 
 
 def meanings(options: Sequence[str]) -> tuple[str, ...]:

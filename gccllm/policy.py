@@ -60,12 +60,14 @@ def declines_unit(options: Sequence[str], as_argv: Sequence[str], text: str, set
         raise Quit(Reason.MODE_OFF)
     if len(text) > MAX_UNIT_BYTES:
         raise Quit(Reason.UNIT_TOO_LARGE, f"{len(text)} bytes, limit {MAX_UNIT_BYTES}")
+    unknown = set(gcc_options.unknown(options))
     for row in UNIT_ROWS:
         matched = [option for option in options if re.fullmatch(row.pattern, option)]
         if matched and not (row.unless and row.unless in options[options.index(matched[-1]) :]):
             raise Quit(row.reason, matched[-1])
-    if option := gcc_options.unknown(options):
-        raise Quit(Reason.OPTION_UNKNOWN, option)
+        unknown -= set(matched)
+    if unknown:
+        raise Quit(Reason.OPTION_UNKNOWN, " ".join(sorted(unknown)))
     if any(re.match(r"-a([cdghlmns]|=|$)|--?listing", option) for option in as_argv):
         raise Quit(Reason.ASSEMBLER_LISTING)
     if any(option in ("--32", "--x32") for option in as_argv):
