@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gccllm import core, options
-from gccllm.assembly import Body, Function, Module, baseline_key_text, canonical, reachable, slice_text
+from gccllm.assembly import Body, Function, Module, attribute_rows, canonical, reachable, slice_text
 from gccllm.harvest import types
 from gccllm.store.entry import Bench
 from gccllm.store.graph import encode
@@ -82,7 +82,7 @@ def told(
     return {
         "schema": SCHEMA,
         "body": _hash(canonical(function.body)),
-        "function": _hash(baseline_key_text(module, function)),
+        "function": _hash("\n".join(attribute_rows(module, function))),
         "slice": _hash(steady(slice_text(module, function.name))),
         "linkage": _hash("\n".join(sorted(steady(row) for row in linkage))),
         "options": _hash("\n".join(options.meanings(tuple(gcc_options)))),

@@ -1,7 +1,7 @@
 """Assembly text as data: lossless modules, bodies, canonical form, control flow, slices, splicing, CFI, ISA levels."""
 
 from gccllm.assembly.body import Body, BodyError, Constant, Line
-from gccllm.assembly.canonical import baseline_key_text, canonical, canonicalize
+from gccllm.assembly.canonical import attribute_rows, baseline_key_text, canonical, canonicalize
 from gccllm.assembly.cfg import Block, Cfg, Loop, cfg
 from gccllm.assembly.cfi import synthesize_cfi
 from gccllm.assembly.decode import Access, Decoded, DecodedLine, Use, decode
@@ -34,6 +34,7 @@ __all__ = [
     "Rewrite",
     "Section",
     "Use",
+    "attribute_rows",
     "baseline_key_text",
     "canonical",
     "canonicalize",
