@@ -35,6 +35,7 @@ from gccllm.command import run_through
 
 FORMAT = "gccllm-profile"
 VERSION = 1
+MAX_BYTES = 64 << 20
 SAMPLER_SOURCE = Path(__file__).parent / "native" / "sampler.c"
 
 Counts = Counter[tuple[str, str]]
@@ -50,14 +51,15 @@ def load_profile(path: Path) -> dict[str, float] | None:
     None and an empty profile differ: without a profile the static guess decides, with an empty one nothing is hot.
     """
     try:
-        document = json.loads(path.read_text("utf-8"))
+        with path.open("rb") as file:
+            document = json.loads(file.read(MAX_BYTES))
         if document["format"] != FORMAT or document["version"] != VERSION:
             return None
         shares: dict[str, float] = {}
         for row in document["functions"]:
             name, share = str(row["function"]), float(row["share"])
             shares[name] = shares.get(name, 0.0) + share
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
     shares.pop("", None)
     return shares
