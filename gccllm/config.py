@@ -22,6 +22,7 @@ from typing import Any
 import platformdirs
 
 from gccllm import project_file
+from gccllm.regular import read_regular
 
 
 def _one_of(*allowed: str) -> Callable[[Any], str]:
@@ -245,8 +246,7 @@ class _Layers:
 
 
 def _user_bytes(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(project_file.MAX_BYTES)
+    return read_regular(path, project_file.MAX_BYTES)[0]
 
 
 def _parsed(path: Path, read: Callable[[Path], bytes], complaints: list[str]) -> Mapping[str, Any]:

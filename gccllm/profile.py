@@ -32,6 +32,7 @@ from functools import cache
 from pathlib import Path
 
 from gccllm.command import run_through
+from gccllm.regular import read_regular
 
 FORMAT = "gccllm-profile"
 VERSION = 1
@@ -51,8 +52,7 @@ def load_profile(path: Path) -> dict[str, float] | None:
     None and an empty profile differ: without a profile the static guess decides, with an empty one nothing is hot.
     """
     try:
-        with path.open("rb") as file:
-            document = json.loads(file.read(MAX_BYTES))
+        document = json.loads(read_regular(path, MAX_BYTES)[0])
         if document["format"] != FORMAT or document["version"] != VERSION:
             return None
         shares: dict[str, float] = {}

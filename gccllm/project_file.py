@@ -15,6 +15,8 @@ import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gccllm.regular import read_regular
+
 PROJECT_FILE = "gccllm.toml"
 MAX_BYTES = 1 << 20
 
@@ -48,18 +50,11 @@ def find(start: Path, *, any_owner: bool = False) -> ProjectFile:
 def read(path: Path, *, any_owner: bool) -> bytes:
     """Raises OSError, whose `strerror` says why the file does not count."""
     link = path.lstat()
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    with open(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(0, "it is no regular file")
-        if not any_owner:
-            for uid in (link.st_uid, status.st_uid):
-                if uid not in (0, os.geteuid()):
-                    raise OSError(0, f"user {uid} owns it, not you; GCCLLM_TRUST=any takes it all the same")
-            if status.st_mode & stat.S_IWOTH:
-                raise OSError(0, "everybody may write it: chmod o-w")
-        data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise OSError(0, f"it is over {MAX_BYTES} bytes")
+    data, status = read_regular(path, MAX_BYTES)
+    if not any_owner:
+        for uid in (link.st_uid, status.st_uid):
+            if uid not in (0, os.geteuid()):
+                raise OSError(0, f"user {uid} owns it, not you; GCCLLM_TRUST=any takes it all the same")
+        if status.st_mode & stat.S_IWOTH:
+            raise OSError(0, "everybody may write it: chmod o-w")
     return data
