@@ -1,4 +1,7 @@
-"""Write docs/reasons.md and docs/settings.md from their tables: `python docs/generate.py` (a test compares them)."""
+"""Write docs/reasons.md, docs/settings.md and wrappers/by_project.h from their tables: `python docs/generate.py`.
+
+A test compares them with the tables.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +33,21 @@ def settings() -> str:
     rows = ""
     for s in config.SETTINGS:
         default = ",".join(s.default) if isinstance(s.default, tuple) else s.default
-        rows += f"| `{s.name}` | `{s.env}` | `{default}` | {s.says} |\n".replace("``", "(none)")
-    return _SETTINGS_HEAD + rows
+        may = " ".join(f"`{word}`" for word in s.by_project) if isinstance(s.by_project, tuple) else s.by_project.value
+        rows += f"| `{s.name}` | `{s.env}` | `{default}` | {may} | {s.says} |\n".replace("``", "(none)")
+    return _SETTINGS_HEAD + rows + _SETTINGS_TAIL
+
+
+def by_project() -> str:
+    """The C side's table of what a project's file may set: settings that are not in it are not taken from there."""
+    rows, most = "", 0
+    for s in config.SETTINGS:
+        if s.by_project is not config.ByProject.NOT:
+            listed = s.by_project if isinstance(s.by_project, tuple) else ()
+            words, most = ", ".join(f'"{word}"' for word in listed), max(most, len(listed))
+            inside = int(s.by_project is config.ByProject.INSIDE)
+            rows += f'    {{"{s.name}", {inside}, {{{words}}}}},\n'
+    return _HEADER.format(rows=rows, most=most + 1)
 
 
 _SETTINGS_HEAD = """\
@@ -41,12 +57,47 @@ In falling precedence: environment, `gccllm.toml` (nearest upward from the compi
 `~/.config/gccllm/config.toml`, default. `gccllm config` shows each with its origin. A bad value is named there and
 in `gccllm doctor`; the build goes on with the next origin's. This page is made from `gccllm/config.py`.
 
-| in `gccllm.toml` | environment | default | meaning |
-|---|---|---|---|
+| name in a file | environment | default | by a project | meaning |
+|---|---|---|---|---|
 """
 
-PAGES = {"reasons.md": reasons, "settings.md": settings}
+_SETTINGS_TAIL = """
+
+## What a project may set
+
+A project is whatever was cloned or unpacked. Its `gccllm.toml` may set what changes effort (`by a project`: yes, or
+the words listed). It may not name a program (`cc`), a place outside of it (`cache_dir`, `model`, a `profile`
+elsewhere) or a server (`endpoint`), nor loosen a gate: those come from the environment or from your own
+`config.toml`. What it may not set is ignored, with a line in `gccllm config` and `gccllm doctor`. One by one, where
+it is not plain:
+
+- `mode`: not `record`, which puts a recorder into the program that writes its memory to your store.
+- `isa`: not `native`. A rewrite for `native` has no guard: on an older processor the program ends with SIGILL.
+- `opt`, `strict`: a Makefile can say -O3, or fail, as well.
+- `seed`: no. It decides which inputs are made; who has seen the inputs could choose a seed whose inputs miss a
+  mistake.
+- `exclude` adds to yours: a project cannot take away a function that you exclude.
+- `trust`: no, of course.
+
+A `gccllm.toml` counts only when you or root own it and not everybody may write it. Another one (say
+`/tmp/gccllm.toml` of somebody else, above the directory of a build) is passed over with a line in `doctor`; the
+search goes on above it. With it go `cache/` and `gccllm.profile` beside it. Files that their group may write count:
+with a umask of 002 all are like that. In a container that builds as root in a checkout of another user, set
+`GCCLLM_PROJECT_OWNER=any`. The whole picture: [threat-model.md](threat-model.md).
+"""
+
+_HEADER = """\
+/* Made by docs/generate.py from the table in gccllm/config.py: what a project's gccllm.toml may set. */
+static const struct by_project {{
+    const char *name;
+    int is_inside; /* a relative path below the project's directory */
+    const char *words[{most}]; /* when there are any: one of these; NULL at the end */
+}} by_project[] = {{
+{rows}}};
+"""
+
+PAGES = {"docs/reasons.md": reasons, "docs/settings.md": settings, "wrappers/by_project.h": by_project}
 
 if __name__ == "__main__":
     for name, page in PAGES.items():
-        (Path(__file__).parent / name).write_text(page())
+        (Path(__file__).parents[1] / name).write_text(page())

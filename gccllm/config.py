@@ -3,20 +3,26 @@
 Origins in falling precedence: flag (a subcommand's own option), env, project (`gccllm.toml`, nearest upward), user
 (`config.toml` in the user's config directory), default. A bad value never stops a build: `load` keeps the next origin's
 value and records one line in `Settings.complaints`, which `gccllm config` and `gccllm doctor` print.
+
+A project is whatever was unpacked or cloned: it may set what changes effort, and nothing that names a program, a place
+outside of it or a server, or that loosens a gate. The column `by_project` says so for each setting, and
+`wrappers/by_project.h` is made from it for the C side.
 """
 
 from __future__ import annotations
 
+import enum
 import os
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import platformdirs
 
-PROJECT_FILE = "gccllm.toml"
+from gccllm import project_file
+from gccllm.regular import read_regular
 
 
 def _one_of(*allowed: str) -> Callable[[Any], str]:
@@ -29,16 +35,22 @@ def _one_of(*allowed: str) -> Callable[[Any], str]:
 
 
 def _seconds(raw: Any) -> float:
-    value = float(raw)
+    try:
+        value = float(raw)
+    except (TypeError, ValueError, OverflowError):
+        value = -1.0
     if not 0 <= value < 1e6:
-        raise ValueError("a number of seconds")
+        raise ValueError("a number of seconds, 0 or more")
     return value
 
 
 def _count(raw: Any) -> int:
-    value = int(raw)
+    try:
+        value = int(raw)
+    except (TypeError, ValueError, OverflowError):
+        value = -1
     if not 0 <= value <= 1_000_000:
-        raise ValueError("a whole number")
+        raise ValueError("a whole number from 0 to 1000000")
     return value
 
 
@@ -73,6 +85,16 @@ def _proposers(raw: Any) -> tuple[str, ...]:
     return words
 
 
+class ByProject(enum.Enum):
+    """What a project's file may do with a setting."""
+
+    NOT = "no"
+    YES = "yes"
+    ADDS = "adds to yours"
+    INSIDE = "a file of its own"
+    """A relative path that stays below the project's directory."""
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     name: str
@@ -80,30 +102,50 @@ class Setting:
     default: Any
     parse: Callable[[Any], Any]
     says: str
+    by_project: ByProject | tuple[str, ...] = ByProject.NOT
+    """Words: the project may choose one of these only."""
 
+    def refusal(self, value: Any) -> str:
+        """Why a project may not set this (parsed) value; empty when it may."""
+        instead = f"set {self.env} or the user's config.toml"
+        may_not = f"gccllm.toml of the project may not set '{self.name}'"
+        if isinstance(self.by_project, tuple):
+            return "" if value in self.by_project else f"{may_not} to {value!r}; {instead}"
+        if self.by_project is ByProject.INSIDE:
+            path = PurePosixPath(value)
+            is_inside = not path.is_absolute() and ".." not in path.parts
+            return "" if is_inside else f"{may_not} to {value!r}, which is outside of it; {instead}"
+        return f"{may_not}; {instead}" if self.by_project is ByProject.NOT else ""
+
+
+NOT, YES, ADDS, INSIDE = ByProject
+
+
+OWNERS = ("own", "any")
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("mode", "GCCLLM_MODE", "inline", _one_of("inline", "queue", "cached", "record", "off"), "when to work on unknown hot functions; record: put recording stubs into them instead"),
-    Setting("budget", "GCCLLM_BUDGET", 120.0, _seconds, "seconds of work per translation unit in mode inline"),
-    Setting("proposers", "GCCLLM_PROPOSERS", ("model", "recompile"), _proposers, "who proposes rewrites, in this order"),
-    Setting("endpoint", "GCCLLM_ENDPOINT", "", str, "OpenAI-compatible server to ask instead of the built-in model"),
-    Setting("model", "GCCLLM_MODEL", "", str, "GGUF file to use instead of the built-in model"),
-    Setting("samples", "GCCLLM_SAMPLES", 8, _count, "answers to draw from the model per function"),
-    Setting("refinements", "GCCLLM_REFINE", 1, _count, "rounds in which the model mends, or is told of, its answers that failed"),
-    Setting("isa", "GCCLLM_ISA", "guarded", _one_of("baseline", "guarded", "native"), "instruction sets a rewrite may use"),
-    Setting("opt", "GCCLLM_OPT", "o3", _one_of("o3", "keep", "untouched"), "o3: the launcher raises -O1 and -O2 to -O3; keep: it does not; untouched: it adds no option at all, so most units are left to gcc"),
-    Setting("ub", "GCCLLM_UB", "as-gcc", _one_of("as-gcc", "language"), "where C leaves behaviour undefined: agree with gcc's machine code, or use the language's freedom"),
-    Setting("strict", "GCCLLM_STRICT", False, _flag, "fail a unit that has an undecided eligible function"),
-    Setting("cc", "GCCLLM_CC", "", str, "the real compiler"),
-    Setting("cache_dir", "GCCLLM_CACHE_DIR", "", str, "the user's store"),
-    Setting("seed", "GCCLLM_SEED", 1, _count, "seed of the harvest and of sampling"),
-    Setting("exclude", "GCCLLM_EXCLUDE", (), _words, "globs of function names never to touch"),
-    Setting("include", "GCCLLM_INCLUDE", (), _words, "globs of function names to work on even without a loop"),
-    Setting("only", "GCCLLM_ONLY", (), _words, "globs: when given, no other function is touched"),
-    Setting("profile", "GCCLLM_PROFILE", "", str, "profile file that outranks the static guess of what is hot"),
-    Setting("max_functions", "GCCLLM_MAX_FUNCTIONS", 32, _count, "hottest functions to work on per unit"),
-    Setting("max_instructions", "GCCLLM_MAX_INSTRUCTIONS", 1000, _count, "largest baseline, in instructions"),
-    Setting("negative_days", "GCCLLM_NEGATIVE_DAYS", 30, _count, "days until a function on which nothing was found is tried again"),
+    Setting("mode", "GCCLLM_MODE", "inline", _one_of("inline", "queue", "cached", "record", "off"), "when to work on unknown hot functions; record: put recording stubs into them instead", ("inline", "queue", "cached", "off")),
+    Setting("budget", "GCCLLM_BUDGET", 120.0, _seconds, "seconds of work per translation unit in mode inline", YES),
+    Setting("proposers", "GCCLLM_PROPOSERS", ("model", "recompile"), _proposers, "who proposes rewrites, in this order", YES),
+    Setting("endpoint", "GCCLLM_ENDPOINT", "", str, "OpenAI-compatible server to ask instead of the built-in model", NOT),
+    Setting("model", "GCCLLM_MODEL", "", str, "GGUF file to use instead of the built-in model", NOT),
+    Setting("samples", "GCCLLM_SAMPLES", 8, _count, "answers to draw from the model per function", YES),
+    Setting("refinements", "GCCLLM_REFINE", 1, _count, "rounds in which the model mends, or is told of, its answers that failed", YES),
+    Setting("isa", "GCCLLM_ISA", "guarded", _one_of("baseline", "guarded", "native"), "instruction sets a rewrite may use", ("baseline", "guarded")),
+    Setting("opt", "GCCLLM_OPT", "o3", _one_of("o3", "keep", "untouched"), "o3: the launcher raises -O1 and -O2 to -O3; keep: it does not; untouched: it adds no option at all, so most units are left to gcc", YES),
+    Setting("ub", "GCCLLM_UB", "as-gcc", _one_of("as-gcc", "language"), "where C leaves behaviour undefined: agree with gcc's machine code, or use the language's freedom", NOT),
+    Setting("strict", "GCCLLM_STRICT", False, _flag, "fail a unit that has an undecided eligible function", YES),
+    Setting("cc", "GCCLLM_CC", "", str, "the real compiler", NOT),
+    Setting("cache_dir", "GCCLLM_CACHE_DIR", "", str, "the user's store", NOT),
+    Setting("project_owner", "GCCLLM_PROJECT_OWNER", "own", _one_of(*OWNERS), "own: a gccllm.toml counts only when you or root own it; any: whoever owns it", NOT),
+    Setting("seed", "GCCLLM_SEED", 1, _count, "seed of the harvest and of sampling", NOT),
+    Setting("exclude", "GCCLLM_EXCLUDE", (), _words, "globs of function names never to touch", ADDS),
+    Setting("include", "GCCLLM_INCLUDE", (), _words, "globs of function names to work on even without a loop", YES),
+    Setting("only", "GCCLLM_ONLY", (), _words, "globs: when given, no other function is touched", YES),
+    Setting("profile", "GCCLLM_PROFILE", "", str, "profile file that outranks the static guess of what is hot", INSIDE),
+    Setting("max_functions", "GCCLLM_MAX_FUNCTIONS", 32, _count, "hottest functions to work on per unit", YES),
+    Setting("max_instructions", "GCCLLM_MAX_INSTRUCTIONS", 1000, _count, "largest baseline, in instructions", YES),
+    Setting("negative_days", "GCCLLM_NEGATIVE_DAYS", 30, _count, "days until a function on which nothing was found is tried again", YES),
 )  # fmt: skip
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
@@ -115,7 +157,7 @@ class Settings:
     origins: Mapping[str, str]
     complaints: tuple[str, ...] = ()
     project: Path | None = None
-    """Directory of the nearest `gccllm.toml`."""
+    """Directory of the nearest `gccllm.toml` that counts."""
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name]
@@ -130,11 +172,16 @@ class Settings:
 
     @property
     def profile_path(self) -> Path | None:
-        """The profile file: as set (relative to the project), or `gccllm.profile` beside `gccllm.toml`."""
-        if self["profile"]:
-            return (self.project or Path.cwd()) / str(self["profile"])
-        if self.project and (self.project / "gccllm.profile").is_file():
-            return self.project / "gccllm.profile"
+        """The profile file: as set (relative to the project), or `gccllm.profile` beside `gccllm.toml`.
+
+        None for one of the project's that a link leads out of the project.
+        """
+        base = self.project or Path.cwd()
+        if self["profile"] and self.origins["profile"] != "project":
+            return base / str(self["profile"])
+        path = base / str(self["profile"] or "gccllm.profile")
+        if self.project and path.is_file() and path.resolve().is_relative_to(self.project.resolve()):
+            return path
         return None
 
     def with_values(self, **values: Any) -> Settings:
@@ -148,14 +195,6 @@ class Settings:
         )
 
 
-def find_project(start: Path) -> Path | None:
-    """Directory of the nearest `gccllm.toml` at or above `start`."""
-    for directory in (start, *start.parents):
-        if (directory / PROJECT_FILE).is_file():
-            return directory
-    return None
-
-
 def user_file() -> Path:
     return Path(platformdirs.user_config_dir("gccllm")) / "config.toml"
 
@@ -163,36 +202,59 @@ def user_file() -> Path:
 def load(cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Settings:
     """Settings in force in `cwd`. Never raises for their content."""
     env = os.environ if env is None else env
-    project = find_project(cwd or Path.cwd())
-    complaints: list[str] = []
-    layers: list[tuple[str, Mapping[str, Any]]] = [
-        ("env", {s.name: env[s.env] for s in SETTINGS if env.get(s.env, "") != ""}),
-        ("project", _read(project / PROJECT_FILE, complaints) if project else {}),
-        ("user", _read(user_file(), complaints)),
-    ]
-    values: dict[str, Any] = {s.name: s.default for s in SETTINGS}
-    origins = dict.fromkeys(values, "default")
-    for origin, layer in reversed(layers):
+    made = _Layers()
+    made.take("user", _parsed(user_file(), _user_bytes, made.complaints))
+    given = {s.name: env[s.env] for s in SETTINGS if env.get(s.env, "") != ""}
+    # Whose files count is not for those files to say.
+    trust = given["project_owner"] if given.get("project_owner") in OWNERS else made.values["project_owner"]
+    found = project_file.find(cwd or Path.cwd(), any_owner=trust == "any")
+    made.complaints += found.passed_over
+    if found.directory is not None:
+        path = found.directory / project_file.PROJECT_FILE
+        made.take("project", _parsed(path, lambda _: found.data, made.complaints))
+    made.take("env", given)
+    return Settings(made.values, made.origins, tuple(made.complaints), found.directory)
+
+
+class _Layers:
+    """Values as one origin after the other sets them, the weakest first."""
+
+    def __init__(self) -> None:
+        self.values = {s.name: s.default for s in SETTINGS}
+        self.origins = dict.fromkeys(self.values, "default")
+        self.complaints: list[str] = []
+
+    def take(self, origin: str, layer: Mapping[str, Any]) -> None:
         for name, raw in layer.items():
             setting = _BY_NAME.get(name)
             if setting is None:
-                complaints.append(f"{origin}: unknown setting '{name}'; `gccllm config` lists them")
+                self.complaints.append(f"{origin}: unknown setting '{name}'; `gccllm config` lists them")
                 continue
             try:
-                values[name] = setting.parse(raw)
-                origins[name] = origin
+                value = setting.parse(raw)
             except (TypeError, ValueError) as error:
                 where = setting.env if origin == "env" else f"{origin} setting '{name}'"
-                complaints.append(f"{where} is {raw!r}; it must be {error}; using {values[name]!r}")
-    return Settings(values, origins, tuple(complaints), project)
+                self.complaints.append(f"{where} is {raw!r:.200}; it must be {error}; using {self.values[name]!r}")
+                continue
+            if origin == "project":
+                if refusal := setting.refusal(value):
+                    self.complaints.append(refusal)
+                    continue
+                if setting.by_project is ByProject.ADDS:
+                    value = (*self.values[name], *(item for item in value if item not in self.values[name]))
+            self.values[name] = value
+            self.origins[name] = origin
 
 
-def _read(path: Path, complaints: list[str]) -> Mapping[str, Any]:
+def _user_bytes(path: Path) -> bytes:
+    return read_regular(path, project_file.MAX_BYTES)[0]
+
+
+def _parsed(path: Path, read: Callable[[Path], bytes], complaints: list[str]) -> Mapping[str, Any]:
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
+        return tomllib.loads(read(path).decode())
     except FileNotFoundError:
         return {}
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         complaints.append(f"{path} is not read: {error}")
         return {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -118,10 +119,20 @@ def check_store(settings: Settings) -> tuple[str, str]:
             pass
     except OSError as error:
         return "warn", f"{store}: {error.strerror}; every build starts from nothing (set GCCLLM_CACHE_DIR)"
+    if others := writers(store):
+        return "warn", f"{store}: {others} may write it, and what it holds is linked without another check"
     free = shutil.disk_usage(store).free
     if free < 100 << 20:
         return "warn", f"{store}: only {free >> 20} MiB free"
     return "ok", f"{store}, {free >> 30} GiB free"
+
+
+def writers(store: Path) -> str:
+    """Who but you may write the store, in words; empty for nobody."""
+    status = store.stat()
+    if status.st_uid not in (0, os.geteuid()):
+        return f"user {status.st_uid}"
+    return "everybody" if status.st_mode & stat.S_IWOTH else ""
 
 
 def check_settings(settings: Settings) -> tuple[str, str]:

@@ -32,9 +32,11 @@ from functools import cache
 from pathlib import Path
 
 from gccllm.command import run_through
+from gccllm.regular import read_regular
 
 FORMAT = "gccllm-profile"
 VERSION = 1
+MAX_BYTES = 64 << 20
 SAMPLER_SOURCE = Path(__file__).parent / "native" / "sampler.c"
 
 Counts = Counter[tuple[str, str]]
@@ -50,14 +52,14 @@ def load_profile(path: Path) -> dict[str, float] | None:
     None and an empty profile differ: without a profile the static guess decides, with an empty one nothing is hot.
     """
     try:
-        document = json.loads(path.read_text("utf-8"))
+        document = json.loads(read_regular(path, MAX_BYTES)[0])
         if document["format"] != FORMAT or document["version"] != VERSION:
             return None
         shares: dict[str, float] = {}
         for row in document["functions"]:
             name, share = str(row["function"]), float(row["share"])
             shares[name] = shares.get(name, 0.0) + share
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
     shares.pop("", None)
     return shares

@@ -172,6 +172,7 @@ class Reason(enum.Enum):
     STORE_UNWRITABLE = ("store_unwritable", Scope.ENGINE, "the store could not be written")
     ENTRY_CORRUPT = ("entry_corrupt", Scope.ENGINE, "a store entry was damaged and has been quarantined")
     ENTRY_VERSION = ("entry_version", Scope.ENGINE, "a store entry has another schema version")
+    ENTRY_LIMITS = ("entry_limits", Scope.ENGINE, "a stored entry holds a directive, a name, a type or a size that no entry may hold")
     CAPTURE_CORRUPT = ("capture_corrupt", Scope.ENGINE, "a recorded call was damaged and has been left out")
     CAPTURE_VERSION = ("capture_version", Scope.ENGINE, "a recorded call has another format version")
     TESTS_CORRUPT = ("tests_corrupt", Scope.ENGINE, "recorded tests were damaged and count as absent")

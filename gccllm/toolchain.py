@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -41,6 +42,9 @@ def clean_environment() -> dict[str, str]:
 
 LONGEST_S = 1e6
 """Longer deadlines are none: the system's calls do not take them."""
+MOST_MEMORY = 4 << 30
+MOST_FILE = 256 << 20
+"""Bytes of address space and of a file that an assembler or a linker may make out of a text from elsewhere."""
 
 
 def run(
@@ -50,11 +54,13 @@ def run(
     cwd: Path | None = None,
     deadline_s: float = 60.0,
     env: Mapping[str, str] | None = None,
+    is_limited: bool = False,
 ) -> Ran:
     """Run a tool to its end or its deadline; never raises for what the tool does.
 
     `deadline_s` may be infinite. On the deadline the tool's whole process group is killed, so that cc1 does not outlive
-    its driver.
+    its driver. `is_limited`: within MOST_MEMORY and MOST_FILE. They are set once the tool runs and before it gets its
+    input, so they hold for one process that reads standard input, or starts no other: not for a compiler's driver.
     """
     try:
         child = subprocess.Popen(
@@ -69,6 +75,8 @@ def run(
         )
     except OSError as error:
         return Ran(-1, b"", str(error))
+    if is_limited:
+        _limit(child.pid)
     try:
         out, err = child.communicate(stdin, timeout=deadline_s if deadline_s < LONGEST_S else None)
     except subprocess.TimeoutExpired:
@@ -79,7 +87,16 @@ def run(
         _kill_group(child.pid)
         child.wait()
         raise
-    return Ran(child.returncode, out, err.decode("utf-8", "replace"))
+    said = err.decode("utf-8", "replace")
+    if child.returncode < 0 and not said:
+        said = f"ended by signal {-child.returncode}: {signal.strsignal(-child.returncode)}"
+    return Ran(child.returncode, out, said)
+
+
+def _limit(pid: int) -> None:
+    with contextlib.suppress(OSError, ValueError):  # it has ended, or has lower limits already
+        resource.prlimit(pid, resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (MOST_FILE, MOST_FILE))
 
 
 def _kill_group(pid: int) -> None:
@@ -108,11 +125,12 @@ class Toolchain:
         return run([self.gcc, "-dumpfullversion"]).out.decode().strip()
 
     def assemble(self, text: str, output: Path, *flags: str, deadline_s: float = 60.0) -> Ran:
-        """Assemble `text` (latin-1) into `output`; the caller looks at `.ok` and `.err`."""
+        """Assemble `text` (latin-1) into `output` within limits; the caller looks at `.ok` and `.err`."""
         return run(
             [self.assembler, "--64", *flags, "-o", str(output), "-"],
             stdin=text.encode("latin-1"),
             deadline_s=deadline_s,
+            is_limited=True,
         )
 
     def compile(

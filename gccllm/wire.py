@@ -7,6 +7,7 @@ from typing import Any
 
 from gccllm import core
 from gccllm.assembly import Body
+from gccllm.entry_limits import check_facts, check_text
 from gccllm.harvest import types
 from gccllm.harvest.generate import GlobalSymbol
 from gccllm.harvest.probe import HarvestTarget
@@ -35,7 +36,10 @@ def signature_of(bench: Bench) -> types.Signature:
 
 
 def target_and_context(bench: Bench, tools: Toolchain, workdir: Path) -> tuple[HarvestTarget, Context]:
-    """Back from an entry. Raises ValueError or BodyError when the entry does not hold what it should."""
+    """Back from an entry. Raises ValueError or BodyError when the entry does not hold what it should, and
+    Quit(ENTRY_LIMITS) when it asks for more than any entry of ours."""
+    for text in filter(None, (bench.slice, bench.ubsan)):
+        check_text(text)
     facts = _decoded(bench)
     if not isinstance(facts.get("context"), Context):
         raise ValueError("the entry holds no context")
@@ -60,4 +64,8 @@ def _decoded(bench: Bench) -> dict[str, Any]:
     facts = decode(bench.facts, _CLASSES)
     if not isinstance(facts, dict) or not isinstance(facts.get("signature"), types.Signature):
         raise ValueError("the entry holds no signature")
+    symbols = facts.get("symbols")
+    if not isinstance(symbols, list | tuple) or not all(isinstance(one, GlobalSymbol) for one in symbols):
+        raise ValueError("the entry holds no list of symbols")
+    check_facts(facts)
     return facts

@@ -3,6 +3,7 @@
 #include "settings.h"
 
 #include <cpuid.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,12 +11,36 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "by_project.h"
+
 extern char **environ;
 
-enum { MOST_VARIABLES = 256 };
+enum { MOST_VARIABLES = 256, PROJECT_BYTES = 1 << 20, ORIGINS = 3 };
+enum origin { ENVIRONMENT, PROJECT, USER };
+
+static int is_mine(uid_t owner) { return owner == 0 || owner == geteuid(); }
+
+/* A project's file when it counts; the rules and their reasons are those of gccllm/project_file.py. */
+static struct bytes read_project(const char *path, int any_owner) {
+    struct bytes all = {NULL, 0};
+    /* Somebody's pipe of that name must not make a build wait. */
+    int descriptor = path == NULL ? -1 : open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    struct stat link, status;
+
+    if (descriptor < 0)
+        return all;
+    if (fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode) && status.st_size <= PROJECT_BYTES &&
+        (any_owner || (lstat(path, &link) == 0 && is_mine(link.st_uid) && is_mine(status.st_uid) &&
+                       (status.st_mode & S_IWOTH) == 0)))
+        all = read_descriptor(descriptor);
+    close(descriptor);
+    return all;
+}
 
 /* Every directory from here to the root. */
 static void load_project(struct settings *settings) {
+    static const char *const trusts[] = {"own", "any", NULL};
+    int any_owner = choice(settings, "project_owner", trusts) == 1;
     char directory[PATH_MAX];
 
     if (getcwd(directory, sizeof(directory)) == NULL || directory[0] != '/')
@@ -24,7 +49,7 @@ static void load_project(struct settings *settings) {
         char *path = formatted("%s/gccllm.toml", directory);
         char *slash = strrchr(directory, '/');
 
-        settings->project = read_file(path);
+        settings->project = read_project(path, any_owner);
         free(path);
         if (settings->project.data != NULL) {
             settings->project_directory = strdup(directory);
@@ -53,10 +78,10 @@ void load_settings(struct settings *settings) {
     char *path = directory == NULL ? NULL : formatted("%s/config.toml", directory);
 
     memset(settings, 0, sizeof(*settings));
-    load_project(settings);
     settings->user = read_file(path);
     free(path);
     free(directory);
+    load_project(settings);
 }
 
 /* The value of `name = "value"` or `name = 12` above the first table header. No other TOML is understood. */
@@ -86,34 +111,62 @@ static char *toml_value(const char *text, const char *name) {
     return NULL;
 }
 
-/* The value that one origin gives: 0 environment, 1 project, 2 user. */
-static char *value_from(const struct settings *settings, const char *name, int origin) {
-    const struct bytes *file = origin == 1 ? &settings->project : &settings->user;
+static int is_outside(const char *path) {
+    for (const char *part = path; *part != '\0'; part = strchrnul(part, '/'), part += *part == '/')
+        if (strncmp(part, "../", 3) == 0 || strcmp(part, "..") == 0)
+            return 1;
+    return path[0] == '/';
+}
+
+/* May the project's file set `name` to `value`? What is not in the table it may not. */
+static int is_for_project(const char *name, const char *value) {
+    for (size_t i = 0; i < sizeof(by_project) / sizeof(by_project[0]); i++) {
+        const char *const *word = by_project[i].words;
+
+        if (strcmp(by_project[i].name, name) != 0)
+            continue;
+        if (by_project[i].is_inside)
+            return !is_outside(value);
+        if (*word == NULL)
+            return 1;
+        while (*word != NULL && strcmp(*word, value) != 0)
+            word++;
+        return *word != NULL;
+    }
+    return 0;
+}
+
+static char *value_from(const struct settings *settings, const char *name, enum origin origin) {
+    const struct bytes *file = origin == PROJECT ? &settings->project : &settings->user;
     char variable[64] = "GCCLLM_";
     size_t end = strlen(variable);
     const char *set;
 
-    if (origin > 0)
-        return file->data == NULL ? NULL : toml_value(file->data, name);
+    if (origin != ENVIRONMENT) {
+        char *value = file->data == NULL ? NULL : toml_value(file->data, name);
+
+        if (value == NULL || origin == USER || is_for_project(name, value))
+            return value;
+        free(value);
+        return NULL;
+    }
     for (; *name != '\0' && end + 1 < sizeof(variable); name++)
         variable[end++] = (char)(*name >= 'a' && *name <= 'z' ? *name - 'a' + 'A' : *name);
     set = getenv(variable);
     return set == NULL || *set == '\0' ? NULL : strdup(set);
 }
 
-enum { ORIGINS = 3 };
-
 char *setting(const struct settings *settings, const char *name) {
     char *value = NULL;
 
     for (int origin = 0; origin < ORIGINS && value == NULL; origin++)
-        value = value_from(settings, name, origin);
+        value = value_from(settings, name, (enum origin)origin);
     return value;
 }
 
 size_t choice(const struct settings *settings, const char *name, const char *const *words) {
     for (int origin = 0; origin < ORIGINS; origin++) {
-        char *value = value_from(settings, name, origin);
+        char *value = value_from(settings, name, (enum origin)origin);
         size_t i = 0;
 
         while (value != NULL && words[i] != NULL && strcmp(words[i], value) != 0)

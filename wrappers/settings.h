@@ -1,7 +1,7 @@
 /*
  * Settings as gccllm/config.py has them: environment, then the project's gccllm.toml, then the user's
  * config.toml, then the default. Of TOML only `name = "word"` and `name = 12` above the first table are
- * understood.
+ * understood. What a project's file may set: by_project.h. Whose file counts: gccllm/project_file.py.
  */
 #ifndef GCCLLM_SETTINGS_H
 #define GCCLLM_SETTINGS_H
@@ -17,7 +17,7 @@
 enum mode { INLINE, QUEUE, CACHED, RECORD, OFF };
 
 struct settings {
-    char *project_directory; /* of the nearest gccllm.toml from the working directory upward; NULL: none */
+    char *project_directory; /* of the nearest gccllm.toml from the working directory upward that counts */
     struct bytes project;    /* that file */
     struct bytes user;       /* config.toml of the user */
 };

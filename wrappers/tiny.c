@@ -65,7 +65,9 @@ __attribute__((noreturn, used)) void tiny_start(long *stack) {
 int access(const char *path, int mode) { return (int)call(SYS_access, (long)path, mode, 0); }
 int close(int descriptor) { return (int)call(SYS_close, descriptor, 0, 0); }
 int fstat(int descriptor, struct stat *status) { return (int)call(SYS_fstat, descriptor, (long)status, 0); }
+int lstat(const char *path, struct stat *status) { return (int)call(SYS_lstat, (long)path, (long)status, 0); }
 int stat(const char *path, struct stat *status) { return (int)call(SYS_stat, (long)path, (long)status, 0); }
+uid_t geteuid(void) { return (uid_t)call(SYS_geteuid, 0, 0, 0); }
 int open(const char *path, int flags, ...) { return (int)call(SYS_open, (long)path, flags, 0); }
 ssize_t read(int descriptor, void *data, size_t length) {
     return call(SYS_read, descriptor, (long)data, (long)length);

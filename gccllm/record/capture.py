@@ -17,6 +17,7 @@ from pathlib import Path
 
 from gccllm.core import PAGE_BYTES
 from gccllm.reasons import Reason
+from gccllm.regular import read_regular
 
 MAGIC = b"GLLMCAP1"
 VERSION = 1
@@ -235,11 +236,12 @@ def read_counts(source: Path | bytes) -> list[Counts]:
 def _bytes_of(source: Path | bytes) -> bytes:
     if isinstance(source, bytes):
         return source
-    with source.open("rb") as file:
-        raw = file.read(MAX_BYTES + 1)
-    if len(raw) > MAX_BYTES:
-        raise _corrupt(f"over the cap of {MAX_BYTES} bytes")
-    return raw
+    try:
+        return read_regular(source, MAX_BYTES)[0]
+    except OSError as error:
+        if error.errno:
+            raise
+        raise _corrupt(str(error.strerror)) from error
 
 
 def _corrupt(detail: str) -> CaptureError:

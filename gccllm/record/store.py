@@ -40,9 +40,12 @@ from gccllm.record.testfile import (
     load_head,
     load_tests,
 )
+from gccllm.regular import read_regular
 from gccllm.store.entry import Bench
 
 CALLEE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
+MAX_FILE = 128 << 20
+"""Bytes of a file that a reader takes: four times the budget of a writer."""
 LOCK_S = 120.0
 """Longest wait for another process that merges."""
 
@@ -271,7 +274,7 @@ class TestStore:
 
     def _read(self, path: Path) -> bytes | None:
         try:
-            return path.read_bytes()
+            return read_regular(path, MAX_FILE)[0]
         except FileNotFoundError:
             return None
         except OSError as error:

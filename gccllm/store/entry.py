@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gccllm.reasons import Reason
 
@@ -34,7 +34,14 @@ class EntryError(Exception):
 
 
 class Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+Key = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Symbol = Annotated[str, Field(pattern=r"^[^\x00-\x20\x7f\[\]]{1,4096}$")]
+"""A function's name: no white space, nothing that a terminal or a table would read as more than a name."""
+Time = Annotated[float, Field(ge=0, le=1e11)]
+"""Seconds since 1970."""
 
 
 class TimingRecord(Frozen):
@@ -90,10 +97,10 @@ class RecordingRecord(Frozen):
 
 
 class Entry(Frozen):
-    key: str
+    key: Key
     situation: dict[str, str]
     """The parts of the key: name -> digest (`gccllm.situation`)."""
-    function: str
+    function: Symbol
     source: str
     outcome: Literal["accepted", "nothing"]
     reason: str = ""
@@ -101,19 +108,19 @@ class Entry(Frozen):
     detail: str = ""
     body: str = ""
     """The rewrite's body text."""
-    isa_level: int = 0
+    isa_level: int = Field(default=0, ge=0, le=99)
     proposer: str = ""
     recipe: str = ""
     dialect: str = ""
     evidence: EvidenceRecord | None = None
     bench: Bench | None = None
     recording: RecordingRecord | None = None
-    refusals: dict[str, int] = {}
+    refusals: dict[str, int] = Field(default={}, max_length=1000)
     """How many candidates were refused for which reason."""
-    attempts: list[dict[str, Any]] = []
+    attempts: list[dict[str, Any]] = Field(default=[], max_length=10_000)
     """Every candidate put to the gates: proposer, recipe, outcome, reason, speed-up when timed."""
-    created: float
-    expires: float | None = None
+    created: Time
+    expires: Time | None = None
     compiler: str = ""
     version: str = ""
     """Version of this package."""
@@ -141,4 +148,4 @@ class Entry(Frozen):
         try:
             return cls.model_validate_json(data)
         except ValidationError as error:
-            raise EntryError(Reason.ENTRY_CORRUPT, str(error).splitlines()[0]) from error
+            raise EntryError(Reason.ENTRY_CORRUPT, " ".join(str(error).split("\n")[1:3])[:200]) from error

@@ -28,7 +28,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from gccllm.reasons import Reason
-from gccllm.store.entry import Entry, EntryError
+from gccllm.regular import read_regular
+from gccllm.store.entry import MAX_BYTES, Entry, EntryError
 
 _KEY = re.compile(r"[0-9a-f]{64}")
 
@@ -152,7 +153,7 @@ class Store:
 
     def _read(self, layer: str, path: Path) -> Found | None:
         try:
-            raw = path.read_bytes()
+            raw, _ = read_regular(path, MAX_BYTES)
         except FileNotFoundError:
             return None
         except OSError as error:

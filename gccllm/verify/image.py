@@ -129,7 +129,7 @@ def build_image(
     done = run([
         tools.linker, "-static", "-nostdlib", "-z", "noexecstack", "-z", "norelro", "-e", "0", "--no-warn-rwx-segments",
         "--build-id=none", "-T", str(script), "-o", str(out), str(unit), str(stubs), *map(str, far),
-    ])  # fmt: skip
+    ], is_limited=True)  # fmt: skip
     if not done.ok:
         raise AssembleError(_first_lines(done.err))
     symbols, sizes, writable = _read(out)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import LABEL, LOOP, Site
+from .conftest import LABEL, LOOP, RECORD, Site
 
 
 def test_a_known_unit_is_served_without_the_engine(site: Site) -> None:
@@ -252,12 +252,40 @@ def test_an_included_function_is_looked_at_even_without_a_loop(site: Site) -> No
     assert site.asked == 1
 
 
-def test_the_store_may_be_named_in_the_project(site: Site) -> None:
+def test_the_store_is_named_by_the_user_and_not_by_the_project(site: Site) -> None:
+    site.settings |= {"GCCLLM_CACHE_DIR": "", "XDG_CONFIG_HOME": str(site.here / "config"), "GCCLLM_MODE": "queue"}
+    (site.here / "config/gccllm").mkdir(parents=True)
+    (site.src / "gccllm.toml").write_text(f'cache_dir = "{site.here}/project"\n')
+    (site.here / "config/gccllm/config.toml").write_text(f'cache_dir = "{site.here}/user"\n')
     site.quiet()
-    site.settings["GCCLLM_CACHE_DIR"] = ""
-    (site.src / "gccllm.toml").write_text(f'cache_dir = "{site.here}/other"\nmode = "queue"\n')
+    assert len(list((site.here / "user" / "queue").iterdir())) == 1
+    assert not (site.here / "project").exists()
+
+
+@pytest.mark.parametrize("text", ['cc = "{evil}"', "cc = '{evil}' # a comment", '  cc="{evil}"\nmode = "off"'])
+def test_a_project_names_no_program(site: Site, text: str) -> None:
+    evil = site.here / "gcc"
+    evil.write_text(f'#!/bin/sh\ntouch {site.here}/ran\nexec gcc "$@"\n')
+    evil.chmod(0o755)
+    (site.src / "gccllm.toml").write_text(text.format(evil=evil) + "\n")
+    assert site.quiet() == site.own
+    assert not (site.here / "ran").exists()
+    site.quiet(env={"GCCLLM_CC": str(evil)})
+    assert (site.here / "ran").exists()
+
+
+def test_a_pipe_in_the_place_of_a_projects_file_does_not_make_a_build_wait(site: Site) -> None:
+    os.mkfifo(site.here / "gccllm.toml")
+    assert site.quiet() == site.own
+    assert site.asked == 1
+
+
+@pytest.mark.parametrize("word", ["mode = 'record'", "isa = 'native'"])
+def test_a_project_cannot_choose_a_word_that_loosens_a_gate(site: Site, word: str) -> None:
+    site.engine(RECORD)
+    (site.src / "gccllm.toml").write_text(word + "\n")
     site.quiet()
-    assert len(list((site.here / "other" / "queue").iterdir())) == 1
+    assert site.request["mode"] == ["inline"]
 
 
 def same_row(path: Path, *, times: bool) -> str:
