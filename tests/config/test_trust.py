@@ -32,7 +32,7 @@ def project(place: Path, text: str) -> Path:
 @pytest.mark.parametrize("name", [s.name for s in SETTINGS if s.by_project is ByProject.NOT])
 def test_a_project_cannot_set_what_names_a_place_or_loosens_a_gate(tmp_path: Path, name: str) -> None:
     setting = next(s for s in SETTINGS if s.name == name)
-    value = {"seed": "7", "project_owner": '"any"'}.get(name, '"/evil"')
+    value = {"seed": "7", "ub": '"language"', "project_owner": '"any"'}.get(name, '"/evil"')
     project(tmp_path, f"{name} = {value}\n")
     settings = config.load(tmp_path, {})
     assert (settings[name], settings.origins[name]) == (setting.default, "default")
