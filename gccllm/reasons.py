@@ -84,6 +84,8 @@ class Reason(enum.Enum):
     ASM_INLINE = ("asm_inline", Scope.FUNCTION, "it contains inline assembly, whose effects cannot be seen")
     ATOMIC = ("atomic", Scope.FUNCTION, "it uses a lock prefix, an implicit lock or a fence")
     VOLATILE = ("volatile", Scope.FUNCTION, "it reads or writes volatile memory")
+    ATTRIBUTE = ("attribute", Scope.FUNCTION, "an attribute of it, or of a function it reaches, asks more of its code than is checked")
+    EFFECTS_UNKNOWN = ("effects_unknown", Scope.FUNCTION, "it reaches a function of the unit whose effects are not known")
     SETJMP = ("setjmp", Scope.FUNCTION, "it may return twice")
     LSDA = ("lsda", Scope.FUNCTION, "it has exception tables")
     TLS = ("tls", Scope.FUNCTION, "it reaches thread-local storage by a descriptor, by emulation or by a bare segment")

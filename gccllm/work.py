@@ -21,7 +21,7 @@ from gccllm.config import Settings
 from gccllm.core import Candidate, Evidence, Outcome, Quit, Timing, refuted
 from gccllm.events import Log
 from gccllm.harvest.dwarf import UnitTypes
-from gccllm.harvest.effects import hidden_effects
+from gccllm.harvest.effects import UnitFacts, unit_facts
 from gccllm.harvest.far import with_code, with_far
 from gccllm.harvest.harvest import harvest as find_tests
 from gccllm.harvest.probe import HarvestTarget
@@ -72,7 +72,7 @@ class Known:
     """What side compiles say of a unit."""
 
     types: UnitTypes
-    effects: dict[str, tuple[Reason, str]]
+    facts: UnitFacts
     trapping: Module | None
 
 
@@ -103,8 +103,8 @@ class Shop:
         return self._known.types
 
     @property
-    def effects(self) -> dict[str, tuple[Reason, str]]:
-        return self._known.effects
+    def facts(self) -> UnitFacts:
+        return self._known.facts
 
     @property
     def trapping(self) -> Module | None:
@@ -121,7 +121,7 @@ class Shop:
         unit = self.unit
         try:
             what, where = self.side.spelled, self.side.cwd
-            effects = hidden_effects(unit.tools, unit.flags, what, language=unit.language, cwd=where)
+            facts = unit_facts(unit.tools, unit.flags, what, language=unit.language, cwd=where)
             with scratch() as directory:
                 typed = typed_object(
                     unit.tools, unit.flags, what, unit.request.text, directory, language=unit.language, cwd=where
@@ -129,7 +129,7 @@ class Shop:
             trapping = parsed(trapping_text(unit.tools, unit.flags, what, language=unit.language, cwd=where))
         except Quit as quit_:
             return quit_
-        return Known(UnitTypes(typed), effects, trapping)
+        return Known(UnitTypes(typed), facts, trapping)
 
     @cached_property
     def recordings(self) -> Recordings:
@@ -179,8 +179,8 @@ class Shop:
     def set_up(self, function: Function, directory: Path, deadline: float, log: Log | None = None) -> Job:
         """Types, tests, and the proof that the tests are good enough. Raises Quit with the function's reason."""
         unit = self.unit
-        if function.name in self.effects:
-            raise Quit(*self.effects[function.name])
+        if cause := self.facts.decline(unit.module, function.name):
+            raise Quit(*cause)
         signature = self.types.signature(function.name)
         key = self.recordings.key(unit.module, function)
         if self.recordings.stamp(key):

@@ -102,8 +102,8 @@ def bench_of(function: Function, unit: Unit, shop: work.Shop) -> tuple[Bench, tu
 
     Raises Quit, BodyError, AssembleError.
     """
-    if function.name in shop.effects:
-        raise Quit(*shop.effects[function.name])
+    if cause := shop.facts.decline(shop.unit.module, function.name):
+        raise Quit(*cause)
     with scratch() as directory:
         signature = with_far(unit.module, function.name, shop.types.signature(function.name))
         target = HarvestTarget.of(unit.module, function.name, signature, unit.tools, directory, shop.trapping)
