@@ -134,7 +134,9 @@ class Reason(enum.Enum):
     ISA = ("isa", Scope.REFUTED, "it needs an instruction set that no guard tests")
     IPA_CLOBBER = ("ipa_clobber", Scope.REFUTED, "callers may rely on a register that it clobbers")
     HARDENING = ("hardening", Scope.REFUTED, "it drops hardening that the baseline has")
+    FRAME = ("frame", Scope.REFUTED, "its stack frame is larger than the baseline's by more than a small bound")
     ABSOLUTE_ADDRESS = ("absolute_address", Scope.REFUTED, "it addresses memory by a bare number")
+    ADDRESS_BITS = ("address_bits", Scope.REFUTED, "it computes with the bits of an address, which no program may rely on")
     DEAD_READ = ("dead_read", Scope.REFUTED, "it reads a register or flag that is not defined at entry")
     # --- refuted: dynamic -----------------------------------------------------------------------
     WRONG_VALUE = ("wrong_value", Scope.REFUTED, "it returned something else than the baseline")

@@ -24,6 +24,8 @@ from gccllm.verify.abi_state import FLAGS, INTEGER_ARGUMENTS
 from gccllm.verify.context import Context, context_of, terminal_calls
 from gccllm.verify.decode import VECTORS, Decoded, Insn, Refused, Relocation, assemble
 from gccllm.verify.forbidden import refusal
+from gccllm.verify.frame import check_frame
+from gccllm.verify.hardening import check_hardening, is_speculation_trap
 
 MEMORY_CALLS = frozenset({"memcpy", "memmove", "memset", "memcmp"})
 """What gcc itself may make of a loop, so what a candidate may call without the baseline doing so."""
@@ -63,7 +65,7 @@ class Baseline:
     has_absolute: bool
     terminal_calls: frozenset[str]
     loose_callees: frozenset[str]
-    has_endbr64: bool
+    has_speculation_traps: bool
     uses_trap: bool
     has_thread_data: bool
 
@@ -90,7 +92,7 @@ def read_baseline(body: Body, context: Context, tools: Toolchain, workdir: Path)
         any(r.kind in _ABSOLUTE for r in code.relocations),
         terminal_calls(code),
         frozenset(flow.unaligned_calls) if context.is_entry_aligned else code.calls,
-        bool(code.insns) and code.insns[0].mnemonic == "ENDBR64",
+        any(is_speculation_trap(code, insn) for insn in code.insns),
         any(i.mnemonic == "UD2" for i in code.insns),
         any(r.kind in _THREAD for r in code.relocations),
     )
@@ -118,7 +120,8 @@ def _check(body: Body, code: Decoded, baseline: Baseline, context: Context) -> i
         check_instruction(insn, code, baseline)
     for relocation in code.relocations:
         check_relocation(relocation, code, baseline)
-    check_hardening(code, baseline)
+    check_hardening(code, baseline.code)
+    check_frame(code, baseline.code)
     level = check_isa(code, context)
 
     # From here on every branch inside lands on an instruction, so that paths can be followed.
@@ -163,7 +166,7 @@ def check_symbols(code: Decoded, baseline: Baseline, context: Context) -> None:
 
 def check_instruction(insn: Insn, code: Decoded, baseline: Baseline) -> None:
     said = refusal(insn, has_thread_data=baseline.has_thread_data)
-    if said is not None:
+    if said is not None and not (baseline.has_speculation_traps and is_speculation_trap(code, insn)):
         raise BodyError(*said)
     if insn.mnemonic in ("UD0", "UD1", "UD2") and not (insn.mnemonic == "UD2" and baseline.uses_trap):
         raise BodyError(Reason.FORBIDDEN_INSTRUCTION, f"a trap that the baseline has not: {insn}")
@@ -216,20 +219,6 @@ def check_relocation(relocation: Relocation, code: Decoded, baseline: Baseline) 
             raise BodyError(Reason.UNKNOWN_SYMBOL, f"{relocation.symbol} without the table that the baseline goes by")
     elif relocation.kind not in baseline.reached.get(relocation.symbol, frozenset()):
         raise BodyError(Reason.UNKNOWN_SYMBOL, f"{relocation.symbol} in a constant")
-
-
-def check_hardening(code: Decoded, baseline: Baseline) -> None:
-    """Checked library calls stay; where gcc marks branch targets (-fcf-protection), table jumps are `notrack`.
-
-    The leading endbr64 is put back by the splice whether the candidate has it or not.
-    """
-    for symbol in sorted(baseline.code.calls):
-        if symbol.endswith(("_chk", "__stack_chk_fail")) and symbol not in code.calls:
-            raise BodyError(Reason.HARDENING, f"{symbol} is not called any more")
-    if baseline.has_endbr64:
-        for insn in code.insns:
-            if insn.is_indirect_jump and insn.relocation is None and insn.code[0] != 0x3E:
-                raise BodyError(Reason.HARDENING, f"an indirect jump without notrack: {insn}")
 
 
 def check_isa(code: Decoded, context: Context) -> int:

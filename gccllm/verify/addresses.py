@@ -1,0 +1,403 @@
+"""Bits of addresses may flow only where addresses belong: a body that computes with them may know where it is tested.
+
+Sources: the stack pointer, the return address, addresses of symbols, and the arguments that are pointers. Such a value
+may be used to reach memory, be moved, added to, stored, returned and passed on; two may be compared or subtracted; its
+place in the page (the low 12 bits) may be looked at. Anything else is refused, unless the baseline does it too: its
+upper half cut off and used, shifted, multiplied, mixed into a result, compared with a number.
+
+One forward dataflow over registers and stack slots (`address_values`). Not covered: pointers loaded from memory, the
+distance between two objects, numbers for comparison that are computed from inputs, stores through computed addresses
+that hit the frame.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from iced_x86 import FlowControl, OpKind, Register, RegisterInfo
+
+from gccllm.assembly import BodyError
+from gccllm.reasons import Reason
+from gccllm.verify.abi_state import CALLER_SAVED, INTEGER_ARGUMENTS
+from gccllm.verify.address_values import ADDRESS, BITS, CLEAN, LOW, Known, added, cut, joined, masked, mixed, signed
+from gccllm.verify.decode import ARITHMETIC_FLAGS, Decoded, Insn, Relocation, full_name
+from gccllm.verify.paths import successors
+
+_MOVES = re.compile(
+    r"V?(MOV(Q|APS|APD|UPS|UPD|DQA|DQU|DQA32|DQA64|DQU64|DQU32|DDUP|LHPS|HLPS|HPS|LPS|HPD|LPD)|PUNPCK[LH]QDQ"
+    r"|UNPCK[LH]PD|PINSRQ|PEXTRQ|PSHUFD|SHUFPD|PERMQ|BROADCASTSD|PBROADCASTQ|INSERT[FI]\w*|EXTRACT[FI]\w*|PALIGNR"
+    r"|PBLENDW|PBLENDD|BLENDPS|BLENDPD)"
+)
+"""They carry whole 8-byte lanes from place to place."""
+_HIGH_BYTES = (Register.AH, Register.BH, Register.CH, Register.DH)
+_STRINGS = re.compile(r"(MOVS|STOS|LODS|SCAS|CMPS)[BWDQ]")
+_BY_FLAGS = re.compile(r"(CMOV|SET|J)(?!MP|CXZ|ECXZ|RCXZ)|ADC|SBB|ADCX|ADOX|RCL|RCR|LAHF|CMC")
+
+
+def check_addresses(code: Decoded, baseline: Decoded, pointers: frozenset[str]) -> None:
+    """Raises BodyError(ADDRESS_BITS). `pointers`: argument registers that hold pointers (RDI ...)."""
+    found = odd_uses(code, pointers)
+    if found and (new := {use: at for use, at in found.items() if use not in odd_uses(baseline, pointers)}):
+        use, at = min(new.items(), key=lambda row: row[1].offset)
+        raise BodyError(Reason.ADDRESS_BITS, f"{use}: {at}")
+
+
+def odd_uses(code: Decoded, pointers: frozenset[str]) -> dict[str, Insn]:
+    """Kind of use that no address is for -> the first instruction with it."""
+    return _Flow(code, pointers).run()
+
+
+_IMMEDIATES = (OpKind.IMMEDIATE32, OpKind.IMMEDIATE64, OpKind.IMMEDIATE32TO64)
+
+
+def _is_immediate(insn: Insn, relocation: Relocation) -> bool:
+    """Whether the relocation is of the number in the instruction, which comes last, and not of its memory operand."""
+    kinds = {insn.raw.op_kind(i) for i in range(insn.raw.op_count)}
+    return bool(kinds & {*_IMMEDIATES}) and relocation.offset + (8 if OpKind.IMMEDIATE64 in kinds else 4) == insn.end
+
+
+@dataclass
+class _State:
+    registers: dict[str, Known]
+    """Those that are not clean, and constants."""
+    slots: dict[tuple[object, int], Known]
+    flags: Known = CLEAN
+
+    def copy(self) -> _State:
+        return _State(dict(self.registers), dict(self.slots), self.flags)
+
+    def of(self, register: str) -> Known:
+        return self.registers.get(register, CLEAN)
+
+    def put(self, register: str, value: Known) -> None:
+        if value == CLEAN:
+            self.registers.pop(register, None)
+        else:
+            self.registers[register] = value
+
+
+def _merge(old: _State | None, new: _State) -> _State | None:
+    if old is None:
+        return new.copy()
+    out = _State({}, {}, joined(old.flags, new.flags))
+    for name in old.registers.keys() | new.registers.keys():
+        out.put(name, joined(old.of(name), new.of(name)))
+    for place in old.slots.keys() | new.slots.keys():
+        out.slots[place] = joined(old.slots.get(place, CLEAN), new.slots.get(place, CLEAN))
+    return None if out == old else out
+
+
+@dataclass
+class _Flow:
+    code: Decoded
+    pointers: frozenset[str]
+    found: dict[str, Insn] = field(default_factory=dict)
+
+    def run(self) -> dict[str, Insn]:
+        edges = successors(self.code)
+        entry = _State(dict.fromkeys(self.pointers, ADDRESS), {("entry", 0): BITS})
+        entry.registers["RSP"] = Known(stack=1, place=("entry", 0))
+        states: dict[int, _State] = {0: entry} if self.code.insns else {}
+        todo = list(states)
+        while todo:
+            at = todo.pop()
+            after = states[at].copy()
+            self.step(self.code.insns[at], after)
+            for to in edges[at]:
+                if (merged := _merge(states.get(to), after)) is not None:
+                    states[to] = merged
+                    todo.append(to)
+        self.found.clear()  # what was said on the way stood on less than all paths
+        for at in sorted(states):
+            self.step(self.code.insns[at], states[at].copy())
+        return self.found
+
+    def say(self, use: str, insn: Insn) -> None:
+        self.found.setdefault(use, insn)
+
+    # --- operands -----------------------------------------------------------------------------------
+
+    def reached(self, insn: Insn, state: _State) -> Known:
+        """The address of the memory operand; wide in all cases."""
+        memory = insn.effects.memory
+        assert memory is not None
+        value = Known(number=memory.displacement & (1 << 64) - 1)
+        if memory.base == "RIP" or any(not _is_immediate(insn, r) for r in insn.relocations):
+            value = ADDRESS
+        for register, factor in ((memory.base, 1), (memory.index, memory.scale)):
+            if register and register != "RIP":
+                value = added(value, state.of(register), factor)
+        return value
+
+    def operand(self, insn: Insn, i: int, state: _State) -> Known:
+        raw = insn.raw
+        kind = raw.op_kind(i)
+        if kind == OpKind.REGISTER:
+            register = raw.op_register(i)
+            value = state.of(full_name(register))
+            size = RegisterInfo(register).size
+            return mixed(value, dropped=8) if register in _HIGH_BYTES else cut(value, size)
+        if kind == OpKind.MEMORY:
+            return self.loaded(insn, state)
+        if any(_is_immediate(insn, r) for r in insn.relocations):
+            return ADDRESS
+        try:
+            return Known(number=int(raw.immediate(i)) & (1 << 64) - 1)
+        except ValueError:
+            return CLEAN
+
+    def loaded(self, insn: Insn, state: _State) -> Known:
+        memory = insn.effects.memory
+        assert memory is not None
+        relocation = insn.relocation
+        if relocation is not None and "GOT" in relocation.kind and "TP" not in relocation.kind:
+            return ADDRESS
+        if insn.is_thread_local:
+            return CLEAN
+        where = self.reached(insn, state)
+        if where.place is not None:
+            frame, start = where.place
+            held = [v for (f, o), v in state.slots.items() if f == frame and o < start + memory.size and start < o + 8]
+            exact = state.slots.get(where.place)
+            if exact is not None and memory.size >= 8 and len(held) == 1:
+                return exact
+            return mixed(*held, dropped=64) if held else CLEAN
+        if where.stack and memory.index:  # some slot, but for the return address's, which no index is meant for
+            return mixed(*(v for place, v in state.slots.items() if place != ("entry", 0)), dropped=64)
+        return CLEAN
+
+    def write(self, insn: Insn, i: int, value: Known, state: _State) -> None:
+        """Operand `i` becomes `value`."""
+        raw = insn.raw
+        if raw.op_kind(i) == OpKind.REGISTER:
+            register = raw.op_register(i)
+            size = RegisterInfo(register).size
+            old = state.of(full_name(register))
+            state.put(full_name(register), cut(value, size) if size >= 4 else mixed(old, value, dropped=0))
+        elif raw.op_kind(i) == OpKind.MEMORY:
+            self.store(insn, value, state)
+
+    def store(self, insn: Insn, value: Known, state: _State) -> None:
+        memory = insn.effects.memory
+        assert memory is not None
+        where = self.reached(insn, state) if not insn.is_thread_local else CLEAN
+        if where.place is None:
+            if value.is_bits:
+                self.say("bits of an address are stored", insn)
+            return
+        frame, start = where.place
+        for f, o in [*state.slots]:
+            if f == frame and start <= o and o + 8 <= start + max(memory.size, 8):
+                del state.slots[f, o]
+        for step in range(0, max(memory.size, 1), 8):
+            if not value.is_clean:
+                state.slots[frame, start + step] = cut(value, memory.size)
+
+    # --- one instruction ----------------------------------------------------------------------------
+
+    def step(self, insn: Insn, state: _State) -> None:
+        self.check_reach(insn, state)
+        if insn.effects.flags_read and state.flags.is_bits and _BY_FLAGS.match(insn.mnemonic):
+            self.say("a decision by bits of an address", insn)
+        if insn.is_call or insn.is_tail_jump or insn.flow == FlowControl.RETURN:
+            self.leave(insn, state)
+            return
+        handler = getattr(self, f"do_{insn.mnemonic.lower()}", None)
+        if handler is not None:
+            handler(insn, state)
+        elif _STRINGS.fullmatch(insn.mnemonic):
+            state.flags = CLEAN
+        elif insn.mnemonic.startswith("CMOV"):
+            self.write(insn, 0, joined(self.operand(insn, 0, state), self.operand(insn, 1, state)), state)
+        elif _MOVES.fullmatch(insn.mnemonic):
+            self.carry(insn, state)
+        else:
+            self.mix(insn, state)
+
+    def check_reach(self, insn: Insn, state: _State) -> None:
+        memory = insn.effects.memory
+        if memory is None or insn.mnemonic in ("LEA", "NOP") or not (memory.is_read or memory.is_written):
+            return
+        if self.reached(insn, state).is_bits and not insn.is_thread_local:
+            self.say("memory is reached by bits of an address", insn)
+
+    def leave(self, insn: Insn, state: _State) -> None:
+        passed = ("RAX", "RDX", "ZMM0", "ZMM1") if insn.flow == FlowControl.RETURN else INTEGER_ARGUMENTS
+        if any(state.of(register).is_bits for register in passed):
+            self.say("bits of an address are passed on", insn)
+        for register in CALLER_SAVED & state.registers.keys():
+            state.put(register, CLEAN)
+        state.flags = CLEAN
+
+    def carry(self, insn: Insn, state: _State) -> None:
+        """Whole lanes move: the target holds either of what the sources and, where it stays, the target held."""
+        raw = insn.raw
+        if not raw.op_count:
+            return
+        sources = [self.operand(insn, i, state) for i in range(1, raw.op_count) if self._is_value(insn, i)]
+        is_register = raw.op_kind(0) == OpKind.REGISTER
+        if raw.op_count == 2 and is_register and full_name(raw.op_register(0)) in insn.effects.reads:
+            sources.append(self.operand(insn, 0, state))
+        value = sources[0] if sources else CLEAN
+        for more in sources[1:]:
+            value = joined(value, more)
+        self.write(insn, 0, value if value.number is None else CLEAN, state)
+
+    @staticmethod
+    def _is_value(insn: Insn, i: int) -> bool:
+        return insn.raw.op_kind(i) in (OpKind.REGISTER, OpKind.MEMORY)
+
+    def mix(self, insn: Insn, state: _State, dropped: int = 64) -> None:
+        """Anything: what it writes is made of what it reads."""
+        values = list(self.inputs(insn, state))
+        result = mixed(*values, dropped=dropped)
+        effects = insn.effects
+        for register in effects.writes | effects.keeps:
+            if register != "RSP":
+                state.put(register, result)
+        if effects.memory is not None and effects.memory.is_written:
+            self.store(insn, result, state)
+        if (effects.flags_written | effects.flags_undefined) & ARITHMETIC_FLAGS:
+            state.flags = result
+
+    def inputs(self, insn: Insn, state: _State) -> Iterator[Known]:
+        memory, raw = insn.effects.memory, insn.raw
+        beside = {memory.base, memory.index} if memory is not None else set()
+        explicit = {full_name(raw.op_register(i)) for i in range(raw.op_count) if raw.op_kind(i) == OpKind.REGISTER}
+        for register in insn.effects.reads - (beside - explicit):
+            yield state.of(register)
+        if memory is not None and memory.is_read:
+            yield self.loaded(insn, state)
+
+    # --- instructions that addresses go through -------------------------------------------------------
+
+    def do_mov(self, insn: Insn, state: _State) -> None:
+        self.write(insn, 0, self.operand(insn, 1, state), state)
+
+    do_movsxd = do_movzx = do_movsx = do_mov
+
+    def do_lea(self, insn: Insn, state: _State) -> None:
+        self.write(insn, 0, self.reached(insn, state), state)
+
+    def do_xchg(self, insn: Insn, state: _State) -> None:
+        a, b = self.operand(insn, 0, state), self.operand(insn, 1, state)
+        self.write(insn, 0, b, state)
+        self.write(insn, 1, a, state)
+
+    def do_push(self, insn: Insn, state: _State) -> None:
+        value = self.operand(insn, 0, state)
+        state.put("RSP", added(state.of("RSP"), Known(number=8), -1))
+        if (place := state.of("RSP").place) is not None:
+            state.slots.pop(place, None)
+            if not value.is_clean:
+                state.slots[place] = value
+
+    def do_pop(self, insn: Insn, state: _State) -> None:
+        place = state.of("RSP").place
+        state.put("RSP", added(state.of("RSP"), Known(number=8)))
+        self.write(insn, 0, state.slots.get(place, CLEAN) if place is not None else CLEAN, state)
+
+    def do_leave(self, insn: Insn, state: _State) -> None:
+        state.put("RSP", state.of("RBP"))
+        place = state.of("RSP").place
+        state.put("RBP", state.slots.get(place, CLEAN) if place is not None else CLEAN)
+        state.put("RSP", added(state.of("RSP"), Known(number=8)))
+
+    def sum(self, insn: Insn, state: _State, factor: int) -> None:
+        a, b = self.operand(insn, 0, state), self.operand(insn, 1, state)
+        value = added(a, b, factor)
+        state.flags = self.compared(insn, a, b) if factor == -1 else mixed(value) if value.is_bits else CLEAN
+        self.write(insn, 0, value, state)
+
+    def do_add(self, insn: Insn, state: _State) -> None:
+        self.sum(insn, state, 1)
+
+    def do_sub(self, insn: Insn, state: _State) -> None:
+        self.sum(insn, state, -1)
+
+    def do_cmp(self, insn: Insn, state: _State) -> None:
+        state.flags = self.compared(insn, self.operand(insn, 0, state), self.operand(insn, 1, state))
+
+    def compared(self, insn: Insn, a: Known, b: Known) -> Known:
+        """The flags of a - b."""
+        if a.is_clean and b.is_clean:
+            return CLEAN
+        if a.is_bits or b.is_bits:
+            return BITS if not added(a, b, -1).is_clean or a.is_mixed or b.is_mixed else CLEAN
+        number = a.number if a.number is not None else b.number
+        if number is not None and abs(signed(number)) > LOW + 1:
+            return BITS
+        return BITS if a.is_address and b.is_address and a.stack != b.stack else CLEAN
+
+    def do_test(self, insn: Insn, state: _State) -> None:
+        a, b = self.operand(insn, 0, state), self.operand(insn, 1, state)
+        is_null_test = insn.raw.op_kind(1) == OpKind.REGISTER and a == b
+        state.flags = CLEAN if is_null_test and not a.is_bits else self.conjunction(a, b)
+
+    @staticmethod
+    def conjunction(a: Known, b: Known) -> Known:
+        for value, other in ((a, b), (b, a)):
+            if other.number is not None:
+                return masked(value, other.number)
+        return mixed(a, b)
+
+    def do_and(self, insn: Insn, state: _State) -> None:
+        a, b = self.operand(insn, 0, state), self.operand(insn, 1, state)
+        value = self.conjunction(a, b)
+        raw = insn.raw
+        if raw.op_kind(0) == OpKind.REGISTER and full_name(raw.op_register(0)) == "RSP":
+            value = Known(stack=1, place=(insn.offset, 0))
+        state.flags = mixed(value) if value.is_bits else CLEAN
+        self.write(insn, 0, value, state)
+
+    def bitwise(self, insn: Insn, state: _State) -> None:
+        a, b = self.operand(insn, 0, state), self.operand(insn, 1, state)
+        is_zero = insn.mnemonic == "XOR" and insn.raw.op_kind(1) == OpKind.REGISTER and not insn.effects.reads
+        value = Known(number=0) if is_zero else mixed(a, b)
+        state.flags = CLEAN if is_zero else value
+        self.write(insn, 0, value, state)
+
+    do_or = do_xor = bitwise
+
+    def do_neg(self, insn: Insn, state: _State) -> None:
+        a = self.operand(insn, 0, state)
+        value = added(Known(number=0), a, -1)
+        state.flags = a if a.is_bits else CLEAN
+        self.write(insn, 0, value, state)
+
+    def do_not(self, insn: Insn, state: _State) -> None:
+        self.write(insn, 0, added(Known(number=(1 << 64) - 1), self.operand(insn, 0, state), -1), state)
+
+    def do_inc(self, insn: Insn, state: _State) -> None:
+        a = self.operand(insn, 0, state)
+        state.flags = a if a.is_bits else CLEAN
+        self.write(insn, 0, added(a, Known(number=1), 1 if insn.mnemonic == "INC" else -1), state)
+
+    do_dec = do_inc
+
+    def do_shl(self, insn: Insn, state: _State) -> None:
+        a, by = self.operand(insn, 0, state), self.operand(insn, 1, state)
+        value = added(CLEAN, a, 1 << (by.number & 63)) if by.number is not None and not a.is_mixed else mixed(a, by)
+        state.flags = value if value.is_bits else CLEAN
+        self.write(insn, 0, value, state)
+
+    do_sal = do_shl
+
+    def do_shr(self, insn: Insn, state: _State) -> None:
+        a, by = self.operand(insn, 0, state), self.operand(insn, 1, state)
+        value = mixed(a, by, dropped=by.number & 63 if by.number is not None else 64)
+        state.flags = value
+        self.write(insn, 0, value, state)
+
+    do_sar = do_shr
+
+    def lanes(self, insn: Insn, state: _State) -> None:
+        """8-byte lanes are added or subtracted."""
+        first = 1 if insn.raw.op_count > 2 else 0
+        factor = 1 if "ADD" in insn.mnemonic else -1
+        value = added(self.operand(insn, first, state), self.operand(insn, first + 1, state), factor)
+        self.write(insn, 0, value, state)
+
+    do_paddq = do_vpaddq = do_psubq = do_vpsubq = lanes

@@ -1,0 +1,8 @@
+verdict: refuted hardening
+--- baseline
+	jmp	other
+--- candidate
+	subq	$8, %rsp
+	call	other
+	addq	$8, %rsp
+	ret
