@@ -37,6 +37,7 @@ from gccllm.job import (
     evidence_record,
     gain_asked,
     is_equal_on,
+    pointer_registers,
     recheck,
     say_tests,
     scratch,
@@ -200,7 +201,7 @@ class Shop:
         scalar = self.scalar_body(function.name)
         context = context_of(
             unit.module, function.name, unit.tools, directory, march=unit.march, has_ipa_ra=unit.ipa_ra,
-            arguments=signature_registers(signature),
+            arguments=signature_registers(signature), pointers=pointer_registers(signature),
         )  # fmt: skip
         bench = workbench(target, context, list(found.tests), scalar, self.settings["seed"])
         score = adequacy.score(bench)

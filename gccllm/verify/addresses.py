@@ -13,7 +13,7 @@ that hit the frame.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from iced_x86 import FlowControl, OpKind, Register, RegisterInfo
@@ -204,9 +204,8 @@ class _Flow:
         if insn.is_call or insn.is_tail_jump or insn.flow == FlowControl.RETURN:
             self.leave(insn, state)
             return
-        handler = getattr(self, f"do_{insn.mnemonic.lower()}", None)
-        if handler is not None:
-            handler(insn, state)
+        if (handler := _HANDLERS.get(insn.mnemonic)) is not None:
+            handler(self, insn, state)
         elif _STRINGS.fullmatch(insn.mnemonic):
             state.flags = CLEAN
         elif insn.mnemonic.startswith("CMOV"):
@@ -273,20 +272,18 @@ class _Flow:
 
     # --- instructions that addresses go through -------------------------------------------------------
 
-    def do_mov(self, insn: Insn, state: _State) -> None:
+    def mov(self, insn: Insn, state: _State) -> None:
         self.write(insn, 0, self.operand(insn, 1, state), state)
 
-    do_movsxd = do_movzx = do_movsx = do_mov
-
-    def do_lea(self, insn: Insn, state: _State) -> None:
+    def lea(self, insn: Insn, state: _State) -> None:
         self.write(insn, 0, self.reached(insn, state), state)
 
-    def do_xchg(self, insn: Insn, state: _State) -> None:
+    def xchg(self, insn: Insn, state: _State) -> None:
         a, b = self.operand(insn, 0, state), self.operand(insn, 1, state)
         self.write(insn, 0, b, state)
         self.write(insn, 1, a, state)
 
-    def do_push(self, insn: Insn, state: _State) -> None:
+    def push(self, insn: Insn, state: _State) -> None:
         value = self.operand(insn, 0, state)
         state.put("RSP", added(state.of("RSP"), Known(number=8), -1))
         if (place := state.of("RSP").place) is not None:
@@ -294,30 +291,25 @@ class _Flow:
             if not value.is_clean:
                 state.slots[place] = value
 
-    def do_pop(self, insn: Insn, state: _State) -> None:
+    def pop(self, insn: Insn, state: _State) -> None:
         place = state.of("RSP").place
         state.put("RSP", added(state.of("RSP"), Known(number=8)))
         self.write(insn, 0, state.slots.get(place, CLEAN) if place is not None else CLEAN, state)
 
-    def do_leave(self, insn: Insn, state: _State) -> None:
+    def pop_frame(self, insn: Insn, state: _State) -> None:
         state.put("RSP", state.of("RBP"))
         place = state.of("RSP").place
         state.put("RBP", state.slots.get(place, CLEAN) if place is not None else CLEAN)
         state.put("RSP", added(state.of("RSP"), Known(number=8)))
 
-    def sum(self, insn: Insn, state: _State, factor: int) -> None:
+    def sum(self, insn: Insn, state: _State) -> None:
+        factor = 1 if insn.mnemonic == "ADD" else -1
         a, b = self.operand(insn, 0, state), self.operand(insn, 1, state)
         value = added(a, b, factor)
         state.flags = self.compared(insn, a, b) if factor == -1 else mixed(value) if value.is_bits else CLEAN
         self.write(insn, 0, value, state)
 
-    def do_add(self, insn: Insn, state: _State) -> None:
-        self.sum(insn, state, 1)
-
-    def do_sub(self, insn: Insn, state: _State) -> None:
-        self.sum(insn, state, -1)
-
-    def do_cmp(self, insn: Insn, state: _State) -> None:
+    def cmp(self, insn: Insn, state: _State) -> None:
         state.flags = self.compared(insn, self.operand(insn, 0, state), self.operand(insn, 1, state))
 
     def compared(self, insn: Insn, a: Known, b: Known) -> Known:
@@ -331,7 +323,7 @@ class _Flow:
             return BITS
         return BITS if a.is_address and b.is_address and a.stack != b.stack else CLEAN
 
-    def do_test(self, insn: Insn, state: _State) -> None:
+    def test(self, insn: Insn, state: _State) -> None:
         a, b = self.operand(insn, 0, state), self.operand(insn, 1, state)
         is_null_test = insn.raw.op_kind(1) == OpKind.REGISTER and a == b
         state.flags = CLEAN if is_null_test and not a.is_bits else self.conjunction(a, b)
@@ -343,7 +335,7 @@ class _Flow:
                 return masked(value, other.number)
         return mixed(a, b)
 
-    def do_and(self, insn: Insn, state: _State) -> None:
+    def conjoin(self, insn: Insn, state: _State) -> None:
         a, b = self.operand(insn, 0, state), self.operand(insn, 1, state)
         value = self.conjunction(a, b)
         raw = insn.raw
@@ -359,39 +351,31 @@ class _Flow:
         state.flags = CLEAN if is_zero else value
         self.write(insn, 0, value, state)
 
-    do_or = do_xor = bitwise
-
-    def do_neg(self, insn: Insn, state: _State) -> None:
+    def neg(self, insn: Insn, state: _State) -> None:
         a = self.operand(insn, 0, state)
         value = added(Known(number=0), a, -1)
         state.flags = a if a.is_bits else CLEAN
         self.write(insn, 0, value, state)
 
-    def do_not(self, insn: Insn, state: _State) -> None:
+    def invert(self, insn: Insn, state: _State) -> None:
         self.write(insn, 0, added(Known(number=(1 << 64) - 1), self.operand(insn, 0, state), -1), state)
 
-    def do_inc(self, insn: Insn, state: _State) -> None:
+    def count(self, insn: Insn, state: _State) -> None:
         a = self.operand(insn, 0, state)
         state.flags = a if a.is_bits else CLEAN
         self.write(insn, 0, added(a, Known(number=1), 1 if insn.mnemonic == "INC" else -1), state)
 
-    do_dec = do_inc
-
-    def do_shl(self, insn: Insn, state: _State) -> None:
+    def shl(self, insn: Insn, state: _State) -> None:
         a, by = self.operand(insn, 0, state), self.operand(insn, 1, state)
         value = added(CLEAN, a, 1 << (by.number & 63)) if by.number is not None and not a.is_mixed else mixed(a, by)
         state.flags = value if value.is_bits else CLEAN
         self.write(insn, 0, value, state)
 
-    do_sal = do_shl
-
-    def do_shr(self, insn: Insn, state: _State) -> None:
+    def shr(self, insn: Insn, state: _State) -> None:
         a, by = self.operand(insn, 0, state), self.operand(insn, 1, state)
         value = mixed(a, by, dropped=by.number & 63 if by.number is not None else 64)
         state.flags = value
         self.write(insn, 0, value, state)
-
-    do_sar = do_shr
 
     def lanes(self, insn: Insn, state: _State) -> None:
         """8-byte lanes are added or subtracted."""
@@ -400,4 +384,12 @@ class _Flow:
         value = added(self.operand(insn, first, state), self.operand(insn, first + 1, state), factor)
         self.write(insn, 0, value, state)
 
-    do_paddq = do_vpaddq = do_psubq = do_vpsubq = lanes
+
+_HANDLERS: dict[str, Callable[[_Flow, Insn, _State], None]] = {
+    "ADD": _Flow.sum, "AND": _Flow.conjoin, "CMP": _Flow.cmp, "DEC": _Flow.count, "INC": _Flow.count,
+    "LEA": _Flow.lea, "LEAVE": _Flow.pop_frame, "MOV": _Flow.mov, "MOVSX": _Flow.mov, "MOVSXD": _Flow.mov,
+    "MOVZX": _Flow.mov, "NEG": _Flow.neg, "NOT": _Flow.invert, "OR": _Flow.bitwise, "PADDQ": _Flow.lanes,
+    "POP": _Flow.pop, "PSUBQ": _Flow.lanes, "PUSH": _Flow.push, "SAL": _Flow.shl, "SAR": _Flow.shr, "SHL": _Flow.shl,
+    "SHR": _Flow.shr, "SUB": _Flow.sum, "TEST": _Flow.test, "VPADDQ": _Flow.lanes, "VPSUBQ": _Flow.lanes,
+    "XCHG": _Flow.xchg, "XOR": _Flow.bitwise,
+}  # fmt: skip

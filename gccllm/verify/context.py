@@ -40,6 +40,8 @@ class Context:
     """Argument registers of the signature (RDI, ZMM0 ...) when it is known; the baseline's own are always added."""
     x87_results: int = 0
     """Values returned on the x87 stack."""
+    pointers: frozenset[str] = frozenset()
+    """Argument registers that hold pointers (RDI ...)."""
     unit_functions: frozenset[str] = frozenset()
     """Functions the unit defines: a unit that defines memcpy itself gets no new calls of it."""
     callee_clobbers: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -57,6 +59,7 @@ def context_of(
     has_ipa_ra: bool = True,
     arguments: frozenset[str] = frozenset(),
     x87_results: int = 0,
+    pointers: frozenset[str] = frozenset(),
 ) -> Context:
     """The context of one function of a unit. `has_ipa_ra` is False for units compiled with -fno-ipa-ra."""
     above = _callers_of(module, name)
@@ -76,6 +79,7 @@ def context_of(
         max_level=max_level,
         arguments=arguments,
         x87_results=x87_results,
+        pointers=pointers,
         unit_functions=frozenset(module.functions),
         callee_clobbers=dict.fromkeys(callees, _EVERYTHING - own - protected),
     )

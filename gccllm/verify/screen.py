@@ -21,6 +21,7 @@ from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain
 from gccllm.verify import abi_flow
 from gccllm.verify.abi_state import FLAGS, INTEGER_ARGUMENTS
+from gccllm.verify.addresses import check_addresses
 from gccllm.verify.context import Context, context_of, terminal_calls
 from gccllm.verify.decode import VECTORS, Decoded, Insn, Refused, Relocation, assemble
 from gccllm.verify.forbidden import refusal
@@ -138,6 +139,7 @@ def _check(body: Body, code: Decoded, baseline: Baseline, context: Context) -> i
     for problem in flow.problems:
         raise BodyError(problem.reason, problem.detail)
     check_clobbers(flow.clobbers, baseline, context)
+    check_addresses(code, baseline.code, context.pointers)
     return level
 
 
