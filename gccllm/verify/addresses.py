@@ -16,11 +16,11 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from iced_x86 import FlowControl, OpKind, Register, RegisterInfo
+from iced_x86 import FlowControl, InstructionInfoFactory, OpAccess, OpKind, Register, RegisterInfo
 
 from gccllm.assembly import BodyError
 from gccllm.reasons import Reason
-from gccllm.verify.abi_state import CALLER_SAVED, INTEGER_ARGUMENTS
+from gccllm.verify.abi_state import CALL_RESULTS, CALLER_SAVED, INTEGER_ARGUMENTS
 from gccllm.verify.address_values import ADDRESS, BITS, CLEAN, LOW, Known, added, cut, joined, masked, mixed, signed
 from gccllm.verify.decode import ARITHMETIC_FLAGS, Decoded, Insn, Relocation, full_name
 from gccllm.verify.paths import successors
@@ -31,6 +31,7 @@ _MOVES = re.compile(
     r"|PBLENDW|PBLENDD|BLENDPS|BLENDPD)"
 )
 """They carry whole 8-byte lanes from place to place."""
+_FACTORY = InstructionInfoFactory()
 _HIGH_BYTES = (Register.AH, Register.BH, Register.CH, Register.DH)
 _STRINGS = re.compile(r"(MOVS|STOS|LODS|SCAS|CMPS)[BWDQ]")
 _BY_FLAGS = re.compile(r"(CMOV|SET|J)(?!MP|CXZ|ECXZ|RCXZ)|ADC|SBB|ADCX|ADOX|RCL|RCR|LAHF|CMC")
@@ -38,15 +39,13 @@ _BY_FLAGS = re.compile(r"(CMOV|SET|J)(?!MP|CXZ|ECXZ|RCXZ)|ADC|SBB|ADCX|ADOX|RCL|
 
 def check_addresses(code: Decoded, baseline: Decoded, pointers: frozenset[str]) -> None:
     """Raises BodyError(ADDRESS_BITS). `pointers`: argument registers that hold pointers (RDI ...)."""
-    found = odd_uses(code, pointers)
-    if found and (new := {use: at for use, at in found.items() if use not in odd_uses(baseline, pointers)}):
+    theirs = _Flow(baseline, pointers, has_arrays=True)
+    known = theirs.run()
+    written = frozenset().union(*(insn.effects.writes for insn in baseline.insns))  # nothing else can be a result
+    found = _Flow(code, pointers, theirs.reads_arrays, CALL_RESULTS & written).run()
+    if new := {use: at for use, at in found.items() if use not in known}:
         use, at = min(new.items(), key=lambda row: row[1].offset)
         raise BodyError(Reason.ADDRESS_BITS, f"{use}: {at}")
-
-
-def odd_uses(code: Decoded, pointers: frozenset[str]) -> dict[str, Insn]:
-    """Kind of use that no address is for -> the first instruction with it."""
-    return _Flow(code, pointers).run()
 
 
 _IMMEDIATES = (OpKind.IMMEDIATE32, OpKind.IMMEDIATE64, OpKind.IMMEDIATE32TO64)
@@ -93,9 +92,14 @@ def _merge(old: _State | None, new: _State) -> _State | None:
 class _Flow:
     code: Decoded
     pointers: frozenset[str]
+    has_arrays: bool = False
+    """Arrays lie in the frame: what is read there by an index is not taken for a spilled address."""
+    results: frozenset[str] = CALL_RESULTS
+    reads_arrays: bool = False
     found: dict[str, Insn] = field(default_factory=dict)
 
     def run(self) -> dict[str, Insn]:
+        """Kind of use that no address is for -> the first instruction with it."""
         edges = successors(self.code)
         entry = _State(dict.fromkeys(self.pointers, ADDRESS), {("entry", 0): BITS})
         entry.registers["RSP"] = Known(stack=1, place=("entry", 0))
@@ -164,8 +168,9 @@ class _Flow:
             if exact is not None and memory.size >= 8 and len(held) == 1:
                 return exact
             return mixed(*held, dropped=64) if held else CLEAN
-        if where.stack and memory.index:  # some slot, but for the return address's, which no index is meant for
-            return mixed(*(v for place, v in state.slots.items() if place != ("entry", 0)), dropped=64)
+        if where.stack and memory.index:
+            self.reads_arrays = True
+            return CLEAN if self.has_arrays else mixed(*state.slots.values(), dropped=64)
         return CLEAN
 
     def write(self, insn: Insn, i: int, value: Known, state: _State) -> None:
@@ -223,7 +228,7 @@ class _Flow:
             self.say("memory is reached by bits of an address", insn)
 
     def leave(self, insn: Insn, state: _State) -> None:
-        passed = ("RAX", "RDX", "ZMM0", "ZMM1") if insn.flow == FlowControl.RETURN else INTEGER_ARGUMENTS
+        passed = self.results if insn.flow == FlowControl.RETURN else frozenset(INTEGER_ARGUMENTS)
         if any(state.of(register).is_bits for register in passed):
             self.say("bits of an address are passed on", insn)
         for register in CALLER_SAVED & state.registers.keys():
@@ -264,7 +269,11 @@ class _Flow:
     def inputs(self, insn: Insn, state: _State) -> Iterator[Known]:
         memory, raw = insn.effects.memory, insn.raw
         beside = {memory.base, memory.index} if memory is not None else set()
-        explicit = {full_name(raw.op_register(i)) for i in range(raw.op_count) if raw.op_kind(i) == OpKind.REGISTER}
+        info = _FACTORY.info(raw)
+        explicit = {
+            full_name(raw.op_register(i)) for i in range(raw.op_count)
+            if raw.op_kind(i) == OpKind.REGISTER and info.op_access(i) != OpAccess.WRITE
+        }  # fmt: skip
         for register in insn.effects.reads - (beside - explicit):
             yield state.of(register)
         if memory is not None and memory.is_read:
