@@ -92,6 +92,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("refinements", "GCCLLM_REFINE", 1, _count, "rounds in which the model mends, or is told of, its answers that failed"),
     Setting("isa", "GCCLLM_ISA", "guarded", _one_of("baseline", "guarded", "native"), "instruction sets a rewrite may use"),
     Setting("opt", "GCCLLM_OPT", "o3", _one_of("o3", "keep"), "o3: the launcher raises -O1 and -O2 to -O3; keep: it does not"),
+    Setting("early_exits", "GCCLLM_EARLY_EXITS", False, _flag, "let a rewrite leave a comparison early that gcc's code goes through to its end"),
     Setting("strict", "GCCLLM_STRICT", False, _flag, "fail a unit that has an undecided eligible function"),
     Setting("cc", "GCCLLM_CC", "", str, "the real compiler"),
     Setting("cache_dir", "GCCLLM_CACHE_DIR", "", str, "the user's store"),

@@ -16,7 +16,7 @@ from typing import Any
 
 from gccllm.assembly import Body, BodyError
 from gccllm.config import Settings
-from gccllm.core import Candidate, Evidence, Quit, RunStatus, Test, Verdict
+from gccllm.core import Candidate, Evidence, Quit, RunStatus, Slot, Test, Verdict
 from gccllm.events import Log
 from gccllm.harvest.harvest import Harvest, more_near
 from gccllm.harvest.harvest import harvest as find_tests
@@ -243,3 +243,8 @@ def _pointers_in(type_: CType) -> Iterator[int]:
         yield 0
     elif isinstance(type_, Record):
         yield from (one.offset // 8 + i for one in type_.fields for i in _pointers_in(one.type))
+
+
+def result_bytes(signature: Signature) -> int:
+    """Size of what is returned in rax and rdx."""
+    return sum(one.size for one in signature.returned if one.slot in (Slot.RAX, Slot.RDX))

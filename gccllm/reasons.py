@@ -137,6 +137,8 @@ class Reason(enum.Enum):
     FRAME = ("frame", Scope.REFUTED, "its stack frame is larger than the baseline's by more than a small bound")
     ABSOLUTE_ADDRESS = ("absolute_address", Scope.REFUTED, "it addresses memory by a bare number")
     ADDRESS_BITS = ("address_bits", Scope.REFUTED, "it computes with the bits of an address, which no program may rely on")
+    NARROW = ("narrow", Scope.REFUTED, "it adds up in fewer bits than the baseline: equal on short inputs only")
+    EARLY_EXIT = ("early_exit", Scope.REFUTED, "it leaves a comparison early that the baseline goes through to its end")
     DEAD_READ = ("dead_read", Scope.REFUTED, "it reads a register or flag that is not defined at entry")
     # --- refuted: dynamic -----------------------------------------------------------------------
     WRONG_VALUE = ("wrong_value", Scope.REFUTED, "it returned something else than the baseline")

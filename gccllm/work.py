@@ -39,6 +39,7 @@ from gccllm.job import (
     is_equal_on,
     pointer_registers,
     recheck,
+    result_bytes,
     say_tests,
     scratch,
     signature_registers,
@@ -202,6 +203,7 @@ class Shop:
         context = context_of(
             unit.module, function.name, unit.tools, directory, march=unit.march, has_ipa_ra=unit.ipa_ra,
             arguments=signature_registers(signature), pointers=pointer_registers(signature),
+            result_bytes=result_bytes(signature), early_exits=self.settings["early_exits"],
         )  # fmt: skip
         bench = workbench(target, context, list(found.tests), scalar, self.settings["seed"])
         score = adequacy.score(bench)

@@ -18,7 +18,7 @@ from gccllm.core import Quit, Request
 from gccllm.events import Log
 from gccllm.harvest.far import far_symbols, with_far
 from gccllm.harvest.probe import HarvestTarget
-from gccllm.job import pointer_registers, scratch, signature_registers
+from gccllm.job import pointer_registers, result_bytes, scratch, signature_registers
 from gccllm.pipeline import Decision, Result, defined_symbols
 from gccllm.plan import Unit, plan
 from gccllm.profile import load_profile
@@ -110,6 +110,7 @@ def bench_of(function: Function, unit: Unit, shop: work.Shop) -> tuple[Bench, tu
         context = context_of(
             unit.module, function.name, unit.tools, directory, march=unit.march, has_ipa_ra=unit.ipa_ra,
             arguments=signature_registers(signature), pointers=pointer_registers(signature),
+            result_bytes=result_bytes(signature), early_exits=shop.settings["early_exits"],
         )  # fmt: skip
         # What cannot be stood in for leaves here.
         build_image(directory, target.text, unit.tools, hopeful(signature).callees)

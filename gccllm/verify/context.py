@@ -42,6 +42,10 @@ class Context:
     """Values returned on the x87 stack."""
     pointers: frozenset[str] = frozenset()
     """Argument registers that hold pointers (RDI ...)."""
+    result_bytes: int = 0
+    """Size of what is returned in rax and rdx; 0 when nothing is, or it is not known."""
+    early_exits: bool = False
+    """Whether a comparison may end early that the baseline goes through to its end."""
     unit_functions: frozenset[str] = frozenset()
     """Functions the unit defines: a unit that defines memcpy itself gets no new calls of it."""
     callee_clobbers: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -60,6 +64,8 @@ def context_of(
     arguments: frozenset[str] = frozenset(),
     x87_results: int = 0,
     pointers: frozenset[str] = frozenset(),
+    result_bytes: int = 0,
+    early_exits: bool = False,
 ) -> Context:
     """The context of one function of a unit. `has_ipa_ra` is False for units compiled with -fno-ipa-ra."""
     above = _callers_of(module, name)
@@ -80,6 +86,8 @@ def context_of(
         arguments=arguments,
         x87_results=x87_results,
         pointers=pointers,
+        result_bytes=result_bytes,
+        early_exits=early_exits,
         unit_functions=frozenset(module.functions),
         callee_clobbers=dict.fromkeys(callees, _EVERYTHING - own - protected),
     )

@@ -4,7 +4,8 @@ Everything is read from the object the real assembler made of the candidate alon
 object of the baseline. The order of the checks is the order of the story below; the first refusal names the reason.
 
 Covered: sections, symbols, relocations, forbidden instructions, branch targets, jump tables, absolute addresses, the
-calling convention on every path (`abi_flow`), unwindability, -fipa-ra clobbers, hardening, ISA level.
+calling convention on every path (`abi_flow`), unwindability, -fipa-ra clobbers, hardening, the size of the frame, ISA
+level, bits of addresses, widths of sums, early exits of comparisons.
 Not covered: what the body computes, which addresses it forms, how long it runs. Those are for replay and contract.
 """
 
@@ -24,9 +25,11 @@ from gccllm.verify.abi_state import FLAGS, INTEGER_ARGUMENTS
 from gccllm.verify.addresses import check_addresses
 from gccllm.verify.context import Context, context_of, terminal_calls
 from gccllm.verify.decode import VECTORS, Decoded, Insn, Refused, Relocation, assemble
+from gccllm.verify.exits import check_exits
 from gccllm.verify.forbidden import refusal
 from gccllm.verify.frame import check_frame
 from gccllm.verify.hardening import check_hardening, is_speculation_trap
+from gccllm.verify.widths import check_widths
 
 MEMORY_CALLS = frozenset({"memcpy", "memmove", "memset", "memcmp"})
 """What gcc itself may make of a loop, so what a candidate may call without the baseline doing so."""
@@ -140,6 +143,9 @@ def _check(body: Body, code: Decoded, baseline: Baseline, context: Context) -> i
         raise BodyError(problem.reason, problem.detail)
     check_clobbers(flow.clobbers, baseline, context)
     check_addresses(code, baseline.code, context.pointers)
+    check_widths(code, baseline.code, context.result_bytes)
+    if not context.early_exits:
+        check_exits(code, baseline.code)
     return level
 
 
