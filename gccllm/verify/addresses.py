@@ -14,15 +14,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from iced_x86 import FlowControl, InstructionInfoFactory, OpAccess, OpKind, Register, RegisterInfo
+from iced_x86 import FlowControl, InstructionInfoFactory, OpAccess, OpKind
 
 from gccllm.assembly import BodyError
 from gccllm.reasons import Reason
 from gccllm.verify.abi_state import CALL_RESULTS, CALLER_SAVED, INTEGER_ARGUMENTS
-from gccllm.verify.address_values import ADDRESS, BITS, CLEAN, LOW, Known, added, cut, joined, masked, mixed, signed
-from gccllm.verify.decode import ARITHMETIC_FLAGS, Decoded, Insn, Relocation, full_name
+from gccllm.verify.address_operands import Operands, State, merge
+from gccllm.verify.address_values import ADDRESS, BITS, CLEAN, LOW, Known, added, joined, masked, mixed, signed
+from gccllm.verify.decode import ARITHMETIC_FLAGS, Decoded, Insn, full_name
 from gccllm.verify.paths import successors
 
 _MOVES = re.compile(
@@ -32,85 +33,39 @@ _MOVES = re.compile(
 )
 """They carry whole 8-byte lanes from place to place."""
 _FACTORY = InstructionInfoFactory()
-_HIGH_BYTES = (Register.AH, Register.BH, Register.CH, Register.DH)
 _STRINGS = re.compile(r"(MOVS|STOS|LODS|SCAS|CMPS)[BWDQ]")
 _BY_FLAGS = re.compile(r"(CMOV|SET|J)(?!MP|CXZ|ECXZ|RCXZ)|ADC|SBB|ADCX|ADOX|RCL|RCR|LAHF|CMC")
 
 
 def check_addresses(code: Decoded, baseline: Decoded, pointers: frozenset[str]) -> None:
     """Raises BodyError(ADDRESS_BITS). `pointers`: argument registers that hold pointers (RDI ...)."""
-    theirs = _Flow(baseline, pointers, has_arrays=True)
+    theirs = _Flow(baseline, has_arrays=True, pointers=pointers)
     known = theirs.run()
     written = frozenset().union(*(insn.effects.writes for insn in baseline.insns))  # nothing else can be a result
-    found = _Flow(code, pointers, theirs.reads_arrays, CALL_RESULTS & written).run()
+    found = _Flow(code, theirs.reads_arrays, pointers=pointers, results=CALL_RESULTS & written).run()
     if new := {use: at for use, at in found.items() if use not in known}:
         use, at = min(new.items(), key=lambda row: row[1].offset)
         raise BodyError(Reason.ADDRESS_BITS, f"{use}: {at}")
 
 
-_IMMEDIATES = (OpKind.IMMEDIATE32, OpKind.IMMEDIATE64, OpKind.IMMEDIATE32TO64)
-
-
-def _is_immediate(insn: Insn, relocation: Relocation) -> bool:
-    """Whether the relocation is of the number in the instruction, which comes last, and not of its memory operand."""
-    kinds = {insn.raw.op_kind(i) for i in range(insn.raw.op_count)}
-    return bool(kinds & {*_IMMEDIATES}) and relocation.offset + (8 if OpKind.IMMEDIATE64 in kinds else 4) == insn.end
-
-
 @dataclass
-class _State:
-    registers: dict[str, Known]
-    """Those that are not clean, and constants."""
-    slots: dict[tuple[object, int], Known]
-    flags: Known = CLEAN
-
-    def copy(self) -> _State:
-        return _State(dict(self.registers), dict(self.slots), self.flags)
-
-    def of(self, register: str) -> Known:
-        return self.registers.get(register, CLEAN)
-
-    def put(self, register: str, value: Known) -> None:
-        if value == CLEAN:
-            self.registers.pop(register, None)
-        else:
-            self.registers[register] = value
-
-
-def _merge(old: _State | None, new: _State) -> _State | None:
-    if old is None:
-        return new.copy()
-    out = _State({}, {}, joined(old.flags, new.flags))
-    for name in old.registers.keys() | new.registers.keys():
-        out.put(name, joined(old.of(name), new.of(name)))
-    for place in old.slots.keys() | new.slots.keys():
-        out.slots[place] = joined(old.slots.get(place, CLEAN), new.slots.get(place, CLEAN))
-    return None if out == old else out
-
-
-@dataclass
-class _Flow:
-    code: Decoded
-    pointers: frozenset[str]
-    has_arrays: bool = False
-    """Arrays lie in the frame: what is read there by an index is not taken for a spilled address."""
+class _Flow(Operands):
+    pointers: frozenset[str] = frozenset()
     results: frozenset[str] = CALL_RESULTS
-    reads_arrays: bool = False
-    found: dict[str, Insn] = field(default_factory=dict)
 
     def run(self) -> dict[str, Insn]:
-        """Kind of use that no address is for -> the first instruction with it."""
+        """Follow every path, and say what was found."""
         edges = successors(self.code)
-        entry = _State(dict.fromkeys(self.pointers, ADDRESS), {("entry", 0): BITS})
+        entry = State(dict.fromkeys(self.pointers, ADDRESS), {("entry", 0): BITS})
         entry.registers["RSP"] = Known(stack=1, place=("entry", 0))
-        states: dict[int, _State] = {0: entry} if self.code.insns else {}
+        states: dict[int, State] = {0: entry} if self.code.insns else {}
         todo = list(states)
         while todo:
             at = todo.pop()
             after = states[at].copy()
             self.step(self.code.insns[at], after)
             for to in edges[at]:
-                if (merged := _merge(states.get(to), after)) is not None:
+                if (merged := merge(states.get(to), after)) is not None:
                     states[to] = merged
                     todo.append(to)
         self.found.clear()  # what was said on the way stood on less than all paths
@@ -118,91 +73,9 @@ class _Flow:
             self.step(self.code.insns[at], states[at].copy())
         return self.found
 
-    def say(self, use: str, insn: Insn) -> None:
-        self.found.setdefault(use, insn)
-
-    # --- operands -----------------------------------------------------------------------------------
-
-    def reached(self, insn: Insn, state: _State) -> Known:
-        """The address of the memory operand; wide in all cases."""
-        memory = insn.effects.memory
-        assert memory is not None
-        value = Known(number=memory.displacement & (1 << 64) - 1)
-        if memory.base == "RIP" or any(not _is_immediate(insn, r) for r in insn.relocations):
-            value = ADDRESS
-        for register, factor in ((memory.base, 1), (memory.index, memory.scale)):
-            if register and register != "RIP":
-                value = added(value, state.of(register), factor)
-        return value
-
-    def operand(self, insn: Insn, i: int, state: _State) -> Known:
-        raw = insn.raw
-        kind = raw.op_kind(i)
-        if kind == OpKind.REGISTER:
-            register = raw.op_register(i)
-            value = state.of(full_name(register))
-            size = RegisterInfo(register).size
-            return mixed(value, dropped=8) if register in _HIGH_BYTES else cut(value, size)
-        if kind == OpKind.MEMORY:
-            return self.loaded(insn, state)
-        if any(_is_immediate(insn, r) for r in insn.relocations):
-            return ADDRESS
-        try:
-            return Known(number=int(raw.immediate(i)) & (1 << 64) - 1)
-        except ValueError:
-            return CLEAN
-
-    def loaded(self, insn: Insn, state: _State) -> Known:
-        memory = insn.effects.memory
-        assert memory is not None
-        relocation = insn.relocation
-        if relocation is not None and "GOT" in relocation.kind and "TP" not in relocation.kind:
-            return ADDRESS
-        if insn.is_thread_local:
-            return CLEAN
-        where = self.reached(insn, state)
-        if where.place is not None:
-            frame, start = where.place
-            held = [v for (f, o), v in state.slots.items() if f == frame and o < start + memory.size and start < o + 8]
-            exact = state.slots.get(where.place)
-            if exact is not None and memory.size >= 8 and len(held) == 1:
-                return exact
-            return mixed(*held, dropped=64) if held else CLEAN
-        if where.stack and memory.index:
-            self.reads_arrays = True
-            return CLEAN if self.has_arrays else mixed(*state.slots.values(), dropped=64)
-        return CLEAN
-
-    def write(self, insn: Insn, i: int, value: Known, state: _State) -> None:
-        """Operand `i` becomes `value`."""
-        raw = insn.raw
-        if raw.op_kind(i) == OpKind.REGISTER:
-            register = raw.op_register(i)
-            size = RegisterInfo(register).size
-            old = state.of(full_name(register))
-            state.put(full_name(register), cut(value, size) if size >= 4 else mixed(old, value, dropped=0))
-        elif raw.op_kind(i) == OpKind.MEMORY:
-            self.store(insn, value, state)
-
-    def store(self, insn: Insn, value: Known, state: _State) -> None:
-        memory = insn.effects.memory
-        assert memory is not None
-        where = self.reached(insn, state) if not insn.is_thread_local else CLEAN
-        if where.place is None:
-            if value.is_bits:
-                self.say("bits of an address are stored", insn)
-            return
-        frame, start = where.place
-        for f, o in [*state.slots]:
-            if f == frame and start <= o and o + 8 <= start + max(memory.size, 8):
-                del state.slots[f, o]
-        for step in range(0, max(memory.size, 1), 8):
-            if not value.is_clean:
-                state.slots[frame, start + step] = cut(value, memory.size)
-
     # --- one instruction ----------------------------------------------------------------------------
 
-    def step(self, insn: Insn, state: _State) -> None:
+    def step(self, insn: Insn, state: State) -> None:
         self.check_reach(insn, state)
         if insn.effects.flags_read and state.flags.is_bits and _BY_FLAGS.match(insn.mnemonic):
             self.say("a decision by bits of an address", insn)
@@ -220,14 +93,14 @@ class _Flow:
         else:
             self.mix(insn, state)
 
-    def check_reach(self, insn: Insn, state: _State) -> None:
+    def check_reach(self, insn: Insn, state: State) -> None:
         memory = insn.effects.memory
         if memory is None or insn.mnemonic in ("LEA", "NOP") or not (memory.is_read or memory.is_written):
             return
         if self.reached(insn, state).is_bits and not insn.is_thread_local:
             self.say("memory is reached by bits of an address", insn)
 
-    def leave(self, insn: Insn, state: _State) -> None:
+    def leave(self, insn: Insn, state: State) -> None:
         passed = self.results if insn.flow == FlowControl.RETURN else frozenset(INTEGER_ARGUMENTS)
         if any(state.of(register).is_bits for register in passed):
             self.say("bits of an address are passed on", insn)
@@ -235,7 +108,7 @@ class _Flow:
             state.put(register, CLEAN)
         state.flags = CLEAN
 
-    def carry(self, insn: Insn, state: _State) -> None:
+    def carry(self, insn: Insn, state: State) -> None:
         """Whole lanes move: the target holds either of what the sources and, where it stays, the target held."""
         raw = insn.raw
         if not raw.op_count:
@@ -253,7 +126,7 @@ class _Flow:
     def _is_value(insn: Insn, i: int) -> bool:
         return insn.raw.op_kind(i) in (OpKind.REGISTER, OpKind.MEMORY)
 
-    def mix(self, insn: Insn, state: _State, dropped: int = 64) -> None:
+    def mix(self, insn: Insn, state: State, dropped: int = 64) -> None:
         """Anything: what it writes is made of what it reads."""
         values = list(self.inputs(insn, state))
         result = mixed(*values, dropped=dropped)
@@ -266,7 +139,7 @@ class _Flow:
         if (effects.flags_written | effects.flags_undefined) & ARITHMETIC_FLAGS:
             state.flags = result
 
-    def inputs(self, insn: Insn, state: _State) -> Iterator[Known]:
+    def inputs(self, insn: Insn, state: State) -> Iterator[Known]:
         memory, raw = insn.effects.memory, insn.raw
         beside = {memory.base, memory.index} if memory is not None else set()
         info = _FACTORY.info(raw)
@@ -281,18 +154,18 @@ class _Flow:
 
     # --- instructions that addresses go through -------------------------------------------------------
 
-    def mov(self, insn: Insn, state: _State) -> None:
+    def mov(self, insn: Insn, state: State) -> None:
         self.write(insn, 0, self.operand(insn, 1, state), state)
 
-    def lea(self, insn: Insn, state: _State) -> None:
+    def lea(self, insn: Insn, state: State) -> None:
         self.write(insn, 0, self.reached(insn, state), state)
 
-    def xchg(self, insn: Insn, state: _State) -> None:
+    def xchg(self, insn: Insn, state: State) -> None:
         a, b = self.operand(insn, 0, state), self.operand(insn, 1, state)
         self.write(insn, 0, b, state)
         self.write(insn, 1, a, state)
 
-    def push(self, insn: Insn, state: _State) -> None:
+    def push(self, insn: Insn, state: State) -> None:
         value = self.operand(insn, 0, state)
         state.put("RSP", added(state.of("RSP"), Known(number=8), -1))
         if (place := state.of("RSP").place) is not None:
@@ -300,25 +173,25 @@ class _Flow:
             if not value.is_clean:
                 state.slots[place] = value
 
-    def pop(self, insn: Insn, state: _State) -> None:
+    def pop(self, insn: Insn, state: State) -> None:
         place = state.of("RSP").place
         state.put("RSP", added(state.of("RSP"), Known(number=8)))
         self.write(insn, 0, state.slots.get(place, CLEAN) if place is not None else CLEAN, state)
 
-    def pop_frame(self, insn: Insn, state: _State) -> None:
+    def pop_frame(self, insn: Insn, state: State) -> None:
         state.put("RSP", state.of("RBP"))
         place = state.of("RSP").place
         state.put("RBP", state.slots.get(place, CLEAN) if place is not None else CLEAN)
         state.put("RSP", added(state.of("RSP"), Known(number=8)))
 
-    def sum(self, insn: Insn, state: _State) -> None:
+    def sum(self, insn: Insn, state: State) -> None:
         factor = 1 if insn.mnemonic == "ADD" else -1
         a, b = self.operand(insn, 0, state), self.operand(insn, 1, state)
         value = added(a, b, factor)
         state.flags = self.compared(insn, a, b) if factor == -1 else mixed(value) if value.is_bits else CLEAN
         self.write(insn, 0, value, state)
 
-    def cmp(self, insn: Insn, state: _State) -> None:
+    def cmp(self, insn: Insn, state: State) -> None:
         state.flags = self.compared(insn, self.operand(insn, 0, state), self.operand(insn, 1, state))
 
     def compared(self, insn: Insn, a: Known, b: Known) -> Known:
@@ -332,7 +205,7 @@ class _Flow:
             return BITS
         return BITS if a.is_address and b.is_address and a.stack != b.stack else CLEAN
 
-    def test(self, insn: Insn, state: _State) -> None:
+    def test(self, insn: Insn, state: State) -> None:
         a, b = self.operand(insn, 0, state), self.operand(insn, 1, state)
         is_null_test = insn.raw.op_kind(1) == OpKind.REGISTER and a == b
         state.flags = CLEAN if is_null_test and not a.is_bits else self.conjunction(a, b)
@@ -344,7 +217,7 @@ class _Flow:
                 return masked(value, other.number)
         return mixed(a, b)
 
-    def conjoin(self, insn: Insn, state: _State) -> None:
+    def conjoin(self, insn: Insn, state: State) -> None:
         a, b = self.operand(insn, 0, state), self.operand(insn, 1, state)
         value = self.conjunction(a, b)
         raw = insn.raw
@@ -353,40 +226,40 @@ class _Flow:
         state.flags = mixed(value) if value.is_bits else CLEAN
         self.write(insn, 0, value, state)
 
-    def bitwise(self, insn: Insn, state: _State) -> None:
+    def bitwise(self, insn: Insn, state: State) -> None:
         a, b = self.operand(insn, 0, state), self.operand(insn, 1, state)
         is_zero = insn.mnemonic == "XOR" and insn.raw.op_kind(1) == OpKind.REGISTER and not insn.effects.reads
         value = Known(number=0) if is_zero else mixed(a, b)
         state.flags = CLEAN if is_zero else value
         self.write(insn, 0, value, state)
 
-    def neg(self, insn: Insn, state: _State) -> None:
+    def neg(self, insn: Insn, state: State) -> None:
         a = self.operand(insn, 0, state)
         value = added(Known(number=0), a, -1)
         state.flags = a if a.is_bits else CLEAN
         self.write(insn, 0, value, state)
 
-    def invert(self, insn: Insn, state: _State) -> None:
+    def invert(self, insn: Insn, state: State) -> None:
         self.write(insn, 0, added(Known(number=(1 << 64) - 1), self.operand(insn, 0, state), -1), state)
 
-    def count(self, insn: Insn, state: _State) -> None:
+    def count(self, insn: Insn, state: State) -> None:
         a = self.operand(insn, 0, state)
         state.flags = a if a.is_bits else CLEAN
         self.write(insn, 0, added(a, Known(number=1), 1 if insn.mnemonic == "INC" else -1), state)
 
-    def shl(self, insn: Insn, state: _State) -> None:
+    def shl(self, insn: Insn, state: State) -> None:
         a, by = self.operand(insn, 0, state), self.operand(insn, 1, state)
         value = added(CLEAN, a, 1 << (by.number & 63)) if by.number is not None and not a.is_mixed else mixed(a, by)
         state.flags = value if value.is_bits else CLEAN
         self.write(insn, 0, value, state)
 
-    def shr(self, insn: Insn, state: _State) -> None:
+    def shr(self, insn: Insn, state: State) -> None:
         a, by = self.operand(insn, 0, state), self.operand(insn, 1, state)
         value = mixed(a, by, dropped=by.number & 63 if by.number is not None else 64)
         state.flags = value
         self.write(insn, 0, value, state)
 
-    def lanes(self, insn: Insn, state: _State) -> None:
+    def lanes(self, insn: Insn, state: State) -> None:
         """8-byte lanes are added or subtracted."""
         first = 1 if insn.raw.op_count > 2 else 0
         factor = 1 if "ADD" in insn.mnemonic else -1
@@ -394,7 +267,7 @@ class _Flow:
         self.write(insn, 0, value, state)
 
 
-_HANDLERS: dict[str, Callable[[_Flow, Insn, _State], None]] = {
+_HANDLERS: dict[str, Callable[[_Flow, Insn, State], None]] = {
     "ADD": _Flow.sum, "AND": _Flow.conjoin, "CMP": _Flow.cmp, "DEC": _Flow.count, "INC": _Flow.count,
     "LEA": _Flow.lea, "LEAVE": _Flow.pop_frame, "MOV": _Flow.mov, "MOVSX": _Flow.mov, "MOVSXD": _Flow.mov,
     "MOVZX": _Flow.mov, "NEG": _Flow.neg, "NOT": _Flow.invert, "OR": _Flow.bitwise, "PADDQ": _Flow.lanes,
