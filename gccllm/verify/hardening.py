@@ -8,7 +8,8 @@ A return in a function whose baseline has none is refused: what has to stand aro
 
 Not covered: what leaves no trace in this baseline. That is -mharden-sls=indirect-jmp where it has no indirect jump;
 -fzero-call-used-regs where it uses result registers only (`zeroes` says that the option was given); a stack protector
-for arrays that only the candidate has; -fharden-*. Vector registers where they are forbidden: attributes and options
+for arrays that only the candidate has; frame pointers where the baseline is a leaf, in which gcc sets up none;
+-fharden-*. Vector registers where they are forbidden: attributes and options
 decline such functions, so their use is no matter of the object.
 """
 
