@@ -51,7 +51,7 @@ from gccllm.propose import Attempt, CompileUnit, Prompt, Proposer, make_prompt, 
 from gccllm.reasons import Reason
 from gccllm.record.recordings import Recordings
 from gccllm.store.entry import Bench, Entry
-from gccllm.verify import adequacy, timing
+from gccllm.verify import adequacy, hardening, timing
 from gccllm.verify.image import AssembleError
 from gccllm.verify.judge import judge_many
 from gccllm.verify.screen import context_of
@@ -203,7 +203,8 @@ class Shop:
         context = context_of(
             unit.module, function.name, unit.tools, directory, march=unit.march, has_ipa_ra=unit.ipa_ra,
             arguments=signature_registers(signature), pointers=pointer_registers(signature),
-            result_bytes=result_bytes(signature), early_exits=self.settings["early_exits"],
+            result_bytes=result_bytes(signature), hardening=hardening.asked(unit.flags),
+            early_exits=self.settings["early_exits"],
         )  # fmt: skip
         bench = workbench(target, context, list(found.tests), scalar, self.settings["seed"])
         score = adequacy.score(bench)

@@ -29,6 +29,7 @@ from gccllm.record.store import TestStore
 from gccllm.record.stub import Stub, data_symbols, entry_line, recorded_text, recorder_text
 from gccllm.store import Store
 from gccllm.store.entry import Bench
+from gccllm.verify import hardening
 from gccllm.verify.image import AssembleError, build_image
 from gccllm.verify.screen import context_of
 from gccllm.wire import facts_of
@@ -110,7 +111,8 @@ def bench_of(function: Function, unit: Unit, shop: work.Shop) -> tuple[Bench, tu
         context = context_of(
             unit.module, function.name, unit.tools, directory, march=unit.march, has_ipa_ra=unit.ipa_ra,
             arguments=signature_registers(signature), pointers=pointer_registers(signature),
-            result_bytes=result_bytes(signature), early_exits=shop.settings["early_exits"],
+            result_bytes=result_bytes(signature), hardening=hardening.asked(unit.flags),
+            early_exits=shop.settings["early_exits"],
         )  # fmt: skip
         # What cannot be stood in for leaves here.
         build_image(directory, target.text, unit.tools, hopeful(signature).callees)

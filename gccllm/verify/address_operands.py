@@ -12,6 +12,7 @@ from iced_x86 import OpKind, Register, RegisterInfo
 from gccllm.verify.address_values import ADDRESS, CLEAN, Known, added, cut, joined, mixed
 from gccllm.verify.decode import Decoded, Insn, Relocation, full_name
 
+RETURN_ADDRESS: tuple[object, int] = ("entry", 0)
 _HIGH_BYTES = (Register.AH, Register.BH, Register.CH, Register.DH)
 _IMMEDIATES = (OpKind.IMMEDIATE32, OpKind.IMMEDIATE64, OpKind.IMMEDIATE32TO64)
 
@@ -119,7 +120,8 @@ class Operands:
             return mixed(*held, dropped=64) if held else CLEAN
         if where.stack and memory.index:
             self.reads_arrays = True
-            return CLEAN if self.has_arrays else mixed(*state.slots.values(), dropped=64)
+            spilled = (value for place, value in state.slots.items() if place != RETURN_ADDRESS)
+            return CLEAN if self.has_arrays else mixed(*spilled, dropped=64)
         return CLEAN
 
     def write(self, insn: Insn, i: int, value: Known, state: State) -> None:

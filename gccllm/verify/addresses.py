@@ -7,7 +7,7 @@ upper half cut off and used, shifted, multiplied, mixed into a result, compared 
 
 One forward dataflow over registers and stack slots (`address_values`). Not covered: pointers loaded from memory, the
 distance between two objects, numbers for comparison that are computed from inputs, stores through computed addresses
-that hit the frame.
+that hit the frame, the return address read by an index into an array of the frame.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from iced_x86 import FlowControl, InstructionInfoFactory, OpAccess, OpKind
 from gccllm.assembly import BodyError
 from gccllm.reasons import Reason
 from gccllm.verify.abi_state import CALL_RESULTS, CALLER_SAVED, INTEGER_ARGUMENTS
-from gccllm.verify.address_operands import Operands, State, merge
+from gccllm.verify.address_operands import RETURN_ADDRESS, Operands, State, merge
 from gccllm.verify.address_values import ADDRESS, BITS, CLEAN, LOW, Known, added, joined, masked, mixed, signed
 from gccllm.verify.decode import ARITHMETIC_FLAGS, Decoded, Insn, full_name
 from gccllm.verify.paths import successors
@@ -56,8 +56,8 @@ class _Flow(Operands):
     def run(self) -> dict[str, Insn]:
         """Follow every path, and say what was found."""
         edges = successors(self.code)
-        entry = State(dict.fromkeys(self.pointers, ADDRESS), {("entry", 0): BITS})
-        entry.registers["RSP"] = Known(stack=1, place=("entry", 0))
+        entry = State(dict.fromkeys(self.pointers, ADDRESS), {RETURN_ADDRESS: BITS})
+        entry.registers["RSP"] = Known(stack=1, place=RETURN_ADDRESS)
         states: dict[int, State] = {0: entry} if self.code.insns else {}
         todo = list(states)
         while todo:

@@ -44,6 +44,8 @@ class Context:
     """Argument registers that hold pointers (RDI ...)."""
     result_bytes: int = 0
     """Size of what is returned in rax and rdx; 0 when nothing is, or it is not known."""
+    hardening: frozenset[str] = frozenset()
+    """What options ask for, of `hardening.asked`."""
     early_exits: bool = False
     """Whether a comparison may end early that the baseline goes through to its end."""
     unit_functions: frozenset[str] = frozenset()
@@ -65,6 +67,7 @@ def context_of(
     x87_results: int = 0,
     pointers: frozenset[str] = frozenset(),
     result_bytes: int = 0,
+    hardening: frozenset[str] = frozenset(),
     early_exits: bool = False,
 ) -> Context:
     """The context of one function of a unit. `has_ipa_ra` is False for units compiled with -fno-ipa-ra."""
@@ -87,6 +90,7 @@ def context_of(
         x87_results=x87_results,
         pointers=pointers,
         result_bytes=result_bytes,
+        hardening=hardening,
         early_exits=early_exits,
         unit_functions=frozenset(module.functions),
         callee_clobbers=dict.fromkeys(callees, _EVERYTHING - own - protected),

@@ -4,10 +4,11 @@ Each fact is read from the baseline and asked of the candidate; no option is fol
 `notrack` jump tables, int3 behind returns and indirect jumps (-mharden-sls=all, =return), registers zeroed before
 returns (-fzero-call-used-regs), frame pointers, frames of a page (-fstack-clash-protection).
 
-A return in a function whose baseline has none is refused: what has to stand around it is not to be seen.
+Some baselines show nothing although an option asks for hardening: they never return, have no indirect jump, or use no
+registers but those of the result. With such an option (`asked`) a candidate may not do what the baseline never does,
+and zeroes all that it uses.
 
-Not covered: what leaves no trace in this baseline. That is -mharden-sls=indirect-jmp where it has no indirect jump;
--fzero-call-used-regs where it uses result registers only (`zeroes` says that the option was given); a stack protector
+Not covered: what leaves no trace in this baseline and is asked for by no option of `asked`: a stack protector
 for arrays that only the candidate has; frame pointers where the baseline is a leaf, in which gcc sets up none;
 -fharden-*. Vector registers where they are forbidden: attributes and options
 decline such functions, so their use is no matter of the object.
@@ -15,7 +16,7 @@ decline such functions, so their use is no matter of the object.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from iced_x86 import FlowControl, OpKind, RegisterInfo
 
@@ -31,8 +32,18 @@ _CLASSES = (INTEGER_ARGUMENTS, _OTHER_GENERAL, VECTORS[:8], VECTORS[8:], MASKS)
 """Registers that a choice of -fzero-call-used-regs= takes or leaves together."""
 
 
-def check_hardening(code: Decoded, baseline: Decoded, *, zeroes: bool = False) -> None:
-    """Raises BodyError(HARDENING). `zeroes`: registers are zeroed even where the baseline shows none.
+_OPTIONS = {"-fzero-call-used-regs=": ("zeroes", "skip"), "-mharden-sls=": ("traps", "none")}
+"""Option -> (what it asks for, its word for nothing)."""
+
+
+def asked(options: Sequence[str]) -> frozenset[str]:
+    """`zeroes` where registers are to be zeroed before returns, `traps` where int3 is to follow exits."""
+    words = {head: option.removeprefix(head) for option in options for head in _OPTIONS if option.startswith(head)}
+    return frozenset(_OPTIONS[head][0] for head, word in words.items() if word != _OPTIONS[head][1])
+
+
+def check_hardening(code: Decoded, baseline: Decoded, wanted: frozenset[str] = frozenset()) -> None:
+    """Raises BodyError(HARDENING). `wanted`: what options ask for, of `asked`.
 
     The leading endbr64 is put back by the splice whether the candidate has it or not.
     """
@@ -43,10 +54,11 @@ def check_hardening(code: Decoded, baseline: Decoded, *, zeroes: bool = False) -
         for insn in code.insns:
             if insn.is_indirect_jump and insn.relocation is None and insn.code[0] != 0x3E:
                 raise BodyError(Reason.HARDENING, f"an indirect jump without notrack: {insn}")
-    if returns(code) and not returns(baseline):
-        raise BodyError(Reason.HARDENING, "it returns, and the baseline never does")
+    for flow in (FlowControl.RETURN, FlowControl.INDIRECT_BRANCH):
+        if wanted and any(i.flow == flow for i in code.insns) and not any(i.flow == flow for i in baseline.insns):
+            raise BodyError(Reason.HARDENING, "a return or an indirect jump that the baseline has not")
     _check_traps(code, baseline)
-    _check_zeroed(code, baseline, zeroes)
+    _check_zeroed(code, baseline, "zeroes" in wanted)
     if keeps_frame_pointer(baseline):
         _check_frame_pointer(code)
 
@@ -141,13 +153,13 @@ def _touched(code: Decoded) -> frozenset[str]:
     return frozenset(out & CALLER_SAVED)
 
 
-def _check_zeroed(code: Decoded, baseline: Decoded, zeroes: bool) -> None:
+def _check_zeroed(code: Decoded, baseline: Decoded, is_asked: bool) -> None:
     exits = returns(baseline)
     if not exits:
         return
     theirs = frozenset.intersection(*(zeroed_before(baseline, at)[1] for at in exits))
     # A result that is zero at every return may be just that, and says nothing by itself.
-    if not theirs - set(_RESULTS) and not zeroes:
+    if not theirs - set(_RESULTS) and not is_asked:
         return
     touched, wanted = _touched(baseline), _touched(code)
     left = touched - theirs

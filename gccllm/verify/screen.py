@@ -124,7 +124,7 @@ def _check(body: Body, code: Decoded, baseline: Baseline, context: Context) -> i
         check_instruction(insn, code, baseline)
     for relocation in code.relocations:
         check_relocation(relocation, code, baseline)
-    check_hardening(code, baseline.code)
+    check_hardening(code, baseline.code, context.hardening)
     check_frame(code, baseline.code)
     level = check_isa(code, context)
 

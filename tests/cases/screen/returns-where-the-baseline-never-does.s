@@ -1,4 +1,5 @@
 verdict: refuted hardening
+hardening: traps
 --- baseline
 	jmp	other
 --- candidate
