@@ -134,6 +134,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("isa", "GCCLLM_ISA", "guarded", _one_of("baseline", "guarded", "native"), "instruction sets a rewrite may use", ("baseline", "guarded")),
     Setting("opt", "GCCLLM_OPT", "o3", _one_of("o3", "keep", "untouched"), "o3: the launcher raises -O1 and -O2 to -O3; keep: it does not; untouched: it adds no option at all, so most units are left to gcc", YES),
     Setting("ub", "GCCLLM_UB", "as-gcc", _one_of("as-gcc", "language"), "where C leaves behaviour undefined: agree with gcc's machine code, or use the language's freedom", NOT),
+    Setting("early_exits", "GCCLLM_EARLY_EXITS", False, _flag, "let a rewrite leave a comparison early that gcc's code goes through to its end", NOT),
     Setting("strict", "GCCLLM_STRICT", False, _flag, "fail a unit that has an undecided eligible function", YES),
     Setting("cc", "GCCLLM_CC", "", str, "the real compiler", NOT),
     Setting("cache_dir", "GCCLLM_CACHE_DIR", "", str, "the user's store", NOT),

@@ -16,19 +16,20 @@ from typing import Any
 
 from gccllm.assembly import Body, BodyError
 from gccllm.config import Settings
-from gccllm.core import Candidate, Evidence, Quit, RunStatus, Test, Verdict
+from gccllm.core import Candidate, Evidence, Quit, RunStatus, Slot, Test, Verdict
 from gccllm.events import Log
 from gccllm.harvest.harvest import Harvest, more_near
 from gccllm.harvest.harvest import harvest as find_tests
 from gccllm.harvest.probe import HarvestTarget
 from gccllm.harvest.recorded import CLASSES
 from gccllm.harvest.solved import Solver
-from gccllm.harvest.types import Signature
+from gccllm.harvest.types import CType, Pointer, Record, Signature
 from gccllm.reasons import Reason
 from gccllm.record.recordings import Recordings, Supply
 from gccllm.store.entry import Entry, EvidenceRecord, RecordingRecord, TimingRecord
 from gccllm.toolchain import Toolchain
 from gccllm.verify import adequacy, timing
+from gccllm.verify.abi_state import INTEGER_ARGUMENTS
 from gccllm.verify.image import AssembleError
 from gccllm.verify.judge import Case, judge_many
 from gccllm.verify.replay import Replayer, same
@@ -236,3 +237,26 @@ def signature_registers(signature: Signature) -> frozenset[str]:
         max((p.index + 1 for p in places if p.file == "int"), default=0),
         max((p.index + 1 for p in places if p.file == "vector"), default=0),
     )
+
+
+def pointer_registers(signature: Signature) -> frozenset[str]:
+    """Full names of the registers that hold arguments of pointer type, or pointers of a record that is passed so."""
+    return frozenset(
+        INTEGER_ARGUMENTS[param.places[i].index]
+        for param in signature.params
+        for i in _pointers_in(param.type)
+        if i < len(param.places) and param.places[i].file == "int"
+    )
+
+
+def _pointers_in(type_: CType) -> Iterator[int]:
+    """The eightbytes of a value that are pointers."""
+    if isinstance(type_, Pointer):
+        yield 0
+    elif isinstance(type_, Record):
+        yield from (one.offset // 8 + i for one in type_.fields for i in _pointers_in(one.type))
+
+
+def result_bytes(signature: Signature) -> int:
+    """Size of what is returned in rax and rdx."""
+    return sum(one.size for one in signature.returned if one.slot in (Slot.RAX, Slot.RDX))

@@ -20,7 +20,7 @@ from gccllm.assembly import Body, BodyError, Function, Module, canonical
 from gccllm.config import Settings
 from gccllm.core import Candidate, Evidence, Outcome, Quit, Timing, refuted
 from gccllm.events import Log
-from gccllm.harvest.effects import effects_in
+from gccllm.harvest.effects import UnitFacts, facts_in
 from gccllm.harvest.far import with_code, with_far
 from gccllm.harvest.harvest import harvest as find_tests
 from gccllm.harvest.probe import HarvestTarget, trapping_slice
@@ -36,6 +36,8 @@ from gccllm.job import (
     evidence_record,
     gain_asked,
     is_equal_on,
+    pointer_registers,
+    result_bytes,
     reverify,
     say_tests,
     scratch,
@@ -50,7 +52,7 @@ from gccllm.reasons import Reason
 from gccllm.record.recordings import Recordings
 from gccllm.situation import Situation, asked, relevant, told
 from gccllm.store.entry import Bench, Entry
-from gccllm.verify import adequacy, timing
+from gccllm.verify import adequacy, hardening, timing
 from gccllm.verify.image import AssembleError
 from gccllm.verify.judge import judge_many
 from gccllm.verify.screen import Context, read_baseline, screen
@@ -73,7 +75,7 @@ class Known:
     """What side compiles say of a unit."""
 
     typed: Typed
-    effects: dict[str, tuple[Reason, str]]
+    facts: UnitFacts
     trapping: Module | None
 
 
@@ -123,7 +125,7 @@ class Shop:
             trapping = parsed(trapping_text(unit.tools, unit.flags, what, language=unit.language, cwd=where))
         except Quit as quit_:
             return quit_
-        return Known(typed, effects_in(typed.dump), trapping)
+        return Known(typed, facts_in(typed.dump), trapping)
 
     @cached_property
     def recordings(self) -> Recordings:
@@ -137,8 +139,8 @@ class Shop:
 
     def signature(self, name: str) -> Signature:
         """How to call a function, and what it reaches. Raises Quit with the reason why it cannot be worked on."""
-        if name in self.known.effects:
-            raise Quit(*self.known.effects[name])
+        if cause := self.known.facts.decline(self.unit.module, name):
+            raise Quit(*cause)
         return relevant(self.known.typed.types.signature(name), self.unit.module)
 
     def told(self, function: Function) -> dict[str, str]:
@@ -147,14 +149,18 @@ class Shop:
             unit = self.unit
             self._told[function.name] = told(
                 unit.module, function, unit.request.gcc_options, unit.march,
-                {"isa": isa_allowance.key_word(self.settings["isa"]), "ub": self.settings["ub"]},
+                {
+                    "isa": isa_allowance.key_word(self.settings["isa"]), "ub": self.settings["ub"],
+                    "early_exits": str(self.settings["early_exits"]),
+                },
             )  # fmt: skip
         return self._told[function.name]
 
     def situation(self, function: Function) -> Situation:
         """Raises Quit as `signature`, BodyError as `told`."""
         signature = self.signature(function.name)
-        facts = asked(signature, trapping_slice(self.known.trapping, function.name), "")
+        words = self.known.facts.words(self.unit.module, function.name)
+        facts = asked(signature, trapping_slice(self.known.trapping, function.name), words)
         return Situation(self.told(function), facts)
 
     # --- one function -------------------------------------------------------------------------
@@ -233,7 +239,11 @@ class Shop:
         """What the screen has to know of a function of the unit."""
         unit = self.unit
         allowed = isa_for(self.settings["isa"], unit.march, unit.tools).allowed
-        return Context(name, unit.march, allowed, signature_registers(signature), frozenset(unit.module.functions))
+        return Context(
+            name, unit.march, allowed, signature_registers(signature), frozenset(unit.module.functions),
+            pointer_registers(signature), result_bytes(signature), hardening.asked(unit.flags),
+            bool(self.settings["early_exits"]),
+        )  # fmt: skip
 
     def scalar_body(self, name: str) -> Body | None:
         module = self.side.module(adequacy.SIDE_FLAGS)

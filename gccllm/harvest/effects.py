@@ -1,68 +1,159 @@
-"""What assembly does not show: volatile accesses, relaxed atomics and empty inline assembly look like plain code in it.
+"""What assembly does not show: effects of functions (volatile, relaxed atomics, inline assembly) and their attributes.
 
-gcc's last tree dump of a side compile does show them, after inlining, so that a volatile read in an inlined helper
-counts for the function it ended up in. One compile serves a unit.
+gcc's last tree dump of a side compile shows both, after inlining, so that a volatile read in an inlined helper counts
+for the function it ended up in. The dump is made by the compile that gives the types (`side.typed_unit`).
 
-Covers what is in the function's own code. Not covered: effects inside functions it calls; those stay calls.
+A function has the effects and attributes of every function of the unit that it reaches: by calls, by tail calls, by an
+address in its code. What the dump does not list, and what is called through a pointer, has unknown effects. Attributes
+are an allow-list: a new one declines until somebody has looked at what it does.
+
+Not covered: what functions of other units do (calls of them are observed, and stay), global register variables.
 """
 
 from __future__ import annotations
 
 import re
-import tempfile
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
-from gccllm.core import Quit
-from gccllm.harvest.side import DUMP_OPTION, SIDE_S
+from gccllm.assembly import Function, Module
 from gccllm.reasons import Reason
-from gccllm.toolchain import Toolchain
+from gccllm.verify.forbidden import FORBIDDEN
 
-# `x ={v} {CLOBBER};` marks the end of a variable's life and is no access.
+Cause = tuple[Reason, str]
+"""A reason to decline, and where it was seen."""
+
+HARMLESS = frozenset({
+    "abi_tag", "access", "aligned", "alloc_align", "alloc_size", "alloca_size", "always_inline", "artificial",
+    "assume_aligned", "cold", "const", "deprecated", "externally_visible", "flatten", "format", "format_arg",
+    "gnu_inline", "hot", "leaf", "malloc", "no_icf", "no_instrument_function", "no_profile_instrument_function",
+    "no_reorder", "no_sanitize", "no_sanitize_address", "no_sanitize_thread", "no_sanitize_undefined", "no_split_stack",
+    "no_stack_limit", "noclone", "nodiscard", "noinline", "noipa", "nonnull", "noreturn", "nothrow", "pure",
+    "returns_nonnull", "sentinel", "unavailable", "unused", "used", "visibility", "warn_unused_result", "weak",
+})  # fmt: skip
+"""Attributes that neither decide a function's code nor promise anything of it that a rewrite could break.
+
+What they tell callers (const, malloc, nonnull) is true of every body that does the same. Left out on purpose, among
+others: `target*` and `optimize*` (other instructions, another language), `ms_abi`, `sysv_abi`, `regparm`, `interrupt`,
+`naked`, `no_caller_saved_registers`, `force_align_arg_pointer` (another convention), `zero_call_used_regs`,
+`stack_protect`, `no_stack_protector`, `patchable_function_entry`, `function_return`, `indirect_branch`, `nocf_check`
+(hardening, or its absence, asked for by hand), `section` and `constructor` (constants and guards of a rewrite may not
+be there), `returns_twice`, `ifunc`, `simd`, `symver`.
+"""
+
 _EFFECTS: tuple[tuple[re.Pattern[str], Reason], ...] = (
     (re.compile(r"__asm__"), Reason.ASM_INLINE),
     (re.compile(r"__atomic_|__sync_|\bGOMP_|\.ATOMIC_"), Reason.ATOMIC),
+    # `x ={v} {CLOBBER};` marks the end of a variable's life and is no access.
     (re.compile(r"\{v\}(?! \{CLOBBER)"), Reason.VOLATILE),
 )
-_HEAD = re.compile(r"^;; Function .*\(([^\s,()]+), funcdef_no=", re.MULTILINE)
+_HEAD = re.compile(r"^;; Function .*\(\*?([^\s,()]+), funcdef_no=", re.MULTILINE)
+_ATTRIBUTES = re.compile(r"^__attribute__\(\((.*)\)\)$", re.MULTILINE)
+_ONE = re.compile(r"\s*([^,(]*[^,(\s])\s*(\((?:[^()\"]|\"(?:[^\"\\]|\\.)*\"|\([^()]*\))*\))?\s*(?:,|$)")
+_HIDDEN_WORDS = frozenset(row.example.split()[0] for row in FORBIDDEN) - {"int3"}
+"""Mnemonics that no rewrite may use: a callee that has one does more than its results show. (int3 is no effect: it
+stands behind returns where -mharden-sls asks for it.)"""
 
 
-def hidden_effects(
-    tools: Toolchain,
-    flags: Sequence[str],
-    source: Path | str,
-    *,
-    language: str = "c",
-    cwd: Path | None = None,
-    deadline_s: float = SIDE_S,
-) -> dict[str, tuple[Reason, str]]:
-    """Assembler name of each function with such an effect -> (reason, the statement).
+@dataclass(frozen=True, slots=True)
+class UnitFacts:
+    """What the dump says of each function that it lists, by assembler name; its own code only."""
 
-    Raises Quit(SIDE_COMPILE) when gcc gives no dump: then nothing is known of any function. Raises Quit(DEADLINE).
+    effects: Mapping[str, Cause]
+    """Functions with an effect -> (reason, the statement)."""
+    attributes: Mapping[str, tuple[str, ...]]
+    """Every listed function -> its attributes with their arguments, as printed, sorted."""
+
+    def decline(self, module: Module, name: str) -> Cause | None:
+        """Why no rewrite of `name` may be linked, or None: the first cause among all that it reaches."""
+        for one in reached(module, name):
+            for reason, detail in self._causes(module, one, is_callee=one != name):
+                return reason, detail if one == name else f"in {one}: {detail}"
+        return None
+
+    def words(self, module: Module, name: str) -> str:
+        """Effects and attributes of all that `name` reaches, a line a function: what a key needs of them."""
+        rows = []
+        for one in reached(module, name):
+            causes = sorted({reason.label for reason, _ in self._causes(module, one, is_callee=one != name)})
+            rows.append(f"{one}: {', '.join(self.attributes.get(one, ()))}; {', '.join(causes)}")
+        return "\n".join(rows)
+
+    def _causes(self, module: Module, name: str, *, is_callee: bool) -> Iterator[Cause]:
+        if name not in self.attributes:
+            yield Reason.EFFECTS_UNKNOWN, f"{name} is not in gcc's dump"
+        if name in self.effects:
+            yield self.effects[name]
+        for attribute in self.attributes.get(name, ()):
+            if _bare_name(attribute) not in HARMLESS:
+                yield Reason.ATTRIBUTE, attribute
+        if is_callee and name in module.functions:
+            yield from _seen_in_text(module.functions[name])
+
+
+def _seen_in_text(function: Function) -> Iterator[Cause]:
+    """What a callee's own text shows. Of the function itself, policy and screen ask the same."""
+    if function.has_inline_asm:
+        yield Reason.ASM_INLINE, function.name
+    if function.has_lock:
+        yield Reason.ATOMIC, function.name
+    if function.has_indirect_call:
+        yield Reason.EFFECTS_UNKNOWN, "a call through a pointer"
+    for statement in function.code:
+        if statement.name in _HIDDEN_WORDS:
+            yield Reason.EFFECTS_UNKNOWN, statement.name
+
+
+def reached(module: Module, name: str) -> tuple[str, ...]:
+    """`name` first, then every function of the unit whose name its code, or theirs, holds, in order of name.
+
+    Functions that gcc did not print as such (top-level assembly, indirect functions) are among them.
     """
-    with tempfile.TemporaryDirectory(prefix="gccllm-") as scratch:
-        dump = Path(scratch) / "tree"
-        ran = tools.compile(
-            [*flags, "-w", "-S", "-x", language, str(source), "-o", "/dev/null", f"{DUMP_OPTION}={dump}"],
-            cwd=cwd,
-            deadline_s=deadline_s,
-        )
-        if ran.code == -1:
-            raise Quit(Reason.DEADLINE, f"side compile: {ran.err}")
-        if not ran.ok or not dump.exists():
-            raise Quit(Reason.SIDE_COMPILE, "no tree dump of the unit")
-        return effects_in(dump.read_bytes().decode("latin-1"))
+    found: dict[str, None] = {}
+    todo = [name]
+    while todo:
+        one = todo.pop()
+        one = one if module.symbol_types.get(one) == "gnu_indirect_function" else module.resolve(one)
+        one = module.owners.get(one, one)
+        is_data = one in module.objects or one.startswith(".L")
+        if one in found or is_data or not module.defines(one):
+            continue
+        found[one] = None
+        if one in module.functions:
+            todo += module.functions[one].refs
+    return name, *sorted(found.keys() - {name})
 
 
-def effects_in(dump: str) -> dict[str, tuple[Reason, str]]:
-    """The same, of the text of a dump."""
+# --- the dump -----------------------------------------------------------------------------------------
+
+
+def facts_in(dump: str) -> UnitFacts:
+    """The facts of a unit, out of the text of gcc's dump (`side.DUMP_OPTION`)."""
     heads = list(_HEAD.finditer(dump))
-    found: dict[str, tuple[Reason, str]] = {}
+    effects: dict[str, Cause] = {}
+    attributes: dict[str, tuple[str, ...]] = {}
     for head, after in zip(heads, [*heads[1:], None], strict=True):
-        code = dump[head.end() : after.start() if after else len(dump)]
+        name, code = head.group(1), dump[head.end() : after.start() if after else len(dump)]
+        attributes[name] = tuple(sorted({one for row in _ATTRIBUTES.findall(code) for one in attribute_list(row)}))
         for pattern, reason in _EFFECTS:
             if shown := pattern.search(code):
                 line = code[code.rfind("\n", 0, shown.start()) + 1 :].split("\n", 1)[0].strip()
-                found[head.group(1)] = (reason, line[:100])
+                effects[name] = (reason, line[:100])
                 break
+    return UnitFacts(effects, attributes)
+
+
+def attribute_list(row: str) -> list[str]:
+    """The attributes of `a, b (x, y), c`; the row as one attribute when it is written in another way."""
+    found, at = [], 0
+    while at < len(row):
+        one = _ONE.match(row, at)
+        if one is None:
+            return [row]
+        found.append(one[1] if one[2] is None else f"{one[1]} {one[2]}")
+        at = one.end()
     return found
+
+
+def _bare_name(attribute: str) -> str:
+    return attribute.partition("(")[0].strip().strip("_")

@@ -69,8 +69,9 @@ def prune(body: Body, register: str, low: int, *, is_signed: bool) -> Body:
             return body  # a jump table: every label is a target
     kept: list[Line] = []
     for at, line in enumerate(lines):
-        if at not in states or verdicts.get(at) is False:
-            continue
+        behind_exit = line.mnemonic == "int3" and kept and kept[-1] is lines[at - 1] and kept[-1].stops
+        if (at not in states and not behind_exit) or verdicts.get(at) is False:
+            continue  # (int3 behind a return is reached by speculation only: it is hardening)
         kept.append(Line("jmp", line.operands) if verdicts.get(at) is True else line)
     return Body(_without_idle_jumps(kept), body.constants)
 

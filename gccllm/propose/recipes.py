@@ -94,17 +94,17 @@ def level_flags(recipe: Recipe, permitted: int, allowed: int) -> tuple[str, ...]
 
 CLANG_KEEPS = frozenset({
     "-ansi", "-fPIC", "-fPIE", "-fcommon", "-ffreestanding", "-fgnu89-inline", "-fno-PIC", "-fno-PIE", "-fno-builtin",
-    "-fno-common", "-fno-delete-null-pointer-checks", "-fno-math-errno", "-fno-pic", "-fno-pie", "-fno-plt",
-    "-fno-semantic-interposition", "-fno-strict-aliasing", "-fno-strict-overflow", "-fno-wrapv", "-fopenmp-simd",
-    "-fpic", "-fpie", "-frounding-math", "-fsemantic-interposition", "-fshort-enums", "-fsigned-bitfields",
-    "-fsigned-char", "-fstrict-aliasing", "-ftrapv", "-funsigned-bitfields", "-funsigned-char", "-fwrapv", "-m64",
-    "-mno-red-zone", "-nostdinc", "-pthread",
+    "-fno-common", "-fno-delete-null-pointer-checks", "-fno-math-errno", "-fno-omit-frame-pointer", "-fno-pic",
+    "-fno-pie", "-fno-plt", "-fno-semantic-interposition", "-fno-strict-aliasing", "-fno-strict-overflow", "-fno-wrapv",
+    "-fopenmp-simd", "-fpic", "-fpie", "-frounding-math", "-fsemantic-interposition", "-fshort-enums",
+    "-fsigned-bitfields", "-fsigned-char", "-fstrict-aliasing", "-ftrapv", "-funsigned-bitfields", "-funsigned-char",
+    "-fwrapv", "-m64", "-mno-red-zone", "-nostdinc", "-pthread",
 })  # fmt: skip
 """gcc options that clang knows by the same name and meaning and that decide the code."""
 CLANG_KEEPS_PREFIX = (
-    "-D", "-I", "-U", "-fcf-protection", "-fno-builtin-", "-fvisibility=", "-madx", "-maes", "-march=", "-mavx",
-    "-mbmi", "-mf16c", "-mfma", "-mgfni", "-mlzcnt", "-mmovbe", "-mno-", "-mpclmul", "-mpopcnt", "-msha", "-msse",
-    "-std=",
+    "-D", "-I", "-U", "-fcf-protection", "-fno-builtin-", "-fstack-clash-protection", "-ftrivial-auto-var-init=",
+    "-fvisibility=", "-fzero-call-used-regs=", "-madx", "-maes", "-march=", "-mavx", "-mbmi", "-mf16c", "-mfma",
+    "-mgfni", "-mharden-sls=", "-mlzcnt", "-mmovbe", "-mno-", "-mpclmul", "-mpopcnt", "-msha", "-msse", "-std=",
 )  # fmt: skip
 CLANG_KEEPS_WITH_WORD = frozenset({"-I", "-D", "-U", "-include", "-imacros", "-isystem", "-iquote", "-idirafter"})
 CLANG_FIXED = ("-ffp-contract=off", "-fno-stack-protector", "-fno-addrsig", "-fno-asynchronous-unwind-tables",

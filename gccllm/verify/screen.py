@@ -4,7 +4,8 @@ Everything is read from the object the real assembler made of the candidate alon
 object of the baseline. The order of the checks is the order of the story below; the first refusal names the reason.
 
 Covered: sections, symbols, relocations, forbidden instructions, branch targets, jump tables, absolute addresses, the
-calling convention on every path (`abi_flow`), unwindability, hardening, ISA level.
+calling convention on every path (`abi_flow`), unwindability, hardening, the size of the frame, ISA level, bits of
+addresses, widths of sums, early exits of comparisons.
 Callers in the unit rely on nothing beyond the ABI: units in which they might are declined (`policy.PRIVATE`).
 Not covered: what the body computes, which addresses it forms, how long it runs. Those are for replay and contract.
 """
@@ -23,8 +24,13 @@ from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain
 from gccllm.verify import abi_flow
 from gccllm.verify.abi_state import FLAGS, INTEGER_ARGUMENTS
+from gccllm.verify.addresses import check_addresses
 from gccllm.verify.decode import VECTORS, Decoded, Insn, Refused, Relocation, assemble
+from gccllm.verify.exits import check_exits
 from gccllm.verify.forbidden import refusal
+from gccllm.verify.frame import check_frame
+from gccllm.verify.hardening import check_hardening, is_speculation_trap
+from gccllm.verify.widths import check_widths
 
 MEMORY_CALLS = frozenset({"memcpy", "memmove", "memset", "memcmp"})
 """What gcc itself may make of a loop, so what a candidate may call without the baseline doing so."""
@@ -52,6 +58,14 @@ class Context:
     """Argument registers of the signature (RDI, ZMM0 ...) when it is known; the baseline's own are always added."""
     unit_functions: frozenset[str] = frozenset()
     """Functions the unit defines: a unit that defines memcpy itself gets no new calls of it."""
+    pointers: frozenset[str] = frozenset()
+    """Argument registers that hold pointers (RDI ...)."""
+    result_bytes: int = 0
+    """Size of what is returned in rax and rdx; 0 when nothing is, or it is not known."""
+    hardening: frozenset[str] = frozenset()
+    """What options ask for, of `hardening.asked`."""
+    early_exits: bool = False
+    """Whether a comparison may end early that the baseline goes through to its end."""
 
 
 @cache
@@ -83,7 +97,7 @@ class Baseline:
     """Symbol to the relocation kinds it is reached by."""
     has_absolute: bool
     terminal_calls: frozenset[str]
-    has_endbr64: bool
+    has_speculation_traps: bool
     uses_trap: bool
     has_thread_data: bool
 
@@ -108,7 +122,7 @@ def read_baseline(body: Body, context: Context, tools: Toolchain, workdir: Path)
         {symbol: frozenset(kinds) for symbol, kinds in reached.items()},
         any(r.kind in _ABSOLUTE for r in code.relocations),
         terminal,
-        bool(code.insns) and code.insns[0].mnemonic == "ENDBR64",
+        any(is_speculation_trap(code, insn) for insn in code.insns),
         any(i.mnemonic == "UD2" for i in code.insns),
         any(r.kind in _THREAD for r in code.relocations),
     )
@@ -136,7 +150,8 @@ def _check(body: Body, code: Decoded, baseline: Baseline, context: Context) -> i
         check_instruction(insn, code, baseline)
     for relocation in code.relocations:
         check_relocation(relocation, code, baseline)
-    check_hardening(code, baseline)
+    check_hardening(code, baseline.code, context.hardening)
+    check_frame(code, baseline.code)
     level = check_isa(code, context)
 
     # From here on every branch inside lands on an instruction, so that paths can be followed.
@@ -148,6 +163,10 @@ def _check(body: Body, code: Decoded, baseline: Baseline, context: Context) -> i
     )
     for problem in flow.problems:
         raise BodyError(problem.reason, problem.detail)
+    check_addresses(code, baseline.code, context.pointers)
+    check_widths(code, baseline.code, context.result_bytes)
+    if not context.early_exits:
+        check_exits(code, baseline.code)
     return level
 
 
@@ -176,7 +195,7 @@ def check_symbols(code: Decoded, baseline: Baseline, context: Context) -> None:
 
 def check_instruction(insn: Insn, code: Decoded, baseline: Baseline) -> None:
     said = refusal(insn, has_thread_data=baseline.has_thread_data)
-    if said is not None:
+    if said is not None and not (baseline.has_speculation_traps and is_speculation_trap(code, insn)):
         raise BodyError(*said)
     if insn.mnemonic in ("UD0", "UD1", "UD2") and not (insn.mnemonic == "UD2" and baseline.uses_trap):
         raise BodyError(Reason.FORBIDDEN_INSTRUCTION, f"a trap that the baseline has not: {insn}")
@@ -229,20 +248,6 @@ def check_relocation(relocation: Relocation, code: Decoded, baseline: Baseline) 
             raise BodyError(Reason.UNKNOWN_SYMBOL, f"{relocation.symbol} without the table that the baseline goes by")
     elif relocation.kind not in baseline.reached.get(relocation.symbol, frozenset()):
         raise BodyError(Reason.UNKNOWN_SYMBOL, f"{relocation.symbol} in a constant")
-
-
-def check_hardening(code: Decoded, baseline: Baseline) -> None:
-    """Checked library calls stay; where gcc marks branch targets (-fcf-protection), table jumps are `notrack`.
-
-    The leading endbr64 is put back by the splice whether the candidate has it or not.
-    """
-    for symbol in sorted(baseline.code.calls):
-        if symbol.endswith(("_chk", "__stack_chk_fail")) and symbol not in code.calls:
-            raise BodyError(Reason.HARDENING, f"{symbol} is not called any more")
-    if baseline.has_endbr64:
-        for insn in code.insns:
-            if insn.is_indirect_jump and insn.relocation is None and insn.code[0] != 0x3E:
-                raise BodyError(Reason.HARDENING, f"an indirect jump without notrack: {insn}")
 
 
 def check_isa(code: Decoded, context: Context) -> int:

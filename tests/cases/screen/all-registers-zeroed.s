@@ -1,0 +1,22 @@
+verdict: refuted hardening
+--- baseline
+	xorl	%eax, %eax
+.L2:
+	addl	(%rdi), %eax
+	addq	$4, %rdi
+	cmpq	%rsi, %rdi
+	jne	.L2
+	xorl	%esi, %esi
+	xorl	%edi, %edi
+	xorl	%r9d, %r9d
+	ret
+--- candidate
+	xorl	%eax, %eax
+.L2:
+	addl	(%rdi), %eax
+	addq	$4, %rdi
+	cmpq	%rsi, %rdi
+	jne	.L2
+	xorl	%esi, %esi
+	xorl	%edi, %edi
+	ret

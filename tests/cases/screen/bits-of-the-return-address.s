@@ -1,0 +1,19 @@
+verdict: refuted address_bits
+--- baseline
+	xorl	%eax, %eax
+.L2:
+	addl	(%rdi), %eax
+	addq	$4, %rdi
+	subl	$1, %esi
+	jne	.L2
+	ret
+--- candidate
+	movl	(%rsp), %r10d
+	xorl	%eax, %eax
+.L2:
+	addl	(%rdi), %eax
+	addq	$4, %rdi
+	subl	$1, %esi
+	jne	.L2
+	addl	%r10d, %eax
+	ret

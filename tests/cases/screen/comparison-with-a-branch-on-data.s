@@ -1,0 +1,28 @@
+verdict: refuted early_exit
+--- baseline
+	xorl	%eax, %eax
+	xorl	%ecx, %ecx
+.L2:
+	movzbl	(%rdi,%rcx), %r8d
+	xorb	(%rsi,%rcx), %r8b
+	orl	%r8d, %eax
+	addq	$1, %rcx
+	cmpq	%rdx, %rcx
+	jne	.L2
+	testb	%al, %al
+	setne	%al
+	movzbl	%al, %eax
+	ret
+--- candidate
+	xorl	%eax, %eax
+	xorl	%ecx, %ecx
+.L2:
+	movzbl	(%rdi,%rcx), %r8d
+	xorb	(%rsi,%rcx), %r8b
+	je	.L3
+	movl	$1, %eax
+.L3:
+	addq	$1, %rcx
+	cmpq	%rdx, %rcx
+	jne	.L2
+	ret

@@ -1,0 +1,30 @@
+verdict: accepted
+early_exits: 1
+--- baseline
+	xorl	%eax, %eax
+	xorl	%ecx, %ecx
+.L2:
+	movzbl	(%rdi,%rcx), %r8d
+	xorb	(%rsi,%rcx), %r8b
+	orl	%r8d, %eax
+	addq	$1, %rcx
+	cmpq	%rdx, %rcx
+	jne	.L2
+	testb	%al, %al
+	setne	%al
+	movzbl	%al, %eax
+	ret
+--- candidate
+	xorl	%eax, %eax
+	xorl	%ecx, %ecx
+.L2:
+	movzbl	(%rdi,%rcx), %r8d
+	cmpb	(%rsi,%rcx), %r8b
+	jne	.L4
+	addq	$1, %rcx
+	cmpq	%rdx, %rcx
+	jne	.L2
+	ret
+.L4:
+	movl	$1, %eax
+	ret

@@ -1,0 +1,20 @@
+verdict: accepted
+--- baseline
+	xorl	%eax, %eax
+.L2:
+	addl	(%rdi), %eax
+	addq	$4, %rdi
+	cmpq	%rsi, %rdi
+	jne	.L2
+	ret
+--- candidate
+	subq	$376, %rsp
+	xorl	%eax, %eax
+.L2:
+	movl	(%rdi), %edx
+	addl	%edx, %eax
+	addq	$4, %rdi
+	cmpq	%rdi, %rsi
+	jne	.L2
+	addq	$376, %rsp
+	ret

@@ -1,0 +1,107 @@
+"""Hardening that a compiler's option puts into a function is asked of what stands in its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from replay_kit import TOOLS, compiled
+
+from gccllm.assembly import BodyError, Module
+from gccllm.reasons import Reason
+from gccllm.verify.decode import Decoded, assemble
+from gccllm.verify.frame import ALLOWED, check_frame, depth
+from gccllm.verify.hardening import check_hardening, is_speculation_trap
+
+SOURCES = (
+    "void target(unsigned char *p, const unsigned char *k, long n) { for (long i = 0; i < n; i++) p[i] ^= k[i]; }",
+    "int target(const int *p, long n)"
+    "{ if (n < 0) return -1; int s = 0; for (long i = 0; i < n; i++) s += p[i]; return s; }",
+    "double target(const double *p, long n) { double s = 0; for (long i = 0; i < n; i++) s += p[i]; return s; }",
+    "long other(long); long target(const long *p, long n)"
+    "{ long s = 0; for (long i = 0; i < n; i++) s += other(p[i]); return s; }",
+)  # fmt: skip
+
+
+def body(source: str, where: Path, *flags: str) -> Decoded:
+    text = compiled(source, "-fcf-protection=none", *flags)
+    code = assemble("target", Module.parse(text).functions["target"].body.text(), TOOLS, where)
+    assert isinstance(code, Decoded), code
+    return code
+
+
+def refusal(candidate: Decoded, baseline: Decoded) -> str:
+    try:
+        check_hardening(candidate, baseline)
+    except BodyError as error:
+        return error.detail if error.reason is Reason.HARDENING else f"{error}"
+    return ""
+
+
+OPTIONS = (
+    "-fzero-call-used-regs=used", "-fzero-call-used-regs=used-gpr", "-fzero-call-used-regs=all",
+    "-fzero-call-used-regs=all-gpr-arg", "-mharden-sls=all", "-mharden-sls=return",
+)  # fmt: skip
+FRAMED = ("-fno-omit-frame-pointer", SOURCES[-1])
+"""In a leaf gcc sets up no frame."""
+
+
+@pytest.mark.parametrize(("option", "source"), [*((o, s) for o in OPTIONS for s in SOURCES), FRAMED])
+def test_an_option_s_hardening_is_missed_and_found(option: str, source: str, tmp_path: Path) -> None:
+    baseline = body(source, tmp_path, "-O2", option)
+    assert refusal(body(source, tmp_path, "-O2"), baseline), "it is gone"
+    assert not refusal(baseline, baseline)
+    assert not refusal(body(source, tmp_path, "-O3", "-fno-tree-vectorize", option), baseline), (
+        "gcc's other bodies keep it"
+    )
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("flags", ["-O1", "-O3", "-O3 -march=haswell", "-O3 -funroll-loops", "-Os"])
+def test_nothing_is_asked_where_the_baseline_has_nothing(source: str, flags: str, tmp_path: Path) -> None:
+    plain, other = body(source, tmp_path, "-O2"), body(source, tmp_path, *flags.split())
+    assert not refusal(other, plain)
+    assert not refusal(plain, other)
+    check_frame(other, plain)
+
+
+def test_only_a_trap_that_nothing_leads_to_is_one_of_speculation(tmp_path: Path) -> None:
+    behind = body(SOURCES[0], tmp_path, "-O2", "-mharden-sls=all")
+    traps = [insn for insn in behind.insns if insn.mnemonic == "INT3"]
+    assert traps
+    assert all(is_speculation_trap(behind, insn) for insn in traps)
+    code = assemble("target", "\ttestl %edi, %edi\n\tje .L1\n\tret\n.L1:\n\tint3\n", TOOLS, tmp_path)
+    assert isinstance(code, Decoded)
+    assert not is_speculation_trap(code, code.insns[-1])
+
+
+@pytest.mark.parametrize(
+    ("text", "bytes_"),
+    [
+        ("\tret", 0),
+        ("\tpushq %rbx\n\tsubq $24, %rsp\n\taddq $24, %rsp\n\tpopq %rbx\n\tret", 32),
+        ("\tpushq %rbp\n\tmovq %rsp, %rbp\n\tandq $-64, %rsp\n\tsubq $128, %rsp\n\tleave\n\tret", 8 + 64 + 128),
+        ("\tleaq -40(%rsp), %rsp\n\tleaq 40(%rsp), %rsp\n\tret", 40),
+        ("\ttestl %edi, %edi\n\tje .L1\n\tsubq $56, %rsp\n\tcall f\n\taddq $56, %rsp\n.L1:\n\tret", 56),
+    ],
+)
+def test_depth_of_a_frame(text: str, bytes_: int, tmp_path: Path) -> None:
+    code = assemble("target", text, TOOLS, tmp_path)
+    assert isinstance(code, Decoded)
+    assert depth(code) == bytes_
+
+
+def test_a_pointer_that_goes_down_in_a_loop_has_no_end(tmp_path: Path) -> None:
+    code = assemble("target", ".L1:\n\tsubq $16, %rsp\n\tdecl %edi\n\tjne .L1\n\tret", TOOLS, tmp_path)
+    assert isinstance(code, Decoded)
+    assert depth(code) > 1 << 20
+
+
+def test_a_large_frame_stays_allowed_where_the_baseline_has_one_at_once(tmp_path: Path) -> None:
+    source = "void use(char *); void target(void) { char a[9000]; use(a); }"
+    plain, probed = body(source, tmp_path, "-O2"), body(source, tmp_path, "-O2", "-fstack-clash-protection")
+    check_frame(plain, plain)
+    with pytest.raises(BodyError) as said:
+        check_frame(plain, probed)
+    assert said.value.reason is Reason.FRAME
+    assert depth(plain) > ALLOWED
