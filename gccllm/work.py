@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 
 from gccllm import __version__
-from gccllm.assembly import Body, BodyError, Function, Module, canonical
+from gccllm.assembly import Body, BodyError, Function, Module, canonical, replaceable
 from gccllm.config import Settings
 from gccllm.core import Candidate, Evidence, Outcome, Quit, Timing, refuted
 from gccllm.events import Log
@@ -184,8 +184,11 @@ class Shop:
         signature = self.types.signature(function.name)
         key = self.recordings.key(unit.module, function)
         if self.recordings.stamp(key):
-            signature = with_code(with_far(unit.module, function.name, signature), self.recordings.callee)
-        target = HarvestTarget.of(unit.module, function.name, signature, unit.tools, directory, self.trapping)
+            others = replaceable(unit.module, unit.flags)
+            signature = with_code(with_far(unit.module, function.name, signature, others), self.recordings.callee)
+        target = HarvestTarget.of(
+            unit.module, function.name, signature, unit.tools, directory, self.trapping, unit.flags
+        )
         recorded = self.recordings.supply(key, target)
         found = find_tests(
             target, self.settings["seed"], min(HARVEST_S, _left(deadline)), recorded=recorded.tests if recorded else ()

@@ -22,7 +22,7 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
-from gccllm.assembly import Body, BodyError, Module, cfg, reachable, slice_text
+from gccllm.assembly import Body, BodyError, Module, cfg, reachable, replaceable, slice_text
 from gccllm.core import Quit, RunStatus, Test
 from gccllm.harvest.generate import GlobalSymbol
 from gccllm.harvest.scene import DoesNotFit, Extent, Scene, extents, lower
@@ -71,21 +71,29 @@ class HarvestTarget:
         tools: Toolchain,
         workdir: Path,
         trapping: Module | None = None,
+        options: Sequence[str] = (),
     ) -> HarvestTarget:
-        """From the parsed unit and that of the trapping side compile. Raises Quit or BodyError."""
+        """From the parsed unit and that of the trapping side compile. Raises Quit or BodyError.
+
+        `options`: those of the compile, which say what of the unit another may replace. Without them the text does.
+        """
+        others = replaceable(module, options)
+        functions, objects = reachable(module, name, others)
         ubsan = None
         if trapping is not None:
+            # What gcc inlined into the baseline is the unit's own there too.
+            called = frozenset(ref for one in functions for ref in module.functions[one].refs) & others
             try:
-                ubsan = slice_text(trapping, name)
+                ubsan = slice_text(trapping, name, replaceable=called)
             except (BodyError, ValueError, Quit):
                 ubsan = None
         symbols = []
-        for symbol in reachable(module, name)[1]:
+        for symbol in objects:
             known = module.objects[symbol]
             size = int(known.size) if known.size.isdigit() else _common_size(known.common)
-            if known.is_writable and size and not symbol.startswith(".L"):
+            if (known.is_writable or symbol in others) and size and not symbol.startswith(".L"):
                 symbols.append(GlobalSymbol(symbol, size, signature.variables.get(symbol.split(".")[0])))
-        text = slice_text(module, name)
+        text = slice_text(module, name, replaceable=others)
         return cls(name, text, module.functions[name].body, signature, tools, workdir, ubsan, tuple(symbols))
 
 

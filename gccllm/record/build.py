@@ -12,7 +12,7 @@ import contextlib
 import time
 
 from gccllm import hotness, policy, work
-from gccllm.assembly import BodyError, Function, Module
+from gccllm.assembly import BodyError, Function, Module, replaceable
 from gccllm.config import Settings
 from gccllm.core import Quit, Request
 from gccllm.events import Log
@@ -85,7 +85,7 @@ def make_known(function: Function, unit: Unit, shop: work.Shop, settings: Settin
         policy.declines_function(function, settings)
         entry_line(function)
         bench, far = bench_of(function, unit, shop)
-        stub = Stub(function, test_key(unit.module, function), data_symbols(unit.module, function) + far)
+        stub = Stub(function, test_key(unit.module, function), data_symbols(unit.module, function, replaceable(unit.module, unit.flags)) + far)
         names = tuple(name for name, _ in stub.symbols)
         tests.put_bench(stub.key, bench, function.name, unit.source.name if unit.source else "", names)
     except BodyError as error:
@@ -105,8 +105,11 @@ def bench_of(function: Function, unit: Unit, shop: work.Shop) -> tuple[Bench, tu
     if function.name in shop.effects:
         raise Quit(*shop.effects[function.name])
     with scratch() as directory:
-        signature = with_far(unit.module, function.name, shop.types.signature(function.name))
-        target = HarvestTarget.of(unit.module, function.name, signature, unit.tools, directory, shop.trapping)
+        others = replaceable(unit.module, unit.flags)
+        signature = with_far(unit.module, function.name, shop.types.signature(function.name), others)
+        target = HarvestTarget.of(
+            unit.module, function.name, signature, unit.tools, directory, shop.trapping, unit.flags
+        )
         context = context_of(
             unit.module, function.name, unit.tools, directory, march=unit.march, has_ipa_ra=unit.ipa_ra,
             arguments=signature_registers(signature),
