@@ -13,18 +13,20 @@ from gccllm.harvest.probe import HarvestTarget
 from gccllm.store.entry import Bench
 from gccllm.store.graph import decode, encode
 from gccllm.toolchain import Toolchain
+from gccllm.verify.environment import Environment
 from gccllm.verify.screen import Context
 
 _CLASSES: tuple[type, ...] = (
     types.Void, types.Integer, types.Floating, types.Pointer, types.Array, types.Field, types.Record, types.Opaque,
     types.Place, types.Param, types.Variable, types.Signature, GlobalSymbol, Context,
-    core.CalleeSpec, core.FarCode, core.FarData, core.Returned, core.Slot,
+    core.CalleeSpec, core.FarCode, core.FarData, core.Returned, core.Slot, Environment,
 )  # fmt: skip
 
 
 def facts_of(target: HarvestTarget, context: Context) -> dict[str, Any]:
     """JSON of everything about the function that is not text."""
-    return encode({"signature": target.signature, "symbols": target.symbols, "context": context})
+    return encode({"signature": target.signature, "symbols": target.symbols, "context": context,
+                   "environment": target.environment})  # fmt: skip
 
 
 def signature_of(bench: Bench) -> types.Signature:
@@ -48,6 +50,7 @@ def target_and_context(bench: Bench, tools: Toolchain, workdir: Path) -> tuple[H
         workdir=workdir,
         ubsan_text=bench.ubsan or None,
         symbols=facts["symbols"],
+        environment=facts.get("environment", Environment()),
     )
     return target, facts["context"]
 

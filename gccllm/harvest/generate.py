@@ -33,6 +33,10 @@ from gccllm.harvest.types import (
 from gccllm.harvest.values import Dictionary, Learner, Mood
 
 
+CHANGED = 0.5
+"""Share of inputs whose memory changes while functions of other units run; many of them end badly and are dropped."""
+
+
 @dataclass(frozen=True)
 class GlobalSymbol:
     """A writable data symbol that the function may touch."""
@@ -47,11 +51,14 @@ class Generator:
     """Draws scenes for one function. The order of draws is part of the seed's meaning."""
 
     def __init__(
-        self, signature: Signature, symbols: Sequence[GlobalSymbol], dictionary: Dictionary, seed: int
-    ) -> None:
+        self, signature: Signature, symbols: Sequence[GlobalSymbol], dictionary: Dictionary, seed: int,
+        has_stubs: bool = False,
+    ) -> None:  # fmt: skip
+        """`has_stubs`: functions of other units are called, and may change memory."""
         self.signature = signature
         self.symbols = tuple(symbols)
         self.dictionary = dictionary
+        self.has_stubs = has_stubs
         self.learner = Learner()
         self.rng = Random(seed)
         self.row = min((_rows(p) for p in signature.params if _rows(p)), default=0)
@@ -102,6 +109,8 @@ class Generator:
             junk=rng.getrandbits(32),
         )
         self.set_globals(builder, made)
+        if self.has_stubs and not plain and rng.random() < CHANGED:
+            made.changes = rng.getrandbits(32)
         made.choices = tuple(mood.choices)
         return made
 

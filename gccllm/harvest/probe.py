@@ -30,6 +30,7 @@ from gccllm.harvest.types import Signature
 from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain
 from gccllm.verify import image, layout, replay, trace
+from gccllm.verify.environment import Environment, environment_of
 from gccllm.verify.trace import Intervals
 
 DEADLINE_MS = 4
@@ -41,6 +42,8 @@ GIVE_UP = 10
 
 MOST_DOUBTFUL, DOUBTFUL_BATCH = 3000, 48
 LAST_RESORT = "doubtful"
+UNSEEN = Environment(fp_flags=False, errno=False)
+"""Builds of one source may differ in flags: what a conversion raises depends on how it is done."""
 
 Edge = tuple[int, int]
 Mask = npt.NDArray[np.bool_]
@@ -60,7 +63,9 @@ class HarvestTarget:
     ubsan_text: str | None = None
     """The same slice out of the trapping side compile; None when there is none."""
     symbols: tuple[GlobalSymbol, ...] = ()
-    """Writable data that the function may touch."""
+    """Writable data that the function may touch, and what another unit may have other contents of."""
+    environment: Environment = replay.STRICT
+    """What its callers may look at beside results and memory."""
 
     @classmethod
     def of(
@@ -94,7 +99,10 @@ class HarvestTarget:
             if (known.is_writable or symbol in others) and size and not symbol.startswith(".L"):
                 symbols.append(GlobalSymbol(symbol, size, signature.variables.get(symbol.split(".")[0])))
         text = slice_text(module, name, replaceable=others)
-        return cls(name, text, module.functions[name].body, signature, tools, workdir, ubsan, tuple(symbols))
+        return cls(
+            name, text, module.functions[name].body, signature, tools, workdir, ubsan, tuple(symbols),
+            environment_of(options),
+        )  # fmt: skip
 
 
 def _common_size(common: str) -> int:
@@ -217,7 +225,8 @@ class Probe:
         first["ticks"][chosen] = np.minimum(first["ticks"][chosen], again["ticks"])
         unlucky = np.isin(again["status"], (layout.Status.TIMEOUT, layout.Status.SKIPPED))
         slow = (first["ticks"][chosen] > slow_ticks) | unlucky
-        differing = replay.differs(first[chosen], again, self.returned) & ~slow
+        # Exception flags may depend on junk that is never read as a number; candidates are held to them all the same.
+        differing = replay.differs(first[chosen], again, self.returned, UNSEEN) & ~slow
         self._doubt(tests, keep, slow & ~unlucky)
         self._narrow(keep, slow, "too slow")
         self._narrow(keep, differing[~slow], "depends on undefined bits")
@@ -247,7 +256,7 @@ class Probe:
         shared = [self._for_trapping(tests[int(i)]) for i in chosen]
         seen = self.trapping.run_raw(self.target.name, shared, give_up_after=GIVE_UP)
         good = seen["status"] == layout.Status.OK
-        other = good & replay.differs(first[chosen], seen, self.returned)
+        other = good & replay.differs(first[chosen], seen, self.returned, UNSEEN)
         self.agreed += int((good & ~other).sum())
         self.disagreed += int(other.sum())
         if self.agreed < self.disagreed:
@@ -303,6 +312,18 @@ class Probe:
             ran.work = seen.steps
             self.taken |= ran.edges
 
+    def in_mode(self, usual: Sequence[Test], made: Sequence[Test]) -> tuple[list[Test], list[Test]]:
+        """Those of `made` that end well and alike under both poisons: the ones that end otherwise than the same input
+        of `usual` does, and the others."""
+        name = self.target.name
+        before = self.replayer.run_raw(name, usual, give_up_after=GIVE_UP)
+        seen = [self.replayer.run_raw(name, made, poison=n, give_up_after=GIVE_UP) for n in (0, 1)]
+        steady = ~replay.differs(seen[0], seen[1], self.returned, UNSEEN)
+        steady &= np.minimum(seen[0]["ticks"], seen[1]["ticks"]) <= SLOW_TICKS
+        other = replay.differs(before, seen[0], self.returned, UNSEEN)
+        telling, rest = np.flatnonzero(steady & other), np.flatnonzero(steady & ~other)
+        return [made[int(i)] for i in telling], [made[int(i)] for i in rest]
+
     def last_resort(self) -> list[Test]:
         """Of the doubtful inputs those that take edges which no other input takes.
 
@@ -317,7 +338,7 @@ class Probe:
             states = [State(replace(test, weight=0.0, label=LAST_RESORT), 0) for test in tests]
             seen = [self.replayer.run_raw(self.target.name, [one.test for one in states], poison=n) for n in (0, 1)]
             well = (seen[0]["status"] == layout.Status.OK) & (seen[1]["status"] == layout.Status.OK)
-            steady = well & ~replay.differs(seen[0], seen[1], self.returned)
+            steady = well & ~replay.differs(seen[0], seen[1], self.returned, UNSEEN)
             for i in np.flatnonzero(steady):
                 self.trace([states[int(i)]])
             found += [one.test for one in states if one.fresh]

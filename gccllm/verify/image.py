@@ -8,7 +8,8 @@ Undefined symbols:
 
     a pure library function   runs for real, from the replayer's own copy; afterwards the stub overwrites what a call
                               may clobber
-    a function with a spec    a stub logs the call and gives an answer made from its arguments
+    a function with a spec    a stub logs the call, changes memory as the test says (`native/changes.h`) and gives an
+                              answer made from its arguments; not where it returns a pointer
     a function with its text  a stub logs the call, the function itself runs (`far_code`)
     a call that does not      a trap: reaching it is a fault
     return
@@ -87,6 +88,11 @@ class Image:
     writable: tuple[int, int]
     callees: tuple[bytes, ...] = ()
     sizes: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def has_stubs(self) -> bool:
+        """Whether some function of another unit is stood in for, and does not run itself."""
+        return any(layout.CALLEE.unpack(one)[-1] == 0 for one in self.callees)
 
 
 def build_image(
@@ -243,7 +249,7 @@ class _Stubs:
             if self.plain:
                 return [f"\tjmp {real_name(name)}"]
             spec = spec.spec
-        elif not spec.is_pure:
+        elif spec.returns_pointer:
             raise Quit(Reason.IMPURE_CALLEE, name)
         if len(numbers) == layout.MAX_CALLEES:
             raise Quit(Reason.TOO_LARGE, "too many functions of other units are called")

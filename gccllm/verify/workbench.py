@@ -15,14 +15,15 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from gccllm.assembly import Body, BodyError, Module, NotLossless, cfg, slice_text
+from gccllm.assembly import Body, BodyError, Module, NotLossless, cfg, replaceable, slice_text
 from gccllm.assembly.cfg import Edge
 from gccllm.core import Quit, Returned, Slot, StandIn, Test
 from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain
 from gccllm.verify import layout
+from gccllm.verify.environment import Environment, environment_of
 from gccllm.verify.image import AssembleError, Image, build_image
-from gccllm.verify.replay import Raw, Replayer, differs
+from gccllm.verify.replay import STRICT, Raw, Replayer, differs
 from gccllm.verify.screen import Baseline, Context, context_of, read_baseline
 from gccllm.verify.trace import Trace, blocks_in_order, instrument, instrument_callees, trace_many, traced_name
 
@@ -74,6 +75,8 @@ class Workbench:
     more: More | None = None
     solver: Solver | None = None
     seed: int = 0
+    environment: Environment = STRICT
+    """What a candidate must leave like the baseline beside results and memory."""
 
     def __post_init__(self) -> None:
         self._observed: dict[int, Raw] = {}
@@ -98,6 +101,7 @@ class Workbench:
         max_level: int = 99,
         has_ipa_ra: bool = True,
         seed: int = 0,
+        options: Sequence[str] = (),
     ) -> Workbench:
         """From the parsed unit (and the parsed scalar side compile). Raises BodyError for what cannot be read."""
         context = context_of(
@@ -109,8 +113,9 @@ class Workbench:
             with contextlib.suppress(BodyError):
                 other = scalar.functions[name].body
         return cls(
-            name, slice_text(module, name), module.functions[name].body, list(tests), returns, context, tools, workdir,
-            callees or {}, other, more, None, seed,
+            name, slice_text(module, name, replaceable=replaceable(module, options)), module.functions[name].body,
+            list(tests), returns, context, tools, workdir, callees or {}, other, more, None, seed,
+            environment_of(options),
         )  # fmt: skip
 
     # --- bodies into images -----------------------------------------------------------------------
@@ -206,7 +211,7 @@ class Workbench:
         """Tests (indices out of `chosen`) on which `entry` differs from the baseline; all that was observed."""
         want = self.observed(poison)[list(chosen)]
         got = replayer.run_raw(entry, [self.tests[i] for i in chosen], poison=poison, give_up_after=1)
-        return [chosen[int(i)] for i in np.flatnonzero(differs(want, got, self.returns))], got
+        return [chosen[int(i)] for i in np.flatnonzero(differs(want, got, self.returns, self.environment))], got
 
     def ask_for_edges(self, body: Body, edges: Sequence[Edge], near: Sequence[Near]) -> int:
         """Let the solver find inputs that take edges of `body`; returns how many came."""

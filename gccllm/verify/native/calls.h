@@ -1,8 +1,9 @@
 /*
- * Stand-ins for functions of other units: what was asked goes into a digest, the answer is made from it, or the function
- * itself gives it.
+ * Stand-ins for functions of other units: what was asked goes into a digest, the answer is made from it and memory is
+ * changed (changes.h), or the function itself does what it does.
  */
 #pragma once
+#include "changes.h"
 #include "digest.h"
 
 static uint64_t answer; /* made from this call's arguments and number only, the same in timed runs */
@@ -54,7 +55,7 @@ static void float_answer(uint64_t out[2], uint64_t h, unsigned bytes, int is_flo
     else
         memcpy(out, &value, 8);
 }
-void record_call(void) {
+static void answer_call(void) {
     struct call *c = &call_frame;
     const uint64_t *stack = (const uint64_t *)c->rsp;
     const struct callee *spec = &callees[stack[0] % MAX_CALLEES];
@@ -86,9 +87,20 @@ void record_call(void) {
         c->returns = stack[1];
         return;
     }
+    if (!cpu_plain_calls) {
+        if (has_frame_address())
+            leave_test(SIGSYS);
+        change_memory(stack[0]);
+    }
     c->rax = spec->rax ? low_bytes(int_answer(h), spec->rax) | (cpu_junk_word & ~low_bytes(~0ul, spec->rax))
                        : cpu_junk_word;
     c->rdx = spec->rdx ? int_answer(rotate(h, 23)) : cpu_junk_word;
     float_answer(c->xmm0, h, spec->xmm0, spec->is_float);
     float_answer(c->xmm1, rotate(h, 19), spec->xmm1, spec->is_float);
+}
+static uint64_t ticks_in_stubs;
+void record_call(void) {
+    uint64_t began = __builtin_ia32_rdtsc();
+    answer_call();
+    ticks_in_stubs += __builtin_ia32_rdtsc() - began;
 }
