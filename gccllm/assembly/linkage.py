@@ -6,7 +6,8 @@ gcc assumes nothing of such a function's body or such an object's contents, so n
     default visibility, -fPIC  a library that is loaded before this one takes it at load time
 
 Not replaceable: what is in a COMDAT group, because C++ has all its copies be one (gcc inlines them for the same reason);
-names under -fno-semantic-interposition, but for weak ones; whatever only this unit can name.
+constant data that is not weak (gcc itself puts its contents into code, -fPIC or not); names under
+-fno-semantic-interposition, but for weak ones; whatever only this unit can name.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def replaceable(module: Module, options: Sequence[str]) -> frozenset[str]:
     return frozenset(
         name for name in names
         if not _is_one_of_many(module, name)
-        and (module.binding(name) == "weak" or (is_library and _is_exported(module, name)))
+        and (module.binding(name) == "weak" or (is_library and _is_exported(module, name) and not _is_constant(module, name)))
     )  # fmt: skip
 
 
@@ -51,6 +52,11 @@ def _is_for_library(module: Module, options: Sequence[str]) -> bool:
 
 def _is_exported(module: Module, name: str) -> bool:
     return module.binding(name) != "local" and module.visibility.get(name, "default") == "default"
+
+
+def _is_constant(module: Module, name: str) -> bool:
+    name = module.resolve(name)
+    return name in module.objects and not module.objects[name].is_writable
 
 
 def _is_one_of_many(module: Module, name: str) -> bool:

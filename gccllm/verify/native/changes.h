@@ -17,9 +17,10 @@
 
 #define MARGIN 64
 #define MANY_WORDS 4096
+#define ZEROS_STAY 0x80 /* they may be pointers */
 enum { EVERY_CALL, ONE_CALL, SOME_CALLS };
 /* The bits of `changes`: 0-1 what is done to a word, 2-3 how many are changed, 4-5 at which calls, 6 pointers as well,
- * 8-10 and 12-13 the call of the one kind and of the other, 16- which arena; all of it seeds the rest. */
+ * 7 zeros stay, 8-10 and 12-13 the call of the one kind and of the other, 16- which arena; all of it seeds the rest. */
 
 static int is_frame(uint64_t word) { return word - STACK_BASE < STACK_BYTES; }
 static int is_own_page(uint64_t word) {
@@ -59,7 +60,7 @@ static void change_words(uint64_t *words, size_t n) {
     for (size_t i = 0; i < n; i++) {
         change_state = step(change_state, i);
         i += change_state >> 40 & gap;
-        if (i >= n || is_pointer(words[i]))
+        if (i >= n || is_pointer(words[i]) || (current->changes & ZEROS_STAY && !words[i]))
             continue;
         /* Mostly by little, and where the low byte of an int or of a long is: a length that grows much ends the test. */
         unsigned at = how == 0 ? change_state >> 32 & 4 : change_state >> 32 & 7;
