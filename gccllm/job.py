@@ -131,7 +131,10 @@ def is_equal_on(bench: Workbench, body: Body, found: Harvest) -> bool:
     image = bench.image([bench.entry_text(body, "timed")])
     with Replayer(image, bench.returns, deadline_ms=TIMED_DEADLINE_MS) as replayer:
         want, got = replayer.run(bench.name, tests), replayer.run("timed", tests)
-    return all(a.status is RunStatus.OK and same(a, b, bench.returns, bench.environment) is None for a, b in zip(want, got, strict=True))
+    return all(
+        a.status is RunStatus.OK and same(a, b, bench.returns, bench.environment) is None
+        for a, b in zip(want, got, strict=True)
+    )
 
 
 def gain_asked(job: Job) -> float:

@@ -5,7 +5,7 @@ gcc assumes nothing of such a function's body or such an object's contents, so n
     weak                       another unit's strong definition takes the name at link time
     default visibility, -fPIC  a library that is loaded before this one takes it at load time
 
-Not replaceable: what is in a COMDAT group, because C++ has all its copies be one (gcc inlines them for the same reason);
+Not replaceable: what is in a COMDAT group, because C++ has all its copies be one (so gcc inlines them too);
 constant data that is not weak (gcc itself puts its contents into code, -fPIC or not); names under
 -fno-semantic-interposition, but for weak ones; whatever only this unit can name.
 """
@@ -28,11 +28,15 @@ def replaceable(module: Module, options: Sequence[str]) -> frozenset[str]:
     """
     is_library = _is_for_library(module, options)
     names = (*module.functions, *module.objects, *module.aliases)
-    return frozenset(
-        name for name in names
-        if not _is_one_of_many(module, name)
-        and (module.binding(name) == "weak" or (is_library and _is_exported(module, name) and not _is_constant(module, name)))
-    )  # fmt: skip
+    return frozenset(name for name in names if _is_replaceable(module, name, is_library))
+
+
+def _is_replaceable(module: Module, name: str, is_library: bool) -> bool:
+    if _is_one_of_many(module, name):
+        return False
+    if module.binding(name) == "weak":
+        return True
+    return is_library and _is_exported(module, name) and not _is_constant(module, name)
 
 
 def _is_for_library(module: Module, options: Sequence[str]) -> bool:
@@ -46,8 +50,7 @@ def _is_for_library(module: Module, options: Sequence[str]) -> bool:
     if position:
         return False
     named = (match[1] for line in module.lines if "@" in line for match in _BY_TABLE.finditer(line))
-    return any(module.binding(name) == "global" and module.defines(name) and _is_exported(module, name)
-               for name in named)  # fmt: skip
+    return any(module.binding(one) == "global" and module.defines(one) and _is_exported(module, one) for one in named)
 
 
 def _is_exported(module: Module, name: str) -> bool:

@@ -28,14 +28,12 @@ _DROPPED = (
 )  # fmt: skip
 
 
-def slice_text(
-    module: Module, name: str, extra_text: str = "", *, replaceable: AbstractSet[str] = frozenset()
-) -> str:
+def slice_text(module: Module, name: str, extra_text: str = "", *, replaceable: AbstractSet[str] = frozenset()) -> str:
     """Assembler text that defines function `name` and everything of the unit it can reach.
 
     `extra_text` (e.g. candidates as global functions) is appended, in .text. What it names must be reachable from
-    `name`, or be defined in it. `replaceable`: names that may be another unit's. Raises BodyError(UNSUPPORTED_CODE) when
-    something reachable is not a compiler's plain function or data object (top-level asm, indirect functions), and
+    `name`, or be defined in it. `replaceable`: names that may be another unit's. Raises BodyError(UNSUPPORTED_CODE)
+    when something reachable is not a compiler's plain function or data object (top-level asm, indirect functions), and
     Quit(REPLACEABLE) when one name would have to mean both the unit's function and another's.
     """
     functions, objects, aliases = _reach(module, name, replaceable)

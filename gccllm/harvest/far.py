@@ -24,9 +24,7 @@ MOST_FURTHER = 32
 """Functions of other units that one call may lead to."""
 
 
-def with_far(
-    module: Module, name: str, signature: Signature, replaceable: AbstractSet[str] = frozenset()
-) -> Signature:
+def with_far(module: Module, name: str, signature: Signature, replaceable: AbstractSet[str] = frozenset()) -> Signature:
     """`signature` with what stands in for the far data that function `name`, its callees and their data can name.
 
     Raises what `assembly.reachable` raises.

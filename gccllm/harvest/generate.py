@@ -32,7 +32,6 @@ from gccllm.harvest.types import (
 )
 from gccllm.harvest.values import Dictionary, Learner, Mood
 
-
 CHANGED = 0.5
 """Share of inputs whose memory changes while functions of other units run; many of them end badly and are dropped."""
 

@@ -85,7 +85,11 @@ def make_known(function: Function, unit: Unit, shop: work.Shop, settings: Settin
         policy.declines_function(function, settings)
         entry_line(function)
         bench, far = bench_of(function, unit, shop)
-        stub = Stub(function, test_key(unit.module, function), data_symbols(unit.module, function, replaceable(unit.module, unit.flags)) + far)
+        stub = Stub(
+            function,
+            test_key(unit.module, function),
+            data_symbols(unit.module, function, replaceable(unit.module, unit.flags)) + far,
+        )
         names = tuple(name for name, _ in stub.symbols)
         tests.put_bench(stub.key, bench, function.name, unit.source.name if unit.source else "", names)
     except BodyError as error:

@@ -1,4 +1,4 @@
-"""What a call leaves besides results and memory: floating-point exception flags, and errno; and whether anybody may look.
+"""What a call leaves besides results and memory: floating-point exception flags and errno; and whether one may look.
 
 By default somebody may: gcc has -ftrapping-math and -fmath-errno. Options that say otherwise are the language's licence
 to leave such things out, so they end the comparison.

@@ -293,9 +293,7 @@ def _confirm(case: Case, bench: Workbench, replayer: Replayer) -> None:
     """A verdict formed inside one process could be forged by what ran before in it."""
     seen, want = replayer.run_raw(case.entry, bench.tests, fork_each=True), bench.observed(0)
     for i in np.flatnonzero(differs(want, seen, bench.returns, bench.environment)):
-        found = difference(
-            decode_observation(want[i]), decode_observation(seen[i]), bench.returns, bench.environment
-        )
+        found = difference(decode_observation(want[i]), decode_observation(seen[i]), bench.returns, bench.environment)
         reason, detail = found or (Reason.WRONG_VALUE, "")
         case.verdict = refuted("confirm", reason, detail, bench.tests[int(i)])
         return

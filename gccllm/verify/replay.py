@@ -424,9 +424,7 @@ def _number(data: bytes) -> str:
     return f"{int.from_bytes(data, 'little'):#x}"
 
 
-def differs(
-    a: Raw, b: Raw, returns: tuple[Returned, ...], environment: Environment = STRICT
-) -> npt.NDArray[np.bool_]:
+def differs(a: Raw, b: Raw, returns: tuple[Returned, ...], environment: Environment = STRICT) -> npt.NDArray[np.bool_]:
     """Vectorised `difference(...) is not None` over two results of `run_raw`, (n,) and (n,) to (n,)."""
     bad: npt.NDArray[np.bool_] = (a["status"] != layout.Status.OK) | (b["status"] != layout.Status.OK)
     bad |= (a["memory"] != b["memory"]).any(axis=1) | (a["calls"] != b["calls"]).any(axis=1)

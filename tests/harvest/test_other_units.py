@@ -1,4 +1,4 @@
-"""Functions and data of other units: what they may do between two lines of the function under work, a test has to do."""
+"""Functions and data of other units: what they may do while the function under work runs, a test has to do."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ CALLS = {
     ),
     "a buffer, which moves": (
         "struct out { unsigned char *at; long used; }; void flush(struct out *);",
-        "void f(struct out *o, const unsigned char *s, long n) { for (long i = 0; i < n; i++) { o->at[i & 7] = s[i & 7];"
-        " flush(o); } }",
+        "void f(struct out *o, const unsigned char *s, long n) { for (long i = 0; i < n; i++) { o->at[i & 7] ="
+        " s[i & 7]; flush(o); } }",
         "void f(struct out *o, const unsigned char *s, long n) { if (n <= 0) return; unsigned char *at = o->at;"
         " for (long i = 0; i < n; i++) { at[i & 7] = s[i & 7]; flush(o); } }",
     ),
@@ -79,11 +79,16 @@ def test_a_called_function_may_change(what: str) -> None:
 def test_nobody_else_changes_what_restrict_names() -> None:
     head = "void step(int); int f(const int *restrict p, int n) "
     once = head + "{ int s = 0, k = n > 0 ? p[0] : 0; for (int i = 0; i < n; i++) { step(i); s ^= k + i; } return s; }"
-    same, other = verdicts(head + "{ int s = 0; for (int i = 0; i < n; i++) { step(i); s ^= p[0] + i; } return s; }", once)
+    same, other = verdicts(
+        head + "{ int s = 0; for (int i = 0; i < n; i++) { step(i); s ^= p[0] + i; } return s; }", once
+    )
     assert same.is_accepted, same
     assert other.is_accepted, other
 
 
+LOOP = """
+unsigned f(const unsigned char *p, long n) {{ unsigned s = 0; for (long i = 0; i < n; i++) s += {}; return s; }}
+"""
 REPLACEABLE = {
     "a weak function": ("__attribute__((weak)) int g(int c) { return c * 3 + 1; }", "g(p[i])", "p[i] * 3 + 1", ()),
     "a function of a library": ("__attribute__((noinline)) int g(int c) { return c * 3 + 1; }", "g(p[i])",
@@ -96,25 +101,23 @@ REPLACEABLE = {
 @pytest.mark.parametrize("what", REPLACEABLE)
 def test_another_unit_may_take_the_place_of(what: str) -> None:
     head, used, assumed, flags = REPLACEABLE[what]
-    loop = "unsigned f(const unsigned char *p, long n) {{ unsigned s = 0; for (long i = 0; i < n; i++) s += {}; return s; }}"
-    same, other = verdicts(head + loop.format(used), head + loop.format(assumed), flags=flags)
+    same, other = verdicts(head + LOOP.format(used), head + LOOP.format(assumed), flags=flags)
     assert same.is_accepted, same
     assert other.reason in WRONG, other
 
 
 def test_a_weak_alias_is_called_as_nobody_knows_what() -> None:
     """The debug information says nothing of it."""
-    head = "int h(int c) { return c * 3 + 1; } extern int g(int) __attribute__((weak, alias(\"h\")));"
+    head = 'int h(int c) { return c * 3 + 1; } extern int g(int) __attribute__((weak, alias("h")));'
     with pytest.raises(Quit) as error:
         verdicts(head + "int f(int *p, long n) { int s = 0; for (long i = 0; i < n; i++) s += g(p[i]); return s; }")
     assert error.value.reason is Reason.CALLEE_UNKNOWN
 
 
 def test_what_only_the_unit_names_may_be_assumed() -> None:
-    head = "__attribute__((visibility(\"hidden\"), noinline)) unsigned g(unsigned c) { return c * 3 + 1; }"
-    loop = "unsigned f(const unsigned char *p, long n) {{ unsigned s = 0; for (long i = 0; i < n; i++) s += {}; return s; }}"
+    head = '__attribute__((visibility("hidden"), noinline)) unsigned g(unsigned c) { return c * 3 + 1; }'
     for flags in (("-fPIC",), ("-fPIE",)):
-        same, other = verdicts(head + loop.format("g(p[i])"), head + loop.format("p[i] * 3u + 1"), flags=flags)
+        same, other = verdicts(head + LOOP.format("g(p[i])"), head + LOOP.format("p[i] * 3u + 1"), flags=flags)
         assert same.is_accepted, same
         assert other.is_accepted, other
 
@@ -128,5 +131,7 @@ def test_a_stand_in_cannot_give_an_address() -> None:
 def test_the_own_frame_must_stay_out_of_sight() -> None:
     """No stub changes what lies there, so an address of it in memory ends the test."""
     with pytest.raises(Quit) as error:
-        verdicts("struct s { int *at; }; void step(void); int f(struct s *q) { int x = 5; q->at = &x; step(); return x; }")
+        verdicts(
+            "struct s { int *at; }; void step(void); int f(struct s *q) { int x = 5; q->at = &x; step(); return x; }"
+        )
     assert error.value.reason is Reason.NO_INPUTS
