@@ -51,13 +51,13 @@ class Generator:
 
     def __init__(
         self, signature: Signature, symbols: Sequence[GlobalSymbol], dictionary: Dictionary, seed: int,
-        has_stubs: bool = False,
+        calls_others: bool = False,
     ) -> None:  # fmt: skip
-        """`has_stubs`: functions of other units are called, and may change memory."""
+        """`calls_others`: functions of other units are called, and may change memory."""
         self.signature = signature
         self.symbols = tuple(symbols)
         self.dictionary = dictionary
-        self.has_stubs = has_stubs
+        self.calls_others = calls_others
         self.learner = Learner()
         self.rng = Random(seed)
         self.row = min((_rows(p) for p in signature.params if _rows(p)), default=0)
@@ -108,7 +108,7 @@ class Generator:
             junk=rng.getrandbits(32),
         )
         self.set_globals(builder, made)
-        if self.has_stubs and not plain and rng.random() < CHANGED:
+        if self.calls_others and not plain and rng.random() < CHANGED:
             made.changes = rng.getrandbits(32)
         made.choices = tuple(mood.choices)
         return made

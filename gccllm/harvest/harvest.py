@@ -173,7 +173,9 @@ class Search:
         lines = [(line.mnemonic, line.operands) for line in target.body.lines]
         constants = [row for constant in target.body.constants for row in constant.directives]
         dictionary = dictionary_of(lines, constants)
-        self.generator = Generator(target.signature, target.symbols, dictionary, seed, probe.replayer.image.has_stubs)
+        self.generator = Generator(
+            target.signature, target.symbols, dictionary, seed, bool(probe.replayer.image.callees)
+        )
         self.rng = Random(seed + 1)
         self.pool: list[Ran] = []
         self.wide: list[tuple[wide.Kind, Ran]] = []

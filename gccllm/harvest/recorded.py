@@ -132,7 +132,7 @@ class States:
         drawn = [self.rng.choice(parents) for _ in range(count)]
         made = [mutated(parent.test, parent.reads, self.known, self.rng) for parent in drawn]
         tests = [test for test in made if test is not None]
-        if self.probe.replayer.image.has_stubs:  # half of them, and some that are as they were recorded
+        if self.probe.replayer.image.callees:  # half of them, and some that are as they were recorded
             tests = [replace(one, changes=self.rng.getrandbits(32)) if i % 2 else one for i, one in enumerate(tests)]
             tests += [replace(one.test, changes=self.rng.getrandbits(32)) for one in drawn[: count // 4]]
         return self.keep(tests)

@@ -10,7 +10,7 @@ Undefined symbols:
                               may clobber
     a function with a spec    a stub logs the call, changes memory as the test says (`native/changes.h`) and gives an
                               answer made from its arguments; not where it returns a pointer
-    a function with its text  a stub logs the call, the function itself runs (`far_code`)
+    a function with its text  a stub logs the call and changes memory too, the function itself runs (`far_code`)
     a call that does not      a trap: reaching it is a fault
     return
     data with a spec          so many bytes of zero; a recorded test says what they are (`harvest.far`)
@@ -87,12 +87,8 @@ class Image:
     symbols: Mapping[str, int]
     writable: tuple[int, int]
     callees: tuple[bytes, ...] = ()
+    """Of the functions of other units that are called, under which memory may change."""
     sizes: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def has_stubs(self) -> bool:
-        """Whether some function of another unit is stood in for, and does not run itself."""
-        return any(layout.CALLEE.unpack(one)[-1] == 0 for one in self.callees)
 
 
 def build_image(

@@ -1,6 +1,6 @@
 /*
- * Stand-ins for functions of other units: what was asked goes into a digest, the answer is made from it and memory is
- * changed (changes.h), or the function itself does what it does.
+ * Stand-ins for functions of other units: what was asked goes into a digest, the answer is made from it, or the function
+ * itself gives it; memory changes as it may under a call (changes.h).
  */
 #pragma once
 #include "changes.h"
@@ -83,14 +83,14 @@ static void answer_call(void) {
         digest_memory(memory);
         absorb(memory[0]), absorb(memory[1]);
     }
+    if (!cpu_plain_calls) {
+        if (!c->target && has_frame_address())
+            leave_test(SIGSYS);
+        change_memory(stack[0]); /* the program that is linked may have another function of that name */
+    }
     if (c->target) {
         c->returns = stack[1];
         return;
-    }
-    if (!cpu_plain_calls) {
-        if (has_frame_address())
-            leave_test(SIGSYS);
-        change_memory(stack[0]);
     }
     c->rax = spec->rax ? low_bytes(int_answer(h), spec->rax) | (cpu_junk_word & ~low_bytes(~0ul, spec->rax))
                        : cpu_junk_word;

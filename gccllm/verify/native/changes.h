@@ -1,5 +1,5 @@
 /*
- * What a stand-in does to memory. A function of another unit may change whatever is not the caller's own: so a stub
+ * What a call does to memory. A function of another unit may change whatever is not the caller's own: so a call of one
  * changes some of it, drawn from the test's `changes` and the number of the call; the same on both sides of a comparison.
  *
  *   data      one byte of some words, in the arenas, the image's writable data and the test's own writable pages. A word
