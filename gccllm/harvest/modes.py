@@ -1,8 +1,8 @@
 """Inputs in other floating-point modes than the usual: roundings, and denormals taken for zero.
 
 A program may set a mode at any time (fesetround, an object made with -ffast-math), and gcc's machine code goes on to do
-something definite. An input counts in a mode when the baseline ends well there and alike under both poisons; what C
-says of it is not asked, for it says little.
+something definite. An input counts in a mode when the baseline ends well there, alike under both poisons, and so does
+the trapping build: what gcc's own builds do not agree on, it leaves open.
 """
 
 from __future__ import annotations

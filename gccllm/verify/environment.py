@@ -15,7 +15,7 @@ class Environment:
     """What is compared. The defaults are the strict ones."""
 
     fp_flags: bool = True
-    """Sticky exception flags after the call, all six: invalid, denormal, division by zero, overflow, underflow,
+    """Sticky exception flags after the call, the five of the standard: invalid, division by zero, overflow, underflow,
     inexact."""
     errno: bool = True
 

@@ -86,8 +86,8 @@ MXCSR_DEFAULT: Final = 0x1F80
 MXCSR_MODES: Final = 0xE040
 """The bits that a test may set: rounding, flush to zero, denormals are zero. All exceptions stay masked."""
 X87_DEFAULT: Final = 0x37F
-FP_FLAGS: Final = 0x3F
-"""Sticky exception flags, of MXCSR as of the x87 status word."""
+FP_FLAGS: Final = 0x3D
+"""Sticky exception flags, of MXCSR as of the x87 status word. Not that of denormal operands: no standard has it."""
 ERRNO_BEFORE: Final = 7777
 
 

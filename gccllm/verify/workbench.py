@@ -23,7 +23,7 @@ from gccllm.toolchain import Toolchain
 from gccllm.verify import layout
 from gccllm.verify.environment import Environment, environment_of
 from gccllm.verify.image import AssembleError, Image, build_image
-from gccllm.verify.replay import STRICT, Raw, Replayer, differs
+from gccllm.verify.replay import STRICT, Raw, Replayer, differs, forget_undefined_flags
 from gccllm.verify.screen import Baseline, Context, context_of, read_baseline
 from gccllm.verify.trace import Trace, blocks_in_order, instrument, instrument_callees, trace_many, traced_name
 
@@ -170,17 +170,17 @@ class Workbench:
 
         Raises Quit(NO_INPUTS) if the baseline does not run well on one of them (the harvest promises that it does).
         """
-        known = self._observed.get(poison)
-        done = 0 if known is None else len(known)
-        if done < len(self.tests) or known is None:
+        done = len(self._observed[0]) if self._observed else 0
+        if done < len(self.tests) or not self._observed:
             with self.replayer(self._base_image) as replayer:
-                fresh = replayer.run_raw(self.name, self.tests[done:], poison=poison)
-            bad = np.flatnonzero(fresh["status"] != layout.Status.OK)
+                fresh = [replayer.run_raw(self.name, self.tests[done:], poison=n) for n in (0, 1)]
+            bad = np.flatnonzero((fresh[0]["status"] != layout.Status.OK) | (fresh[1]["status"] != layout.Status.OK))
             if bad.size:
                 raise Quit(Reason.NO_INPUTS, f"the baseline does not run well on test {done + int(bad[0])}")
-            known = fresh if known is None else np.concatenate([known, fresh])
-            self._observed[poison] = known
-        return known
+            forget_undefined_flags(*fresh)
+            for n in (0, 1):
+                self._observed[n] = np.concatenate([self._observed[n], fresh[n]]) if done else fresh[n]
+        return self._observed[poison]
 
     def traces(self) -> list[Trace]:
         """The traced baseline on all tests, in order; only new tests are run. Raises BodyError."""

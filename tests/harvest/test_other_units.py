@@ -2,37 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-from kit import PRELUDE, compiled, scratch
+from kit import verdicts
 
-from gccllm.assembly import Module
-from gccllm.core import Candidate, Quit, Verdict
-from gccllm.harvest.__main__ import target_of
-from gccllm.harvest.harvest import QUICK, harvest
+from gccllm.core import Quit
 from gccllm.reasons import Reason
-from gccllm.verify.judge import judge
-from gccllm.verify.workbench import Workbench
 
 WRONG = frozenset({Reason.WRONG_VALUE, Reason.WRONG_MEMORY, Reason.WRONG_CALLS, Reason.FAULTED})
-
-
-def verdicts(code: str, *others: str, flags: tuple[str, ...] = ()) -> list[Verdict]:
-    """What the judge says of the code's own -O1 body of `f`, and of the bodies of other texts of `f`."""
-    place: Path = scratch()
-    (place / "t.c").write_text(PRELUDE + code)
-    target = target_of(place / "t.c", "f", ["-O3", *flags], place)
-    bench = Workbench.of(
-        Module.parse(compiled(code, "-O3", *flags)), "f", tests=harvest(target, 7, 60.0, QUICK).tests,
-        returns=target.signature.returned, tools=target.tools, workdir=place, callees=target.signature.callees,
-        options=flags,
-    )  # fmt: skip
-    said = []
-    for text in (code, *others):
-        unit = Module.parse(compiled(text, "-O1", "-fcf-protection=none", "-fno-ipa-ra", *flags))
-        said.append(judge(Candidate(unit.functions["f"].body.text(), "model", "by hand"), bench).verdict)
-    return [verdict for verdict in said if verdict is not None]
 
 
 CALLS = {

@@ -44,7 +44,7 @@
 #define MXCSR_DEFAULT 0x1f80
 #define MXCSR_MODES 0xe040
 #define X87_DEFAULT 0x37f
-#define FP_FLAGS 0x3f
+#define FP_FLAGS 0x3d
 #define ERRNO_BEFORE 0x1e61
 #define PACKED 0x100
 #define LANE 0x200
