@@ -30,7 +30,7 @@ from gccllm.harvest.types import Signature
 from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain
 from gccllm.verify import image, layout, replay, trace
-from gccllm.verify.environment import Environment, environment_of
+from gccllm.verify.environment import STRICT, UNSEEN, Environment, environment_of
 from gccllm.verify.trace import Intervals
 
 DEADLINE_MS = 4
@@ -42,8 +42,6 @@ GIVE_UP = 10
 
 MOST_DOUBTFUL, DOUBTFUL_BATCH = 3000, 48
 LAST_RESORT = "doubtful"
-UNSEEN = Environment(fp_flags=False, errno=False)
-"""Builds of one source may differ in flags: what a conversion raises depends on how it is done."""
 
 Edge = tuple[int, int]
 Mask = npt.NDArray[np.bool_]
@@ -64,7 +62,7 @@ class HarvestTarget:
     """The same slice out of the trapping side compile; None when there is none."""
     symbols: tuple[GlobalSymbol, ...] = ()
     """Writable data that the function may touch, and what another unit may have other contents of."""
-    environment: Environment = replay.STRICT
+    environment: Environment = STRICT
     """What its callers may look at beside results and memory."""
 
     @classmethod

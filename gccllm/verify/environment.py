@@ -20,6 +20,11 @@ class Environment:
     errno: bool = True
 
 
+STRICT = Environment()
+UNSEEN = Environment(fp_flags=False, errno=False)
+"""For another build of the same source, which is held to results and memory: gcc's own builds differ in flags."""
+
+
 def environment_of(options: Sequence[str]) -> Environment:
     """What the caller of code made with these options may look at. In doubt, everything."""
     return Environment(

@@ -27,7 +27,7 @@ from gccllm.core import Observation, Quit, Returned, RunStatus, Slot, Test
 from gccllm.reasons import Reason
 from gccllm.verify import layout
 from gccllm.verify.encode import RECORDS, Batch, encode
-from gccllm.verify.environment import Environment
+from gccllm.verify.environment import STRICT, Environment
 from gccllm.verify.image import Image
 from gccllm.verify.program import replayer_path
 
@@ -356,7 +356,6 @@ class _Collision(Exception):
 # --- comparing ------------------------------------------------------------------------------------
 
 
-STRICT = Environment()
 ANY_FLAGS = 0xFFFFFFFF
 """Exception flags of a baseline that it does not define."""
 

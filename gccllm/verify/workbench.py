@@ -21,9 +21,9 @@ from gccllm.core import Quit, Returned, Slot, StandIn, Test
 from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain
 from gccllm.verify import layout
-from gccllm.verify.environment import Environment, environment_of
+from gccllm.verify.environment import STRICT, Environment, environment_of
 from gccllm.verify.image import AssembleError, Image, build_image
-from gccllm.verify.replay import STRICT, Raw, Replayer, differs, forget_undefined_flags
+from gccllm.verify.replay import Raw, Replayer, differs, forget_undefined_flags
 from gccllm.verify.screen import Baseline, Context, context_of, read_baseline
 from gccllm.verify.trace import Trace, blocks_in_order, instrument, instrument_callees, trace_many, traced_name
 
@@ -207,11 +207,17 @@ class Workbench:
         step = max(1, len(cheap) // FIRST_TESTS)
         return sorted(int(i) for i in cheap[::step][:FIRST_TESTS])
 
-    def wrong(self, replayer: Replayer, entry: str, chosen: Sequence[int], poison: int) -> tuple[list[int], Raw]:
-        """Tests (indices out of `chosen`) on which `entry` differs from the baseline; all that was observed."""
+    def wrong(
+        self, replayer: Replayer, entry: str, chosen: Sequence[int], poison: int, environment: Environment | None = None
+    ) -> tuple[list[int], Raw]:
+        """Tests (indices out of `chosen`) on which `entry` differs from the baseline; all that was observed.
+
+        `environment`: what is compared beside results and memory, if not the bench's own.
+        """
         want = self.observed(poison)[list(chosen)]
         got = replayer.run_raw(entry, [self.tests[i] for i in chosen], poison=poison, give_up_after=1)
-        return [chosen[int(i)] for i in np.flatnonzero(differs(want, got, self.returns, self.environment))], got
+        bad = differs(want, got, self.returns, environment or self.environment)
+        return [chosen[int(i)] for i in np.flatnonzero(bad)], got
 
     def ask_for_edges(self, body: Body, edges: Sequence[Edge], near: Sequence[Near]) -> int:
         """Let the solver find inputs that take edges of `body`; returns how many came."""
