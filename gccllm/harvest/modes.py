@@ -13,7 +13,7 @@ from dataclasses import replace
 from random import Random
 
 from gccllm.core import Test
-from gccllm.harvest.probe import Probe
+from gccllm.harvest.probe import Probe, State
 from gccllm.verify import layout
 
 LABEL = "mode"
@@ -23,8 +23,8 @@ TELLING, OTHERS = 24, 8
 """Inputs for each mode on which the baseline itself ends otherwise than in the usual mode, and other inputs."""
 
 _FLOATS = re.compile(
-    r"^\tv?(?!mov|and|or|xor|unpck|shuf|perm|blend|insert|extract|broadcast|expand|compress|gather|scatter|maskmov"
-    r"|testp|lddqu)\w*[sp][sdh]\t|^\tv?cvt|^\tf(?!ence)\w+",
+    r"^\t(?!v?(?:p|mov|and|or|xor|unpck|shuf|perm|blend|insert|extract|broadcast|expand|compress|gather|scatter|maskmov"
+    r"|testp|lddqu))\w*[sp][sdh]\t|^\tv?cvt|^\tf(?!ence)\w+",
     re.MULTILINE,
 )
 _CALL = re.compile(r"^\t(?:call|jmp)\t([\w.]+)", re.MULTILINE)
@@ -45,4 +45,6 @@ def in_modes(probe: Probe, tests: Sequence[Test], seed: int) -> list[Test]:
         made = [replace(test, mxcsr=mode, label=LABEL, weight=0.0) for test in tests]
         telling, others = probe.in_mode(tests, made)
         found += rng.sample(telling, min(TELLING, len(telling))) + rng.sample(others, min(OTHERS, len(others)))
-    return found
+    states = [State(test, 0) for test in found]
+    probe.trace(states)
+    return [state.test for state in states if state.traced]

@@ -131,5 +131,5 @@ def test_the_modes_of_the_harvest_are_modes_of_the_replayer(tmp_path: Path) -> N
                  "\tfldt\t8(%rsp)\n", "\tcall\tpow@PLT\n"):  # fmt: skip
         assert has_floats(text), text
     for text in ("\tmovaps\t%xmm0, %xmm1\n", "\tshufps\t$1, %xmm0, %xmm1\n", "\taddl\t%eax, %ecx\n",
-                 "\tvpaddd\t%ymm0, %ymm1, %ymm2\n", "\tcall\tstrlen\n"):  # fmt: skip
+                 "\tvpmaxsd\t%ymm0, %ymm1, %ymm2\n", "\tcall\tstrlen\n"):  # fmt: skip
         assert not has_floats(text), text
