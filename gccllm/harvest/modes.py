@@ -14,9 +14,11 @@ from random import Random
 
 from gccllm.core import Test
 from gccllm.harvest.probe import Probe, State
+from gccllm.harvest.recorded import MUTATED
 from gccllm.verify import layout
 
 LABEL = "mode"
+"""Of inputs that were made; recorded calls in another mode are changed recorded calls."""
 MODES = {"down": 0x3F80, "up": 0x5F80, "to zero": 0x7F80, "no denormals": 0x9FC0}
 """MXCSR with rounding other than to nearest; with flush to zero and denormals are zero."""
 TELLING, OTHERS = 24, 8
@@ -42,7 +44,8 @@ def in_modes(probe: Probe, tests: Sequence[Test], seed: int) -> list[Test]:
     rng = Random(seed + 5)
     found: list[Test] = []
     for mode in MODES.values():
-        made = [replace(test, mxcsr=mode, label=LABEL, weight=0.0) for test in tests]
+        labels = [MUTATED if test.pages else LABEL for test in tests]
+        made = [replace(test, mxcsr=mode, label=label, weight=0.0) for test, label in zip(tests, labels, strict=True)]
         telling, others = probe.in_mode(tests, made)
         found += rng.sample(telling, min(TELLING, len(telling))) + rng.sample(others, min(OTHERS, len(others)))
     states = [State(test, 0) for test in found]

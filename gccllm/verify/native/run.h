@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#define STUB_DISCOUNT 8
+#define STUB_DISCOUNT 4
 
 /* Neither pattern nor its complement is a canonical address. */
 static uint64_t poison_word(unsigned n) {
