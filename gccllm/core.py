@@ -113,6 +113,14 @@ class Test:
     """Memory of a recorded call, by address; disjoint. Around what the function touches lies whatever was there."""
     weight: float = 1.0
     """How many calls of the program this one stands for."""
+    mxcsr: int = 0x1F80
+    """Rounding (and that of x87 code), flush to zero, denormals are zero: the bits of `layout.MXCSR_MODES`."""
+    changes: int = 0
+    """Seed of what stubs change in memory, as functions of other units may (`changes.h`); 0: nothing."""
+    kept: int = 0
+    """A bit for each arena that they leave alone, because `restrict` lets nobody else change it."""
+    spare: int = 0
+    """The arena that they may move another one to; 0: none. Nothing else points there."""
 
 
 class Slot(enum.StrEnum):
@@ -160,14 +168,15 @@ class Observation:
     """128-bit digest of the sequence of stubbed calls: callee, arguments, memory at the call."""
     ticks: int = 0
     """Time-stamp-counter ticks of the call itself; for limits, not for timing decisions."""
+    fp_flags: int = 0
+    """Floating-point exception flags set after the call (they are clear before it), as in MXCSR."""
+    errno: int = 0
+    """errno after the call; before it is `layout.ERRNO_BEFORE`."""
 
 
 @dataclass(frozen=True, slots=True)
 class CalleeSpec:
-    """What a stand-in for a function of another unit must know.
-
-    It can be stood in for when it reads memory perhaps, but writes none, and returns no pointer.
-    """
+    """What a stand-in for a function of another unit must know. Whatever its type says, it may change memory."""
 
     ints: tuple[int, ...] = ()
     """Defined bytes (1, 2, 4, 8) of each argument in an integer register, in order."""
@@ -179,7 +188,9 @@ class CalleeSpec:
     is_float: bool = False
     """Results in vector registers are `float`, else `double`."""
     is_pure: bool = True
-    """False: it takes a pointer through which it may write, or returns one. No stand-in can do that."""
+    """False: it takes a pointer through which it may write, or returns one: where its code is known, that runs."""
+    returns_pointer: bool = False
+    """It returns a pointer, or a result in memory: no stand-in can do that."""
 
 
 @dataclass(frozen=True, slots=True)

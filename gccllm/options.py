@@ -151,19 +151,27 @@ def is_in_force(options: Sequence[str], name: str, *, default: bool) -> bool:
     return state
 
 
-_FAST = ("-Ofast", "-ffast-math", "-funsafe-math-optimizations")
+def _is_strict(options: Sequence[str], name: str, loosened_by: Sequence[str]) -> bool:
+    """Whether `-f<name>` is in force, which is on unless said otherwise, or an option of `loosened_by` or -Ofast is on.
+
+    Said by name, it is so whatever implies otherwise: gcc does not ask for the order of the two.
+    """
+    words = [option for option, _ in words_of(options)]
+    if f"-f{name}" in words or f"-fno-{name}" in words:
+        return is_in_force(options, name, default=True)
+    levels = [option for option in words if option.startswith("-O")]
+    is_fast = bool(levels) and levels[-1] == "-Ofast" and "-fno-fast-math" not in words
+    return not is_fast and not any(is_in_force(options, one, default=False) for one in loosened_by)
 
 
 def traps_floats(options: Sequence[str]) -> bool:
     """Whether floating-point exception flags mean something (-ftrapping-math, gcc's default)."""
-    fast = any(option in _FAST for option, _ in words_of(options))
-    return is_in_force(options, "trapping-math", default=not fast)
+    return _is_strict(options, "trapping-math", ("fast-math", "unsafe-math-optimizations"))
 
 
 def sets_errno(options: Sequence[str]) -> bool:
     """Whether library functions report errors in errno (-fmath-errno, gcc's default)."""
-    fast = any(option in _FAST[:2] for option, _ in words_of(options))
-    return is_in_force(options, "math-errno", default=not fast)
+    return _is_strict(options, "math-errno", ("fast-math",))
 
 
 def assumes_types(options: Sequence[str]) -> bool:

@@ -18,6 +18,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -70,20 +71,30 @@ class Situation:
 
 
 def told(
-    module: Module, function: Function, gcc_options: Iterable[str], march: Iterable[str], settings: Mapping[str, str]
+    module: Module,
+    function: Function,
+    replaceable: AbstractSet[str],
+    gcc_options: Iterable[str],
+    march: Iterable[str],
+    settings: Mapping[str, str],
 ) -> dict[str, str]:
-    """The parts that text and command line give. `settings`: those in force that decide what may be admitted.
+    """The parts that text and command line give.
 
-    Raises BodyError as `Function.body` and `slice_text` do.
+    replaceable  names of the unit that may be another's (`assembly.replaceable`)
+    settings     those in force that decide what may be admitted
+    Raises BodyError and Quit as `Function.body` and `slice_text` do.
     """
-    functions, objects = reachable(module, function.name)
-    linkage = [f"{name} {module.binding(name)} {module.visibility.get(name, 'default')}" for name in
-               (*functions, *objects)]  # fmt: skip
+    functions, objects = reachable(module, function.name, replaceable)
+    named = {ref for one in functions for ref in module.functions[one].refs} | {*functions, *objects}
+    linkage = [
+        f"{name} {module.binding(name)} {module.visibility.get(name, 'default')} {name in replaceable}"
+        for name in named
+    ]
     return {
         "schema": SCHEMA,
         "body": _hash(canonical(function.body)),
         "function": _hash("\n".join(attribute_rows(module, function))),
-        "slice": _hash(steady(slice_text(module, function.name))),
+        "slice": _hash(steady(slice_text(module, function.name, replaceable=replaceable))),
         "linkage": _hash("\n".join(sorted(steady(row) for row in linkage))),
         "options": _hash("\n".join(options.meanings(tuple(gcc_options)))),
         "march": _hash(" ".join(sorted(march))),
@@ -112,9 +123,9 @@ def bench_parts(bench: Bench) -> dict[str, str]:
     }
 
 
-def relevant(signature: types.Signature, module: Module) -> types.Signature:
+def relevant(signature: types.Signature, module: Module, replaceable: AbstractSet[str]) -> types.Signature:
     """`signature` without the callees and variables of the unit that the function cannot reach."""
-    functions, objects = reachable(module, signature.name)
+    functions, objects = reachable(module, signature.name, replaceable)
     named = {ref for one in functions for ref in module.functions[one].refs}
     named |= {ref for one in objects for ref in module.objects[one].references} | set(objects)
     bases = named | {name.split(".")[0] for name in named}

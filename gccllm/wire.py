@@ -14,18 +14,22 @@ from gccllm.harvest.probe import HarvestTarget
 from gccllm.store.entry import Bench
 from gccllm.store.graph import decode, encode
 from gccllm.toolchain import Toolchain
+from gccllm.verify.environment import Environment
 from gccllm.verify.screen import Context
 
 _CLASSES: tuple[type, ...] = (
     types.Void, types.Integer, types.Floating, types.Pointer, types.Array, types.Field, types.Record, types.Opaque,
     types.Place, types.Param, types.Variable, types.Signature, GlobalSymbol, Context,
-    core.CalleeSpec, core.FarCode, core.FarData, core.Returned, core.Slot,
+    core.CalleeSpec, core.FarCode, core.FarData, core.Returned, core.Slot, Environment,
 )  # fmt: skip
 
 
 def facts_of(target: HarvestTarget, context: Context) -> dict[str, Any]:
     """JSON of everything about the function that is not text."""
-    facts = {"signature": target.signature, "symbols": target.symbols, "context": context, "as_gcc": target.as_gcc}
+    facts = {
+        "signature": target.signature, "symbols": target.symbols, "context": context, "as_gcc": target.as_gcc,
+        "environment": target.environment,
+    }  # fmt: skip
     return encode(facts)
 
 
@@ -43,8 +47,8 @@ def target_and_context(bench: Bench, tools: Toolchain, workdir: Path) -> tuple[H
     facts = _decoded(bench)
     if not isinstance(facts.get("context"), Context):
         raise ValueError("the entry holds no context")
-    if "as_gcc" not in facts:
-        raise ValueError("the entry does not say what undefined behaviour means")
+    if "as_gcc" not in facts or not isinstance(facts.get("environment"), Environment):
+        raise ValueError("the entry does not say what its callers may look at")
     body = Body.parse(bench.baseline)
     target = HarvestTarget(
         name=facts["signature"].name,
@@ -55,6 +59,7 @@ def target_and_context(bench: Bench, tools: Toolchain, workdir: Path) -> tuple[H
         workdir=workdir,
         ubsan_text=bench.ubsan or None,
         symbols=facts["symbols"],
+        environment=facts["environment"],
         as_gcc=bool(facts["as_gcc"]),
     )
     return target, facts["context"]

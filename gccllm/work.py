@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 
 from gccllm import __version__, isa_allowance
-from gccllm.assembly import Body, BodyError, Function, Module, canonical
+from gccllm.assembly import Body, BodyError, Function, Module, canonical, replaceable
 from gccllm.config import Settings
 from gccllm.core import Candidate, Evidence, Outcome, Quit, Timing, refuted
 from gccllm.events import Log
@@ -128,6 +128,11 @@ class Shop:
         return Known(typed, facts_in(typed.dump), trapping)
 
     @cached_property
+    def replaceable(self) -> frozenset[str]:
+        """Names of the unit that may turn out to be another's in the program."""
+        return replaceable(self.unit.module, self.unit.flags)
+
+    @cached_property
     def recordings(self) -> Recordings:
         return Recordings(self.settings.store_dir)
 
@@ -141,14 +146,14 @@ class Shop:
         """How to call a function, and what it reaches. Raises Quit with the reason why it cannot be worked on."""
         if cause := self.known.facts.decline(self.unit.module, name):
             raise Quit(*cause)
-        return relevant(self.known.typed.types.signature(name), self.unit.module)
+        return relevant(self.known.typed.types.signature(name), self.unit.module, self.replaceable)
 
     def told(self, function: Function) -> dict[str, str]:
         """The parts of a function's situation that take no side compile. Raises BodyError."""
         if function.name not in self._told:
             unit = self.unit
             self._told[function.name] = told(
-                unit.module, function, unit.request.gcc_options, unit.march,
+                unit.module, function, self.replaceable, unit.request.gcc_options, unit.march,
                 {
                     "isa": isa_allowance.key_word(self.settings["isa"]), "ub": self.settings["ub"],
                     "early_exits": str(self.settings["early_exits"]),
@@ -160,7 +165,8 @@ class Shop:
         """Raises Quit as `signature`, BodyError as `told`."""
         signature = self.signature(function.name)
         words = self.known.facts.words(self.unit.module, function.name)
-        facts = asked(signature, trapping_slice(self.known.trapping, function.name), words)
+        trapping = trapping_slice(self.known.trapping, self.unit.module, function.name, self.replaceable)
+        facts = asked(signature, trapping, words)
         return Situation(self.told(function), facts)
 
     # --- one function -------------------------------------------------------------------------
@@ -206,7 +212,8 @@ class Shop:
         signature = self.signature(function.name)
         key = self.recordings.key(unit.module, function)
         if self.recordings.stamp(key):
-            signature = with_code(with_far(unit.module, function.name, signature), self.recordings.callee)
+            signature = with_far(unit.module, function.name, signature, self.replaceable)
+            signature = with_code(signature, self.recordings.callee)
         target = self.target(function.name, signature, directory)
         recorded = self.recordings.supply(key, target)
         found = find_tests(
@@ -233,7 +240,9 @@ class Shop:
     def target(self, name: str, signature: Signature, workdir: Path) -> HarvestTarget:
         """Raises Quit or BodyError."""
         unit, as_gcc = self.unit, self.settings["ub"] == "as-gcc"
-        return HarvestTarget.of(unit.module, name, signature, unit.tools, workdir, self.known.trapping, as_gcc=as_gcc)
+        return HarvestTarget.of(
+            unit.module, name, signature, unit.tools, workdir, self.known.trapping, unit.flags, as_gcc=as_gcc
+        )
 
     def context(self, name: str, signature: Signature) -> Context:
         """What the screen has to know of a function of the unit."""

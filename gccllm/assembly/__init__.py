@@ -8,6 +8,7 @@ from gccllm.assembly.decode import Access, Decoded, DecodedLine, Use, decode
 from gccllm.assembly.function import Function
 from gccllm.assembly.isa import LEVELS, guard_level, level_of, march_features
 from gccllm.assembly.layout import layout_text
+from gccllm.assembly.linkage import replaceable
 from gccllm.assembly.liveness import Liveness, liveness
 from gccllm.assembly.module import DataObject, Module
 from gccllm.assembly.section import NotLossless, Section
@@ -46,6 +47,7 @@ __all__ = [
     "liveness",
     "march_features",
     "reachable",
+    "replaceable",
     "slice_text",
     "splice",
     "synthesize_cfi",

@@ -2,17 +2,22 @@
 
 Functions and data of the unit become global and hidden, so that a linker map shows them. CFI, debug information,
 exception tables and COMDAT are dropped; loop alignment and cold sections stay as gcc printed them.
+
+What another unit may replace (`linkage`) is not the unit's to link: such a function stays undefined, and such an object
+is writable, so that tests can fill it with other contents than the unit's.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Set as AbstractSet
 
 from gccllm.assembly.body import BodyError
 from gccllm.assembly.function import Function
 from gccllm.assembly.module import DataObject, Module
 from gccllm.assembly.section import Item, Section
 from gccllm.assembly.syntax import Kind, callee, split_commas, symbols
+from gccllm.core import Quit
 from gccllm.reasons import Reason
 
 _GROUP = re.compile(r"^(\t\.section\t[^,]*,\")([^\"]*)(\".*?)(,[^,]*,comdat)$")
@@ -23,19 +28,20 @@ _DROPPED = (
 )  # fmt: skip
 
 
-def slice_text(module: Module, name: str, extra_text: str = "") -> str:
+def slice_text(module: Module, name: str, extra_text: str = "", *, replaceable: AbstractSet[str] = frozenset()) -> str:
     """Assembler text that defines function `name` and everything of the unit it can reach.
 
     `extra_text` (e.g. candidates as global functions) is appended, in .text. What it names must be reachable from
-    `name`, or be defined in it. Raises BodyError(UNSUPPORTED_CODE) when something reachable is not a compiler's plain
-    function or data object (top-level asm, indirect functions).
+    `name`, or be defined in it. `replaceable`: names that may be another unit's. Raises BodyError(UNSUPPORTED_CODE)
+    when something reachable is not a compiler's plain function or data object (top-level asm, indirect functions), and
+    Quit(REPLACEABLE) when one name would have to mean both the unit's function and another's.
     """
-    functions, objects, aliases = _reach(module, name)
+    functions, objects, aliases = _reach(module, name, replaceable)
     rows: list[str] = []
     for one in functions:
         rows.extend(function_rows(module.functions[one]))
     for one in objects:
-        rows.extend(_object_rows(module.objects[one]))
+        rows.extend(_object_rows(module.objects[one], one in replaceable))
     for alias in aliases:
         if not alias.startswith(".L"):
             rows.extend((f"\t.globl\t{alias}", f"\t.hidden\t{alias}"))
@@ -47,13 +53,18 @@ def slice_text(module: Module, name: str, extra_text: str = "") -> str:
     return "\n".join(rows) + "\n"
 
 
-def reachable(module: Module, name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Functions (`name` first) and data objects of the unit that `name` can reach through code and data."""
-    functions, objects, _ = _reach(module, name)
+def reachable(
+    module: Module, name: str, replaceable: AbstractSet[str] = frozenset()
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Functions (`name` first) and data objects of the unit that `name` can reach through code and data.
+
+    Raises BodyError as `slice_text` does.
+    """
+    functions, objects, _ = _reach(module, name, replaceable)
     return tuple(functions), tuple(objects)
 
 
-def _reach(module: Module, name: str) -> tuple[list[str], list[str], list[str]]:
+def _reach(module: Module, name: str, replaceable: AbstractSet[str]) -> tuple[list[str], list[str], list[str]]:
     if name not in module.functions:
         raise BodyError(Reason.UNSUPPORTED_CODE, f"{name} is not a function of the unit")
     owners = module.owners
@@ -66,6 +77,8 @@ def _reach(module: Module, name: str) -> tuple[list[str], list[str], list[str]]:
         del todo[0]
         if one in functions or one in objects or one in aliases:
             continue
+        if one in replaceable and one != name and one not in module.objects:
+            continue  # another unit's, as far as this one knows
         if one in module.functions:
             functions[one] = None
             todo.extend(sorted(module.functions[one].refs))
@@ -75,10 +88,20 @@ def _reach(module: Module, name: str) -> tuple[list[str], list[str], list[str]]:
         elif one in module.aliases:
             aliases[one] = None
             todo.extend(symbols(module.aliases[one]))
+            if hidden := replaceable & set(symbols(module.aliases[one])) - {name}:
+                raise Quit(Reason.REPLACEABLE, f"{one} is the unit's own {min(hidden)}")
         elif module.symbol_types.get(one) in ("function", "gnu_indirect_function") and module.defines(one):
             raise BodyError(Reason.UNSUPPORTED_CODE, f"{one} is defined in a way that is not modelled")
+    if name in replaceable and _is_named(module, name, functions, objects):
+        raise Quit(Reason.REPLACEABLE, f"{name} is called by its name")
     # An object whose contents name labels inside a function (a jump table) travels with that function's lines.
     return list(functions), [one for one in objects if module.inside.get(one) not in functions], list(aliases)
+
+
+def _is_named(module: Module, name: str, functions: dict[str, None], objects: dict[str, None]) -> bool:
+    """Whether code or data of the slice names the function, which then may be another's."""
+    named = {symbol for one in functions for s in module.functions[one].code for symbol in symbols(s.args)}
+    return name in named or any(name in module.objects[one].references for one in objects)
 
 
 def _flat(section: Section) -> str:
@@ -140,7 +163,7 @@ def _exactly_aligned(align: int) -> list[str]:
     return [f"\t.balign\t{2 * align}", f"\t.zero\t{align}"] if align <= _MOST_ALIGNED else [f"\t.balign\t{align}"]
 
 
-def _object_rows(thing: DataObject) -> list[str]:
+def _object_rows(thing: DataObject, is_replaceable: bool) -> list[str]:
     name = thing.name
     private = name.startswith(".L")
     shown = [] if private else [f"\t.globl\t{name}", f"\t.hidden\t{name}", f"\t.type\t{name}, @object"]
@@ -152,7 +175,8 @@ def _object_rows(thing: DataObject) -> list[str]:
         return [*head, f"{name}:", f"\t.zero\t{size}", f"\t.size\t{name}, {size}"]
     is_merged = private or "M" in thing.section.flags
     aligned = [f"\t.balign\t{thing.align}"] if is_merged else _exactly_aligned(thing.align)
-    rows = [_flat(thing.section), *aligned, *shown, f"{name}:"]
+    section = _flat(thing.section) if thing.is_writable or not is_replaceable else "\t.data"
+    rows = [section, *aligned, *shown, f"{name}:"]
     rows.extend(f"\t{directive}\t{args}" for directive, args in thing.directives)
     if thing.size and callee(name) == name and not private:
         rows.append(f"\t.size\t{name}, {thing.size}")

@@ -38,7 +38,7 @@ def target_of(source: Path, function: str, flags: Sequence[str], workdir: Path) 
     text = ran.out.decode("latin-1")
     signature = typed_unit(tools, flags, source, text, workdir).types.signature(function)
     return HarvestTarget.of(
-        Module.parse(text), function, signature, tools, workdir, parsed(trapping_text(tools, flags, source))
+        Module.parse(text), function, signature, tools, workdir, parsed(trapping_text(tools, flags, source)), flags
     )
 
 

@@ -136,5 +136,9 @@ def callee_spec(params: Sequence[CType], returns: CType | None) -> CalleeSpec | 
             slots[place.file].append(place.size)
     writes = any(isinstance(param.type, Pointer) and not param.type.const for param in placed)
     is_float = isinstance(returns, Floating) and returns.size == 4
-    is_pure = not writes and not isinstance(returns, Pointer)
-    return CalleeSpec(tuple(slots["int"]), tuple(slots["vector"]), tuple(slots["stack"]), returned, is_float, is_pure)
+    # A result in memory is one that the callee gives the address of.
+    returns_pointer = isinstance(returns, Pointer) or any(param.is_result for param in placed)
+    return CalleeSpec(
+        tuple(slots["int"]), tuple(slots["vector"]), tuple(slots["stack"]), returned, is_float,
+        not writes and not returns_pointer, returns_pointer,
+    )  # fmt: skip

@@ -179,8 +179,9 @@ class _Reader:
 
     @cached_property
     def callees(self) -> dict[str, StandIn]:
+        """What is declared, and what the unit defines and others can see: another unit may replace it."""
         specs: dict[str, StandIn] = {}
-        for die in self.declared:
+        for die in (*(die for die in self.functions.values() if attribute(die, "DW_AT_external")), *self.declared):
             name = text(die, "DW_AT_linkage_name") or text(die, "DW_AT_name")
             try:
                 named, returns = self.prototype(die)

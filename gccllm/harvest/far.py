@@ -12,6 +12,7 @@ taken, whatever holds volatile members.
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from gccllm.assembly import Module, reachable
@@ -23,9 +24,12 @@ MOST_FURTHER = 32
 """Functions of other units that one call may lead to."""
 
 
-def with_far(module: Module, name: str, signature: Signature) -> Signature:
-    """`signature` with what stands in for the far data that function `name`, its callees and their data can name."""
-    functions, objects = reachable(module, name)
+def with_far(module: Module, name: str, signature: Signature, replaceable: AbstractSet[str] = frozenset()) -> Signature:
+    """`signature` with what stands in for the far data that function `name`, its callees and their data can name.
+
+    Raises what `assembly.reachable` raises.
+    """
+    functions, objects = reachable(module, name, replaceable)
     named = {ref for one in functions for ref in module.functions[one].refs}
     named |= {ref for one in objects for ref in module.objects[one].references}
     called = {callee for one in functions for callee in module.functions[one].calls}

@@ -32,6 +32,9 @@ from gccllm.harvest.types import (
 )
 from gccllm.harvest.values import Dictionary, Learner, Mood
 
+CHANGED = 0.5
+"""Share of inputs whose memory changes while functions of other units run; many of them end badly and are dropped."""
+
 
 @dataclass(frozen=True)
 class GlobalSymbol:
@@ -47,11 +50,14 @@ class Generator:
     """Draws scenes for one function. The order of draws is part of the seed's meaning."""
 
     def __init__(
-        self, signature: Signature, symbols: Sequence[GlobalSymbol], dictionary: Dictionary, seed: int
-    ) -> None:
+        self, signature: Signature, symbols: Sequence[GlobalSymbol], dictionary: Dictionary, seed: int,
+        calls_others: bool = False,
+    ) -> None:  # fmt: skip
+        """`calls_others`: functions of other units are called, and may change memory."""
         self.signature = signature
         self.symbols = tuple(symbols)
         self.dictionary = dictionary
+        self.calls_others = calls_others
         self.learner = Learner()
         self.rng = Random(seed)
         self.row = min((_rows(p) for p in signature.params if _rows(p)), default=0)
@@ -102,6 +108,8 @@ class Generator:
             junk=rng.getrandbits(32),
         )
         self.set_globals(builder, made)
+        if self.calls_others and not plain and rng.random() < CHANGED:
+            made.changes = rng.getrandbits(32)
         made.choices = tuple(mood.choices)
         return made
 

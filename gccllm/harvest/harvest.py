@@ -20,6 +20,7 @@ from random import Random
 from gccllm.core import Quit, Test
 from gccllm.harvest import wide, workload
 from gccllm.harvest.generate import Generator, dictionary_of
+from gccllm.harvest.modes import in_modes
 from gccllm.harvest.perturb import perturbed
 from gccllm.harvest.probe import Edge, HarvestTarget, Probe, Ran, Run, no_inputs
 from gccllm.harvest.recorded import States
@@ -109,6 +110,7 @@ def harvest(
         # From here on no new input is made for correctness: choose, and move those that were made to the guard pages.
         placed = search.place([*search.choose(), *wide.chosen(search.wide)]) + search.based()
         tests = [ran.test for ran in placed] + search.states.chosen(budget.states)
+        tests += in_modes(probe, tests, seed)
         tests += probe.undefined_by_language()
         result = Harvest(seed=seed, tests=tests + ([] if search.is_over() else probe.last_resort()))
         if budget.timing:
@@ -172,7 +174,9 @@ class Search:
         lines = [(line.mnemonic, line.operands) for line in target.body.lines]
         constants = [row for constant in target.body.constants for row in constant.directives]
         dictionary = dictionary_of(lines, constants)
-        self.generator = Generator(target.signature, target.symbols, dictionary, seed)
+        self.generator = Generator(
+            target.signature, target.symbols, dictionary, seed, bool(probe.replayer.image.callees)
+        )
         self.rng = Random(seed + 1)
         self.pool: list[Ran] = []
         self.wide: list[tuple[wide.Kind, Ran]] = []
@@ -318,7 +322,8 @@ class Search:
                 self.pool.append(ran)
         if learn:
             for number, (scene, one) in enumerate(zip(scenes, rans, strict=True)):
-                if number not in self.probe.unrun and (one is None or one.traced):
+                # What changes under it says nothing of the kind of input.
+                if number not in self.probe.unrun and (one is None or one.traced) and not scene.changes:
                     self.generator.learner.learn(scene.choices, self.reward(one))
 
     def reward(self, ran: Ran | None) -> float:
@@ -381,7 +386,7 @@ class Search:
 
 def _key(test: Test) -> object:
     """What makes two tests one: all but labels and junk."""
-    return test.ints, test.vectors, test.stack, test.regions, test.globals
+    return test.ints, test.vectors, test.stack, test.regions, test.globals, test.changes
 
 
 def _label(n: int) -> str:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import signal
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +26,7 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
-from gccllm.assembly import Body, BodyError, Module, cfg, reachable, slice_text
+from gccllm.assembly import Body, BodyError, Module, cfg, reachable, replaceable, slice_text
 from gccllm.core import Quit, RunStatus, Test
 from gccllm.harvest.generate import GlobalSymbol
 from gccllm.harvest.scene import DoesNotFit, Extent, Scene, extents, lower
@@ -33,6 +34,7 @@ from gccllm.harvest.types import Signature
 from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain
 from gccllm.verify import image, layout, replay, trace
+from gccllm.verify.environment import STRICT, UNSEEN, Environment, environment_of
 from gccllm.verify.trace import Intervals
 
 DEADLINE_MS = 4
@@ -66,7 +68,9 @@ class HarvestTarget:
     ubsan_text: str | None = None
     """The same slice out of the trapping side compile; None when there is none."""
     symbols: tuple[GlobalSymbol, ...] = ()
-    """Writable data that the function may touch."""
+    """Writable data that the function may touch, and what another unit may have other contents of."""
+    environment: Environment = STRICT
+    """What its callers may look at beside results and memory."""
     as_gcc: bool = True
     """Whether a rewrite agrees with gcc's machine code where C leaves behaviour undefined."""
 
@@ -79,24 +83,42 @@ class HarvestTarget:
         tools: Toolchain,
         workdir: Path,
         trapping: Module | None = None,
+        options: Sequence[str] = (),
         *,
         as_gcc: bool = True,
     ) -> HarvestTarget:
-        """From the parsed unit and that of the trapping side compile. Raises Quit or BodyError."""
+        """From the parsed unit and that of the trapping side compile. Raises Quit or BodyError.
+
+        `options`: those of the compile, which say what of the unit another may replace. Without them the text does.
+        """
+        others = replaceable(module, options)
+        objects = reachable(module, name, others)[1]
         symbols = []
-        for symbol in reachable(module, name)[1]:
+        for symbol in objects:
             known = module.objects[symbol]
             size = int(known.size) if known.size.isdigit() else _common_size(known.common)
-            if known.is_writable and size and not symbol.startswith(".L"):
+            if (known.is_writable or symbol in others) and size and not symbol.startswith(".L"):
                 symbols.append(GlobalSymbol(symbol, size, signature.variables.get(symbol.split(".")[0])))
-        text, ubsan = slice_text(module, name), trapping_slice(trapping, name)
-        return cls(name, text, module.functions[name].body, signature, tools, workdir, ubsan, tuple(symbols), as_gcc)
+        return cls(
+            name, slice_text(module, name, replaceable=others), module.functions[name].body, signature, tools, workdir,
+            trapping_slice(trapping, module, name, others), tuple(symbols), environment_of(options), as_gcc,
+        )  # fmt: skip
 
 
-def trapping_slice(trapping: Module | None, name: str) -> str | None:
-    """The function and all it reaches out of the trapping side compile; None where it is not there."""
+def trapping_slice(
+    trapping: Module | None, module: Module, name: str, others: AbstractSet[str] = frozenset()
+) -> str | None:
+    """The function and all it reaches out of the trapping side compile; None where it is not there.
+
+    `others`: names of `module` that another unit may replace. What gcc inlined into the baseline is the unit's own
+    there too. Raises BodyError as `reachable` does.
+    """
+    if trapping is None:
+        return None
+    functions = reachable(module, name, others)[0]
+    called = frozenset(ref for one in functions for ref in module.functions[one].refs) & others
     try:
-        return slice_text(trapping, name) if trapping is not None else None
+        return slice_text(trapping, name, replaceable=called)
     except (BodyError, ValueError, Quit):
         return None
 
@@ -224,7 +246,8 @@ class Probe:
         first["ticks"][chosen] = np.minimum(first["ticks"][chosen], again["ticks"])
         unlucky = np.isin(again["status"], (layout.Status.TIMEOUT, layout.Status.SKIPPED))
         slow = (first["ticks"][chosen] > slow_ticks) | unlucky
-        differing = replay.differs(first[chosen], again, self.returned) & ~slow
+        # Exception flags may depend on junk that is never read as a number; candidates are held to them all the same.
+        differing = replay.differs(first[chosen], again, self.returned, UNSEEN) & ~slow
         self._doubt(tests, keep, slow & ~unlucky)
         self._narrow(keep, slow, "too slow")
         self._narrow(keep, differing[~slow], "depends on undefined bits")
@@ -267,7 +290,7 @@ class Probe:
         shared = [self._for_trapping(tests[int(i)]) for i in chosen]
         seen = self.trapping.run_raw(self.target.name, shared, give_up_after=GIVE_UP)
         good = seen["status"] == layout.Status.OK
-        other = good & replay.differs(first[chosen], seen, self.returned)
+        other = good & replay.differs(first[chosen], seen, self.returned, UNSEEN)
         self.agreed += int((good & ~other).sum())
         self.disagreed += int(other.sum())
         if self.agreed < self.disagreed:
@@ -323,6 +346,23 @@ class Probe:
             ran.work = seen.steps
             self.taken |= ran.edges
 
+    def in_mode(self, usual: Sequence[Test], made: Sequence[Test]) -> tuple[list[Test], list[Test]]:
+        """Those of `made` that end well, and alike under both poisons and in both builds: the ones that end otherwise
+        than the same input of `usual` does, and the others."""
+        name = self.target.name
+        before = self.replayer.run_raw(name, usual, give_up_after=GIVE_UP)
+        seen = [self.replayer.run_raw(name, made, poison=n, give_up_after=GIVE_UP) for n in (0, 1)]
+        steady = ~replay.differs(seen[0], seen[1], self.returned, UNSEEN)
+        steady &= np.minimum(seen[0]["ticks"], seen[1]["ticks"]) <= SLOW_TICKS
+        if self.trapping is not None and self.agreed >= self.disagreed:
+            # Which of two NaNs comes out is left open, and so is much else that gcc's own builds do not agree on.
+            theirs = self.trapping.run_raw(name, [self._for_trapping(test) for test in made], give_up_after=GIVE_UP)
+            agreeing = ~replay.differs(seen[0], theirs, self.returned, UNSEEN)
+            steady &= agreeing | np.array([not self._fits_trapping(test) for test in made], np.bool_)
+        other = replay.differs(before, seen[0], self.returned, UNSEEN)
+        telling, rest = np.flatnonzero(steady & other), np.flatnonzero(steady & ~other)
+        return [made[int(i)] for i in telling], [made[int(i)] for i in rest]
+
     def last_resort(self) -> list[Test]:
         """Of the doubtful inputs those that take edges which no other input takes.
 
@@ -361,7 +401,7 @@ class Probe:
             return []
         seen = [self.replayer.run_raw(self.target.name, [one.test for one in states], poison=n) for n in (0, 1)]
         well = (seen[0]["status"] == layout.Status.OK) & (seen[1]["status"] == layout.Status.OK)
-        return [states[int(i)] for i in np.flatnonzero(well & ~replay.differs(seen[0], seen[1], self.returned))]
+        return [states[int(i)] for i in np.flatnonzero(well & ~replay.differs(seen[0], seen[1], self.returned, UNSEEN))]
 
     @property
     def missing(self) -> list[Edge]:

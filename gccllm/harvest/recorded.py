@@ -131,7 +131,11 @@ class States:
             return []
         drawn = [self.rng.choice(parents) for _ in range(count)]
         made = [mutated(parent.test, parent.reads, self.known, self.rng) for parent in drawn]
-        return self.keep([test for test in made if test is not None])
+        tests = [test for test in made if test is not None]
+        if self.probe.replayer.image.callees:  # half of them, and some that are as they were recorded
+            tests = [replace(one, changes=self.rng.getrandbits(32)) if i % 2 else one for i, one in enumerate(tests)]
+            tests += [replace(one.test, changes=self.rng.getrandbits(32)) for one in drawn[: count // 4]]
+        return self.keep(tests)
 
     def keep(self, tests: Sequence[Test], only_fresh: bool = False, label: str = MUTATED) -> list[State]:
         """Those that are new and defined; `only_fresh`: and that took an edge first."""
@@ -237,4 +241,4 @@ def deck(tests: Sequence[Test]) -> list[Test]:
 
 def key_of(test: Test) -> object:
     """What makes two tests one: all but labels, weights and junk."""
-    return test.ints, test.vectors, test.stack, test.regions, test.globals, test.pages
+    return test.ints, test.vectors, test.stack, test.regions, test.globals, test.pages, test.changes

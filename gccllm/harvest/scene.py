@@ -65,6 +65,8 @@ class Scene:
     fill: int = 0
     junk: int = 0
     """Seed of the undefined upper bits of narrow arguments."""
+    changes: int = 0
+    """As in `Test`: what functions of other units do to memory."""
 
     def copy(self) -> Scene:
         return replace(
@@ -75,6 +77,8 @@ class Scene:
         )
 
 
+MOVES = 1 << 6
+"""The bit of `changes` that has what lies in an arena be moved."""
 SHARED = ARENAS - 1
 """The arena of all blocks that have no arena of their own."""
 
@@ -106,7 +110,10 @@ def lower(scene: Scene, signature: Signature) -> Test:
     stack: dict[int, int] = {}
     used = {"int": 0, "vector": 0}
     junk = Random(scene.junk)
+    kept = 0
     for param, value in zip(signature.params, scene.args, strict=True):
+        if isinstance(param.type, Pointer) and param.type.restrict:
+            kept |= sum({1 << arena_of(ref.block) for ref in value.refs.values()})
         given = bytes(_resolved(bytearray(value.data), value.refs, bases))
         for number, place in enumerate(param.places):
             piece = given[8 * number : 8 * number + 8]
@@ -125,6 +132,8 @@ def lower(scene: Scene, signature: Signature) -> Test:
                 used["int"] = max(used["int"], place.index + 1)
             else:
                 stack[place.index] = low
+    moves = bool(scene.changes & MOVES)
+    spare = len(scene.blocks) if moves and 0 < len(scene.blocks) < ARENAS else 0
     return Test(
         ints=tuple(ints[: used["int"]]),
         int_bytes=tuple(int_bytes[: used["int"]]),
@@ -136,8 +145,11 @@ def lower(scene: Scene, signature: Signature) -> Test:
             GlobalBytes(name, 0, bytes(_resolved(bytearray(v.data), v.refs, bases))) for name, v in scene.globals
         ),
         fill=scene.fill,
-        arenas=min(len(scene.blocks), ARENAS),
+        arenas=min(len(scene.blocks), ARENAS) + (spare > 0),
         label=scene.label,
+        changes=scene.changes,
+        kept=kept if scene.changes else 0,
+        spare=spare,
     )
 
 
@@ -264,8 +276,9 @@ def integer_value(number: int, ctype: Integer) -> Value:
 
 def lifted(test: Test, signature: Signature) -> Scene:
     """The scene of a test: `lower` gives the test back, up to junk. Words that are arena addresses become pointers."""
-    blocks = [Block(bytearray(), 16, None) for _ in range(test.arenas)]
-    for block, arena in zip(blocks, range(test.arenas), strict=True):
+    used = test.arenas - (test.spare > 0)
+    blocks = [Block(bytearray(), 16, None) for _ in range(used)]
+    for block, arena in zip(blocks, range(used), strict=True):
         mine = [region for region in test.regions if region.arena == arena]
         if mine:
             block.place = min(region.offset for region in mine)
@@ -302,4 +315,4 @@ def lifted(test: Test, signature: Signature) -> Scene:
     longest = max((len(b.data) // max(b.scalar.size if b.scalar else 1, 1) for b in blocks), default=0)
     size = max((v for v in values if v is not None and 0 <= v <= longest), default=min(longest, 64))
     pieces = [(piece.symbol, Value(piece.data)) for piece in test.globals if piece.offset == 0]
-    return Scene(args, blocks, pieces, test.label, size, fill=test.fill)
+    return Scene(args, blocks, pieces, test.label, size, fill=test.fill, changes=test.changes)

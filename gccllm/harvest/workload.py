@@ -238,7 +238,7 @@ def _is_inside(ran: Ran) -> bool:
 
 def _key(test: Test) -> object:
     """What makes two tests one: all but labels and junk."""
-    return test.ints, test.vectors, test.stack, test.regions, test.globals
+    return test.ints, test.vectors, test.stack, test.regions, test.globals, test.changes
 
 
 def far(rans: list[Ran]) -> list[Ran]:
@@ -254,7 +254,7 @@ def typical(probe: Probe, generator: Generator, pool: Sequence[Ran]) -> list[Ran
     scenes = [generator.scene(generator.rng.randrange(4, 64), "typical", plain=True) for _ in range(96)]
     fresh = [ran for ran in probe.defined(scenes, TICKS_OF_WORK * LARGE_WORK) if ran is not None]
     probe.trace(fresh)
-    rans = [ran for ran in [*fresh, *pool] if ran.traced and ran.work <= LARGE_WORK]
+    rans = [ran for ran in [*fresh, *pool] if ran.traced and ran.work <= LARGE_WORK and not ran.scene.changes]
     picked: dict[object, Ran] = {}
     for ran in far(rans) if len(far(rans)) >= FEWEST else sorted(rans, key=lambda r: -r.work):
         picked.setdefault(_key(ran.test), ran)

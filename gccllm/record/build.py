@@ -12,7 +12,7 @@ import contextlib
 import time
 
 from gccllm import hotness, policy, work
-from gccllm.assembly import BodyError, Function, Module
+from gccllm.assembly import BodyError, Function, Module, replaceable
 from gccllm.config import Settings
 from gccllm.core import Quit, Request
 from gccllm.events import Log
@@ -83,7 +83,11 @@ def make_known(function: Function, unit: Unit, shop: work.Shop, settings: Settin
         policy.declines_function(function, settings)
         entry_line(function)
         bench, far = bench_of(function, unit, shop)
-        stub = Stub(function, test_key(unit.module, function), data_symbols(unit.module, function) + far)
+        stub = Stub(
+            function,
+            test_key(unit.module, function),
+            data_symbols(unit.module, function, replaceable(unit.module, unit.flags)) + far,
+        )
         names = tuple(name for name, _ in stub.symbols)
         tests.put_bench(stub.key, bench, function.name, unit.source.name if unit.source else "", names)
     except BodyError as error:
@@ -101,7 +105,7 @@ def bench_of(function: Function, unit: Unit, shop: work.Shop) -> tuple[Bench, tu
     Raises Quit, BodyError, AssembleError.
     """
     with scratch() as directory:
-        signature = with_far(unit.module, function.name, shop.signature(function.name))
+        signature = with_far(unit.module, function.name, shop.signature(function.name), shop.replaceable)
         target = shop.target(function.name, signature, directory)
         context = shop.context(function.name, signature)
         # What cannot be stood in for leaves here.

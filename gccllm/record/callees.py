@@ -44,8 +44,8 @@ def hopeful(signature: Signature) -> Signature:
     it may be compiled later. What a C library has is not the program's."""
     library = ctypes.CDLL(None)
     found = {
-        name: replace(spec, is_pure=True)
+        name: replace(spec, returns_pointer=False)
         for name, spec in signature.callees.items()
-        if isinstance(spec, CalleeSpec) and not spec.is_pure and not hasattr(library, name)
+        if isinstance(spec, CalleeSpec) and spec.returns_pointer and not hasattr(library, name)
     }
     return replace(signature, callees=signature.callees | found)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -73,10 +74,12 @@ def recorded_text(module: Module, stubs: Sequence[Stub], recorder: str) -> str:
     return (text if text.endswith("\n") else text + "\n") + recorder
 
 
-def data_symbols(module: Module, function: Function) -> tuple[tuple[str, int], ...]:
+def data_symbols(
+    module: Module, function: Function, replaceable: AbstractSet[str] = frozenset()
+) -> tuple[tuple[str, int], ...]:
     """(name, size) of the data of the unit that the function's slice names and its descriptor can name as well."""
     out = []
-    for name in reachable(module, function.name)[1]:
+    for name in reachable(module, function.name, replaceable)[1]:
         known = module.objects[name]
         words = known.common.split(",")
         size = known.size if known.size else words[1].strip(" \t") if len(words) > 1 else ""

@@ -31,6 +31,7 @@ from gccllm.core import Slot
 from gccllm.prove import infeasible, same
 from gccllm.verify.dead import is_dead_change
 from gccllm.verify.decode import Decoded, assemble
+from gccllm.verify.environment import UNSEEN, Environment
 from gccllm.verify.mutate import Mutant, assembling, mutants
 from gccllm.verify.replay import Replayer
 from gccllm.verify.trace import trace_many, traced_name
@@ -108,7 +109,7 @@ def _best(scores: Sequence[Score]) -> Score:
 def _agrees(bench: Workbench, body: Body) -> bool:
     """Whether a side compile's body computes what the baseline does on every test."""
     with bench.replayer(bench.image([bench.entry_text(body, "scalar")])) as replayer:
-        return not bench.wrong(replayer, "scalar", range(len(bench.tests)), 0)[0]
+        return not bench.wrong(replayer, "scalar", range(len(bench.tests)), 0, UNSEEN)[0]
 
 
 def _score_of(bench: Workbench, body: Body, of: str, limit: int, rounds: int) -> Score:
@@ -118,12 +119,14 @@ def _score_of(bench: Workbench, body: Body, of: str, limit: int, rounds: int) ->
     total = len(alive)
     if not alive:
         return Score(0, 0, 0, (), of)
+    environment = bench.environment if body is bench.baseline else UNSEEN
     names = {id(mutant): f"m{i}" for i, mutant in enumerate(alive)}
     image = bench.image([bench.entry_text(m.body, names[id(m)], align=4) for m in alive])
     with bench.replayer(image) as replayer:
         quick = bench.quick()
-        alive = [m for m in alive if not _is_killed(bench, replayer, names[id(m)], quick)]
-        alive = [m for m in alive if not _is_killed(bench, replayer, names[id(m)], range(len(bench.tests)))]
+        alive = [m for m in alive if not _is_killed(bench, replayer, names[id(m)], quick, environment)]
+        every = range(len(bench.tests))
+        alive = [m for m in alive if not _is_killed(bench, replayer, names[id(m)], every, environment)]
         alive, equivalent = _without_equivalent(bench, body, alive)
         for _ in range(rounds):
             if not alive or (total - equivalent - len(alive)) >= WANTED * (total - equivalent):
@@ -133,7 +136,7 @@ def _score_of(bench: Workbench, body: Body, of: str, limit: int, rounds: int) ->
             if not bench.ask_for_more([bench.tests[i] for i in sorted(near)]):
                 break
             fresh = range(first, len(bench.tests))
-            alive = [m for m in alive if not _is_killed(bench, replayer, names[id(m)], fresh)]
+            alive = [m for m in alive if not _is_killed(bench, replayer, names[id(m)], fresh, environment)]
         if rounds and _is_short(alive, total - equivalent):
             # What chance does not kill: inputs on which the changed instruction itself ends otherwise.
             first = len(bench.tests)
@@ -141,7 +144,7 @@ def _score_of(bench: Workbench, body: Body, of: str, limit: int, rounds: int) ->
             near = {i for m in alive for i in entered.get(m.line, ())}
             if bench.ask_for_differences(body, changes, [bench.tests[i] for i in sorted(near)]):
                 fresh = range(first, len(bench.tests))
-                alive = [m for m in alive if not _is_killed(bench, replayer, names[id(m)], fresh)]
+                alive = [m for m in alive if not _is_killed(bench, replayer, names[id(m)], fresh, environment)]
         if rounds and _is_short(alive, total - equivalent):
             shown = {id(m) for m in _shown_same(bench, body, alive)}
             alive, equivalent = [m for m in alive if id(m) not in shown], equivalent + len(shown)
@@ -177,8 +180,10 @@ def _entered_lines(bench: Workbench, body: Body) -> dict[int, list[int]]:
     }
 
 
-def _is_killed(bench: Workbench, replayer: Replayer, entry: str, chosen: Sequence[int]) -> bool:
-    return bool(bench.wrong(replayer, entry, chosen, 0)[0]) or bool(bench.wrong(replayer, entry, chosen, 1)[0])
+def _is_killed(
+    bench: Workbench, replayer: Replayer, entry: str, chosen: Sequence[int], environment: Environment
+) -> bool:
+    return any(bench.wrong(replayer, entry, chosen, poison, environment)[0] for poison in (0, 1))
 
 
 def _distinct(body: Body, found: Sequence[Mutant]) -> list[Mutant]:

@@ -53,6 +53,7 @@ def encode(test: Test, image: Image) -> bytes:
         test.arenas, len(test.stack), len(patches), len(test.pages), 0, test.fill & _WORD,
         *ints, *([0] * (6 - len(ints))), *int_bytes, *([0] * (8 - len(int_bytes))),
         *vector_bytes, *([0] * (8 - len(vector_bytes))), *vectors, *([0] * (16 - len(vectors))),
+        test.mxcsr, test.kept, test.changes, test.spare,
     )  # fmt: skip
     return head + stack + tail
 

@@ -8,8 +8,9 @@ Undefined symbols:
 
     a pure library function   runs for real, from the replayer's own copy; afterwards the stub overwrites what a call
                               may clobber
-    a function with a spec    a stub logs the call and gives an answer made from its arguments
-    a function with its text  a stub logs the call, the function itself runs (`far_code`)
+    a function with a spec    a stub logs the call, changes memory as the test says (`native/changes.h`) and gives an
+                              answer made from its arguments; not where it returns a pointer
+    a function with its text  a stub logs the call and changes memory too, the function itself runs (`far_code`)
     a call that does not      a trap: reaching it is a fault
     return
     data with a spec          so many bytes of zero; a recorded test says what they are (`harvest.far`)
@@ -86,6 +87,7 @@ class Image:
     symbols: Mapping[str, int]
     writable: tuple[int, int]
     callees: tuple[bytes, ...] = ()
+    """Of the functions of other units that are called, under which memory may change."""
     sizes: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -243,7 +245,7 @@ class _Stubs:
             if self.plain:
                 return [f"\tjmp {real_name(name)}"]
             spec = spec.spec
-        elif not spec.is_pure:
+        elif spec.returns_pointer:
             raise Quit(Reason.IMPURE_CALLEE, name)
         if len(numbers) == layout.MAX_CALLEES:
             raise Quit(Reason.TOO_LARGE, "too many functions of other units are called")

@@ -190,7 +190,7 @@ def _replay(case: Case, bench: Workbench, replayer: Replayer, first: int = 0) ->
         if wrong:
             at = wrong[0]
             want = decode_observation(bench.observed(poison)[at])
-            found = difference(want, decode_observation(got[chosen.index(at)]), bench.returns)
+            found = difference(want, decode_observation(got[chosen.index(at)]), bench.returns, bench.environment)
             reason, detail = found or (Reason.WRONG_VALUE, "")
             where = f"{detail} (test {at} of {len(bench.tests)}, poison {poison}, {len(wrong)} of {len(chosen)} differ)"
             case.verdict = refuted("replay", reason, where, bench.tests[at])
@@ -292,8 +292,8 @@ def _arguments(case: Case, bench: Workbench) -> None:
 def _confirm(case: Case, bench: Workbench, replayer: Replayer) -> None:
     """A verdict formed inside one process could be forged by what ran before in it."""
     seen, want = replayer.run_raw(case.entry, bench.tests, fork_each=True), bench.observed(0)
-    for i in np.flatnonzero(differs(want, seen, bench.returns)):
-        found = difference(decode_observation(want[i]), decode_observation(seen[i]), bench.returns)
+    for i in np.flatnonzero(differs(want, seen, bench.returns, bench.environment)):
+        found = difference(decode_observation(want[i]), decode_observation(seen[i]), bench.returns, bench.environment)
         reason, detail = found or (Reason.WRONG_VALUE, "")
         case.verdict = refuted("confirm", reason, detail, bench.tests[int(i)])
         return

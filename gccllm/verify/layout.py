@@ -28,7 +28,7 @@ import numpy as np
 
 from gccllm.core import ARENA_BASE, ARENA_BYTES, ARENA_STRIDE, ARENAS
 
-VERSION: Final = 3
+VERSION: Final = 4
 PAGE: Final = 4096
 
 CONTROL: Final = 0x1000_0000
@@ -82,6 +82,13 @@ MAX_TIMED_CALLS: Final = 2048
 MAX_TIMED_PAGES: Final = 1 << 16
 """Pages of all the tests of one timing request, each test's own counted."""
 MAX_COPIES: Final = 16
+MXCSR_DEFAULT: Final = 0x1F80
+MXCSR_MODES: Final = 0xE040
+"""The bits that a test may set: rounding, flush to zero, denormals are zero. All exceptions stay masked."""
+X87_DEFAULT: Final = 0x37F
+FP_FLAGS: Final = 0x3D
+"""Sticky exception flags, of MXCSR as of the x87 status word. Not that of denormal operands: no standard has it."""
+ERRNO_BEFORE: Final = 7777
 
 
 class RequestKind(enum.IntEnum):
@@ -168,9 +175,11 @@ REPLY: Final = struct.Struct("<IIIIQ")
 REQUEST_MAGIC: Final = 0x47435251
 REPLY_MAGIC: Final = 0x47435250
 
-TEST: Final = struct.Struct("<IIIIIIQ6Q16B16Q")
+TEST: Final = struct.Struct("<IIIIIIQ6Q16B16QIIII")
 """record bytes, arenas, stack slots, patches, pages, 0, fill, ints, defined bytes of six ints (0: unused), two zeros,
-defined bytes of eight vectors (0: unused), vectors as pairs of words. Then the stack slots, the patches, the pages."""
+defined bytes of eight vectors (0: unused), vectors as pairs of words, MXCSR, a bit for each arena that no stub changes,
+how stubs change memory (0: not at all; see `changes.h`), the arena that they may move another to (0: none). Then the
+stack slots, the patches, the pages."""
 PATCH: Final = struct.Struct("<QQ")
 """address, bytes; the data follows, padded to 8. Patches are applied in order."""
 PAGE_REF: Final = struct.Struct("<IIII")
@@ -184,7 +193,9 @@ OBSERVATION: Final = np.dtype([
     ("status", "<u4"), ("signal", "<u4"), ("fault", "<u8"), ("abi", "<u4"), ("calls_made", "<u4"),
     ("rax", "<u8"), ("rdx", "<u8"), ("xmm0", "<u8", 2), ("xmm1", "<u8", 2), ("st0", "<u8", 2), ("st1", "<u8", 2),
     ("memory", "<u8", 2), ("calls", "<u8", 2), ("ticks", "<u8"), ("log_start", "<u8"), ("log_end", "<u8"),
+    ("fp_flags", "<u4"), ("error", "<u4"),
 ])  # fmt: skip
+"""`fp_flags`: exception flags that the call left set; `error`: errno, which was ERRNO_BEFORE."""
 TIME: Final = struct.Struct("<IIIIQQQ32Q")
 """rounds, passes over the tests of a round, copies of the first function, of the second, seed, ticks that a pass should
 take, entry of an empty function, then addresses of the copies: MAX_COPIES of the first (the later half is the

@@ -27,6 +27,7 @@ from gccllm.core import Observation, Quit, Returned, RunStatus, Slot, Test
 from gccllm.reasons import Reason
 from gccllm.verify import layout
 from gccllm.verify.encode import RECORDS, Batch, encode
+from gccllm.verify.environment import STRICT, Environment
 from gccllm.verify.image import Image
 from gccllm.verify.program import replayer_path
 
@@ -63,6 +64,8 @@ def decode_observation(row: Any) -> Observation:
         memory=row["memory"].tobytes(),
         calls=row["calls"].tobytes(),
         ticks=int(row["ticks"]),
+        fp_flags=int(row["fp_flags"]),
+        errno=int(row["error"]),
     )
 
 
@@ -353,16 +356,31 @@ class _Collision(Exception):
 # --- comparing ------------------------------------------------------------------------------------
 
 
-def same(a: Observation, b: Observation, returns: tuple[Returned, ...]) -> str | None:
-    """None when both ran well and agree on every result byte, all memory and all calls; else the difference in words.
+ANY_FLAGS = 0xFFFFFFFF
+"""Exception flags of a baseline that it does not define."""
 
-    `a` is the baseline. The reason that goes with the words is `reason_of(a, b, returns)`.
+
+def forget_undefined_flags(first: Raw, second: Raw) -> None:
+    """Set ANY_FLAGS where a baseline's flags depend on the poison, the two runs being one under each.
+
+    gcc lets vector code work on junk in the upper part of an argument's register, which raises what it happens to.
     """
-    found = difference(a, b, returns)
+    differing = first["fp_flags"] != second["fp_flags"]
+    first["fp_flags"][differing] = second["fp_flags"][differing] = ANY_FLAGS
+
+
+def same(
+    a: Observation, b: Observation, returns: tuple[Returned, ...], environment: Environment = STRICT
+) -> str | None:
+    """None when both ran well and agree on every result byte, all memory, all calls and the environment; else the
+    difference in words. `a` is the baseline."""
+    found = difference(a, b, returns, environment)
     return None if found is None else found[1]
 
 
-def difference(a: Observation, b: Observation, returns: tuple[Returned, ...]) -> tuple[Reason, str] | None:
+def difference(
+    a: Observation, b: Observation, returns: tuple[Returned, ...], environment: Environment = STRICT
+) -> tuple[Reason, str] | None:
     """`same`, with the named reason."""
     if b.status is not RunStatus.OK:
         return _REFUSED.get(b.status, Reason.FAULTED), _says(b)
@@ -377,6 +395,10 @@ def difference(a: Observation, b: Observation, returns: tuple[Returned, ...]) ->
             return Reason.WRONG_VALUE, f"{result.slot}: want {_number(want)}, got {_number(got)}"
     if a.memory != b.memory:
         return Reason.WRONG_MEMORY, "the memory after the call differs"
+    if environment.errno and a.errno != b.errno:
+        return Reason.WRONG_ERRNO, f"want {_errno(a)}, got {_errno(b)}"
+    if environment.fp_flags and a.fp_flags not in (b.fp_flags, ANY_FLAGS):
+        return Reason.WRONG_FLAGS, f"want {_flags(a)}, got {_flags(b)}"
     return None
 
 
@@ -397,11 +419,22 @@ def _says(o: Observation) -> str:
     return str(o.status)
 
 
+def _errno(o: Observation) -> str:
+    return "errno as it was" if o.errno == layout.ERRNO_BEFORE else os.strerror(o.errno)
+
+
+def _flags(o: Observation) -> str:
+    return "+".join(name for bit, name in enumerate(_FLAGS) if o.fp_flags >> bit & 1) or "no flag"
+
+
+_FLAGS = ("invalid", "denormal", "division by zero", "overflow", "underflow", "inexact")
+
+
 def _number(data: bytes) -> str:
     return f"{int.from_bytes(data, 'little'):#x}"
 
 
-def differs(a: Raw, b: Raw, returns: tuple[Returned, ...]) -> npt.NDArray[np.bool_]:
+def differs(a: Raw, b: Raw, returns: tuple[Returned, ...], environment: Environment = STRICT) -> npt.NDArray[np.bool_]:
     """Vectorised `difference(...) is not None` over two results of `run_raw`, (n,) and (n,) to (n,)."""
     bad: npt.NDArray[np.bool_] = (a["status"] != layout.Status.OK) | (b["status"] != layout.Status.OK)
     bad |= (a["memory"] != b["memory"]).any(axis=1) | (a["calls"] != b["calls"]).any(axis=1)
@@ -409,4 +442,8 @@ def differs(a: Raw, b: Raw, returns: tuple[Returned, ...]) -> npt.NDArray[np.boo
         width = layout.OBSERVATION[result.slot.value].itemsize
         want, got = (np.ascontiguousarray(x[result.slot.value]).view(np.uint8).reshape(len(x), width) for x in (a, b))
         bad |= (want[:, : result.size] != got[:, : result.size]).any(axis=1)
+    if environment.fp_flags:
+        bad |= (a["fp_flags"] != b["fp_flags"]) & (a["fp_flags"] != ANY_FLAGS)
+    if environment.errno:
+        bad |= a["error"] != b["error"]
     return bad

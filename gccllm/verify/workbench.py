@@ -15,14 +15,15 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from gccllm.assembly import Body, BodyError, Module, NotLossless, cfg, slice_text
+from gccllm.assembly import Body, BodyError, Module, NotLossless, cfg, replaceable, slice_text
 from gccllm.assembly.cfg import Edge
 from gccllm.core import Quit, Returned, StandIn, Test
 from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain
 from gccllm.verify import layout
+from gccllm.verify.environment import STRICT, Environment, environment_of
 from gccllm.verify.image import AssembleError, Image, build_image
-from gccllm.verify.replay import Raw, Replayer, differs
+from gccllm.verify.replay import Raw, Replayer, differs, forget_undefined_flags
 from gccllm.verify.screen import Baseline, Context, read_baseline
 from gccllm.verify.trace import Trace, blocks_in_order, instrument, instrument_callees, trace_many, traced_name
 
@@ -74,6 +75,8 @@ class Workbench:
     more: More | None = None
     solver: Solver | None = None
     seed: int = 0
+    environment: Environment = STRICT
+    """What a candidate must leave like the baseline beside results and memory."""
 
     def __post_init__(self) -> None:
         self._observed: dict[int, Raw] = {}
@@ -96,6 +99,7 @@ class Workbench:
         arguments: frozenset[str] = frozenset(),
         march: frozenset[str] = frozenset(),
         seed: int = 0,
+        options: Sequence[str] = (),
     ) -> Workbench:
         """From the parsed unit (and the parsed scalar side compile). Raises BodyError for what cannot be read."""
         context = Context(name, march, arguments=arguments, unit_functions=frozenset(module.functions))
@@ -104,8 +108,9 @@ class Workbench:
             with contextlib.suppress(BodyError):
                 other = scalar.functions[name].body
         return cls(
-            name, slice_text(module, name), module.functions[name].body, list(tests), returns, context, tools, workdir,
-            callees or {}, other, more, None, seed,
+            name, slice_text(module, name, replaceable=replaceable(module, options)), module.functions[name].body,
+            list(tests), returns, context, tools, workdir, callees or {}, other, more, None, seed,
+            environment_of(options),
         )  # fmt: skip
 
     # --- bodies into images -----------------------------------------------------------------------
@@ -160,17 +165,17 @@ class Workbench:
 
         Raises Quit(NO_INPUTS) if the baseline does not run well on one of them (the harvest promises that it does).
         """
-        known = self._observed.get(poison)
-        done = 0 if known is None else len(known)
-        if done < len(self.tests) or known is None:
+        done = len(self._observed[0]) if self._observed else 0
+        if done < len(self.tests) or not self._observed:
             with self.replayer(self._base_image) as replayer:
-                fresh = replayer.run_raw(self.name, self.tests[done:], poison=poison)
-            bad = np.flatnonzero(fresh["status"] != layout.Status.OK)
+                fresh = [replayer.run_raw(self.name, self.tests[done:], poison=n) for n in (0, 1)]
+            bad = np.flatnonzero((fresh[0]["status"] != layout.Status.OK) | (fresh[1]["status"] != layout.Status.OK))
             if bad.size:
                 raise Quit(Reason.NO_INPUTS, f"the baseline does not run well on test {done + int(bad[0])}")
-            known = fresh if known is None else np.concatenate([known, fresh])
-            self._observed[poison] = known
-        return known
+            forget_undefined_flags(*fresh)
+            for n in (0, 1):
+                self._observed[n] = np.concatenate([self._observed[n], fresh[n]]) if done else fresh[n]
+        return self._observed[poison]
 
     def traces(self) -> list[Trace]:
         """The traced baseline on all tests, in order; only new tests are run. Raises BodyError."""
@@ -197,11 +202,17 @@ class Workbench:
         step = max(1, len(cheap) // FIRST_TESTS)
         return sorted(int(i) for i in cheap[::step][:FIRST_TESTS])
 
-    def wrong(self, replayer: Replayer, entry: str, chosen: Sequence[int], poison: int) -> tuple[list[int], Raw]:
-        """Tests (indices out of `chosen`) on which `entry` differs from the baseline; all that was observed."""
+    def wrong(
+        self, replayer: Replayer, entry: str, chosen: Sequence[int], poison: int, environment: Environment | None = None
+    ) -> tuple[list[int], Raw]:
+        """Tests (indices out of `chosen`) on which `entry` differs from the baseline; all that was observed.
+
+        `environment`: what is compared beside results and memory, if not the bench's own.
+        """
         want = self.observed(poison)[list(chosen)]
         got = replayer.run_raw(entry, [self.tests[i] for i in chosen], poison=poison, give_up_after=1)
-        return [chosen[int(i)] for i in np.flatnonzero(differs(want, got, self.returns))], got
+        bad = differs(want, got, self.returns, environment or self.environment)
+        return [chosen[int(i)] for i in np.flatnonzero(bad)], got
 
     def ask_for_edges(self, body: Body, edges: Sequence[Edge], near: Sequence[Near]) -> int:
         """Let the solver find inputs that take edges of `body`; returns how many came."""

@@ -8,13 +8,14 @@ from functools import cache
 from pathlib import Path
 
 from gccllm.assembly import Module
-from gccllm.core import ARENA_BYTES, Test, arena_address
+from gccllm.core import ARENA_BYTES, Candidate, Test, Verdict, arena_address
 from gccllm.harvest.__main__ import target_of
 from gccllm.harvest.dwarf import signature_of
 from gccllm.harvest.harvest import QUICK, Harvest, harvest
 from gccllm.harvest.solved import Solver
 from gccllm.harvest.types import Signature
 from gccllm.toolchain import Toolchain
+from gccllm.verify.judge import judge
 from gccllm.verify.workbench import Workbench
 
 PRELUDE = "#include <stddef.h>\n#include <stdint.h>\n#include <string.h>\n"
@@ -90,3 +91,20 @@ def compiled(code: str, *flags: str) -> str:
     ran = Toolchain.find().compile([*flags, "-S", str(place / "t.c"), "-o", str(place / "t.s")])
     assert ran.ok, ran.err
     return (place / "t.s").read_text()
+
+
+def verdicts(code: str, *others: str, flags: tuple[str, ...] = ()) -> list[Verdict]:
+    """What the judge says of the code's own -O1 body of `f`, and of the bodies of other texts of `f`."""
+    place: Path = scratch()
+    (place / "t.c").write_text(PRELUDE + code)
+    target = target_of(place / "t.c", "f", ["-O3", *flags], place)
+    bench = Workbench.of(
+        Module.parse(compiled(code, "-O3", *flags)), "f", tests=harvest(target, 7, 60.0, QUICK).tests,
+        returns=target.signature.returned, tools=target.tools, workdir=place, callees=target.signature.callees,
+        options=flags,
+    )  # fmt: skip
+    said = []
+    for text in (code, *others):
+        unit = Module.parse(compiled(text, "-O1", "-fcf-protection=none", "-fno-ipa-ra", *flags))
+        said.append(judge(Candidate(unit.functions["f"].body.text(), "model", "by hand"), bench).verdict)
+    return [verdict for verdict in said if verdict is not None]

@@ -33,6 +33,7 @@ __attribute__((visibility("hidden"), aligned(64))) uint8_t cpu_vectors[32][64], 
 __attribute__((visibility("hidden"))) uint64_t cpu_junk_word;
 __attribute__((visibility("hidden"))) uint32_t cpu_vector_level, cpu_x87_results, cpu_plain_calls;
 __attribute__((visibility("hidden"))) uint64_t replay_saved_rsp;
+__attribute__((visibility("hidden"))) uint32_t replay_mxcsr = MXCSR_DEFAULT;
 /* FS_BASE of this program and of the image; the latter 0: it has no thread-local data, and FS_BASE is never changed. */
 __attribute__((visibility("hidden"))) uint64_t replay_own_thread, replay_image_thread;
 
@@ -44,6 +45,7 @@ struct call {
   uint64_t rax, rdx;     /* 192 200 */
   uint64_t xmm0[2], xmm1[2]; /* 208 224 */
   uint64_t target, returns;  /* 240: the function itself, if it is to run; 248: where it then returns to */
+  uint64_t mxcsr;            /* 256: the caller's: this program's own C neither sees its modes nor leaves flags in it */
 };
 __attribute__((visibility("hidden"))) struct call call_frame;
 __attribute__((visibility("hidden"), aligned(64))) uint8_t call_stack[1 << 16];
@@ -85,7 +87,7 @@ asm(".text\n"
     " push %rbx\n push %rbp\n push %r12\n push %r13\n push %r14\n push %r15\n"
     " mov %rsp,replay_saved_rsp(%rip)\n"
     FS(replay_image_thread)
-    " fninit\n ldmxcsr cpu_in+224(%rip)\n"
+    " fninit\n fldcw cpu_in+228(%rip)\n ldmxcsr cpu_in+224(%rip)\n"
     " lea cpu_vectors(%rip),%r11\n cmpl $0,cpu_plain_calls(%rip)\n jne 4f\n call load_vectors\n jmp 5f\n"
     "4:\n" S(0) S(1) S(2) S(3) S(4) S(5) S(6) S(7)
     "5: pushq cpu_in+136(%rip)\n popfq\n"
@@ -106,7 +108,7 @@ asm(".text\n"
     " movups %xmm0,cpu_out+160(%rip)\n movups %xmm1,cpu_out+176(%rip)\n"
     " stmxcsr cpu_out+224(%rip)\n fnstenv cpu_out+232(%rip)\n"
     " cmpl $1,cpu_x87_results(%rip)\n jb 1f\n fstpt cpu_out+192(%rip)\n je 1f\n fstpt cpu_out+208(%rip)\n"
-    "1: fninit\n ldmxcsr cpu_in+224(%rip)\n cmpl $0,cpu_vector_level(%rip)\n je 1f\n vzeroupper\n"
+    "1: fninit\n ldmxcsr replay_mxcsr(%rip)\n cmpl $0,cpu_vector_level(%rip)\n je 1f\n vzeroupper\n"
     "1: pop %r15\n pop %r14\n pop %r13\n pop %r12\n pop %rbp\n pop %rbx\n ret\n"
 
     "replay_log_call:\n"
@@ -118,7 +120,9 @@ asm(".text\n"
     " movups %xmm6,call_frame+160(%rip)\n movups %xmm7,call_frame+176(%rip)\n"
     " mov %rax,call_frame+192(%rip)\n"
     " lea call_stack+65536(%rip),%rsp\n pushfq\n popq call_frame+56(%rip)\n cld\n"
+    " stmxcsr call_frame+256(%rip)\n ldmxcsr replay_mxcsr(%rip)\n"
     FS(replay_own_thread) " call record_call\n" FS(replay_image_thread)
+    " ldmxcsr call_frame+256(%rip)\n"
     " mov call_frame+48(%rip),%rsp\n add $8,%rsp\n"
     " cmpq $0,call_frame+240(%rip)\n jne 3f\n"
     " cmpl $0,cpu_plain_calls(%rip)\n jne 1f\n"

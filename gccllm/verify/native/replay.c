@@ -59,6 +59,7 @@ struct test {
     uint64_t fill, ints[6];
     uint8_t int_bytes[8], vector_bytes[8];
     uint64_t vectors[8][2];
+    uint32_t mxcsr, kept, changes, spare;
 };
 struct patch {
     uint64_t address, bytes;
@@ -76,6 +77,7 @@ struct observation {
     uint64_t fault;
     uint32_t abi, calls_made;
     uint64_t rax, rdx, xmm0[2], xmm1[2], st0[2], st1[2], memory[2], calls[2], ticks, log_start, log_end;
+    uint32_t fp_flags, error;
 };
 _Static_assert(sizeof(struct request) == REQUEST_BYTES && sizeof(struct reply) == REPLY_BYTES, "layout");
 _Static_assert(sizeof(struct test) == TEST_BYTES && sizeof(struct callee) == CALLEE_BYTES, "layout");
@@ -203,7 +205,8 @@ static int load_tests(size_t at, size_t bytes) {
     while (at < bytes) {
         const struct test *t = (const struct test *)(payload + at);
         if (bytes - at < sizeof *t || t->bytes > bytes - at || n_tests == MAX_TESTS || t->arenas > ARENAS ||
-            t->stack_slots > 128 || t->bytes % 8 || t->pages > MAX_PAGES)
+            t->stack_slots > 128 || t->bytes % 8 || t->pages > MAX_PAGES ||
+            (t->mxcsr & ~MXCSR_MODES) != MXCSR_DEFAULT || (t->spare && t->spare >= t->arenas))
             return ERROR_BAD_REQUEST;
         size_t inner = sizeof *t + 8 * (size_t)t->stack_slots;
         for (unsigned i = 0; i < t->patches; i++) {

@@ -204,6 +204,7 @@ static void time_pairs(void) {
     if (sigsetjmp(back, 0))
         return;
     fill_registers(tests[0]);
+    cpu_in.mxcsr = MXCSR_DEFAULT, cpu_in.x87_control = X87_DEFAULT;
     set_threads();
     random_state = timed.seed;
     for (unsigned a = 0; a < arenas_in_use; a++)
