@@ -35,7 +35,7 @@ DRAFT = ("-O0",)
 _APART = tuple(flag for flag in SAME_SYMBOLS if flag != "-fkeep-static-functions")
 """Equal answers are not merged, and each stays in one piece; the prelude's own functions are inlined or not made."""
 _FOLLOWED = re.compile(
-    r"-f(?:no-)?(?:pic|pie|plt|omit-frame-pointer|stack-clash-protection|zero-call-used-regs)(?:=.*)?|-ffixed-.*"
+    r"-f(?:no-)?(?:pic|pie|plt|omit-frame-pointer|stack-clash-protection|zero-call-used-regs|trivial-auto-var-init)(?:=.*)?|-ffixed-.*"
     r"|-fcall-(?:used|saved)-.*|-mcmodel=.*|-m(?:no-)?red-zone|-m(?:no-)?stackrealign|-mpreferred-stack-boundary=.*"
     r"|-m(?:no-)?direct-extern-access|-m(?:no-)?vzeroupper|-mharden-sls=.*",
     re.I,

@@ -57,10 +57,6 @@ def merge(old: State | None, new: State) -> State | None:
 @dataclass
 class Operands:
     code: Decoded
-    has_arrays: bool = False
-    """Arrays lie in the frame: what is read there by an index is not taken for a spilled address."""
-    reads_arrays: bool = False
-    """Whether that was done."""
     found: dict[str, Insn] = field(default_factory=dict)
     """Kind of use that no address is for -> the first instruction with it."""
 
@@ -111,6 +107,8 @@ class Operands:
             data = self.code.sections[relocation.section].data[start : start + memory.size]
             return Known(number=int.from_bytes(data, "little"))
         where = self.reached(insn, state)
+        if where.stack and memory.index and where.place is None:
+            return mixed(*self.above(insn, state), dropped=64)
         if where.place is not None:
             frame, start = where.place
             held = [v for (f, o), v in state.slots.items() if f == frame and o < start + memory.size and start < o + 8]
@@ -118,11 +116,17 @@ class Operands:
             if exact is not None and memory.size >= 8 and len(held) == 1:
                 return exact
             return mixed(*held, dropped=64) if held else CLEAN
-        if where.stack and memory.index:
-            self.reads_arrays = True
-            spilled = (value for place, value in state.slots.items() if place != RETURN_ADDRESS)
-            return CLEAN if self.has_arrays else mixed(*spilled, dropped=64)
         return CLEAN
+
+    @staticmethod
+    def above(insn: Insn, state: State) -> list[Known]:
+        """What an array of the frame could reach by an index: the slots above its start, but for the return address."""
+        memory = insn.effects.memory
+        base = state.of(memory.base).place if memory is not None else None
+        if memory is None or base is None:
+            return [value for place, value in state.slots.items() if place != RETURN_ADDRESS]
+        frame, start = base[0], base[1] + memory.displacement
+        return [v for (f, o), v in state.slots.items() if f == frame and o + 8 > start and (f, o) != RETURN_ADDRESS]
 
     def write(self, insn: Insn, i: int, value: Known, state: State) -> None:
         """Operand `i` becomes `value`."""

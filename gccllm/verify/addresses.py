@@ -7,7 +7,8 @@ upper half cut off and used, shifted, multiplied, mixed into a result, compared 
 
 One forward dataflow over registers and stack slots (`address_values`). Not covered: pointers loaded from memory, the
 distance between two objects, numbers for comparison that are computed from inputs, stores through computed addresses
-that hit the frame, the return address read by an index into an array of the frame.
+that hit the frame, what an index into an array of the frame reaches below it, and the return
+address above it.
 """
 
 from __future__ import annotations
@@ -37,13 +38,26 @@ _STRINGS = re.compile(r"(MOVS|STOS|LODS|SCAS|CMPS)[BWDQ]")
 _BY_FLAGS = re.compile(r"(CMOV|SET|J)(?!MP|CXZ|ECXZ|RCXZ)|ADC|SBB|ADCX|ADOX|RCL|RCR|LAHF|CMC")
 
 
-def check_addresses(code: Decoded, baseline: Decoded, pointers: frozenset[str]) -> None:
-    """Raises BodyError(ADDRESS_BITS). `pointers`: argument registers that hold pointers (RDI ...)."""
-    theirs = _Flow(baseline, has_arrays=True, pointers=pointers)
-    known = theirs.run()
-    written = frozenset().union(*(insn.effects.writes for insn in baseline.insns))  # nothing else can be a result
-    found = _Flow(code, theirs.reads_arrays, pointers=pointers, results=CALL_RESULTS & written).run()
-    if new := {use: at for use, at in found.items() if use not in known}:
+@dataclass(frozen=True, slots=True)
+class Uses:
+    """What a baseline does with addresses."""
+
+    odd: frozenset[str]
+    """Kinds of use that no address is for."""
+    results: frozenset[str]
+    """Registers that may hold its result: of those that can, the ones it writes."""
+
+
+def uses_of(baseline: Decoded, pointers: frozenset[str]) -> Uses:
+    """`pointers`: argument registers that hold pointers (RDI ...)."""
+    written = frozenset().union(*(insn.effects.writes for insn in baseline.insns))
+    return Uses(frozenset(_Flow(baseline, pointers=pointers).run()), CALL_RESULTS & written)
+
+
+def check_addresses(code: Decoded, theirs: Uses, pointers: frozenset[str]) -> None:
+    """Raises BodyError(ADDRESS_BITS)."""
+    found = _Flow(code, pointers=pointers, results=theirs.results).run()
+    if new := {use: at for use, at in found.items() if use not in theirs.odd}:
         use, at = min(new.items(), key=lambda row: row[1].offset)
         raise BodyError(Reason.ADDRESS_BITS, f"{use}: {at}")
 

@@ -24,13 +24,13 @@ from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain
 from gccllm.verify import abi_flow
 from gccllm.verify.abi_state import FLAGS, INTEGER_ARGUMENTS
-from gccllm.verify.addresses import check_addresses
+from gccllm.verify.addresses import Uses, check_addresses, uses_of
 from gccllm.verify.decode import VECTORS, Decoded, Insn, Refused, Relocation, assemble
 from gccllm.verify.exits import check_exits
 from gccllm.verify.forbidden import refusal
 from gccllm.verify.frame import check_frame
 from gccllm.verify.hardening import check_hardening, is_speculation_trap
-from gccllm.verify.widths import check_widths
+from gccllm.verify.widths import check_widths, needed_width
 
 MEMORY_CALLS = frozenset({"memcpy", "memmove", "memset", "memcmp"})
 """What gcc itself may make of a loop, so what a candidate may call without the baseline doing so."""
@@ -100,6 +100,8 @@ class Baseline:
     has_speculation_traps: bool
     uses_trap: bool
     has_thread_data: bool
+    uses: Uses
+    needed_width: int
 
 
 def read_baseline(body: Body, context: Context, tools: Toolchain, workdir: Path) -> Baseline:
@@ -125,6 +127,8 @@ def read_baseline(body: Body, context: Context, tools: Toolchain, workdir: Path)
         any(is_speculation_trap(code, insn) for insn in code.insns),
         any(i.mnemonic == "UD2" for i in code.insns),
         any(r.kind in _THREAD for r in code.relocations),
+        uses_of(code, context.pointers),
+        needed_width(code, context.result_bytes),
     )
 
 
@@ -163,8 +167,8 @@ def _check(body: Body, code: Decoded, baseline: Baseline, context: Context) -> i
     )
     for problem in flow.problems:
         raise BodyError(problem.reason, problem.detail)
-    check_addresses(code, baseline.code, context.pointers)
-    check_widths(code, baseline.code, context.result_bytes)
+    check_addresses(code, baseline.uses, context.pointers)
+    check_widths(code, baseline.needed_width, context.result_bytes)
     if not context.early_exits:
         check_exits(code, baseline.code)
     return level

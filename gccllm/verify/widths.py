@@ -50,17 +50,21 @@ class Accumulator:
     """An outer loop may drain it."""
 
 
-def check_widths(code: Decoded, baseline: Decoded, result_bytes: int) -> None:
-    """Raises BodyError(NARROW). `result_bytes`: size of the integer that is returned, 0 where it is none or unknown."""
-    theirs = accumulators(baseline, result_bytes, unknown=0)
-    if not theirs:
-        return
-    needed = min(one.width for one in theirs)
-    ours = accumulators(code, result_bytes, unknown=8)
+def needed_width(baseline: Decoded, result_bytes: int) -> int:
+    """Bytes of the baseline's narrowest sum; 0 where it has none.
+
+    `result_bytes`: size of the integer that is returned, 0 where it is none or unknown.
+    """
+    return min((one.width for one in accumulators(baseline, result_bytes, unknown=0)), default=0)
+
+
+def check_widths(code: Decoded, needed: int, result_bytes: int) -> None:
+    """Raises BodyError(NARROW). `needed`: what `needed_width` says of the baseline."""
+    ours = accumulators(code, result_bytes, unknown=8) if needed > 1 else []
     narrow = [one for one in ours if one.width < needed]
     if any(one.is_inner for one in narrow):
         return
-    has_wide = any(one.width >= needed for one in ours)
+    has_wide = len(narrow) < len(ours)
     for one in narrow:
         if one.is_vector or not has_wide:
             raise BodyError(Reason.NARROW, f"{one.width} bytes, the baseline {needed}: {one.insn}")

@@ -9,7 +9,7 @@ from replay_kit import TOOLS, compiled
 
 from gccllm.assembly import BodyError, Module
 from gccllm.reasons import Reason
-from gccllm.verify.addresses import check_addresses
+from gccllm.verify.addresses import check_addresses, uses_of
 from gccllm.verify.decode import Decoded, assemble
 
 LOOP = "\txorl %eax, %eax\n.L2:\n\taddl (%rdi), %eax\n\taddq $4, %rdi\n\tcmpq %rsi, %rdi\n\tjne .L2\n"
@@ -28,7 +28,7 @@ def is_refused(before: str, where: Path, after: str = "addl %r10d, %eax") -> boo
     if "NUMBER" in before:
         candidate += '\t.section .rodata.cst8,"aM",@progbits,8\n.LNUMBER:\n\t.quad 0x600000000000\n'
     try:
-        check_addresses(decoded(candidate, where), decoded(LOOP + "\tret\n", where), POINTERS)
+        check_addresses(decoded(candidate, where), uses_of(decoded(LOOP + "\tret\n", where), POINTERS), POINTERS)
     except BodyError as error:
         return error.reason is Reason.ADDRESS_BITS
     return False
@@ -112,4 +112,4 @@ def test_what_gcc_makes_of_ordinary_code_passes(flags: str, tmp_path: Path) -> N
     candidates = Module.parse(compiled(SOURCE, *flags.split())).functions
     for name, baseline in baselines.items():
         code = decoded(candidates[name].body.text(), tmp_path)
-        check_addresses(code, decoded(baseline.body.text(), tmp_path), POINTERS)
+        check_addresses(code, uses_of(decoded(baseline.body.text(), tmp_path), POINTERS), POINTERS)
