@@ -6,11 +6,12 @@ A batch holds the content of each page once, however many tests share it. `layou
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from gccllm.core import ARENA_BYTES, ARENAS, Page, Test, arena_address
+from gccllm.core import ARENA_BYTES, ARENAS, Page, Test
 from gccllm.verify import layout
 from gccllm.verify.image import Image
+from gccllm.verify.placement import CANONICAL, Moves, Placement, moved
 
 BATCH_BYTES = 1 << 26
 """Limit of a batch, contents of pages included."""
@@ -20,12 +21,15 @@ _ZEROS = b"\0" * 8
 _WORD = (1 << 64) - 1
 
 
-def encode(test: Test, image: Image) -> bytes:
+def encode(test: Test, image: Image, placement: Placement = CANONICAL) -> bytes:
     """One TEST record up to its pages, whose numbers depend on the batch.
 
     Raises ValueError for what lies outside the arenas in use or the image's writable data, and for pages that overlap
     one another or the replayer's own addresses.
     """
+    moves = Moves(placement, image.base, image.symbols)
+    if test.symbols or not moves.is_canonical:
+        test = _moved(test, moves)
     ints = [v & _WORD for v in test.ints]
     if len(ints) > 6 or len(test.vectors) > 8 or len(test.stack) > 128 or not 0 <= test.arenas <= ARENAS:
         raise ValueError("too many arguments or arenas")
@@ -36,7 +40,7 @@ def encode(test: Test, image: Image) -> bytes:
     for region in test.regions:
         if not (0 <= region.arena < test.arenas and 0 <= region.offset <= ARENA_BYTES - len(region.data)):
             raise ValueError(f"region of {len(region.data)} bytes at {region.offset} of arena {region.arena}")
-        patches.append(_patch(arena_address(region.arena) + region.offset, region.data))
+        patches.append(_patch(placement.arenas[region.arena] + region.offset, region.data))
     for piece in test.globals:
         if piece.symbol not in image.symbols:
             raise ValueError(f"no symbol {piece.symbol} in the image")
@@ -55,6 +59,32 @@ def encode(test: Test, image: Image) -> bytes:
         *vector_bytes, *([0] * (8 - len(vector_bytes))), *vectors, *([0] * (16 - len(vectors))),
     )  # fmt: skip
     return head + stack + tail
+
+
+def with_pages(test: Test, moves: Moves, known: dict[bytes, bytes]) -> Test:
+    """The test with its pages as they are under another placement; `known` holds what contents became."""
+    if moves.is_canonical or not test.pages:
+        return test
+    move = moves.of(())
+    for page in test.pages:
+        if page.data not in known:
+            known[page.data] = moved(page.data, move)
+    return replace(test, pages=tuple(replace(page, data=known[page.data]) for page in test.pages))
+
+
+def _moved(test: Test, moves: Moves) -> Test:
+    """The test with addresses as they are in the image and under the placement. Raises ValueError."""
+    try:
+        move = moves.of(test.symbols)
+    except KeyError as error:
+        raise ValueError(f"no symbol {error.args[0]} in the image") from error
+    return replace(
+        test,
+        ints=tuple(map(move, test.ints)),
+        stack=tuple(map(move, test.stack)),
+        regions=tuple(replace(one, data=moved(one.data, move)) for one in test.regions),
+        globals=tuple(replace(one, data=moved(one.data, move)) for one in test.globals),
+    )
 
 
 def _patch(address: int, data: bytes) -> bytes:

@@ -22,6 +22,7 @@ from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain
 from gccllm.verify import layout
 from gccllm.verify.image import AssembleError, Image, build_image
+from gccllm.verify.placement import CANONICAL, Placement
 from gccllm.verify.replay import Raw, Replayer, differs
 from gccllm.verify.screen import Baseline, Context, context_of, read_baseline
 from gccllm.verify.trace import Trace, blocks_in_order, instrument, instrument_callees, trace_many, traced_name
@@ -134,15 +135,23 @@ class Workbench:
         names = self.traced_callees[1]
         return instrument(body, self.name, label=traced_name(entry), traced=names, tools=self.tools)
 
-    def image(self, entries: Sequence[str], *, traced: bool = False) -> Image:
-        """The slice with these function texts behind it. Raises AssembleError, Quit."""
+    def image(self, entries: Sequence[str], *, traced: bool = False, placement: Placement = CANONICAL) -> Image:
+        """The slice with these function texts behind it, where the placement says if it can. Raises AssembleError, Quit.
+
+        Only what the slice itself has of 32-bit addresses lets it lie low: a candidate's own do not link then.
+        """
         self._serial += 1
         extra = self.traced_callees[0] if traced else ""
         text = self.text + extra + "".join(entries)
-        return build_image(self.workdir, text, self.tools, self.callees, name=f"bench{self._serial}")
+        base = self._base if self._base == layout.IMAGE_LOW else placement.image
+        return build_image(self.workdir, text, self.tools, self.callees, name=f"bench{self._serial}", base=base)
 
-    def replayer(self, image: Image) -> Replayer:
-        return Replayer(image, self.returns, deadline_ms=self.deadline_ms)
+    @cached_property
+    def _base(self) -> int:
+        return build_image(self.workdir, self.text, self.tools, self.callees, name="slice").base
+
+    def replayer(self, image: Image, placement: Placement = CANONICAL) -> Replayer:
+        return Replayer(image, self.returns, deadline_ms=self.deadline_ms, placement=placement)
 
     @property
     def deadline_ms(self) -> int:
