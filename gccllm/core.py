@@ -95,7 +95,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Test:
-    """One input state. Pointers are addresses in arenas (`arena_address`), data symbols (`symbol_address`) or `pages`."""
+    """One input state. Pointers are addresses in arenas (`arena_address`), data symbols (`symbol_address`) or pages."""
 
     __test__ = False  # not a pytest class
 

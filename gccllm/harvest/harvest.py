@@ -16,9 +16,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import log2
 from random import Random
+from typing import TypeVar
 
 from gccllm.core import Quit, Test
-from gccllm.harvest import wide, workload
+from gccllm.harvest import overlap, wide, workload
 from gccllm.harvest.generate import Generator, dictionary_of
 from gccllm.harvest.perturb import perturbed
 from gccllm.harvest.probe import Edge, HarvestTarget, Probe, Ran, Run, no_inputs
@@ -60,6 +61,7 @@ class Budget:
     """Also make the timing classes."""
 
 
+T = TypeVar("T")
 DEFAULT = Budget()
 QUICK = Budget(5, 40, 2, 1, 5, 48, 400, 160, timing=False)
 """For a first look."""
@@ -96,6 +98,7 @@ def harvest(
             search.vary_values()
             search.go_long()
             search.sweep_exits()
+            search.overlap()
 
         # Go after the edges nobody took, starting from inputs that came near.
         search.chase_edges()
@@ -107,7 +110,8 @@ def harvest(
             search.widen()
 
         # From here on no new input is made for correctness: choose, and move those that were made to the guard pages.
-        placed = search.place([*search.choose(), *wide.chosen(search.wide)]) + search.based()
+        placed = search.place([*search.choose(), *overlap.chosen(search.overlapping), *wide.chosen(search.wide)])
+        placed += search.based()
         tests = [ran.test for ran in placed] + search.states.chosen(budget.states)
         result = Harvest(seed=seed, tests=tests + ([] if search.is_over() else probe.last_resort()))
         if budget.timing:
@@ -144,7 +148,7 @@ def more_near(target: HarvestTarget, near: Sequence[Test], seed: int = 1, *, mos
     with Probe(target) as probe:
         search = Search(probe, seed + len(near), time.monotonic() + 10.0)
         states = probe.defined_states([test for test in near if test.pages])
-        parents = [lifted(test, target.signature) for test in near if not test.pages]
+        parents = [lifted(test, target.signature) for test in near if not (test.pages or test.symbols)]
         generator = search.generator
         for _ in range(4):
             search.states.grow(states, 64)
@@ -175,7 +179,8 @@ class Search:
         self.rng = Random(seed + 1)
         self.pool: list[Ran] = []
         self.wide: list[tuple[wide.Kind, Ran]] = []
-        """Kept apart: they say nothing about the work of a size."""
+        self.overlapping: list[tuple[overlap.Apart, Ran]] = []
+        """Kept apart, as those before: they say nothing about the work of a size."""
         self.most_work = 1
         self.states = States(probe, dictionary.ints, seed, self.is_over)
 
@@ -241,6 +246,11 @@ class Search:
             if not self.is_over():
                 self.take(scenes[start : start + 96], trace=96, learn=False)
 
+    def overlap(self) -> None:
+        """What pointers reach laid over one another, every pair for itself."""
+        for made in overlap.overlapped(self.pool, self.generator.signature, self.generator.symbols):
+            self.overlapping += self.apart(made)
+
     def chase_edges(self) -> None:
         self.states.chase(self.budget.perturb_rounds)
         if not self.pool:
@@ -261,13 +271,14 @@ class Search:
         """Huge numbers where the baseline gets along with them."""
         for where, ctype in wide.integers(self.generator.signature):
             for bits in wide.HALVES[ctype.size]:
-                survivors = self.take_wide(wide.probing(self.pool, where, ctype, bits))
-                self.take_wide(wide.following(survivors, where, ctype, bits))
-        self.take_wide(wide.elements(self.pool, self.rng))
+                survivors = self.apart(wide.probing(self.pool, where, ctype, bits))
+                self.wide += survivors
+                self.wide += self.apart(wide.following([ran for _, ran in survivors], where, ctype, bits))
+        self.wide += self.apart(wide.elements(self.pool, self.rng))
 
-    def take_wide(self, made: Sequence[wide.Made]) -> list[Ran]:
-        """Those that are defined, pooled apart. Ends when two batches in a row had none: they cost a time-out each."""
-        found: list[tuple[wide.Kind, Ran]] = []
+    def apart(self, made: Sequence[tuple[T, Scene]]) -> list[tuple[T, Ran]]:
+        """Those that are defined. Ends when two batches in a row had none: they cost a time-out each."""
+        found: list[tuple[T, Ran]] = []
         empty = 0
         made = self.rng.sample(made, len(made))
         for start in range(0, len(made), 48):
@@ -281,8 +292,7 @@ class Search:
             empty = 0 if kept else empty + 1
         for _, ran in found:
             ran.scene = trimmed(ran.scene, ran.extents)
-        self.wide += found
-        return [ran for _, ran in found]
+        return found
 
     def based(self) -> list[Ran]:
         """Inputs with a pointer whose lower half is zero; already where they belong."""

@@ -30,7 +30,7 @@ from gccllm.harvest.types import Signature
 from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain
 from gccllm.verify import image, layout, replay, trace
-from gccllm.verify.trace import Intervals
+from gccllm.verify.trace import Intervals, Trace
 
 DEADLINE_MS = 4
 SLOW_TICKS = 150_000
@@ -114,6 +114,10 @@ class Ran(Run):
 
     scene: Scene
     extents: list[Extent | None] = field(default_factory=list)
+    wrote: list[Extent | None] = field(default_factory=list)
+    """As `extents`, of stores alone."""
+    symbols: dict[str, tuple[Extent, bool]] = field(default_factory=dict)
+    """What is touched of each data symbol of the unit, and whether any of it is written."""
 
 
 @dataclass(kw_only=True)
@@ -254,6 +258,9 @@ class Probe:
 
     def _fits_trapping(self, test: Test) -> bool:
         """Whether the trapping build can run it: a recorded state holds addresses of the image's data."""
+        assert self.trapping is not None
+        if not all(name in self.trapping.image.symbols for name in test.symbols):
+            return False
         return not test.pages or self._is_laid_out_alike
 
     @cached_property
@@ -289,11 +296,25 @@ class Probe:
                 ran.reads = seen.reads
             elif isinstance(ran, Ran):
                 ran.extents = extents(ran.scene, np.concatenate([seen.reads, seen.writes]))
+                ran.wrote = extents(ran.scene, seen.writes)
+                ran.symbols = self._touched_symbols(seen)
             ran.traced = True
             ran.edges = frozenset(seen.edges)
             ran.fresh = not ran.edges <= self.taken
             ran.work = seen.steps
             self.taken |= ran.edges
+
+    def _touched_symbols(self, seen: Trace) -> dict[str, tuple[Extent, bool]]:
+        found: dict[str, tuple[Extent, bool]] = {}
+        for one in self.target.symbols:
+            start = self.replayer.image.symbols.get(one.symbol, 0)
+            reads, writes = (
+                rows[(rows[:, 1] > start) & (rows[:, 0] < start + one.size)] for rows in (seen.reads, seen.writes)
+            )
+            if len(rows := np.concatenate([reads, writes])):
+                low, high = int(rows[:, 0].min()) - start, int(rows[:, 1].max()) - start
+                found[one.symbol] = (max(low, 0), min(high, one.size)), bool(len(writes))
+        return found
 
     def last_resort(self) -> list[Test]:
         """Of the doubtful inputs those that take edges which no other input takes.

@@ -133,8 +133,9 @@ def build_image(
     if not script.exists():
         script.write_text(_script(has_thread, base))
     done = run([
-        tools.linker, "-static", "-nostdlib", "--no-relax", "-z", "noexecstack", "-z", "norelro", "-e", "0", "--no-warn-rwx-segments",
-        "--build-id=none", "-T", str(script), "-o", str(out), str(unit), str(stubs), *map(str, far),
+        tools.linker, "-static", "-nostdlib", "--no-relax", "-z", "noexecstack", "-z", "norelro", "-e", "0",
+        "--no-warn-rwx-segments", "--build-id=none", "-T", str(script), "-o", str(out),
+        str(unit), str(stubs), *map(str, far),
     ])  # fmt: skip
     if not done.ok:
         raise AssembleError(_first_lines(done.err))
@@ -181,8 +182,8 @@ def _undefined(unit: Path) -> tuple[set[str], set[str], set[str]]:
 
 
 def _has_short_addresses(unit: Path) -> bool:
-    """Whether some code holds an address in 32 bits, or reaches a weak name that may be 0 by a distance in 32 bits: it is
-    for programs whose parts all lie low."""
+    """Whether code is for programs whose parts all lie low: some of it holds an address in 32 bits, or reaches a weak
+    name that may be 0 by a distance in 32 bits."""
     short, near = {10, 11}, {2, 4}  # R_X86_64_32 and 32S; PC32 and PLT32
     with unit.open("rb") as stream:
         elf = ELFFile(stream)

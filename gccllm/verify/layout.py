@@ -9,9 +9,9 @@ Address map of the replaying process (its own code is position independent and l
     CONTROL        one page: scratch slots of stubs and of instrumented code
     IMAGE_IMPORTS  addresses of library functions, for stubs
     LOG            the access log of traced runs; the page behind it is unmapped
-    image          code, constants, stubs and writable data of the linked image, each a fixed way (`*_AT`) from its base,
-                   so that the addresses of a unit's own functions and data do not depend on the candidates linked
-                   beside them. The base is like a PIE's; IMAGE_LOW for code that is not position independent
+    image          code, constants, stubs and writable data of the linked image, each a fixed way (`*_AT`) from its
+                   base, so that the addresses of a unit's own functions and data do not depend on the candidates
+                   linked beside them. The base is like a PIE's; IMAGE_LOW for code that is not position independent
     arenas         see `gccllm.core`
     stack          the test stack between two unmapped pages
     pages          those of recorded calls, wherever they were in the program; `is_page_address` says where they may be

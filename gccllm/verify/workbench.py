@@ -136,9 +136,10 @@ class Workbench:
         return instrument(body, self.name, label=traced_name(entry), traced=names, tools=self.tools)
 
     def image(self, entries: Sequence[str], *, traced: bool = False, placement: Placement = CANONICAL) -> Image:
-        """The slice with these function texts behind it, where the placement says if it can. Raises AssembleError, Quit.
+        """The slice with these function texts behind it, where the placement says, if it can.
 
-        Only what the slice itself has of 32-bit addresses lets it lie low: a candidate's own do not link then.
+        Raises AssembleError, Quit. Only what the slice itself has of 32-bit addresses lets it lie low: a candidate that
+        has some does not link beside one that has none.
         """
         self._serial += 1
         extra = self.traced_callees[0] if traced else ""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 
 import pytest
-from bench_kit import array_tests, bench, offered
+from bench_kit import bench, offered
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from replay_kit import TOOLS, compiled
@@ -78,7 +79,8 @@ def test_position_independent_code_lies_where_programs_have_it(tmp_path: Path) -
 
 
 def test_an_address_cut_to_32_bits_is_found_out(tmp_path: Path) -> None:
-    source = "int table[64]; int target(int *p, int n) { int s = 0; for (int i = 0; i < n; i++) s += table[p[i] & 63]; return s; }"
+    source = """int table[64];
+    int target(int *p, int n) { int s = 0; for (int i = 0; i < n; i++) s += table[p[i] & 63]; return s; }"""
     work = bench(tmp_path, source, "-fPIE")
     body = work.baseline.text()
     line = next(line for line in body.splitlines() if "table(%rip)" in line)
@@ -136,4 +138,4 @@ def test_placements_keep_clear_of_pages_and_of_themselves() -> None:
         one: Placement = drawn(Random(seed), pages)
         parts = sorted([(one.image, layout.IMAGE_BYTES), (one.stack, layout.STACK_BYTES)]
                        + [(a, ARENA_BYTES) for a in one.arenas] + [(p, 4096) for p in pages])  # fmt: skip
-        assert all(a + n <= b for (a, n), (b, _) in zip(parts, parts[1:], strict=False))
+        assert all(a + n <= b for (a, n), (b, _) in pairwise(parts))
