@@ -245,7 +245,7 @@ class Verdict:
 
     outcome: Outcome
     stage: str
-    """`parse`, `assemble`, `screen`, `replay`, `contract`, `adequacy`, `confirm`, `timing`."""
+    """`parse`, `assemble`, `screen`, `replay`, `contract`, `adequacy`, `confirm`, `large`, `timing`."""
     reason: Reason | None = None
     detail: str = ""
     """The values compared, e.g. `rax: want 7, got 8`."""

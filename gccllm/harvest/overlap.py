@@ -29,9 +29,9 @@ SHIFTS = (0, 1, 2, 3, 4, 5, 7, 8, 15, 16, 31, 32)
 PARENTS = 6
 """Inputs that each shift is tried on."""
 PAIRS = 24
-EACH = 26
+EACH = 36
 """Tests kept for a pair."""
-MOST = 156
+MOST = 180
 _MARGIN = 1024
 """Bytes kept free before what overlaps, in its arena."""
 
@@ -201,10 +201,13 @@ def _inside(scene: Scene, number: int, size: int) -> Scene:
 
 
 def chosen(found: Sequence[tuple[Apart, Ran]]) -> list[Ran]:
-    """Of every pair the same number, as far as there are so many: new edges first, then every distance in turns."""
+    """Of every pair the same number, as far as there are so many: new edges first, then every distance in turns.
+
+    Of each distance the input that touches most comes first: a wide vector fits in it.
+    """
     columns: dict[Pair, list[tuple[tuple[bool, int, int], Ran]]] = {}
     turns: Counter[Apart] = Counter()
-    for apart, ran in found:
+    for apart, ran in sorted(found, key=lambda one: -one[1].work):
         turns[apart] += 1
         columns.setdefault(apart.pair, []).append(((not ran.fresh, turns[apart], abs(apart.by)), ran))
     ranked = [[ran for _, ran in sorted(column, key=lambda one: one[0])][:EACH] for column in columns.values()]

@@ -164,6 +164,12 @@ class Probe:
         if self.trapping is not None:
             self.trapping.close()
 
+    def be_patient(self, deadline_ms: int) -> None:
+        """Let inputs run for longer from now on."""
+        self.replayer.deadline_ms = deadline_ms
+        if self.trapping is not None:
+            self.trapping.deadline_ms = 4 * deadline_ms
+
     # --- is it defined? -----------------------------------------------------------------------
 
     def defined(self, scenes: Sequence[Scene], slow_ticks: int = SLOW_TICKS) -> list[Ran | None]:
@@ -188,6 +194,10 @@ class Probe:
         states = [State(tests[i], ticks) for i, ticks in self._defined(tests, slow_ticks)]
         self.trace(states)
         return [state for state in states if state.traced]
+
+    def defined_tests(self, tests: Sequence[Test], slow_ticks: int = SLOW_TICKS) -> list[Test]:
+        """Those of the tests that are defined, in order."""
+        return [tests[i] for i, _ in self._defined(tests, slow_ticks)]
 
     def _defined(self, tests: Sequence[Test], slow_ticks: int) -> list[tuple[int, int]]:
         """(position, ticks) of every test that is defined; fills `unrun`."""

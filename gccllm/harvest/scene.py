@@ -42,6 +42,8 @@ class Block:
     """What points to it is `restrict`: nothing else may overlap it."""
     home: int | str | None = None
     """Where it lies instead of in an arena of its own: in that of another block, or in a data symbol."""
+    base: int | None = None
+    """Address of byte 0 where somebody else lays it out, as pages; `data` is empty then."""
 
     def copy(self) -> Block:
         return replace(self, data=bytearray(self.data), refs=dict(self.refs))
@@ -152,7 +154,9 @@ def lower(scene: Scene, signature: Signature) -> Test:
 
 
 def _home_address(scene: Scene, number: int, symbols: list[str]) -> int:
-    home = scene.blocks[number].home
+    home, base = scene.blocks[number].home, scene.blocks[number].base
+    if base is not None:
+        return base
     if isinstance(home, str):
         return symbol_address(symbols.index(home))
     return arena_address(arena_of(number if home is None else home))
@@ -307,13 +311,13 @@ def lifted(test: Test, signature: Signature) -> Scene:
                 return Ref(number, offset - block.place)
         return None
 
+    def pointers(data: bytes | bytearray, first: int) -> dict[int, Ref]:
+        words = {at: data[at : at + 8] for at in range(first, len(data) - 7, 8) if data[at + 5] == ARENA_BASE >> 40}
+        found = {at: pointer(int.from_bytes(word, "little")) for at, word in words.items()}
+        return {at: ref for at, ref in found.items() if ref is not None}
+
     for block in blocks:
-        first = -block.place % 8
-        for at in range(first, len(block.data) - 7, 8):
-            if block.data[at + 5] == ARENA_BASE >> 40 and (
-                ref := pointer(int.from_bytes(block.data[at : at + 8], "little"))
-            ):
-                block.refs[at] = ref
+        block.refs = pointers(block.data, -block.place % 8)
     args = []
     for param in signature.params:
         words = {"int": test.ints, "vector": test.vectors, "stack": test.stack}
@@ -329,5 +333,5 @@ def lifted(test: Test, signature: Signature) -> Scene:
     values = [integer_of(v, p.type) for v, p in zip(args, signature.params, strict=True)]
     longest = max((len(b.data) // max(b.scalar.size if b.scalar else 1, 1) for b in blocks), default=0)
     size = max((v for v in values if v is not None and 0 <= v <= longest), default=min(longest, 64))
-    pieces = [(piece.symbol, Value(piece.data)) for piece in test.globals if piece.offset == 0]
+    pieces = [(piece.symbol, Value(piece.data, pointers(piece.data, 0))) for piece in test.globals if piece.offset == 0]
     return Scene(args, blocks, pieces, test.label, size, fill=test.fill)

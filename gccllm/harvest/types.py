@@ -170,7 +170,7 @@ class Signature:
     variables: dict[str, Variable]
     """Variables with static storage, by source name (a function's static `x` is `x.0` in the assembly)."""
     strict_aliasing: bool = True
-    """Whether the unit is compiled so that gcc takes objects of unlike types for apart."""
+    """Whether the unit is compiled so that gcc takes objects of unlike types for apart (`dwarf.is_strict_aliasing`)."""
 
 
 def flat(ctype: CType) -> CType:

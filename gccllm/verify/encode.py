@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from gccllm.core import ARENA_BYTES, ARENAS, Page, Test
 from gccllm.verify import layout
 from gccllm.verify.image import Image
-from gccllm.verify.placement import CANONICAL, Moves, Placement, moved
+from gccllm.verify.placement import CANONICAL, Moves, Placement, moved, moved_test
 
 BATCH_BYTES = 1 << 26
 """Limit of a batch, contents of pages included."""
@@ -29,7 +29,10 @@ def encode(test: Test, image: Image, placement: Placement = CANONICAL) -> bytes:
     """
     moves = Moves(placement, image.base, image.symbols)
     if test.symbols or not moves.is_canonical:
-        test = _moved(test, moves)
+        try:
+            test = moved_test(test, moves.of(test.symbols))
+        except KeyError as error:
+            raise ValueError(f"no symbol {error.args[0]} in the image") from error
     ints = [v & _WORD for v in test.ints]
     if len(ints) > 6 or len(test.vectors) > 8 or len(test.stack) > 128 or not 0 <= test.arenas <= ARENAS:
         raise ValueError("too many arguments or arenas")
@@ -70,21 +73,6 @@ def with_pages(test: Test, moves: Moves, known: dict[bytes, bytes]) -> Test:
         if page.data not in known:
             known[page.data] = moved(page.data, move)
     return replace(test, pages=tuple(replace(page, data=known[page.data]) for page in test.pages))
-
-
-def _moved(test: Test, moves: Moves) -> Test:
-    """The test with addresses as they are in the image and under the placement. Raises ValueError."""
-    try:
-        move = moves.of(test.symbols)
-    except KeyError as error:
-        raise ValueError(f"no symbol {error.args[0]} in the image") from error
-    return replace(
-        test,
-        ints=tuple(map(move, test.ints)),
-        stack=tuple(map(move, test.stack)),
-        regions=tuple(replace(one, data=moved(one.data, move)) for one in test.regions),
-        globals=tuple(replace(one, data=moved(one.data, move)) for one in test.globals),
-    )
 
 
 def _patch(address: int, data: bytes) -> bytes:

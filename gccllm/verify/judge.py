@@ -9,6 +9,8 @@
     confirm    all of replay again, baseline and candidate side by side, with image, stack and memory elsewhere: at
                addresses drawn anew, the first time with every test in its own process and in shuffled order
 
+    large      same results, memory and calls on inputs of up to millions of elements, where the baseline ends in time
+
 Several candidates share an image, so that dozens cost little more than one. Every verdict is refuted (with the test
 that shows it, where there is one), undecided (with the limit met) or accepted.
 
@@ -45,6 +47,8 @@ CONTRACT_BATCH = 64
 MORE_ROUNDS = 3
 PLACEMENTS = 2
 """Placements, other than the canonical one, under which a candidate must agree with the baseline."""
+LARGE_DEADLINE_MS = 2000
+"""CPU time for a large test, of which the baseline has shown that it ends within a fraction of this."""
 NEAR = 8
 """Tests kept per block, for the harvest to start from when an edge is missing."""
 
@@ -120,6 +124,9 @@ def judge_many(candidates: Sequence[Candidate], bench: Workbench) -> list[Case]:
 
     # Tests only grow and candidates only fall: what is open now has passed all tests there are.
     _confirm(is_open, bench)
+
+    # What only millions of elements show, for the few that came so far.
+    _large(is_open, bench)
     for case in is_open():
         level = f"ISA level {case.level}, " if case.level else ""
         case.verdict = accepted("confirm", f"{level}{case.tests} tests, {len(case.edges_all)} edges")
@@ -318,6 +325,21 @@ def _confirm(is_open: Callable[[], list[Case]], bench: Workbench) -> None:
                     found = difference(decode_observation(want[i]), decode_observation(seen[i]), bench.returns)
                     reason, detail = found or (Reason.WRONG_VALUE, "")
                     case.verdict = refuted("confirm", reason, f"{detail} (other addresses)", bench.tests[i])
+
+
+def _large(is_open: Callable[[], list[Case]], bench: Workbench) -> None:
+    """Each test is loaded once, for the baseline and every candidate."""
+    if not is_open() or not bench.large_tests:
+        return
+    texts = [bench.entry_text(case.body, case.entry) for case in is_open() if case.body is not None]
+    with bench.replayer(bench.image(texts)) as replayer:
+        for test in bench.large_tests:
+            want = replayer.run_raw(bench.name, [test], deadline_ms=LARGE_DEADLINE_MS)
+            for case in is_open() if want[0]["status"] == layout.Status.OK else ():
+                seen = replayer.run_raw(case.entry, [test], deadline_ms=LARGE_DEADLINE_MS)
+                found = difference(decode_observation(want[0]), decode_observation(seen[0]), bench.returns)
+                if found is not None:
+                    case.verdict = refuted("large", found[0], f"{found[1]} ({len(test.pages)} pages)", test)
 
 
 def outcome_counts(cases: Sequence[Case]) -> dict[str, int]:

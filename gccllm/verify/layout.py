@@ -70,8 +70,8 @@ MAX_TESTS: Final = 1 << 15
 PAYLOAD_BYTES: Final = 1 << 28
 MAX_IMAGE_DATA: Final = 1 << 20
 """Writable data of an image: it is reset and digested for every test."""
-MAX_PAGES: Final = 1 << 14
-"""Addresses of recorded pages in one LOAD: 64 MiB."""
+MAX_PAGES: Final = 1 << 15
+"""Addresses of pages in one LOAD: 128 MiB."""
 PAGE_FIRST: Final = 1 << 16
 PAGE_END: Final = 0x7FFF_FFFF_F000
 """Recorded pages lie in between: the user's half of the address space, above what the kernel keeps unmapped."""

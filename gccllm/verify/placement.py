@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from gccllm.core import (
@@ -23,6 +23,7 @@ from gccllm.core import (
     PAGE_BYTES,
     SYMBOL_BASE,
     SYMBOL_STRIDE,
+    Test,
     arena_address,
     symbol_address,
 )
@@ -116,3 +117,14 @@ def moved(data: bytes, move: Callable[[int], int]) -> bytes:
             out = bytearray(data) if out is None else out
             out[at : at + 8] = (there & _WORD).to_bytes(8, "little")
     return data if out is None else bytes(out)
+
+
+def moved_test(test: Test, move: Callable[[int], int]) -> Test:
+    """The test with every word moved that `move` changes; pages stay as they are."""
+    return replace(
+        test,
+        ints=tuple(map(move, test.ints)),
+        stack=tuple(map(move, test.stack)),
+        regions=tuple(replace(one, data=moved(one.data, move)) for one in test.regions),
+        globals=tuple(replace(one, data=moved(one.data, move)) for one in test.globals),
+    )

@@ -75,6 +75,8 @@ class Workbench:
     more: More | None = None
     solver: Solver | None = None
     seed: int = 0
+    large: Callable[[], Sequence[Test]] | None = None
+    """Makes defined inputs too large to be among `tests`."""
 
     def __post_init__(self) -> None:
         self._observed: dict[int, Raw] = {}
@@ -99,6 +101,7 @@ class Workbench:
         max_level: int = 99,
         has_ipa_ra: bool = True,
         seed: int = 0,
+        large: Callable[[], Sequence[Test]] | None = None,
     ) -> Workbench:
         """From the parsed unit (and the parsed scalar side compile). Raises BodyError for what cannot be read."""
         context = context_of(
@@ -111,7 +114,7 @@ class Workbench:
                 other = scalar.functions[name].body
         return cls(
             name, slice_text(module, name), module.functions[name].body, list(tests), returns, context, tools, workdir,
-            callees or {}, other, more, None, seed,
+            callees or {}, other, more, None, seed, large,
         )  # fmt: skip
 
     # --- bodies into images -----------------------------------------------------------------------
@@ -237,6 +240,15 @@ class Workbench:
                 fresh = question(self.solver)
         self.tests.extend(fresh)
         return len(fresh)
+
+    @cached_property
+    def large_tests(self) -> list[Test]:
+        """Made once; empty when nobody makes any."""
+        found: list[Test] = []
+        if self.large is not None:
+            with contextlib.suppress(Quit, BodyError, AssembleError):
+                found = list(self.large())
+        return found
 
     def ask_for_more(self, near: Sequence[Test]) -> int:
         """Let the harvest find inputs near `near`; returns how many came."""

@@ -82,7 +82,7 @@ def test_unlike_types_overlap_only_without_strict_aliasing() -> None:
     [
         f"void f(unsigned *restrict to, const unsigned *from, long n) {{ {LOOP} }}",
         FIELDS.replace("unsigned *to;", "unsigned *restrict to;"),
-        "int f(const int *a, const int *b, int n) { int s = 0; for (int i = 0; i < n; i++) s ^= a[i] * b[i]; return s; }",
+        "int f(const int *a, const int *b, int n) { int s = 0; while (n--) s ^= a[n] * b[n]; return s; }",
     ],
     ids=["restrict", "restrict field", "only read"],
 )  # fmt: skip

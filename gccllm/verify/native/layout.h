@@ -27,7 +27,7 @@
 #define MAX_TESTS 0x8000
 #define PAYLOAD_BYTES 0x10000000
 #define MAX_IMAGE_DATA 0x100000
-#define MAX_PAGES 0x4000
+#define MAX_PAGES 0x8000
 #define PAGE_FIRST 0x10000
 #define PAGE_END 0x7ffffffff000ul
 #define MAX_CALLS 0x400
