@@ -41,6 +41,8 @@ class GlobalSymbol:
     size: int
     variable: Variable | None
     """Its type, where the debug information has it."""
+    is_pointed_to: bool = True
+    """Whether some pointer may point to it: other units see it, or some code of this one takes its address."""
 
 
 class Generator:

@@ -3,11 +3,14 @@
 Made of inputs that ran, once it is known what each of them touches: for every pair of which the baseline writes one, by
 how pointers reach them (an argument, a field, a global), so that no pair depends on luck. One block is put into the
 other's arena, or into the symbol; every pointer to it follows. They coincide, or are apart by 1, 2, ... elements either
-way, up to where only the last element of one is shared.
+way, up to where only the last element of one is shared. Pointers to pieces of one block (rows) are moved likewise.
 
-What is excluded: what `restrict` says is apart, memory of a returned record, and, unless the unit is compiled without
-strict aliasing, objects of types that C takes for apart. Not covered: two data symbols (a linker never overlaps them),
-blocks beyond the first eleven, three pieces at once, memory of which no type is known behind pools of pointers.
+What is excluded: what `restrict` says is apart, memory of a returned record, symbols whose address nobody takes, and,
+unless the unit is compiled without strict aliasing, objects of types that C takes for apart. So a static array counts
+whose address is taken to reach its elements only: a candidate that relies on that is refuted.
+
+Not covered: two data symbols (a linker never overlaps them), blocks beyond the first eleven, three pieces at once, types
+declared `may_alias`.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from typing import NamedTuple
 from gccllm.core import ARENA_BYTES
 from gccllm.harvest.generate import GlobalSymbol
 from gccllm.harvest.probe import Ran
-from gccllm.harvest.scene import SHARED, Extent, Scene, shift_pointers
+from gccllm.harvest.scene import SHARED, Extent, Ref, Scene, shift_pointers
 from gccllm.harvest.types import CType, Floating, Integer, Pointer, Signature, flat, may_overlap
 
 LABEL = "overlap"
@@ -76,7 +79,8 @@ def overlapped(pool: Sequence[Ran], signature: Signature, symbols: Sequence[Glob
                 known.setdefault(Pair(host.path, guest.path), []).append((ran, host, guest))
     most = sorted(known.items(), key=lambda one: -len(one[1]))[:PAIRS]
     each = PARENTS if len(most) < PAIRS // 4 else PARENTS // 2
-    return [[made for one in parents(rans, each) for made in _shifted(pair, *one)] for pair, rans in most]
+    made = [[made for one in parents(rans, each) for made in _shifted(pair, *one)] for pair, rans in most]
+    return made + _rows(pool)
 
 
 def parents(rans: Sequence[tuple[Ran, Piece, Piece]], most: int) -> list[tuple[Ran, Piece, Piece]]:
@@ -102,7 +106,7 @@ def pieces(ran: Ran, signature: Signature, symbols: Sequence[GlobalSymbol]) -> l
         if extent is not None and number not in apart and not block.is_restrict:
             found.append(Piece(path, number, extent, 0, ran.wrote[number] is not None, block.of or block.scalar))
     for known in symbols:
-        if known.symbol in ran.symbols:
+        if known.is_pointed_to and known.symbol in ran.symbols:
             touched, is_written = ran.symbols[known.symbol]
             of = known.variable.type if known.variable else None
             found.append(Piece(known.symbol, -1, touched, known.size, is_written, of))
@@ -133,6 +137,43 @@ def pairs(found: Sequence[Piece], strict: bool) -> Iterator[tuple[Piece, Piece]]
                 continue
             if (one.is_written or other.is_written) and may_overlap(one.of, other.of, strict):
                 yield host, guest
+
+
+def _rows(pool: Sequence[Ran]) -> list[list[Made]]:
+    """Scenes in which two pointers in memory, to pieces of one block, point close to one another."""
+    known: dict[Pair, list[Made]] = {}
+    for ran in sorted(pool, key=lambda ran: -ran.work):
+        if not ran.traced or len(ran.scene.blocks) >= SHARED:
+            continue
+        for path, holder in _holders(ran.scene):
+            ends: dict[int, list[int]] = {}
+            for at, ref in sorted(holder.items()):
+                block = ran.scene.blocks[ref.block]
+                if ran.wrote[ref.block] is not None and not block.refs and not block.is_restrict:
+                    ends.setdefault(ref.block, []).append(at)
+            for places in (places for places in ends.values() if len(places) > 1):
+                for other in {places[1], places[-1]}:
+                    pair = Pair(f"{path}@{places[0]}", f"{path}@{other}")
+                    if len(known.setdefault(pair, [])) < PARENTS * len(SHIFTS):
+                        known[pair] += _near(ran.scene, path, places[0], other, pair)
+    return list(known.values())[:PAIRS]
+
+
+def _holders(scene: Scene) -> list[tuple[str, dict[int, Ref]]]:
+    """Everything in memory that holds pointers, by its path."""
+    found = [(path, scene.blocks[number].refs) for number, path in sorted(paths(scene).items())]
+    return found + [(name, value.refs) for name, value in scene.globals]
+
+
+def _near(scene: Scene, path: str, first: int, second: int, pair: Pair) -> Iterator[Made]:
+    for count in SHIFTS:
+        made = scene.copy()
+        made.label = LABEL
+        holder = dict(_holders(made))[path]
+        block = made.blocks[holder[first].block]
+        by = count * max(block.align, block.scalar.size if block.scalar else 1)
+        holder[second] = Ref(holder[first].block, holder[first].offset + by)
+        yield Apart(pair, by), made
 
 
 def _length(piece: Piece) -> int:

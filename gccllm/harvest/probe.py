@@ -11,6 +11,7 @@ none. So one rule more for those: the traced baseline touches only the test's ow
 
 from __future__ import annotations
 
+import re
 import signal
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -80,13 +81,34 @@ class HarvestTarget:
             except (BodyError, ValueError, Quit):
                 ubsan = None
         symbols = []
+        whole = module.text()
         for symbol in reachable(module, name)[1]:
             known = module.objects[symbol]
             size = int(known.size) if known.size.isdigit() else _common_size(known.common)
             if known.is_writable and size and not symbol.startswith(".L"):
-                symbols.append(GlobalSymbol(symbol, size, signature.variables.get(symbol.split(".")[0])))
+                variable = signature.variables.get(symbol.split(".")[0])
+                symbols.append(GlobalSymbol(symbol, size, variable, is_pointed_to(whole, symbol)))
         text = slice_text(module, name)
         return cls(name, text, module.functions[name].body, signature, tools, workdir, ubsan, tuple(symbols))
+
+
+def is_pointed_to(text: str, symbol: str) -> bool:
+    """Whether a pointer may point to a data symbol of the unit: it is not local, or its address is taken somewhere.
+
+    An array whose elements are reached through a register counts: its address is in that register.
+    """
+    name = re.escape(symbol)
+    is_local, is_common, is_global = False, False, False
+    for line in re.findall(rf"^.*(?<![\w.]){name}(?![\w.$]).*$", text, re.MULTILINE):
+        word = line.split()[0]
+        is_local |= word == ".local"
+        is_common |= word == ".comm"
+        is_global |= word in (".globl", ".global", ".weak")
+        is_data = word.startswith(".") and word not in (".local", ".comm", ".type", ".size", ".set")
+        is_offset = "@" in line.replace("@object", "") or re.search(rf"\$[-+\d]*{name}", line)
+        if is_data or is_offset or word.startswith("lea"):
+            return True
+    return is_global or (is_common and not is_local)
 
 
 def _common_size(common: str) -> int:

@@ -37,15 +37,16 @@ _GAP = 1 << 24
 
 @dataclass(frozen=True)
 class Placement:
-    """Addresses of the image (position-independent code only), the stack's lowest byte, and each arena."""
+    """Addresses of the image (position-independent code only), the stack's lowest byte, and each arena; and rsp."""
 
     image: int = layout.IMAGE_BASE
     stack: int = layout.STACK_BASE
+    entry: int = layout.STACK_ENTRY
     arenas: tuple[int, ...] = tuple(arena_address(i) for i in range(ARENAS))
 
     def words(self, image: int) -> str:
         """As the replayer's second argument, with an image at `image`."""
-        return ",".join(f"{address:x}" for address in (image, self.stack, *self.arenas))
+        return ",".join(f"{address:x}" for address in (image, self.stack, self.entry, *self.arenas))
 
 
 CANONICAL = Placement()
@@ -68,7 +69,8 @@ def drawn(rng: Random, taken: Iterable[int] = ()) -> Placement:
     image = place(0x5555_5555_4000, 0x5655_5555_4000, layout.IMAGE_BYTES)
     stack = place(0x7FFC_0000_0000, 0x7FFF_F000_0000, layout.STACK_BYTES)
     heap, mapped = (image + layout.IMAGE_BYTES + _GAP, 0x5666_0000_0000), (0x7EAA_0000_0000, 0x7FFB_0000_0000)
-    return Placement(image, stack, tuple(place(*rng.choice((heap, mapped)), ARENA_BYTES) for _ in range(ARENAS)))
+    entry = stack + layout.ENTRY_AT - 16 * rng.randrange(256)
+    return Placement(image, stack, entry, tuple(place(*rng.choice((heap, mapped)), ARENA_BYTES) for _ in range(ARENAS)))
 
 
 class Moves:

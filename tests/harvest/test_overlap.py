@@ -13,6 +13,7 @@ from gccllm.core import Candidate, Test
 from gccllm.harvest.__main__ import target_of
 from gccllm.harvest.harvest import QUICK, harvest
 from gccllm.harvest.overlap import LABEL
+from gccllm.harvest.probe import is_pointed_to
 from gccllm.verify.judge import judge
 from gccllm.verify.workbench import Workbench
 
@@ -90,3 +91,18 @@ def test_what_must_be_apart_or_is_only_read_stays_apart(code: str) -> None:
     work = bench(plain(code))
     assert work.tests
     assert not overlapping(work)
+
+
+@pytest.mark.parametrize(
+    ("code", "is_known"),
+    [
+        ("static int x; int f(void) { return ++x; }", False),
+        ("static int x = 1; int f(void) { return ++x; }", False),
+        ("int x; int f(void) { return ++x; }", True),
+        ("static int x; int f(void) { return ++x; } int *g(void) { return &x; }", True),
+        ("static int x; int *p = &x; int f(void) { return ++x; }", True),
+    ],
+)
+@pytest.mark.parametrize("flag", ["-fPIC", "-fno-pie", "-fcommon"])
+def test_a_variable_is_pointed_to_where_its_address_is_taken(code: str, is_known: bool, flag: str) -> None:
+    assert is_pointed_to(compiled(code, "-O2", flag), "x") == is_known

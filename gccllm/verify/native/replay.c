@@ -85,10 +85,10 @@ _Static_assert(sizeof(struct log_entry) == LOG_ENTRY_BYTES, "layout");
 
 #define PENDING 0xffffffffu
 /* Where this process has what moves, see layout.py. */
-static uint64_t image_base, stack_base, arena_bases[ARENAS];
+static uint64_t image_base, stack_base, stack_entry, arena_bases[ARENAS];
 #define STACK_BASE stack_base
 #define STACK_END (STACK_BASE + STACK_BYTES)
-#define STACK_ENTRY (STACK_BASE + ENTRY_AT)
+#define STACK_ENTRY stack_entry
 #define LOG_END ((uint64_t)LOG_BASE + LOG_BYTES)
 
 /* Shared between this process and the child that runs tests. */
@@ -380,19 +380,19 @@ static int load_image(const char *path) {
     return image_data_bytes <= MAX_IMAGE_DATA;
 }
 
-/* "image,stack,arena,arena,...", each in hexadecimal. */
+/* "image,stack,entry,arena,arena,...", each in hexadecimal. */
 static int take_placement(const char *words) {
-    uint64_t *places[ARENAS + 2] = {&image_base, &stack_base};
+    uint64_t *places[ARENAS + 3] = {&image_base, &stack_base, &stack_entry};
     for (unsigned i = 0; i < ARENAS; i++)
-        places[i + 2] = &arena_bases[i];
-    for (unsigned i = 0; i < ARENAS + 2; i++) {
+        places[i + 3] = &arena_bases[i];
+    for (unsigned i = 0; i < ARENAS + 3; i++) {
         char *end;
         *places[i] = strtoul(words, &end, 16);
-        if (end == words || *end != (i == ARENAS + 1 ? 0 : ',') || *places[i] % PAGE || !*places[i])
+        if (end == words || *end != (i == ARENAS + 2 ? 0 : ',') || (*places[i] % PAGE && i != 2) || !*places[i])
             return 0;
         words = end + 1;
     }
-    return 1;
+    return stack_entry > stack_base && stack_entry <= stack_base + ENTRY_AT && stack_entry % 16 == 8;
 }
 
 int main(int argc, char **argv) {
