@@ -9,8 +9,8 @@ What is excluded: what `restrict` says is apart, memory of a returned record, sy
 unless the unit is compiled without strict aliasing, objects of types that C takes for apart. So a static array counts
 whose address is taken to reach its elements only: a candidate that relies on that is refuted.
 
-Not covered: two data symbols (a linker never overlaps them), blocks beyond the first eleven, three pieces at once, types
-declared `may_alias`.
+Not covered: two data symbols (a linker never overlaps them), blocks beyond the first eleven, three pieces at once,
+types declared `may_alias`.
 """
 
 from __future__ import annotations
