@@ -218,30 +218,40 @@ def sized(growth: Growth, signature: Signature, size: int, number: int) -> Itera
     small = turned(scene, knob, units) if knob.holder != "zero" else scene.copy()
     small.label = LABEL
     arguments = [v.data[:8] for v, p in zip(scene.args, signature.params, strict=True) if isinstance(p.type, Integer)]
-    kind = kinds.get(growth.grows[0][0])
-    largest = 1 if isinstance(kind, Integer) and kind.signed else 0
-    turns = list(range(CONTENTS + len(arguments)))
-    for turn in turns if size < SIZES[-1] else [largest, *turns[CONTENTS - 1 :]]:
+    for turn, is_for_most in enumerate(turns(kinds.get(growth.grows[0][0]), len(arguments))):
+        if size == SIZES[-1] and not is_for_most:
+            continue
         pages: list[Page] = []
         for n, ((block, _, _, is_written), end) in enumerate(zip(growth.grows, ends, strict=True)):
-            first = FIRST + ((number * ARENAS + n) * 16 + turn) * APART
+            first = FIRST + ((number * ARENAS + n) * 32 + turn) * APART
             small.blocks[block] = Block(bytearray(), PAGE_BYTES, base=first)
-            content = contents(kinds.get(block), bytes(scene.blocks[block].data), arguments, knob.holder == "zero")[
-                turn
-            ]
-            pages += _laid(first, content, end, is_written, knob if knob.number == block else None, units)
+            usual, is_text = bytes(scene.blocks[block].data), knob.holder == "zero"
+            content = contents(kinds.get(block), usual, arguments, is_text)[turn]
+            zero = knob.at + units * knob.size if is_text and knob.number == block else None
+            pages += _laid(first, content if n == 0 else content._replace(last=b""), end, is_written, zero)
         yield replace(lower(small, signature), pages=tuple(sorted(pages, key=lambda page: page.address)))
 
 
-def _laid(first: int, element: bytes, end: int, is_written: bool, knob: Knob | None, units: int) -> list[Page]:
-    """Pages from `first` to that of byte `end`, the element again and again; a zero where a knob wants it."""
-    page = (element * (PAGE_BYTES // len(element) + 1))[:PAGE_BYTES]
-    zero = knob.at + units * knob.size if knob is not None and knob.holder == "zero" else 0
-    pages = [Page(first + at, page, is_written) for at in range(0, max(end, zero) + 64, PAGE_BYTES)]
-    if knob is not None and (at := zero):
-        last = bytearray(page)
-        last[at % PAGE_BYTES : at % PAGE_BYTES + knob.size] = bytes(knob.size)
-        pages[at // PAGE_BYTES] = replace(pages[at // PAGE_BYTES], data=bytes(last))
+class Content(NamedTuple):
+    """What lies in memory that grows: `element` again and again, and `last`, if not empty, as the last one."""
+
+    element: bytes
+    last: bytes = b""
+
+
+def _laid(first: int, content: Content, end: int, is_written: bool, zero: int | None) -> list[Page]:
+    """Pages from `first` to that of byte `end`, and a zero element at byte `zero`."""
+    size = len(content.last or content.element)
+    page = (content.element * (PAGE_BYTES // len(content.element) + 1))[:PAGE_BYTES]
+    pages = [Page(first + at, page, is_written) for at in range(0, max(end, zero or 0) + 64, PAGE_BYTES)]
+    # Neither crosses the end of a page: both are whole elements.
+    placed = [] if zero is None else [(zero, bytes(size))]
+    if content.last:
+        placed.append((((end if zero is None else zero) - size) // size * size, content.last))
+    for at, word in placed:
+        number, offset = divmod(at, PAGE_BYTES)
+        data = pages[number].data
+        pages[number] = replace(pages[number], data=data[:offset] + word + data[offset + len(word) :])
     return pages
 
 
@@ -266,21 +276,30 @@ def element_types(scene: Scene, signature: Signature) -> dict[int, CType]:
     return found
 
 
-CONTENTS = 5
+def turns(kind: CType | None, arguments: int) -> list[bool]:
+    """For each of `contents` whether it is for the largest size too: few are."""
+    largest = 1 if isinstance(kind, Integer) and kind.signed else 0
+    return [turn in (largest, 4) for turn in range(5)] + [True] * arguments + [False] * arguments + [True]
 
 
-def contents(kind: CType | None, data: bytes, arguments: Sequence[bytes], no_zeros: bool) -> list[bytes]:
-    """What the elements are: extremes, one, what the small input had, and each integer argument."""
+def contents(kind: CType | None, usual: bytes, arguments: Sequence[bytes], is_text: bool) -> list[Content]:
+    """Extremes, one, what the small input had; each integer argument; ones up to an argument, or an extreme.
+
+    usual    data of the small input
+    is_text  no element may be zero
+    """
     size = kind.size if kind is not None else 1
     if isinstance(kind, Floating):
-        made = [struct.pack("<f" if size == 4 else "<d", number) for number in (1.0, 0.1, 1e30, -1.0)]
+        made = [struct.pack("<f" if size == 4 else "<d", number) for number in (1e30, 0.1, -1.0, 1.0)]
     else:
         one = (1).to_bytes(size, "little")
-        made = [b"\xff" * size, b"\xff" * (size - 1) + b"\x7f", one if no_zeros else bytes(size - 1) + b"\x80", one]
-    usual = data[: PAGE_BYTES // 16 // size * size] or b"\1" * size
-    if PAGE_BYTES % len(usual):  # a page must hold it a whole number of times
-        usual = usual[: 1 << (len(usual).bit_length() - 1)]
-    if no_zeros and any(not any(usual[at : at + size]) for at in range(0, len(usual), size)):
+        made = [b"\xff" * size, b"\xff" * (size - 1) + b"\x7f", one if is_text else bytes(size - 1) + b"\x80", one]
+    usual = usual[: PAGE_BYTES // 16 // size * size] or b"\1" * size
+    usual = usual[: 1 << (len(usual).bit_length() - 1)]  # a page must hold it a whole number of times
+    if is_text and any(not any(usual[at : at + size]) for at in range(0, len(usual), size)):
         usual = b"\x55" * size
-    extra = [word[:size].ljust(size, b"\0") for word in arguments]
-    return [*made, usual, *(one if any(one) or not no_zeros else b"\x2a" * size for one in extra)]
+    given = [word[:size].ljust(size, b"\0") for word in arguments]
+    given = [word if any(word) or not is_text else b"\x2a" * size for word in given]
+    largest = made[1 if isinstance(kind, Integer) and kind.signed else 0]
+    plain = [Content(element) for element in (*made, usual, *given)]
+    return plain + [Content(made[3], last) for last in (*given, largest)]

@@ -27,6 +27,8 @@ END = "unsigned long f(const short *p, const short *e) { WIDE c = 0; while (p < 
 TEXT = "unsigned long f(const char *s) { WIDE n = 0; while (*s++) n++; return n; }"
 GIVEN = "long f(const char *p, char c, long n) { WIDE s = 0; for (long i = 0; i < n; i++) s += p[i] == c; return s; }"
 WRITTEN = "void f(unsigned *p, long n) { WIDE k = 0; for (long i = 0; i < n; i++) { k++; p[i] = k; } }"
+BEST = """long f(const unsigned *p, long n) {
+  WIDE at = 0; for (long i = 1; i < n; i++) if (p[i] > p[at]) at = i; return at; }"""
 
 
 def bench(code: str) -> Workbench:
@@ -50,8 +52,9 @@ def bench(code: str) -> Workbench:
         (TEXT, "unsigned long", "unsigned short"),
         (GIVEN, "long", "unsigned short"),
         (WRITTEN, "unsigned", "unsigned short"),
+        (BEST, "long", "unsigned short"),
     ],
-    ids=["bytes", "count", "float count", "record", "global", "end", "text", "given", "written"],
+    ids=["bytes", "count", "float count", "record", "global", "end", "text", "given", "written", "place"],
 )
 def test_a_narrow_accumulator_is_refuted(code: str, wide: str, narrow: str) -> None:
     work = bench(code.replace("WIDE", wide))
