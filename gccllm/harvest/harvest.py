@@ -133,6 +133,7 @@ def harvest(
         result.missing = [edge for edge in probe.missing if edge not in result.infeasible]
         result.edges_taken = len(probe.taken & probe.all_edges)
         result.edges_all = result.edges_taken + len(result.missing)
+        result.overlaps = search.overlaps
         result.discards = {what: count for what, count in probe.discards.most_common() if count}
         result.cut_short = search.cut_short
         result.why = explain(target, result, probe) + search.states.said()
@@ -181,6 +182,7 @@ class Search:
         self.wide: list[tuple[wide.Kind, Ran]] = []
         self.overlapping: list[tuple[overlap.Apart, Ran]] = []
         """Kept apart, as those before: they say nothing about the work of a size."""
+        self.overlaps: dict[str, int] = {}
         self.most_work = 1
         self.states = States(probe, dictionary.ints, seed, self.is_over)
 
@@ -249,7 +251,11 @@ class Search:
     def overlap(self) -> None:
         """What pointers reach laid over one another, every pair for itself."""
         for made in overlap.overlapped(self.pool, self.generator.signature, self.generator.symbols):
-            self.overlapping += self.apart(made)
+            kept = self.apart(made)
+            self.overlapping += kept
+            if made:
+                pair = made[0][0].pair
+                self.overlaps[f"{pair.host} and {pair.guest}"] = len(kept)
 
     def chase_edges(self) -> None:
         self.states.chase(self.budget.perturb_rounds)
@@ -390,7 +396,7 @@ class Search:
 
 def _key(test: Test) -> object:
     """What makes two tests one: all but labels and junk."""
-    return test.ints, test.vectors, test.stack, test.regions, test.globals
+    return test.ints, test.vectors, test.stack, test.regions, test.globals, test.symbols
 
 
 def _label(n: int) -> str:

@@ -38,7 +38,7 @@ BASES = 40
 GROWING = 4
 """Kinds of growth that tests are made of."""
 FIRST = 0x7E10_0000_0000
-APART = 1 << 32
+APART = 1 << 27
 """Between pieces, so that no two contents ever share a page."""
 
 
