@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+import numpy.typing as npt
+
 from gccllm.core import ARENA_BYTES, ARENAS, Page, Test
 from gccllm.verify import layout
 from gccllm.verify.image import Image
@@ -82,13 +85,13 @@ def _patch(address: int, data: bytes) -> bytes:
 def _check_pages(pages: Sequence[Page]) -> None:
     if len(pages) > layout.MAX_PAGES:
         raise ValueError(f"{len(pages)} pages")
-    known: set[int] = set()
-    for page in pages:
-        if len(page.data) != layout.PAGE:
-            raise ValueError(f"{len(page.data)} bytes of page {page.address:#x}")
-        if page.address in known or not layout.is_page_address(page.address):
-            raise ValueError(f"page {page.address:#x} is twice there, unaligned or on the replayer's own")
-        known.add(page.address)
+    if any(size != layout.PAGE for size in {len(page.data) for page in pages}):
+        raise ValueError("a page is of another size")
+    if len(known := {page.address for page in pages}) < len(pages):
+        raise ValueError("a page is twice there")
+    bad = layout.no_page_addresses(known)
+    if len(bad):
+        raise ValueError(f"page {bad[0]:#x} is unaligned or on the replayer's own")
 
 
 @dataclass
@@ -128,12 +131,17 @@ class Batch:
             yield b"".join(self.records)
             return
         yield b"".join(self.contents)
-        ascending = sorted(self.addresses)
-        yield b"".join(address.to_bytes(8, "little") for address in ascending)
-        number = {address: i for i, address in enumerate(ascending)}
+        ascending = np.array(sorted(self.addresses), "<u8")
+        yield ascending.tobytes()
         pieces: list[bytes] = []
         for test, record in zip(self.tests, self.records, strict=True):
-            pieces.append(record)
-            rows = sorted((number[p.address], self.contents[p.data], p.is_writable) for p in test.pages)
-            pieces += [layout.PAGE_REF.pack(at, content, writable, 0) for at, content, writable in rows]
+            pieces += [record, self._page_rows(test, ascending)]
         yield b"".join(pieces)
+
+    def _page_rows(self, test: Test, ascending: npt.NDArray[np.uint64]) -> bytes:
+        """One PAGE_REF a page, by address."""
+        rows = np.zeros((len(test.pages), 4), "<u4")
+        rows[:, 0] = np.searchsorted(ascending, np.array([page.address for page in test.pages], "<u8"))
+        rows[:, 1] = [self.contents[page.data] for page in test.pages]
+        rows[:, 2] = [page.is_writable for page in test.pages]
+        return rows[np.argsort(rows[:, 0])].tobytes()

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import enum
 import struct
+from collections.abc import Collection
 from typing import Final
 
 import numpy as np
@@ -249,10 +250,19 @@ _RESERVED: Final = (
 
 
 def is_page_address(address: int) -> bool:
-    """Whether a recorded page may be mapped there: aligned, in the user's half, outside of the fixed address map."""
-    if address % PAGE or not PAGE_FIRST <= address < PAGE_END:
-        return False
-    return not any(low <= address < high for low, high in _RESERVED)
+    """Whether a page may be mapped there: aligned, in the user's half, outside of the fixed address map."""
+    return not len(no_page_addresses((address,)))
+
+
+def no_page_addresses(addresses: Collection[int]) -> list[int]:
+    """Those of the addresses at which no page may be mapped."""
+    if any(not PAGE_FIRST <= address < PAGE_END for address in (min(addresses), max(addresses))):
+        return [address for address in addresses if not PAGE_FIRST <= address < PAGE_END]
+    at = np.fromiter(addresses, np.uint64, len(addresses))
+    bad = at % PAGE != 0
+    for low, high in _RESERVED:
+        bad |= (at >= low) & (at < high)
+    return [int(address) for address in at[bad]]
 
 
 def is_image_data(address: int) -> bool:
