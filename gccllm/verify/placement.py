@@ -37,9 +37,11 @@ _GAP = 1 << 24
 
 @dataclass(frozen=True)
 class Placement:
-    """Addresses of the image (position-independent code only), the stack's lowest byte, and each arena; and rsp."""
+    """Addresses of the image, if it is position independent and if not, of the stack's lowest byte, and of each arena;
+    and rsp at entry."""
 
     image: int = layout.IMAGE_BASE
+    low: int = layout.IMAGE_LOW
     stack: int = layout.STACK_BASE
     entry: int = layout.STACK_ENTRY
     arenas: tuple[int, ...] = tuple(arena_address(i) for i in range(ARENAS))
@@ -55,9 +57,11 @@ CANONICAL = Placement()
 def drawn(rng: Random, taken: Iterable[int] = ()) -> Placement:
     """A placement as Linux gives them: image and some arenas like a PIE and its heap, others like mappings.
 
-    taken  addresses of pages that must stay free
+    taken  addresses of pages that must stay free. Where there are any, a low image stays where it is: words of pages
+           that point into it cannot be told from numbers
     """
     used = sorted(set(taken))
+    has_pages = bool(used)
 
     def place(low: int, high: int, size: int) -> int:
         while True:
@@ -66,11 +70,18 @@ def drawn(rng: Random, taken: Iterable[int] = ()) -> Placement:
                 used.extend((at, at + size))
                 return at
 
+    low = (
+        layout.IMAGE_LOW
+        if has_pages
+        else place(layout.LOG_BASE + 2 * layout.LOG_BYTES, 0x7F00_0000, layout.IMAGE_BYTES)
+    )
     image = place(0x5555_5555_4000, 0x5655_5555_4000, layout.IMAGE_BYTES)
     stack = place(0x7FFC_0000_0000, 0x7FFF_F000_0000, layout.STACK_BYTES)
     heap, mapped = (image + layout.IMAGE_BYTES + _GAP, 0x5666_0000_0000), (0x7EAA_0000_0000, 0x7FFB_0000_0000)
     entry = stack + layout.ENTRY_AT - 16 * rng.randrange(256)
-    return Placement(image, stack, entry, tuple(place(*rng.choice((heap, mapped)), ARENA_BYTES) for _ in range(ARENAS)))
+    return Placement(
+        image, low, stack, entry, tuple(place(*rng.choice((heap, mapped)), ARENA_BYTES) for _ in range(ARENAS))
+    )
 
 
 class Moves:
@@ -79,7 +90,7 @@ class Moves:
     def __init__(self, placement: Placement, image_base: int, known: Mapping[str, int]) -> None:
         self._known = known
         self._arenas = [there - arena_address(i) for i, there in enumerate(placement.arenas)]
-        self._image = image_base - layout.IMAGE_BASE if image_base != layout.IMAGE_LOW else 0
+        self._image = image_base - layout.IMAGE_BASE if image_base >> 32 else 0
 
     @property
     def is_canonical(self) -> bool:

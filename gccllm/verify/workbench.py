@@ -147,7 +147,7 @@ class Workbench:
         self._serial += 1
         extra = self.traced_callees[0] if traced else ""
         text = self.text + extra + "".join(entries)
-        base = self._base if self._base == layout.IMAGE_LOW else placement.image
+        base = placement.low if self._base == layout.IMAGE_LOW else placement.image
         return build_image(self.workdir, text, self.tools, self.callees, name=f"bench{self._serial}", base=base)
 
     @cached_property

@@ -62,9 +62,10 @@ def test_pointers_follow_what_they_point_into(tmp_path: Path, flags: tuple[str, 
     text = compiled(LINKS, "-O2", *flags)
     results = []
     for number in range(4):
-        placement = drawn(Random(number)) if number else CANONICAL
+        pages = [page.address for test in linked_tests() for page in test.pages]
+        placement = drawn(Random(number), pages) if number else CANONICAL
         low = build_image(tmp_path, text, TOOLS).base == layout.IMAGE_LOW
-        image = build_image(tmp_path, text, TOOLS, base=None if low else placement.image)
+        image = build_image(tmp_path, text, TOOLS, base=placement.low if low else placement.image)
         with Replayer(image, WORD, placement=placement) as replayer:
             seen = replayer.run("target", linked_tests())
         assert [one.status for one in seen] == ["ok"] * 3
