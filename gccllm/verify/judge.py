@@ -27,7 +27,7 @@ import numpy as np
 
 from gccllm.assembly import Body, BodyError, canonical, cfg
 from gccllm.assembly.cfg import Edge
-from gccllm.core import Candidate, Outcome, Verdict, accepted, refuted, undecided
+from gccllm.core import Candidate, Outcome, Quit, Verdict, accepted, refuted, undecided
 from gccllm.prove import infeasible
 from gccllm.reasons import Reason
 from gccllm.verify import contract, layout
@@ -330,7 +330,12 @@ def _confirm(is_open: Callable[[], list[Case]], bench: Workbench) -> None:
 
 def _large(is_open: Callable[[], list[Case]], bench: Workbench) -> None:
     """Each test is loaded once, for the baseline and every candidate."""
-    if not is_open() or not bench.large_tests:
+    try:
+        if not is_open() or not bench.large_tests:
+            return
+    except Quit as quit_:
+        for case in is_open():
+            case.verdict = undecided("large", quit_.reason, quit_.detail)
         return
     texts = [bench.entry_text(case.body, case.entry) for case in is_open() if case.body is not None]
     with bench.replayer(bench.image(texts)) as replayer:

@@ -8,10 +8,12 @@ import pytest
 from kit import PRELUDE, compiled, scratch
 
 from gccllm.assembly import Module
-from gccllm.core import Candidate
+from gccllm.core import Candidate, Outcome
+from gccllm.harvest import large
 from gccllm.harvest.__main__ import target_of
 from gccllm.harvest.harvest import QUICK, harvest
 from gccllm.harvest.large import enlarged
+from gccllm.reasons import Reason
 from gccllm.verify.judge import judge
 from gccllm.verify.workbench import Workbench
 
@@ -73,3 +75,12 @@ def test_a_body_that_is_right_passes() -> None:
     assert verdict is not None
     assert verdict.is_accepted
     assert any(len(test.pages) * 4096 >= 20_000_000 for test in work.large_tests)
+
+
+def test_without_time_for_large_inputs_nothing_is_decided(monkeypatch: pytest.MonkeyPatch) -> None:
+    work = bench(COUNT.replace("WIDE", "long"))
+    monkeypatch.setattr(large, "LARGE_S", -1.0)
+    text = compiled(COUNT.replace("WIDE", "long"), "-Os")
+    verdict = judge(Candidate(Module.parse(text).functions["f"].body.text(), "recompile", "-Os"), work).verdict
+    assert verdict is not None
+    assert (verdict.outcome, verdict.stage, verdict.reason) == (Outcome.UNDECIDED, "large", Reason.DEADLINE)
