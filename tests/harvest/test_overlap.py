@@ -106,3 +106,13 @@ def test_what_must_be_apart_or_is_only_read_stays_apart(code: str) -> None:
 @pytest.mark.parametrize("flag", ["-fPIC", "-fno-pie", "-fcommon"])
 def test_a_variable_is_pointed_to_where_its_address_is_taken(code: str, is_known: bool, flag: str) -> None:
     assert is_pointed_to(compiled(code, "-O2", flag), "x") == is_known
+
+
+def test_a_copy_that_c_leaves_open_makes_no_test() -> None:
+    def apart(call: str) -> bool:
+        work = bench(f"void f(char *d, const char *s, unsigned n) {{ {call}(d, s, n); }}")
+        spans = [(test.ints[0], test.ints[1], test.ints[2] & 0xFFFFFFFF) for test in work.tests]
+        return not any(0 < abs(d - s) < n for d, s, n in spans)
+
+    assert apart("memcpy")
+    assert not apart("memmove")
