@@ -42,13 +42,22 @@ ARENAS = 12
 """Number of test memory arenas."""
 ARENA_BYTES = 1 << 16
 """Size of an arena; the pages before and after each are unmapped."""
-ARENA_BASE = 0x6100_0000_0000
-ARENA_STRIDE = 0x1000_0000
+ARENA_BASE = 0x7F5A_0000_0000
+ARENA_STRIDE = 0x100_0000
 
 
 def arena_address(arena: int) -> int:
     """Address of the first byte of an arena. It ends at `+ ARENA_BYTES`; both neighbours fault."""
     return ARENA_BASE + arena * ARENA_STRIDE
+
+
+SYMBOL_BASE = 0x2C5D_0080_0000
+SYMBOL_STRIDE = 1 << 24
+
+
+def symbol_address(number: int) -> int:
+    """What stands in a test for the address of the data symbol `Test.symbols[number]`: no memory is ever there."""
+    return SYMBOL_BASE + number * SYMBOL_STRIDE
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +95,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Test:
-    """One input state. Pointers are absolute addresses into arenas (`arena_address`) or into `pages`."""
+    """One input state. Pointers are addresses in arenas (`arena_address`), data symbols (`symbol_address`) or pages."""
 
     __test__ = False  # not a pytest class
 
@@ -103,6 +112,8 @@ class Test:
     """8-byte stack argument slots, first at 8(%rsp) on entry."""
     regions: tuple[Region, ...] = ()
     globals: tuple[GlobalBytes, ...] = ()
+    symbols: tuple[str, ...] = ()
+    """Data symbols that pointers of this test point into."""
     fill: int = 0
     """Seed of the junk that covers the rest of every used arena."""
     arenas: int = 0
@@ -245,7 +256,7 @@ class Verdict:
 
     outcome: Outcome
     stage: str
-    """`parse`, `assemble`, `screen`, `replay`, `contract`, `adequacy`, `confirm`, `timing`."""
+    """`parse`, `assemble`, `screen`, `replay`, `contract`, `adequacy`, `confirm`, `large`, `timing`."""
     reason: Reason | None = None
     detail: str = ""
     """The values compared, e.g. `rax: want 7, got 8`."""

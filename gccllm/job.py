@@ -20,6 +20,7 @@ from gccllm.core import Candidate, Evidence, Quit, Slot, Test, Verdict
 from gccllm.events import Log
 from gccllm.harvest.harvest import Harvest, more_near
 from gccllm.harvest.harvest import harvest as find_tests
+from gccllm.harvest.large import enlarged
 from gccllm.harvest.probe import HarvestTarget
 from gccllm.harvest.recorded import CLASSES
 from gccllm.harvest.solved import Solver
@@ -224,6 +225,7 @@ def workbench(target: HarvestTarget, context: Context, tests: list[Test], scalar
         more=lambda near: more_near(target, near, seed),
         solver=Solver(target, seed),
         seed=seed,
+        large=lambda: enlarged(target, tests),
         environment=target.environment,
     )
 

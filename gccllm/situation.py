@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gccllm import core, options
-from gccllm.assembly import Body, Function, Module, attribute_rows, canonical, reachable, slice_text
+from gccllm.assembly import Body, Function, Module, attribute_rows, canonical, is_pointed_to, reachable, slice_text
 from gccllm.harvest import types
 from gccllm.store.entry import Bench
 from gccllm.store.graph import encode
@@ -87,7 +87,8 @@ def told(
     functions, objects = reachable(module, function.name, replaceable)
     named = {ref for one in functions for ref in module.functions[one].refs} | {*functions, *objects}
     linkage = [
-        f"{name} {module.binding(name)} {module.visibility.get(name, 'default')} {name in replaceable}"
+        f"{name} {module.binding(name)} {module.visibility.get(name, 'default')} {name in replaceable} "
+        f"{name in module.objects and is_pointed_to(module, name)}"
         for name in named
     ]
     return {

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from gccllm import __version__, isa_allowance
+from gccllm import __version__, isa_allowance, options
 from gccllm.assembly import Body, BodyError, Function, Module, canonical, replaceable
 from gccllm.config import Settings
 from gccllm.core import Candidate, Evidence, Outcome, Quit, Timing, refuted
@@ -146,7 +146,8 @@ class Shop:
         """How to call a function, and what it reaches. Raises Quit with the reason why it cannot be worked on."""
         if cause := self.known.facts.decline(self.unit.module, name):
             raise Quit(*cause)
-        return relevant(self.known.typed.types.signature(name), self.unit.module, self.replaceable)
+        signature = relevant(self.known.typed.types.signature(name), self.unit.module, self.replaceable)
+        return replace(signature, strict_aliasing=options.assumes_types(self.unit.request.gcc_options))
 
     def told(self, function: Function) -> dict[str, str]:
         """The parts of a function's situation that take no side compile. Raises BodyError."""
@@ -324,6 +325,9 @@ class Shop:
         """Time the equal candidates fully, best first; the first that passes is the rewrite."""
         equal = sorted((a for a in job.attempts if a.quick and a.case is not None), key=lambda a: -a.quick)
         if not equal:
+            for attempt in job.attempts:
+                if attempt.verdict.outcome is Outcome.UNDECIDED and attempt.verdict.reason in PASSING:
+                    return self.failure(function, situation, job, attempt.verdict.reason, attempt.verdict.detail)
             reason = Reason.NOTHING_FASTER if job.attempts else Reason.NO_CANDIDATE
             slow = sum(attempt.verdict.reason is Reason.NOT_FASTER for attempt in job.attempts)
             return self.failure(

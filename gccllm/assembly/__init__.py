@@ -8,7 +8,7 @@ from gccllm.assembly.decode import Access, Decoded, DecodedLine, Use, decode
 from gccllm.assembly.function import Function
 from gccllm.assembly.isa import LEVELS, guard_level, level_of, march_features
 from gccllm.assembly.layout import layout_text
-from gccllm.assembly.linkage import replaceable
+from gccllm.assembly.linkage import is_pointed_to, replaceable
 from gccllm.assembly.liveness import Liveness, liveness
 from gccllm.assembly.module import DataObject, Module
 from gccllm.assembly.section import NotLossless, Section
@@ -42,6 +42,7 @@ __all__ = [
     "cfg",
     "decode",
     "guard_level",
+    "is_pointed_to",
     "layout_text",
     "level_of",
     "liveness",

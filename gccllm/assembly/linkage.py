@@ -16,6 +16,8 @@ import re
 from collections.abc import Sequence
 
 from gccllm.assembly.module import Module
+from gccllm.assembly.section import DATA_DIRECTIVES
+from gccllm.assembly.syntax import Kind, Statement
 
 _POSITION = re.compile(r"-f(no-)?(pic|PIC|pie|PIE)")
 _BY_TABLE = re.compile(r"([\w.$]+)@(?:PLT|GOTPCREL)")
@@ -29,6 +31,24 @@ def replaceable(module: Module, options: Sequence[str]) -> frozenset[str]:
     is_library = _is_for_library(module, options)
     names = (*module.functions, *module.objects, *module.aliases)
     return frozenset(name for name in names if _is_replaceable(module, name, is_library))
+
+
+def is_pointed_to(module: Module, name: str) -> bool:
+    """Whether a pointer may lead to a data object of the unit: others can name it, or the unit takes its address.
+
+    Taken is what stands in data, in `lea`, behind `$`, in the table of addresses, or has an alias; an array whose
+    elements are reached through a register counts. Debug information does not.
+    """
+    if module.binding(name) != "local":
+        return True
+    return any(_takes_address(item.statement, name) for item in module.mentions.get(name, ()))
+
+
+def _takes_address(statement: Statement, name: str) -> bool:
+    if statement.kind is Kind.DIRECTIVE:
+        return statement.name in DATA_DIRECTIVES or statement.name in (".set", ".equ", ".equiv")
+    is_named = f"${name}" in statement.args or f"{name}@" in statement.args
+    return statement.kind is Kind.ASSIGN or statement.name.startswith("lea") or is_named
 
 
 def _is_replaceable(module: Module, name: str, is_library: bool) -> bool:

@@ -108,6 +108,17 @@ class Builder:
 
     def target(self, key: str, name: str, pointer: Pointer, depth: int = 0) -> Ref | None:
         """Memory for one pointer; None for NULL."""
+        made = self._target(key, pointer, depth)
+        if made is not None:
+            self.reached(made.block, pointer)
+        return made
+
+    def reached(self, block: int, pointer: Pointer) -> None:
+        """Notes what kind of pointer points to a block."""
+        self.blocks[block].of = pointer.to
+        self.blocks[block].is_restrict |= pointer.restrict
+
+    def _target(self, key: str, pointer: Pointer, depth: int) -> Ref | None:
         mood = self.mood
         if depth > MOST_DEPTH or len(self.blocks) >= MOST_BLOCKS:
             return None
@@ -220,6 +231,12 @@ class Builder:
 
     def pool(self, key: str, pointer: Pointer, count: int, depth: int) -> list[Ref | None]:
         """`count` pointers to small pieces of one block."""
+        made = self._pool(key, pointer, count, depth)
+        for block in {ref.block for ref in made if ref is not None}:
+            self.reached(block, pointer)
+        return made
+
+    def _pool(self, key: str, pointer: Pointer, count: int, depth: int) -> list[Ref | None]:
         mood = self.mood
         ctype = pointer.to
         inner = flat(ctype)

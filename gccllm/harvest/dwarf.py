@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -106,13 +106,27 @@ def without_thread_offsets(content: bytes) -> bytes:
     return bytes(out)
 
 
+def is_strict_aliasing(options: Sequence[str]) -> bool:
+    """Whether gcc with these options takes objects of unlike types for apart: from -O2 on, if not told otherwise."""
+    strict, level = None, "0"
+    for option in options:
+        if option in ("-fstrict-aliasing", "-fno-strict-aliasing"):
+            strict = option == "-fstrict-aliasing"
+        elif option.startswith("-O"):
+            level = option[2:] or "1"
+    return level not in ("0", "1", "g") if strict is None else strict
+
+
 class _Reader:
     def __init__(self, dwarf: Any) -> None:
+        self.options: list[str] = []
+        """Those that gcc says it was called with."""
         self.functions: dict[str, Die] = {}
         self.declared: list[Die] = []
         self.variables: dict[str, Die] = {}
         self.types: dict[int, CType] = {}
         for unit in dwarf.iter_CUs():
+            self.options += text(unit.get_top_DIE(), "DW_AT_producer").split()
             self.collect(unit.get_top_DIE())
 
     def collect(self, top: Die) -> None:
@@ -158,7 +172,8 @@ class _Reader:
             if ctype is not None:
                 refuse(label, ctype)
         params, returned = place_params(named, returns)
-        return Signature(name, params, returns, returned, dict(self.callees), dict(self.statics))
+        callees, statics = dict(self.callees), dict(self.statics)
+        return Signature(name, params, returns, returned, callees, statics, is_strict_aliasing(self.options))
 
     def prototype(self, die: Die) -> tuple[list[tuple[str, CType]], CType | None]:
         """Parameters in order and the result type. Raises Quit(VARIADIC)."""

@@ -44,6 +44,8 @@ class GlobalSymbol:
     size: int
     variable: Variable | None
     """Its type, where the debug information has it."""
+    is_pointed_to: bool = True
+    """Whether some pointer may point to it: other units see it, or some code of this one takes its address."""
 
 
 class Generator:
@@ -126,7 +128,9 @@ class Generator:
         param = self.signature.params[number]
         assert isinstance(param.type, Pointer)
         partners = [
-            i for i, value in before.items() if value.refs and _may_relate(self.signature.params[i].type, param.type)
+            i
+            for i, value in before.items()
+            if value.refs and self.may_relate(self.signature.params[i].type, param.type)
         ]
         if not partners or param.is_result:
             return builder.value(f"{number}", param.name, param.type)
@@ -144,11 +148,17 @@ class Generator:
         if relation == "overlap":
             return self.overlapping(builder.mood, block, ref, size)
         if relation == "twin" and not block.refs:
-            copy = Block(bytearray(block.data), block.align, block.scalar)
+            copy = Block(bytearray(block.data), block.align, block.scalar, of=param.type.to)
+            copy.is_restrict = param.type.restrict
             self.alter(builder.mood, copy)
             builder.blocks.append(copy)
             return _pointing(Ref(len(builder.blocks) - 1, ref.offset))
         return builder.value(f"{number}", param.name, param.type)
+
+    def may_relate(self, one: object, other: object) -> bool:
+        if not (isinstance(one, Pointer) and isinstance(other, Pointer)):
+            return False
+        return is_like(one.to, other.to) or not self.signature.strict_aliasing
 
     def end_offset(self, mood: Mood, block: Block, ref: Ref, size: int) -> int:
         """Where an end pointer points: n elements on, inside the block."""
@@ -217,12 +227,6 @@ def _nudge(rng: Random, data: bytearray, at: int, size: int) -> None:
     number = int.from_bytes(data[at : at + size], "little")
     number += rng.choice((1, -1, 1 << rng.randrange(8 * size), rng.getrandbits(8 * size)))
     data[at : at + size] = (number & (1 << 8 * size) - 1).to_bytes(size, "little")
-
-
-def _may_relate(one: object, other: object) -> bool:
-    if not (isinstance(one, Pointer) and isinstance(other, Pointer)):
-        return False
-    return is_like(one.to, other.to)
 
 
 def _relations(one: Pointer, other: Pointer, plain: bool) -> dict[str, float]:

@@ -16,9 +16,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import log2
 from random import Random
+from typing import TypeVar
 
 from gccllm.core import Quit, Test
-from gccllm.harvest import wide, workload
+from gccllm.harvest import overlap, wide, workload
 from gccllm.harvest.generate import Generator, dictionary_of
 from gccllm.harvest.modes import in_modes
 from gccllm.harvest.perturb import perturbed
@@ -61,6 +62,7 @@ class Budget:
     """Also make the timing classes."""
 
 
+T = TypeVar("T")
 DEFAULT = Budget()
 QUICK = Budget(5, 40, 2, 1, 5, 48, 400, 160, timing=False)
 """For a first look."""
@@ -97,6 +99,7 @@ def harvest(
             search.vary_values()
             search.go_long()
             search.sweep_exits()
+            search.overlap()
 
         # Go after the edges nobody took, starting from inputs that came near.
         search.chase_edges()
@@ -108,7 +111,8 @@ def harvest(
             search.widen()
 
         # From here on no new input is made for correctness: choose, and move those that were made to the guard pages.
-        placed = search.place([*search.choose(), *wide.chosen(search.wide)]) + search.based()
+        placed = search.place([*search.choose(), *overlap.chosen(search.overlapping), *wide.chosen(search.wide)])
+        placed += search.based()
         tests = [ran.test for ran in placed] + search.states.chosen(budget.states)
         tests += in_modes(probe, tests, seed)
         tests += probe.undefined_by_language()
@@ -132,6 +136,7 @@ def harvest(
         result.missing = [edge for edge in probe.missing if edge not in result.infeasible]
         result.edges_taken = len(probe.taken & probe.all_edges)
         result.edges_all = result.edges_taken + len(result.missing)
+        result.overlaps = search.overlaps
         result.discards = {what: count for what, count in probe.discards.most_common() if count}
         result.cut_short = search.cut_short
         result.why = explain(target, result, probe) + search.states.said()
@@ -147,7 +152,7 @@ def more_near(target: HarvestTarget, near: Sequence[Test], seed: int = 1, *, mos
     with Probe(target) as probe:
         search = Search(probe, seed + len(near), time.monotonic() + 10.0)
         states = probe.defined_states([test for test in near if test.pages])
-        parents = [lifted(test, target.signature) for test in near if not test.pages]
+        parents = [lifted(test, target.signature) for test in near if not (test.pages or test.symbols)]
         generator = search.generator
         for _ in range(4):
             search.states.grow(states, 64)
@@ -180,7 +185,9 @@ class Search:
         self.rng = Random(seed + 1)
         self.pool: list[Ran] = []
         self.wide: list[tuple[wide.Kind, Ran]] = []
-        """Kept apart: they say nothing about the work of a size."""
+        self.overlapping: list[tuple[overlap.Apart, Ran]] = []
+        """Kept apart, as those before: they say nothing about the work of a size."""
+        self.overlaps: dict[str, int] = {}
         self.most_work = 1
         self.states = States(probe, dictionary.ints, seed, self.is_over)
 
@@ -246,6 +253,15 @@ class Search:
             if not self.is_over():
                 self.take(scenes[start : start + 96], trace=96, learn=False)
 
+    def overlap(self) -> None:
+        """What pointers reach laid over one another, every pair for itself."""
+        for made in overlap.overlapped(self.pool, self.generator.signature, self.generator.symbols):
+            kept = self.apart(made)
+            self.overlapping += kept
+            if made:
+                pair = made[0][0].pair
+                self.overlaps[f"{pair.host} and {pair.guest}"] = len(kept)
+
     def chase_edges(self) -> None:
         self.states.chase(self.budget.perturb_rounds)
         if not self.pool:
@@ -266,13 +282,14 @@ class Search:
         """Huge numbers where the baseline gets along with them."""
         for where, ctype in wide.integers(self.generator.signature):
             for bits in wide.HALVES[ctype.size]:
-                survivors = self.take_wide(wide.probing(self.pool, where, ctype, bits))
-                self.take_wide(wide.following(survivors, where, ctype, bits))
-        self.take_wide(wide.elements(self.pool, self.rng))
+                survivors = self.apart(wide.probing(self.pool, where, ctype, bits))
+                self.wide += survivors
+                self.wide += self.apart(wide.following([ran for _, ran in survivors], where, ctype, bits))
+        self.wide += self.apart(wide.elements(self.pool, self.rng))
 
-    def take_wide(self, made: Sequence[wide.Made]) -> list[Ran]:
-        """Those that are defined, pooled apart. Ends when two batches in a row had none: they cost a time-out each."""
-        found: list[tuple[wide.Kind, Ran]] = []
+    def apart(self, made: Sequence[tuple[T, Scene]]) -> list[tuple[T, Ran]]:
+        """Those that are defined. Ends when two batches in a row had none: they cost a time-out each."""
+        found: list[tuple[T, Ran]] = []
         empty = 0
         made = self.rng.sample(made, len(made))
         for start in range(0, len(made), 48):
@@ -286,8 +303,7 @@ class Search:
             empty = 0 if kept else empty + 1
         for _, ran in found:
             ran.scene = trimmed(ran.scene, ran.extents)
-        self.wide += found
-        return [ran for _, ran in found]
+        return found
 
     def based(self) -> list[Ran]:
         """Inputs with a pointer whose lower half is zero; already where they belong."""
@@ -386,7 +402,7 @@ class Search:
 
 def _key(test: Test) -> object:
     """What makes two tests one: all but labels and junk."""
-    return test.ints, test.vectors, test.stack, test.regions, test.globals, test.changes
+    return test.ints, test.vectors, test.stack, test.regions, test.globals, test.symbols, test.changes
 
 
 def _label(n: int) -> str:

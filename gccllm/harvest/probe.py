@@ -26,7 +26,7 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
-from gccllm.assembly import Body, BodyError, Module, cfg, reachable, replaceable, slice_text
+from gccllm.assembly import Body, BodyError, Module, cfg, is_pointed_to, reachable, replaceable, slice_text
 from gccllm.core import Quit, RunStatus, Test
 from gccllm.harvest.generate import GlobalSymbol
 from gccllm.harvest.scene import DoesNotFit, Extent, Scene, extents, lower
@@ -35,7 +35,7 @@ from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain
 from gccllm.verify import image, layout, replay, trace
 from gccllm.verify.environment import STRICT, UNSEEN, Environment, environment_of
-from gccllm.verify.trace import Intervals
+from gccllm.verify.trace import Intervals, Trace
 
 DEADLINE_MS = 4
 SLOW_TICKS = 150_000
@@ -98,7 +98,8 @@ class HarvestTarget:
             known = module.objects[symbol]
             size = int(known.size) if known.size.isdigit() else _common_size(known.common)
             if (known.is_writable or symbol in others) and size and not symbol.startswith(".L"):
-                symbols.append(GlobalSymbol(symbol, size, signature.variables.get(symbol.split(".")[0])))
+                variable = signature.variables.get(symbol.split(".")[0])
+                symbols.append(GlobalSymbol(symbol, size, variable, is_pointed_to(module, symbol)))
         return cls(
             name, slice_text(module, name, replaceable=others), module.functions[name].body, signature, tools, workdir,
             trapping_slice(trapping, module, name, others), tuple(symbols), environment_of(options), as_gcc,
@@ -148,6 +149,10 @@ class Ran(Run):
 
     scene: Scene
     extents: list[Extent | None] = field(default_factory=list)
+    wrote: list[Extent | None] = field(default_factory=list)
+    """As `extents`, of stores alone."""
+    symbols: dict[str, tuple[Extent, bool]] = field(default_factory=dict)
+    """What is touched of each data symbol of the unit, and whether any of it is written."""
 
 
 @dataclass(kw_only=True)
@@ -197,6 +202,12 @@ class Probe:
         if self.trapping is not None:
             self.trapping.close()
 
+    def be_patient(self, deadline_ms: int) -> None:
+        """Let inputs run for longer from now on."""
+        self.replayer.deadline_ms = deadline_ms
+        if self.trapping is not None:
+            self.trapping.deadline_ms = 4 * deadline_ms
+
     # --- is it defined? -----------------------------------------------------------------------
 
     def defined(self, scenes: Sequence[Scene], slow_ticks: int = SLOW_TICKS) -> list[Ran | None]:
@@ -221,6 +232,10 @@ class Probe:
         states = [State(tests[i], ticks) for i, ticks in self._defined(tests, slow_ticks)]
         self.trace(states)
         return [state for state in states if state.traced]
+
+    def defined_tests(self, tests: Sequence[Test], slow_ticks: int = SLOW_TICKS) -> list[Test]:
+        """Those of the tests that are defined, in order."""
+        return [tests[i] for i, _ in self._defined(tests, slow_ticks)]
 
     def _defined(self, tests: Sequence[Test], slow_ticks: int) -> list[tuple[int, int]]:
         """(position, ticks) of every test that is defined; fills `unrun`."""
@@ -305,6 +320,9 @@ class Probe:
 
     def _fits_trapping(self, test: Test) -> bool:
         """Whether the trapping build can run it: a recorded state holds addresses of the image's data."""
+        assert self.trapping is not None
+        if not all(name in self.trapping.image.symbols for name in test.symbols):
+            return False
         return not test.pages or self._is_laid_out_alike
 
     @cached_property
@@ -340,6 +358,8 @@ class Probe:
                 ran.reads = seen.reads
             elif isinstance(ran, Ran):
                 ran.extents = extents(ran.scene, np.concatenate([seen.reads, seen.writes]))
+                ran.wrote = extents(ran.scene, seen.writes)
+                ran.symbols = self._touched_symbols(seen)
             ran.traced = True
             ran.edges = frozenset(seen.edges)
             ran.fresh = not ran.edges <= self.taken
@@ -362,6 +382,18 @@ class Probe:
         other = replay.differs(before, seen[0], self.returned, UNSEEN)
         telling, rest = np.flatnonzero(steady & other), np.flatnonzero(steady & ~other)
         return [made[int(i)] for i in telling], [made[int(i)] for i in rest]
+
+    def _touched_symbols(self, seen: Trace) -> dict[str, tuple[Extent, bool]]:
+        found: dict[str, tuple[Extent, bool]] = {}
+        for one in self.target.symbols:
+            start = self.replayer.image.symbols.get(one.symbol, 0)
+            reads, writes = (
+                rows[(rows[:, 1] > start) & (rows[:, 0] < start + one.size)] for rows in (seen.reads, seen.writes)
+            )
+            if len(rows := np.concatenate([reads, writes])):
+                low, high = int(rows[:, 0].min()) - start, int(rows[:, 1].max()) - start
+                found[one.symbol] = (max(low, 0), min(high, one.size)), bool(len(writes))
+        return found
 
     def last_resort(self) -> list[Test]:
         """Of the doubtful inputs those that take edges which no other input takes.

@@ -33,6 +33,9 @@ class Harvest:
     """What was found and what was not, a sentence each."""
     discards: dict[str, int] = field(default_factory=dict)
     """Inputs thrown away, by reason."""
+    overlaps: dict[str, int] = field(default_factory=dict)
+    """For every two pieces of memory that may overlap and of which one is written: the defined inputs in which they
+    do. 0: what the function does then is undefined, or it does not end."""
     cut_short: bool = False
     """The deadline ended it before the budgets did; another run may find other tests."""
 
@@ -56,6 +59,8 @@ def explain(target: HarvestTarget, result: Harvest, probe: Probe) -> list[str]:
             f"{labels[LAST_RESORT]} inputs that are slow, or undefined in C, take edges that no other input takes: "
             "candidates must do there what the baseline does"
         )
+    if result.overlaps:
+        said.append("overlapping: " + ", ".join(f"{pair} {count}" for pair, count in result.overlaps.items()))
     graph = cfg(target.body)
     for a, b in result.missing[:8]:
         block = graph.blocks[a]

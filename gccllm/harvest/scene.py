@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gccllm.core import ARENA_BYTES, ARENAS, GlobalBytes, Region, Test, arena_address
+from gccllm.core import ARENA_BASE, ARENA_BYTES, ARENAS, GlobalBytes, Region, Test, arena_address, symbol_address
 from gccllm.harvest.types import CType, Floating, Integer, Pointer, Signature, flat
 
 Intervals = npt.NDArray[np.uint64]
@@ -28,7 +28,7 @@ class Ref(NamedTuple):
 
 @dataclass
 class Block:
-    """One piece of memory. `scalar` and `stride` say what it mostly holds, for mutation."""
+    """One piece of memory. `scalar` says what it mostly holds, for mutation."""
 
     data: bytearray
     align: int
@@ -36,9 +36,17 @@ class Block:
     refs: dict[int, Ref] = field(default_factory=dict)
     place: int = 0
     """Offset in its arena of byte 0; may be negative, or push the end out: what does not fit is cut off."""
+    of: CType | None = None
+    """The type that pointers to it point to, where one is known."""
+    is_restrict: bool = False
+    """What points to it is `restrict`: nothing else may overlap it."""
+    home: int | str | None = None
+    """Where it lies instead of in an arena of its own: in that of another block, or in a data symbol."""
+    base: int | None = None
+    """Address of byte 0 where somebody else lays it out, as pages; `data` is empty then."""
 
     def copy(self) -> Block:
-        return Block(bytearray(self.data), self.align, self.scalar, dict(self.refs), self.place)
+        return replace(self, data=bytearray(self.data), refs=dict(self.refs))
 
 
 @dataclass
@@ -95,14 +103,19 @@ def lower(scene: Scene, signature: Signature) -> Test:
     """The test of a scene. Raises DoesNotFit."""
     places = _places(scene)
 
-    bases = [arena_address(arena_of(number)) + place for number, place in enumerate(places)]
+    symbols = sorted({block.home for block in scene.blocks if isinstance(block.home, str)})
+    bases = [_home_address(scene, number, symbols) + place for number, place in enumerate(places)]
     regions = []
+    pieces = [GlobalBytes(name, 0, bytes(_resolved(bytearray(v.data), v.refs, bases))) for name, v in scene.globals]
     for number, block in enumerate(scene.blocks):
         data = _resolved(block.data, block.refs, bases)
         start = places[number]
         begin, end = max(0, -start), min(len(data), ARENA_BYTES - start)
-        if begin < end:
-            regions.append(Region(arena_of(number), start + begin, bytes(data[begin:end])))
+        if isinstance(block.home, str):  # cut to the symbol by whoever put it there
+            pieces.append(GlobalBytes(block.home, start, bytes(data)))
+        elif begin < end:
+            home = arena_of(number if block.home is None else block.home)
+            regions.append(Region(home, start + begin, bytes(data[begin:end])))
     ints = [0] * 6
     int_bytes = [0] * 6
     vectors = [0] * 8
@@ -141,9 +154,8 @@ def lower(scene: Scene, signature: Signature) -> Test:
         vector_bytes=tuple(vector_bytes[: used["vector"]]),
         stack=tuple(stack[i] for i in range(len(stack))),
         regions=tuple(regions),
-        globals=tuple(
-            GlobalBytes(name, 0, bytes(_resolved(bytearray(v.data), v.refs, bases))) for name, v in scene.globals
-        ),
+        globals=tuple(pieces),
+        symbols=tuple(symbols),
         fill=scene.fill,
         arenas=min(len(scene.blocks), ARENAS) + (spare > 0),
         label=scene.label,
@@ -151,6 +163,15 @@ def lower(scene: Scene, signature: Signature) -> Test:
         kept=kept if scene.changes else 0,
         spare=spare,
     )
+
+
+def _home_address(scene: Scene, number: int, symbols: list[str]) -> int:
+    home, base = scene.blocks[number].home, scene.blocks[number].base
+    if base is not None:
+        return base
+    if isinstance(home, str):
+        return symbol_address(symbols.index(home))
+    return arena_address(arena_of(number if home is None else home))
 
 
 def _resolved(data: bytearray, refs: dict[int, Ref], bases: list[int]) -> bytearray:
@@ -188,12 +209,16 @@ def extents(scene: Scene, touched: Intervals) -> list[Extent | None]:
     """The extent of every block under `touched`, address intervals [low, high) of one run; None where untouched.
 
     touched  (n, 2) uint64
-    Blocks that share an arena get None.
+    Blocks that share the last arena get None, and those in data symbols; blocks that were put into one arena all get
+    what was touched there.
     """
     found: list[Extent | None] = [None] * len(scene.blocks)
     alone = min(len(scene.blocks), SHARED if len(scene.blocks) > ARENAS else ARENAS)
     for number in range(alone):
-        base = arena_address(number)
+        home = scene.blocks[number].home
+        if isinstance(home, str):
+            continue
+        base = arena_address(number if home is None else home)
         mine = touched[(touched[:, 0] >= base) & (touched[:, 0] < base + ARENA_BYTES)]
         if len(mine):
             start = base + scene.blocks[number].place
@@ -209,17 +234,22 @@ def tightened(scene: Scene, found: list[Extent | None], side: str) -> Scene:
     """
     tight = scene.copy()
     for number, block in enumerate(tight.blocks):
-        if len(tight.blocks) > ARENAS and number >= SHARED:
+        if (len(tight.blocks) > ARENAS and number >= SHARED) or block.home is not None:
             continue
         extent = found[number]
         if extent is None:
             target = _target(tight, number)
             extent = (target, target)
-        align = block.align
-        if side == "trailing":
-            block.place = (ARENA_BYTES - extent[1]) // align * align
+        guests = [other for other in tight.blocks if other.home == number]
+        if guests:
+            align = max(block.align, *(other.align for other in guests))
+            start = block.place + extent[0] if side == "leading" else block.place + extent[1] - ARENA_BYTES
+            for other in (block, *guests):
+                other.place -= start // align * align if side == "leading" else -(-start // align) * align
+        elif side == "trailing":
+            block.place = (ARENA_BYTES - extent[1]) // block.align * block.align
         else:
-            block.place = -(extent[0] // align * align)
+            block.place = -(extent[0] // block.align * block.align)
     return tight
 
 
@@ -237,7 +267,7 @@ def trimmed(scene: Scene, found: list[Extent | None], slack: int = 192) -> Scene
     small = scene.copy()
     for number, block in enumerate(small.blocks):
         extent = found[number]
-        if len(small.blocks) > ARENAS and number >= SHARED:
+        if (len(small.blocks) > ARENAS and number >= SHARED) or isinstance(block.home, str):
             continue
         low, high = extent if extent else (0, 64)
         low, high = max(0, low - slack), max(0, high + slack)
@@ -249,11 +279,11 @@ def trimmed(scene: Scene, found: list[Extent | None], slack: int = 192) -> Scene
             del block.data[:low]
             block.place += low
             block.refs = {at - low: ref for at, ref in block.refs.items() if at >= low}
-            _shift(small, number, low)
+            shift_pointers(small, number, low)
     return small
 
 
-def _shift(scene: Scene, block: int, by: int) -> None:
+def shift_pointers(scene: Scene, block: int, by: int) -> None:
     """Let every pointer into `block` follow when its first `by` bytes are gone."""
     holders = [v.refs for v in scene.args] + [v.refs for _, v in scene.globals] + [b.refs for b in scene.blocks]
     for refs in holders:
@@ -294,11 +324,13 @@ def lifted(test: Test, signature: Signature) -> Scene:
                 return Ref(number, offset - block.place)
         return None
 
+    def pointers(data: bytes | bytearray, first: int) -> dict[int, Ref]:
+        words = {at: data[at : at + 8] for at in range(first, len(data) - 7, 8) if data[at + 5] == ARENA_BASE >> 40}
+        found = {at: pointer(int.from_bytes(word, "little")) for at, word in words.items()}
+        return {at: ref for at, ref in found.items() if ref is not None}
+
     for block in blocks:
-        first = -block.place % 8
-        for at in range(first, len(block.data) - 7, 8):
-            if block.data[at + 5] == 0x61 and (ref := pointer(int.from_bytes(block.data[at : at + 8], "little"))):
-                block.refs[at] = ref
+        block.refs = pointers(block.data, -block.place % 8)
     args = []
     for param in signature.params:
         words = {"int": test.ints, "vector": test.vectors, "stack": test.stack}
@@ -314,5 +346,5 @@ def lifted(test: Test, signature: Signature) -> Scene:
     values = [integer_of(v, p.type) for v, p in zip(args, signature.params, strict=True)]
     longest = max((len(b.data) // max(b.scalar.size if b.scalar else 1, 1) for b in blocks), default=0)
     size = max((v for v in values if v is not None and 0 <= v <= longest), default=min(longest, 64))
-    pieces = [(piece.symbol, Value(piece.data)) for piece in test.globals if piece.offset == 0]
+    pieces = [(piece.symbol, Value(piece.data, pointers(piece.data, 0))) for piece in test.globals if piece.offset == 0]
     return Scene(args, blocks, pieces, test.label, size, fill=test.fill, changes=test.changes)

@@ -146,7 +146,7 @@ class Solving:
     @cached_property
     def constants(self) -> list[tuple[int, bytes]]:
         """(address, bytes) of the parts of the image that cannot be written."""
-        low, high = layout.IMAGE_TEXT, layout.IMAGE_DATA
+        low, high = self.probe.replayer.image.base, self.probe.replayer.image.writable[0]
         with self.probe.replayer.image.path.open("rb") as file:
             parts = [(int(one["p_vaddr"]), one.data()) for one in ELFFile(file).iter_segments("PT_LOAD")]
         return [(first, data) for first, data in parts if low <= first < high]
@@ -203,10 +203,7 @@ class Solving:
 
     def is_elsewhere(self, address: int) -> bool:
         """Whether memory is the image's or the stack's, not a page of the test."""
-        return (
-            layout.IMAGE_TEXT <= address < layout.IMAGE_END
-            or layout.STACK_BASE <= address < layout.STACK_BASE + layout.STACK_BYTES
-        )
+        return layout.is_image(address) or layout.STACK_BASE <= address < layout.STACK_BASE + layout.STACK_BYTES
 
     def piece(self, address: int, byte: int) -> GlobalBytes | None:
         for name, first, size in self.writable:

@@ -169,6 +169,8 @@ class Signature:
     those whose types cannot be stood in for are missing."""
     variables: dict[str, Variable]
     """Variables with static storage, by source name (a function's static `x` is `x.0` in the assembly)."""
+    strict_aliasing: bool = True
+    """Whether the unit is compiled so that gcc takes objects of unlike types for apart (`dwarf.is_strict_aliasing`)."""
 
 
 def flat(ctype: CType) -> CType:
@@ -200,6 +202,25 @@ def is_like(left: CType, right: CType) -> bool:
         return is_like(left.to, right.to)
     scalars = isinstance(left, Integer | Floating) and isinstance(right, Integer | Floating)
     return scalars and 1 in (left.size, right.size)
+
+
+def may_overlap(left: CType | None, right: CType | None, strict: bool = True) -> bool:
+    """Whether memory that is read as one type may be that written as the other. None: the type is not known.
+
+    strict  gcc relies on C's aliasing rules
+    """
+    if not strict or left is None or right is None:
+        return True
+    left, right = flat(left), flat(right)
+    if isinstance(left, Record) and isinstance(right, Record):
+        return left is right or _holds(left, right) or _holds(right, left)
+    pairs = ((one, other) for _, one in [*leaves(left), (0, left)] for _, other in [*leaves(right), (0, right)])
+    return any(is_like(one, other) for one, other in pairs)
+
+
+def _holds(outer: Record, inner: Record) -> bool:
+    kinds = [flat(f.type) for f in outer.fields]
+    return any(kind is inner or (isinstance(kind, Record) and _holds(kind, inner)) for kind in kinds)
 
 
 def self_pointers(record: Record) -> list[Field]:

@@ -76,7 +76,7 @@ class Moved:
 
     @property
     def is_writable(self) -> bool:
-        return layout.IMAGE_DATA <= self.to < layout.IMAGE_END
+        return layout.is_image_data(self.to)
 
 
 def lower(call: RecordedCall, signature: Signature, image: Image | Mapping[str, int], names: Sequence[str]) -> Test:
@@ -144,7 +144,7 @@ def faithful(observation: Observation, call: RecordedCall, returns: Iterable[Ret
 def _is_moved(call: RecordedCall, want: bytes, got: bytes) -> bool:
     there, here = (int.from_bytes(data, "little") for data in (want, got))
     known = any(start <= there <= start + size for start, size in call.symbols)
-    return known and layout.IMAGE_RODATA <= here < layout.IMAGE_END
+    return known and layout.is_image(here)
 
 
 # --- pieces of it ---------------------------------------------------------------------------------

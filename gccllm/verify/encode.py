@@ -6,11 +6,15 @@ A batch holds the content of each page once, however many tests share it. `layou
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from gccllm.core import ARENA_BYTES, ARENAS, Page, Test, arena_address
+import numpy as np
+import numpy.typing as npt
+
+from gccllm.core import ARENA_BYTES, ARENAS, Page, Test
 from gccllm.verify import layout
 from gccllm.verify.image import Image
+from gccllm.verify.placement import CANONICAL, Moves, Placement, moved, moved_test
 
 BATCH_BYTES = 1 << 26
 """Limit of a batch, contents of pages included."""
@@ -20,12 +24,18 @@ _ZEROS = b"\0" * 8
 _WORD = (1 << 64) - 1
 
 
-def encode(test: Test, image: Image) -> bytes:
+def encode(test: Test, image: Image, placement: Placement = CANONICAL) -> bytes:
     """One TEST record up to its pages, whose numbers depend on the batch.
 
     Raises ValueError for what lies outside the arenas in use or the image's writable data, and for pages that overlap
     one another or the replayer's own addresses.
     """
+    moves = Moves(placement, image.base, image.symbols)
+    if test.symbols or not moves.is_canonical:
+        try:
+            test = moved_test(test, moves.of(test.symbols))
+        except KeyError as error:
+            raise ValueError(f"no symbol {error.args[0]} in the image") from error
     ints = [v & _WORD for v in test.ints]
     if len(ints) > 6 or len(test.vectors) > 8 or len(test.stack) > 128 or not 0 <= test.arenas <= ARENAS:
         raise ValueError("too many arguments or arenas")
@@ -36,7 +46,7 @@ def encode(test: Test, image: Image) -> bytes:
     for region in test.regions:
         if not (0 <= region.arena < test.arenas and 0 <= region.offset <= ARENA_BYTES - len(region.data)):
             raise ValueError(f"region of {len(region.data)} bytes at {region.offset} of arena {region.arena}")
-        patches.append(_patch(arena_address(region.arena) + region.offset, region.data))
+        patches.append(_patch(placement.arenas[region.arena] + region.offset, region.data))
     for piece in test.globals:
         if piece.symbol not in image.symbols:
             raise ValueError(f"no symbol {piece.symbol} in the image")
@@ -58,6 +68,17 @@ def encode(test: Test, image: Image) -> bytes:
     return head + stack + tail
 
 
+def with_pages(test: Test, moves: Moves, known: dict[bytes, bytes]) -> Test:
+    """The test with its pages as they are under another placement; `known` holds what contents became."""
+    if moves.is_canonical or not test.pages:
+        return test
+    move = moves.of(())
+    for page in test.pages:
+        if page.data not in known:
+            known[page.data] = moved(page.data, move)
+    return replace(test, pages=tuple(replace(page, data=known[page.data]) for page in test.pages))
+
+
 def _patch(address: int, data: bytes) -> bytes:
     return layout.PATCH.pack(address, len(data)) + data + _ZEROS[: -len(data) % 8]
 
@@ -65,13 +86,13 @@ def _patch(address: int, data: bytes) -> bytes:
 def _check_pages(pages: Sequence[Page]) -> None:
     if len(pages) > layout.MAX_PAGES:
         raise ValueError(f"{len(pages)} pages")
-    known: set[int] = set()
-    for page in pages:
-        if len(page.data) != layout.PAGE:
-            raise ValueError(f"{len(page.data)} bytes of page {page.address:#x}")
-        if page.address in known or not layout.is_page_address(page.address):
-            raise ValueError(f"page {page.address:#x} is twice there, unaligned or on the replayer's own")
-        known.add(page.address)
+    if any(size != layout.PAGE for size in {len(page.data) for page in pages}):
+        raise ValueError("a page is of another size")
+    if len(known := {page.address for page in pages}) < len(pages):
+        raise ValueError("a page is twice there")
+    bad = layout.no_page_addresses(known)
+    if len(bad):
+        raise ValueError(f"page {bad[0]:#x} is unaligned or on the replayer's own")
 
 
 @dataclass
@@ -111,12 +132,17 @@ class Batch:
             yield b"".join(self.records)
             return
         yield b"".join(self.contents)
-        ascending = sorted(self.addresses)
-        yield b"".join(address.to_bytes(8, "little") for address in ascending)
-        number = {address: i for i, address in enumerate(ascending)}
+        ascending = np.array(sorted(self.addresses), "<u8")
+        yield ascending.tobytes()
         pieces: list[bytes] = []
         for test, record in zip(self.tests, self.records, strict=True):
-            pieces.append(record)
-            rows = sorted((number[p.address], self.contents[p.data], p.is_writable) for p in test.pages)
-            pieces += [layout.PAGE_REF.pack(at, content, writable, 0) for at, content, writable in rows]
+            pieces += [record, self._page_rows(test, ascending)]
         yield b"".join(pieces)
+
+    def _page_rows(self, test: Test, ascending: npt.NDArray[np.uint64]) -> bytes:
+        """One PAGE_REF a page, by address."""
+        rows = np.zeros((len(test.pages), 4), "<u4")
+        rows[:, 0] = np.searchsorted(ascending, np.array([page.address for page in test.pages], "<u8"))
+        rows[:, 1] = [self.contents[page.data] for page in test.pages]
+        rows[:, 2] = [page.is_writable for page in test.pages]
+        return rows[np.argsort(rows[:, 0])].tobytes()

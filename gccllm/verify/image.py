@@ -14,7 +14,7 @@ Undefined symbols:
     a call that does not      a trap: reaching it is a fault
     return
     data with a spec          so many bytes of zero; a recorded test says what they are (`harvest.far`)
-    weak                      0
+    weak                      0; the image then lies low
     __tls_get_addr            a trap: a static link leaves no call of it that can be reached
     anything else             Quit(CALLEE_UNKNOWN) for calls, Quit(FAR_DATA) for data
 
@@ -89,6 +89,8 @@ class Image:
     callees: tuple[bytes, ...] = ()
     """Of the functions of other units that are called, under which memory may change."""
     sizes: Mapping[str, int] = field(default_factory=dict)
+    base: int = layout.IMAGE_BASE
+    """What the parts' addresses count from: `layout.IMAGE_LOW` for code that is not position independent."""
 
 
 def build_image(
@@ -99,10 +101,12 @@ def build_image(
     *,
     plain: bool = False,
     name: str = "image",
+    base: int | None = None,
 ) -> Image:
     """Assemble and link `text`; every symbol in it is an entry.
 
     `plain`: stubs neither overwrite clobbered registers nor digest memory, for timing.
+    `base`: where it is to lie; None: in the canonical place, which is low where the text has 32-bit addresses.
     Raises AssembleError when the assembler refuses the text, Quit for what cannot be stood in for.
     """
     callees = callees or {}
@@ -125,16 +129,19 @@ def build_image(
     done = tools.assemble(stub_text, stubs)
     if not done.ok:
         raise AssembleError(_first_lines(done.err))
-    script = workdir / ("thread.ld" if has_thread else "image.ld")
+    if base is None:
+        base = layout.IMAGE_LOW if _has_short_addresses(unit) else layout.IMAGE_BASE
+    script = workdir / f"{'thread' if has_thread else 'image'}-{base:x}.ld"
     if not script.exists():
-        script.write_text(_script(has_thread))
+        script.write_text(_script(has_thread, base))
     done = run([
-        tools.linker, "-static", "-nostdlib", "-z", "noexecstack", "-z", "norelro", "-e", "0", "--no-warn-rwx-segments",
-        "--build-id=none", "-T", str(script), "-o", str(out), str(unit), str(stubs), *map(str, far),
+        tools.linker, "-static", "-nostdlib", "--no-relax", "-z", "noexecstack", "-z", "norelro", "-e", "0",
+        "--no-warn-rwx-segments", "--build-id=none", "-T", str(script), "-o", str(out),
+        str(unit), str(stubs), *map(str, far),
     ], is_limited=True)  # fmt: skip
     if not done.ok:
         raise AssembleError(_first_lines(done.err))
-    symbols, sizes, writable = _read(out)
+    symbols, sizes, writable = _read(out, base)
     if writable[1] - writable[0] > layout.MAX_IMAGE_DATA:
         raise Quit(Reason.TOO_LARGE, f"{writable[1] - writable[0]} bytes of writable data")
     return Image(
@@ -143,6 +150,7 @@ def build_image(
         writable,
         tuple(packed(spec, symbols.get(real_name(one), 0)) for one, spec in numbers.items()),
         sizes,
+        base,
     )
 
 
@@ -173,6 +181,26 @@ def _undefined(unit: Path) -> tuple[set[str], set[str], set[str]]:
                 if relocation["r_info_sym"] in names and relocation["r_info_type"] != plt:
                     data.add(names[relocation["r_info_sym"]])
     return set(names.values()) - data, data, thread
+
+
+def _has_short_addresses(unit: Path) -> bool:
+    """Whether code is for programs whose parts all lie low: some of it holds an address in 32 bits, or reaches a weak
+    name that may be 0 by a distance in 32 bits."""
+    short, near = {10, 11}, {2, 4}  # R_X86_64_32 and 32S; PC32 and PLT32
+    with unit.open("rb") as stream:
+        elf = ELFFile(stream)
+        table = elf.get_section_by_name(".symtab")
+        weak = {
+            index
+            for index, symbol in enumerate(table.iter_symbols() if table else ())
+            if symbol["st_shndx"] == "SHN_UNDEF" and symbol["st_info"]["bind"] == "STB_WEAK"
+        }
+        return any(
+            one["r_info_type"] in short or (one["r_info_type"] in near and one["r_info_sym"] in weak)
+            for section in elf.iter_sections()
+            if section["sh_type"] == "SHT_RELA" and not section.name.startswith((".rela.debug", ".rela.eh_frame"))
+            for one in section.iter_relocations()
+        )
 
 
 def _has_thread(unit: Path) -> bool:
@@ -283,22 +311,22 @@ def _thread_pointer(slot: int) -> list[str]:
     return [f"\tmovq {slot:#x}, %r11", "\twrfsbase %r11"]
 
 
-def _read(path: Path) -> tuple[dict[str, int], dict[str, int], tuple[int, int]]:
+def _read(path: Path, base: int) -> tuple[dict[str, int], dict[str, int], tuple[int, int]]:
     symbols: dict[str, int] = {}
     sizes: dict[str, int] = {}
-    writable = (layout.IMAGE_DATA, layout.IMAGE_DATA)
+    writable = (base + layout.DATA_AT, base + layout.DATA_AT)
     with path.open("rb") as stream:
         elf = ELFFile(stream)
         thread = next((part["p_vaddr"] for part in elf.iter_segments("PT_TLS")), 0)
         for symbol in elf.get_section_by_name(".symtab").iter_symbols():
             if symbol.name and symbol["st_shndx"] not in ("SHN_UNDEF", "SHN_ABS"):
                 # Those of thread-local data count from its start.
-                base = thread if symbol["st_info"]["type"] == "STT_TLS" else 0
-                symbols[symbol.name] = base + symbol["st_value"]
+                first = thread if symbol["st_info"]["type"] == "STT_TLS" else 0
+                symbols[symbol.name] = first + symbol["st_value"]
                 sizes[symbol.name] = symbol["st_size"]
         for part in elf.iter_segments("PT_LOAD"):
-            if part["p_vaddr"] == layout.IMAGE_DATA:
-                writable = (layout.IMAGE_DATA, layout.IMAGE_DATA + part["p_memsz"])
+            if part["p_vaddr"] == writable[0]:
+                writable = (writable[0], writable[0] + part["p_memsz"])
     return symbols, sizes, writable
 
 
@@ -311,23 +339,23 @@ _THREAD = f"""\
 """
 
 
-def _script(has_thread: bool) -> str:
+def _script(has_thread: bool, base: int) -> str:
     return f"""\
 PHDRS {{ text PT_LOAD FLAGS(5); constants PT_LOAD FLAGS(4); stubs PT_LOAD FLAGS(5); imports PT_LOAD FLAGS(6);
          data PT_LOAD FLAGS(6);{" thread PT_TLS FLAGS(4);" if has_thread else ""} }}
 SECTIONS
 {{
-  . = {layout.IMAGE_TEXT:#x};
+  . = {base + layout.TEXT_AT:#x};
   .text : {{ *(EXCLUDE_FILE(*.far.o) .text.* EXCLUDE_FILE(*.far.o) .gnu.linkonce.t.*)
     *(EXCLUDE_FILE(*.far.o) .text) }} :text
-  . = {layout.IMAGE_RODATA:#x};
+  . = {base + layout.RODATA_AT:#x};
   .rodata : {{ *(.rodata .rodata.* .gnu.linkonce.r.* .data.rel.ro .data.rel.ro.*) *(.gccllm.names .got .got.plt) }}
     :constants
-  . = {layout.IMAGE_STUBS:#x};
+  . = {base + layout.STUBS_AT:#x};
   .stubs : {{ *(.gccllm.stubs) *(.text .text.*) }} :stubs
   . = {layout.IMAGE_IMPORTS:#x};
   .imports : {{ KEEP(*(.gccllm.imports)) }} :imports
-  . = {layout.IMAGE_DATA:#x};
+  . = {base + layout.DATA_AT:#x};
   .data : {{ *(.data .data.* .gnu.linkonce.d.*) }} :data
 {_THREAD if has_thread else ""}  .bss : {{ *(.bss .bss.* .gnu.linkonce.b.* COMMON) }} :data
   /DISCARD/ : {{ *(.eh_frame .comment .note .note.* .gnu.* .init_array .init_array.* .ctors .fini_array

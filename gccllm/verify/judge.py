@@ -6,7 +6,10 @@
     contract   on every test, no store or read outside what decision 7 allows (`contract`)
     edges      every edge of the candidate was taken by some test, or the harvest is asked for one that takes it
     arguments  an 8-byte argument that the baseline reads whole is read whole
-    confirm    all of replay again, every test in its own process and in shuffled order
+    confirm    all of replay again, baseline and candidate side by side, with image, stack and memory elsewhere: at
+               addresses drawn anew, the first time with every test in its own process and in shuffled order
+
+    large      same results, memory and calls on inputs of up to millions of elements, where the baseline ends in time
 
 Several candidates share an image, so that dozens cost little more than one. Every verdict is refuted (with the test
 that shows it, where there is one), undecided (with the limit met) or accepted.
@@ -18,20 +21,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from random import Random
 
 import numpy as np
 
 from gccllm.assembly import Body, BodyError, canonical, cfg
 from gccllm.assembly.cfg import Edge
-from gccllm.core import Candidate, Outcome, Verdict, accepted, refuted, undecided
+from gccllm.core import Candidate, Outcome, Quit, Verdict, accepted, refuted, undecided
 from gccllm.prove import infeasible
 from gccllm.reasons import Reason
-from gccllm.verify import contract
+from gccllm.verify import contract, layout
 from gccllm.verify.abi_state import INTEGER_ARGUMENTS
 from gccllm.verify.adequacy import result_registers
 from gccllm.verify.dead import argument_bytes
 from gccllm.verify.decode import Refused, assemble
 from gccllm.verify.image import AssembleError
+from gccllm.verify.placement import drawn
 from gccllm.verify.replay import Replayer, decode_observation, difference, differs
 from gccllm.verify.screen import Screened, screen
 from gccllm.verify.trace import trace_many, traced_name
@@ -40,6 +45,10 @@ from gccllm.verify.workbench import Workbench, near_of
 CONTRACT_BATCH = 64
 """Traced tests between two looks at the result: most that break the contract break it soon."""
 MORE_ROUNDS = 3
+PLACEMENTS = 2
+"""Placements, other than the canonical one, under which a candidate must agree with the baseline."""
+LARGE_DEADLINE_MS = 2000
+"""CPU time for a large test, of which the baseline has shown that it ends within a fraction of this."""
 NEAR = 8
 """Tests kept per block, for the harvest to start from when an edge is missing."""
 
@@ -113,9 +122,14 @@ def judge_many(candidates: Sequence[Candidate], bench: Workbench) -> list[Case]:
             for case in is_open():
                 _arguments(case, bench)
 
-            # Tests only grow and candidates only fall: what is open now has passed all tests there are.
-            for case in is_open():
-                _confirm(case, bench, replayer)
+    # Tests only grow and candidates only fall: what is open now has passed all tests there are.
+    _confirm(is_open, bench)
+
+    # What only millions of elements show, for the few that came so far.
+    _large(is_open, bench)
+    for case in is_open():
+        level = f"ISA level {case.level}, " if case.level else ""
+        case.verdict = accepted("confirm", f"{level}{case.tests} tests, {len(case.edges_all)} edges")
     for case, twin in twins:
         case.verdict, case.screened = twin.verdict, twin.screened
         case.edges_all, case.edges_taken, case.tests = twin.edges_all, twin.edges_taken, twin.tests
@@ -289,16 +303,51 @@ def _arguments(case: Case, bench: Workbench) -> None:
             return
 
 
-def _confirm(case: Case, bench: Workbench, replayer: Replayer) -> None:
-    """A verdict formed inside one process could be forged by what ran before in it."""
-    seen, want = replayer.run_raw(case.entry, bench.tests, fork_each=True), bench.observed(0)
-    for i in np.flatnonzero(differs(want, seen, bench.returns, bench.environment)):
-        found = difference(decode_observation(want[i]), decode_observation(seen[i]), bench.returns, bench.environment)
-        reason, detail = found or (Reason.WRONG_VALUE, "")
-        case.verdict = refuted("confirm", reason, detail, bench.tests[int(i)])
+def _confirm(is_open: Callable[[], list[Case]], bench: Workbench) -> None:
+    """A verdict formed inside one process could be forged by what ran before in it, or by who knows its addresses.
+
+    Tests on which the baseline does not run well elsewhere say nothing there.
+    """
+    pages = {page.address for test in bench.tests for page in test.pages}
+    for number in range(PLACEMENTS):
+        if not is_open():
+            return
+        placement = drawn(Random(), pages)
+        texts = [bench.entry_text(case.body, case.entry) for case in is_open() if case.body is not None]
+        with bench.replayer(bench.image(texts, placement=placement), placement) as replayer:
+            want = bench.wanted(replayer, bench.tests)
+            is_defined = want["status"] == layout.Status.OK
+            for case in is_open():
+                if not is_defined.any():
+                    case.verdict = undecided("confirm", Reason.NO_INPUTS, "the baseline runs well nowhere else")
+                    continue
+                seen = replayer.run_raw(case.entry, bench.tests, fork_each=number == 0)
+                for i in np.flatnonzero(differs(want, seen, bench.returns, bench.environment) & is_defined)[:1]:
+                    pair = decode_observation(want[i]), decode_observation(seen[i])
+                    found = difference(*pair, bench.returns, bench.environment)
+                    reason, detail = found or (Reason.WRONG_VALUE, "")
+                    case.verdict = refuted("confirm", reason, f"{detail} (other addresses)", bench.tests[int(i)])
+
+
+def _large(is_open: Callable[[], list[Case]], bench: Workbench) -> None:
+    """Each test is loaded once, for the baseline and every candidate."""
+    try:
+        if not is_open() or not bench.large_tests:
+            return
+    except Quit as quit_:
+        for case in is_open():
+            case.verdict = undecided("large", quit_.reason, quit_.detail)
         return
-    level = f"ISA level {case.level}, " if case.level else ""
-    case.verdict = accepted("confirm", f"{level}{case.tests} tests, {len(case.edges_all)} edges")
+    texts = [bench.entry_text(case.body, case.entry) for case in is_open() if case.body is not None]
+    with bench.replayer(bench.image(texts)) as replayer:
+        for test in bench.large_tests:
+            want = bench.wanted(replayer, [test], deadline_ms=LARGE_DEADLINE_MS)
+            for case in is_open() if want[0]["status"] == layout.Status.OK else ():
+                seen = replayer.run_raw(case.entry, [test], deadline_ms=LARGE_DEADLINE_MS)
+                pair = decode_observation(want[0]), decode_observation(seen[0])
+                found = difference(*pair, bench.returns, bench.environment)
+                if found is not None:
+                    case.verdict = refuted("large", found[0], f"{found[1]} ({len(test.pages)} pages)", test)
 
 
 def outcome_counts(cases: Sequence[Case]) -> dict[str, int]:

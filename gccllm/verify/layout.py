@@ -7,12 +7,16 @@ All records are little-endian and packed as written here; sizes are bytes, times
 Address map of the replaying process (its own code is position independent and lies elsewhere):
 
     CONTROL        one page: scratch slots of stubs and of instrumented code
-    IMAGE_*        code, constants, stubs and writable data of the linked image, each at a fixed place, so that the
-                   addresses of a unit's own functions and data do not depend on the candidates linked beside them
+    IMAGE_IMPORTS  addresses of library functions, for stubs
     LOG            the access log of traced runs; the page behind it is unmapped
+    image          code, constants, stubs and writable data of the linked image, each a fixed way (`*_AT`) from its
+                   base, so that the addresses of a unit's own functions and data do not depend on the candidates
+                   linked beside them. The base is like a PIE's; IMAGE_LOW for code that is not position independent
     arenas         see `gccllm.core`
-    STACK          the test stack between two unmapped pages
+    stack          the test stack between two unmapped pages
     pages          those of recorded calls, wherever they were in the program; `is_page_address` says where they may be
+
+Image, arenas and stack lie where the `placement` of the process says; the constants here are the canonical one.
 
 The payload of a LOAD: the contents of pages, each once, PAGE bytes apiece; the addresses of all pages, 8 bytes each,
 ascending; then the tests. The number of contents is in the request's `entry`, that of addresses in its `flags`.
@@ -22,6 +26,7 @@ from __future__ import annotations
 
 import enum
 import struct
+from collections.abc import Collection
 from typing import Final
 
 import numpy as np
@@ -32,18 +37,21 @@ VERSION: Final = 4
 PAGE: Final = 4096
 
 CONTROL: Final = 0x1000_0000
-IMAGE_TEXT: Final = 0x2000_0000
-IMAGE_RODATA: Final = 0x2800_0000
-IMAGE_STUBS: Final = 0x2C00_0000
-IMAGE_IMPORTS: Final = 0x2E00_0000
+IMAGE_IMPORTS: Final = 0x1800_0000
 """Eight-byte slots up to a zero: each the address of a name, which the replayer replaces by that of the function."""
-IMAGE_DATA: Final = 0x3000_0000
-IMAGE_END: Final = 0x3800_0000
+IMAGE_BASE: Final = 0x5598_4000_0000
+IMAGE_LOW: Final = 0x2000_0000
+TEXT_AT: Final = 0
+RODATA_AT: Final = 0x0800_0000
+STUBS_AT: Final = 0x0C00_0000
+DATA_AT: Final = 0x1000_0000
+IMAGE_BYTES: Final = 0x1800_0000
 LOG_BASE: Final = 0x4000_0000
 LOG_BYTES: Final = 1 << 26
-STACK_BASE: Final = 0x6200_0000_0000
+STACK_BASE: Final = 0x7FFD_9C40_0000
 STACK_BYTES: Final = 1 << 20
-STACK_ENTRY: Final = STACK_BASE + STACK_BYTES - 2048 - 8
+ENTRY_AT: Final = STACK_BYTES - 2048 - 8
+STACK_ENTRY: Final = STACK_BASE + ENTRY_AT
 """rsp when the function starts: the return address lies here, stack arguments above it."""
 
 # Slots of the control page, reachable by 32-bit absolute addresses.
@@ -63,8 +71,8 @@ MAX_TESTS: Final = 1 << 15
 PAYLOAD_BYTES: Final = 1 << 28
 MAX_IMAGE_DATA: Final = 1 << 20
 """Writable data of an image: it is reset and digested for every test."""
-MAX_PAGES: Final = 1 << 14
-"""Addresses of recorded pages in one LOAD: 64 MiB."""
+MAX_PAGES: Final = 1 << 15
+"""Addresses of pages in one LOAD: 128 MiB."""
 PAGE_FIRST: Final = 1 << 16
 PAGE_END: Final = 0x7FFF_FFFF_F000
 """Recorded pages lie in between: the user's half of the address space, above what the kernel keeps unmapped."""
@@ -243,7 +251,8 @@ HOOKS: Final = ("gccllm_log_call", "gccllm_poison_return")
 
 _RESERVED: Final = (
     (CONTROL, CONTROL + PAGE),
-    (IMAGE_TEXT, IMAGE_END),
+    (IMAGE_IMPORTS, IMAGE_LOW + IMAGE_BYTES),
+    (IMAGE_BASE, IMAGE_BASE + IMAGE_BYTES),
     (LOG_BASE, LOG_BASE + LOG_BYTES + PAGE),
     (ARENA_BASE - PAGE, ARENA_BASE + ARENAS * ARENA_STRIDE),
     (STACK_BASE - PAGE, STACK_BASE + STACK_BYTES + PAGE),
@@ -252,10 +261,29 @@ _RESERVED: Final = (
 
 
 def is_page_address(address: int) -> bool:
-    """Whether a recorded page may be mapped there: aligned, in the user's half, outside of the fixed address map."""
-    if address % PAGE or not PAGE_FIRST <= address < PAGE_END:
-        return False
-    return not any(low <= address < high for low, high in _RESERVED)
+    """Whether a page may be mapped there: aligned, in the user's half, outside of the fixed address map."""
+    return not len(no_page_addresses((address,)))
+
+
+def no_page_addresses(addresses: Collection[int]) -> list[int]:
+    """Those of the addresses at which no page may be mapped."""
+    if any(not PAGE_FIRST <= address < PAGE_END for address in (min(addresses), max(addresses))):
+        return [address for address in addresses if not PAGE_FIRST <= address < PAGE_END]
+    at = np.fromiter(addresses, np.uint64, len(addresses))
+    bad = at % PAGE != 0
+    for low, high in _RESERVED:
+        bad |= (at >= low) & (at < high)
+    return [int(address) for address in at[bad]]
+
+
+def is_image_data(address: int) -> bool:
+    """Whether the writable data of an image is there, high or low, in the canonical placement."""
+    return any(base + DATA_AT <= address < base + IMAGE_BYTES for base in (IMAGE_BASE, IMAGE_LOW))
+
+
+def is_image(address: int) -> bool:
+    """Whether any part of an image is there, in the canonical placement."""
+    return any(base <= address < base + IMAGE_BYTES for base in (IMAGE_BASE, IMAGE_LOW))
 
 
 def imports_header() -> str:
@@ -268,13 +296,14 @@ def imports_header() -> str:
 
 def header() -> str:
     """The C header `native/layout.h`."""
+    placed = {"ARENA_BASE", "ARENA_STRIDE", "STACK_BASE", "STACK_ENTRY", "IMAGE_BASE", "IMAGE_LOW"}
     numbers: list[tuple[str, int]] = [
         (name, value)
         for name, value in globals().items()
-        if name.isupper() and isinstance(value, int) and not name.startswith("_")
+        if name.isupper() and isinstance(value, int) and not name.startswith("_") and name not in placed
     ]
-    numbers += [("ARENAS", ARENAS), ("ARENA_BYTES", ARENA_BYTES), ("ARENA_BASE", ARENA_BASE)]
-    numbers += [("ARENA_STRIDE", ARENA_STRIDE), ("TEST_BYTES", TEST.size), ("CALLEE_BYTES", CALLEE.size)]
+    numbers += [("ARENAS", ARENAS), ("ARENA_BYTES", ARENA_BYTES)]
+    numbers += [("TEST_BYTES", TEST.size), ("CALLEE_BYTES", CALLEE.size)]
     numbers += [("PAGE_REF_BYTES", PAGE_REF.size)]
     numbers += [("OBSERVATION_BYTES", OBSERVATION.itemsize), ("REQUEST_BYTES", REQUEST.size)]
     numbers += [("REPLY_BYTES", REPLY.size), ("LOG_ENTRY_BYTES", LOG.itemsize)]

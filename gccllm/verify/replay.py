@@ -26,9 +26,10 @@ import numpy.typing as npt
 from gccllm.core import Observation, Quit, Returned, RunStatus, Slot, Test
 from gccllm.reasons import Reason
 from gccllm.verify import layout
-from gccllm.verify.encode import RECORDS, Batch, encode
+from gccllm.verify.encode import RECORDS, Batch, encode, with_pages
 from gccllm.verify.environment import STRICT, Environment
 from gccllm.verify.image import Image
+from gccllm.verify.placement import CANONICAL, Moves, Placement
 from gccllm.verify.program import replayer_path
 
 _STATUS = {
@@ -79,8 +80,16 @@ class Replayer:
     `deadline_ms` is CPU time a test, rounded up to `layout.TICK_MS`.
     """
 
-    def __init__(self, image: Image, returns: tuple[Returned, ...] = (), *, deadline_ms: int = 40) -> None:
+    def __init__(
+        self,
+        image: Image,
+        returns: tuple[Returned, ...] = (),
+        *,
+        deadline_ms: int = 40,
+        placement: Placement = CANONICAL,
+    ) -> None:
         self.image = image
+        self.placement = placement
         self.returns = returns
         self.deadline_ms = deadline_ms
         self.x87_results = sum(1 for r in returns if r.slot in (Slot.ST0, Slot.ST1))
@@ -88,6 +97,8 @@ class Replayer:
         self._child: subprocess.Popen[bytes] | None = None
         self._loaded = Batch()
         self._encoded: dict[int, tuple[Test, bytes]] = {}
+        self._moves = Moves(placement, image.base, image.symbols)
+        self._moved_pages: dict[bytes, bytes] = {}
 
     def __enter__(self) -> Replayer:
         return self
@@ -203,8 +214,9 @@ class Replayer:
 
     def _batches(self, tests: Sequence[Test]) -> Iterator[Batch]:
         batch = Batch()
-        for test in tests:
-            record = self._record(test)
+        for given in tests:
+            record = self._record(given)
+            test = with_pages(given, self._moves, self._moved_pages)
             if not batch.takes(test, record):
                 yield batch
                 batch = Batch()
@@ -217,7 +229,7 @@ class Replayer:
         if known is None or known[0] is not test:
             if len(self._encoded) > RECORDS:
                 self._encoded.clear()
-            known = self._encoded[id(test)] = (test, encode(test, self.image))
+            known = self._encoded[id(test)] = (test, encode(test, self.image, self.placement))
         return known[1]
 
     def _run_batch(
@@ -268,7 +280,7 @@ class Replayer:
         if self._child is None:
             try:
                 self._child = subprocess.Popen(
-                    [str(self._program), str(self.image.path)],
+                    [str(self._program), str(self.image.path), self.placement.words(self.image.base)],
                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={}, close_fds=True,
                     bufsize=0,
                 )  # fmt: skip

@@ -23,6 +23,7 @@ from gccllm.toolchain import Toolchain
 from gccllm.verify import layout
 from gccllm.verify.environment import STRICT, Environment, environment_of
 from gccllm.verify.image import AssembleError, Image, build_image
+from gccllm.verify.placement import CANONICAL, Placement
 from gccllm.verify.replay import Raw, Replayer, differs, forget_undefined_flags
 from gccllm.verify.screen import Baseline, Context, read_baseline
 from gccllm.verify.trace import Trace, blocks_in_order, instrument, instrument_callees, trace_many, traced_name
@@ -75,6 +76,8 @@ class Workbench:
     more: More | None = None
     solver: Solver | None = None
     seed: int = 0
+    large: Callable[[], Sequence[Test]] | None = None
+    """Makes defined inputs too large to be among `tests`."""
     environment: Environment = STRICT
     """What a candidate must leave like the baseline beside results and memory."""
 
@@ -99,6 +102,7 @@ class Workbench:
         arguments: frozenset[str] = frozenset(),
         march: frozenset[str] = frozenset(),
         seed: int = 0,
+        large: Callable[[], Sequence[Test]] | None = None,
         options: Sequence[str] = (),
     ) -> Workbench:
         """From the parsed unit (and the parsed scalar side compile). Raises BodyError for what cannot be read."""
@@ -109,7 +113,7 @@ class Workbench:
                 other = scalar.functions[name].body
         return cls(
             name, slice_text(module, name, replaceable=replaceable(module, options)), module.functions[name].body,
-            list(tests), returns, context, tools, workdir, callees or {}, other, more, None, seed,
+            list(tests), returns, context, tools, workdir, callees or {}, other, more, None, seed, large,
             environment_of(options),
         )  # fmt: skip
 
@@ -134,15 +138,24 @@ class Workbench:
         names = self.traced_callees[1]
         return instrument(body, self.name, label=traced_name(entry), traced=names, tools=self.tools)
 
-    def image(self, entries: Sequence[str], *, traced: bool = False) -> Image:
-        """The slice with these function texts behind it. Raises AssembleError, Quit."""
+    def image(self, entries: Sequence[str], *, traced: bool = False, placement: Placement = CANONICAL) -> Image:
+        """The slice with these function texts behind it, where the placement says, if it can.
+
+        Raises AssembleError, Quit. Only what the slice itself has of 32-bit addresses lets it lie low: a candidate that
+        has some does not link beside one that has none.
+        """
         self._serial += 1
         extra = self.traced_callees[0] if traced else ""
         text = self.text + extra + "".join(entries)
-        return build_image(self.workdir, text, self.tools, self.callees, name=f"bench{self._serial}")
+        base = placement.low if self._base == layout.IMAGE_LOW else placement.image
+        return build_image(self.workdir, text, self.tools, self.callees, name=f"bench{self._serial}", base=base)
 
-    def replayer(self, image: Image) -> Replayer:
-        return Replayer(image, self.returns, deadline_ms=self.deadline_ms)
+    @cached_property
+    def _base(self) -> int:
+        return build_image(self.workdir, self.text, self.tools, self.callees, name="slice").base
+
+    def replayer(self, image: Image, placement: Placement = CANONICAL) -> Replayer:
+        return Replayer(image, self.returns, deadline_ms=self.deadline_ms, placement=placement)
 
     @property
     def deadline_ms(self) -> int:
@@ -176,6 +189,12 @@ class Workbench:
             for n in (0, 1):
                 self._observed[n] = np.concatenate([self._observed[n], fresh[n]]) if done else fresh[n]
         return self._observed[poison]
+
+    def wanted(self, replayer: Replayer, tests: Sequence[Test], deadline_ms: int | None = None) -> Raw:
+        """What the baseline does on tests in another replayer than its own; flags that depend on junk left open."""
+        first, second = (replayer.run_raw(self.name, tests, poison=n, deadline_ms=deadline_ms) for n in (0, 1))
+        forget_undefined_flags(first, second)
+        return first
 
     def traces(self) -> list[Trace]:
         """The traced baseline on all tests, in order; only new tests are run. Raises BodyError."""
@@ -233,6 +252,11 @@ class Workbench:
                 fresh = question(self.solver)
         self.tests.extend(fresh)
         return len(fresh)
+
+    @cached_property
+    def large_tests(self) -> list[Test]:
+        """Made once; empty when nobody makes any. Raises Quit(DEADLINE), among others, of which nothing follows."""
+        return list(self.large()) if self.large is not None else []
 
     def ask_for_more(self, near: Sequence[Test]) -> int:
         """Let the harvest find inputs near `near`; returns how many came."""

@@ -227,7 +227,7 @@ def page(address: int, words: dict[int, int] | None = None, *, whole: bool = Fal
 
 def kept(pages: Sequence[RecordedPage], symbols: dict[str, tuple[int, int]], rsp: int = STACK + 256) -> set[int]:
     call = RecordedCall("0" * 64, 1, 1, 0, 0, 0, Registers(rsp=rsp), Registers(), tuple(symbols.values()), tuple(pages))
-    image = {name: layout.IMAGE_DATA + 64 * i for i, name in enumerate(symbols)}
+    image = {name: layout.IMAGE_BASE + layout.DATA_AT + 64 * i for i, name in enumerate(symbols)}
     return {p.address for p in lower(call, NONE, image, list(symbols)).pages}
 
 

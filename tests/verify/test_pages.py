@@ -157,8 +157,9 @@ def test_a_page_is_gone_when_no_loaded_test_has_it(replayer: Replayer) -> None:
         *(
             [Page(address, bytes(PAGE_BYTES))]
             for address in (
-                0, PAGE_BYTES, 1 << 47, (1 << 64) - PAGE_BYTES, layout.PAGE_END, layout.CONTROL, layout.IMAGE_TEXT,
-                layout.IMAGE_DATA, layout.LOG_BASE, layout.LOG_BASE + layout.LOG_BYTES, ARENA_BASE - PAGE_BYTES,
+                0, PAGE_BYTES, 1 << 47, (1 << 64) - PAGE_BYTES, layout.PAGE_END, layout.CONTROL,
+                layout.IMAGE_BASE, layout.IMAGE_LOW, layout.IMAGE_BASE + layout.DATA_AT, layout.LOG_BASE,
+                layout.LOG_BASE + layout.LOG_BYTES, ARENA_BASE - PAGE_BYTES,
                 arena_address(3), layout.STACK_BASE - PAGE_BYTES, layout.STACK_BASE + layout.STACK_BYTES,
             )
         ),
@@ -172,7 +173,8 @@ def test_pages_that_cannot_be_are_refused(replayer: Replayer, pages: list[Page])
 
 def test_pages_next_to_the_replayers_own_addresses_can_be(replayer: Replayer) -> None:
     for address in (
-        layout.PAGE_FIRST, layout.CONTROL - PAGE_BYTES, layout.IMAGE_END, layout.LOG_BASE - PAGE_BYTES,
+        layout.PAGE_FIRST, layout.CONTROL - PAGE_BYTES, layout.IMAGE_LOW + layout.IMAGE_BYTES,
+        layout.LOG_BASE - PAGE_BYTES,
         ARENA_BASE - 2 * PAGE_BYTES, layout.STACK_BASE - 2 * PAGE_BYTES,
     ):  # fmt: skip
         test = Test(ints=(address + PAGE_BYTES - 8,), int_bytes=(8,), pages=(Page(address, b"\7" * PAGE_BYTES),))

@@ -16,6 +16,7 @@
 #include <emmintrin.h>
 
 #define MARGIN 64
+#define NEAR (1ul << 23) /* placements keep twice as much free between any two arenas */
 #define MANY_WORDS 4096
 #define ZEROS_STAY 0x80 /* they may be pointers */
 enum { EVERY_CALL, ONE_CALL, SOME_CALLS };
@@ -36,9 +37,16 @@ static int is_own_page(uint64_t word) {
     }
     return 0;
 }
+/* The arena that a word points into, or near enough to be meant for it; ARENAS when there is none. */
+static unsigned arena_near(uint64_t word) {
+    unsigned i = 0;
+    while (i < ARENAS && word - (arena_address(i) - NEAR) >= 2 * NEAR)
+        i++;
+    return i;
+}
 static int is_pointer(uint64_t word) {
-    return word - (ARENA_BASE - PAGE) < ARENAS * (uint64_t)ARENA_STRIDE + PAGE ||
-           word - IMAGE_TEXT < IMAGE_END - IMAGE_TEXT || is_frame(word) || (current->pages && is_own_page(word));
+    return arena_near(word) < ARENAS || word - image_base < IMAGE_BYTES || is_frame(word) ||
+           (current->pages && is_own_page(word));
 }
 
 /* Calls `act` for each piece of memory that somebody else may change, whole. */
@@ -70,8 +78,8 @@ static void change_words(uint64_t *words, size_t n) {
 }
 /* The words of an arena that the test lays down, and some around them: the rest is junk that few functions look at. */
 static void change_around(uint64_t at, uint64_t bytes) {
-    unsigned arena = (unsigned)((at - ARENA_BASE) / ARENA_STRIDE);
-    if (at < ARENA_BASE || arena >= current->arenas || current->kept >> arena & 1)
+    unsigned arena = arena_near(at);
+    if (arena >= current->arenas || current->kept >> arena & 1)
         return;
     uint64_t low = arena_address(arena), high = low + ARENA_BYTES, end = (at + bytes + MARGIN + 7) & ~7ul;
     uint64_t start = (at - MARGIN) & ~7ul;

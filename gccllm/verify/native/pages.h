@@ -6,7 +6,7 @@
  *
  * A page that no test may write, and that has the same content in every test that has it, is filled once and mapped
  * read-only ("fixed"): nothing can change it, so it is neither copied nor compared again, and a store into it faults
- * as it would in the program. Any other page is copied before every call, even if the call before left it alone: a wild
+ * as it would in the program. A long run of equal fixed pages costs the memory of a short one. Any other page is copied before every call, even if the call before left it alone: a wild
  * store may have come from a test that does not have the page, and to find out by comparing would read as much memory
  * as copying does.
  *
@@ -23,6 +23,7 @@ static uint32_t page_content[MAX_PAGES]; /* of fixed pages; NO_CONTENT: not fixe
 static unsigned n_pages, n_contents;
 
 #define NO_CONTENT 0xffffffffu
+#define TILE_PAGES 256
 
 static const uint8_t *content(unsigned number) { return payload + (size_t)number * PAGE; }
 static int is_fixed(const struct page_ref *p) { return page_content[p->page] != NO_CONTENT; }
@@ -86,6 +87,29 @@ static int map_run(uint64_t at, size_t n, int fixed) {
 static int protect_run(uint64_t at, size_t n, int fixed) {
     return fixed && mprotect((void *)at, n, PROT_READ) ? ERROR_MEMORY : ERROR_NONE;
 }
+/* Where the run of neighbouring fixed pages of one content that begins with page i ends. */
+static unsigned end_of_equal(unsigned i) {
+    unsigned end = i + 1;
+    while (end < n_pages && page_content[i] != NO_CONTENT && page_content[end] == page_content[i] &&
+           page_address[end] == page_address[end - 1] + PAGE)
+        end++;
+    return end;
+}
+/* Many equal pages: TILE_PAGES real ones, mapped again and again. */
+static int lay_tiles(unsigned first, unsigned end) {
+    int file = memfd_create("tile", MFD_CLOEXEC), error = file < 0 ? ERROR_MEMORY : ERROR_NONE;
+    for (unsigned i = 0; i < TILE_PAGES && !error; i++)
+        if (pwrite(file, content(page_content[first]), PAGE, (off_t)i * PAGE) != PAGE)
+            error = ERROR_MEMORY;
+    for (unsigned i = first; i < end && !error; i += TILE_PAGES) {
+        size_t n = (size_t)(end - i < TILE_PAGES ? end - i : TILE_PAGES) * PAGE;
+        if (mmap((void *)page_address[i], n, PROT_READ, MAP_SHARED | MAP_FIXED, file, 0) == MAP_FAILED)
+            error = ERROR_MEMORY;
+    }
+    if (file >= 0)
+        close(file);
+    return error;
+}
 /* Takes the addresses of a LOAD; the tests that name them come afterwards. */
 static int take_addresses(const uint64_t *at, unsigned n) {
     for (unsigned i = 0; i < n; i++) {
@@ -113,8 +137,13 @@ static int map_pages(void) {
         if (differs[i])
             page_content[i] = NO_CONTENT;
     int error = each_run(0, map_run);
-    for (unsigned i = 0; i < n_pages && !error; i++)
-        if (page_content[i] != NO_CONTENT)
-            memcpy((void *)page_address[i], content(page_content[i]), PAGE);
+    for (unsigned i = 0, end; i < n_pages && !error; i = end) {
+        end = end_of_equal(i);
+        if (end - i >= 2 * TILE_PAGES)
+            error = lay_tiles(i, end);
+        else if (page_content[i] != NO_CONTENT)
+            for (unsigned k = i; k < end; k++)
+                memcpy((void *)page_address[k], content(page_content[k]), PAGE);
+    }
     return error ? error : each_run(1, protect_run);
 }

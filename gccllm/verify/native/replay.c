@@ -86,7 +86,11 @@ _Static_assert(sizeof(struct observation) == OBSERVATION_BYTES, "layout");
 _Static_assert(sizeof(struct log_entry) == LOG_ENTRY_BYTES, "layout");
 
 #define PENDING 0xffffffffu
+/* Where this process has what moves, see layout.py. */
+static uint64_t image_base, stack_base, stack_entry, arena_bases[ARENAS];
+#define STACK_BASE stack_base
 #define STACK_END (STACK_BASE + STACK_BYTES)
+#define STACK_ENTRY stack_entry
 #define LOG_END ((uint64_t)LOG_BASE + LOG_BYTES)
 
 /* Shared between this process and the child that runs tests. */
@@ -114,7 +118,7 @@ static uint64_t calls_digest[2];
 static unsigned arenas_in_use;
 static const struct test *current; /* whose pages are part of the memory */
 
-static uint64_t arena_address(unsigned arena) { return ARENA_BASE + arena * (uint64_t)ARENA_STRIDE; }
+static uint64_t arena_address(unsigned arena) { return arena_bases[arena]; }
 
 static const struct page_ref *pages_of(const struct test *t) {
     return (const struct page_ref *)((const uint8_t *)t + t->bytes) - t->pages;
@@ -301,11 +305,11 @@ static char **arguments;
  * may. */
 static void start_again(void) {
     static char tries[2] = "0";
-    int before = arguments[2] ? arguments[2][0] - '0' : 0;
+    int before = arguments[3] ? arguments[3][0] - '0' : 0;
     tries[0] = (char)('1' + before);
     personality(ADDR_NO_RANDOMIZE);
     if (before < 8)
-        execv("/proc/self/exe", (char *[]){arguments[0], arguments[1], tries, 0});
+        execv("/proc/self/exe", (char *[]){arguments[0], arguments[1], arguments[2], tries, 0});
     _exit(4);
 }
 static void *map_at(uint64_t at, size_t n, int protection, int sharing) {
@@ -314,6 +318,12 @@ static void *map_at(uint64_t at, size_t n, int protection, int sharing) {
     if (got == MAP_FAILED || (at && got != (void *)at))
         start_again();
     return got;
+}
+/* With a page that faults on either side, whatever the kernel puts nearby. */
+static void map_guarded(uint64_t at, size_t n) {
+    map_at(at - PAGE, n + 2 * PAGE, PROT_NONE, MAP_SHARED);
+    if (mprotect((void *)at, n, PROT_READ | PROT_WRITE))
+        _exit(4);
 }
 /* The image has thread-local data, which ends where its thread pointer is. */
 static int has_thread_pointer(const Elf64_Phdr *p) {
@@ -341,7 +351,8 @@ static int load_image(const char *path) {
             continue;
         uint64_t start = p->p_vaddr & ~(uint64_t)(PAGE - 1);
         size_t bytes = (p->p_vaddr + p->p_memsz - start + PAGE - 1) & ~(size_t)(PAGE - 1);
-        if (start < IMAGE_TEXT || start + bytes > IMAGE_END || p->p_filesz > p->p_memsz ||
+        int is_inside = start >= image_base && start + bytes <= image_base + IMAGE_BYTES;
+        if ((!is_inside && start != IMAGE_IMPORTS) || p->p_filesz > p->p_memsz ||
             (p->p_flags & PF_W && p->p_flags & PF_X))
             return 0;
         map_at(start, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE);
@@ -357,7 +368,7 @@ static int load_image(const char *path) {
                 if (!*slot)
                     return 0;
             }
-        if (start == IMAGE_DATA) {
+        if (start == image_base + DATA_AT) {
             image_data = (void *)start;
             image_data_bytes = (p->p_memsz + 63) & ~(size_t)63;
             pristine = map_at(0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE);
@@ -372,20 +383,35 @@ static int load_image(const char *path) {
     return image_data_bytes <= MAX_IMAGE_DATA;
 }
 
+/* "image,stack,entry,arena,arena,...", each in hexadecimal. */
+static int take_placement(const char *words) {
+    uint64_t *places[ARENAS + 3] = {&image_base, &stack_base, &stack_entry};
+    for (unsigned i = 0; i < ARENAS; i++)
+        places[i + 3] = &arena_bases[i];
+    for (unsigned i = 0; i < ARENAS + 3; i++) {
+        char *end;
+        *places[i] = strtoul(words, &end, 16);
+        if (end == words || *end != (i == ARENAS + 2 ? 0 : ',') || (*places[i] % PAGE && i != 2) || !*places[i])
+            return 0;
+        words = end + 1;
+    }
+    return stack_entry > stack_base && stack_entry <= stack_base + ENTRY_AT && stack_entry % 16 == 8;
+}
+
 int main(int argc, char **argv) {
     if (argc == 2 && !strcmp(argv[1], "--imports")) {
         for (unsigned i = 0; i < sizeof imports / sizeof *imports; i++)
             puts(imports[i].name);
         return 0;
     }
-    if (argc != 2 && argc != 3) /* the third is our own: how often we started again */
+    if ((argc != 3 && argc != 4) || !take_placement(argv[2])) /* the fourth is our own: how often we started again */
         return 2;
     arguments = argv;
     /* Whoever asks again after a collision wants other addresses: undo what we may have inherited. */
     int habits = personality(0xffffffff);
-    if (argc == 2 && habits != -1 && habits & ADDR_NO_RANDOMIZE &&
+    if (argc == 3 && habits != -1 && habits & ADDR_NO_RANDOMIZE &&
         personality((unsigned)habits & ~ADDR_NO_RANDOMIZE) != -1)
-        execv("/proc/self/exe", (char *[]){argv[0], argv[1], "0", 0});
+        execv("/proc/self/exe", (char *[]){argv[0], argv[1], argv[2], "0", 0});
     sigset_t child;
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
@@ -397,9 +423,9 @@ int main(int argc, char **argv) {
         return 4;
     map_at(CONTROL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED);
     map_at(LOG_BASE, LOG_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED);
-    map_at(STACK_BASE, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED);
+    map_guarded(STACK_BASE, STACK_BYTES);
     for (unsigned i = 0; i < ARENAS; i++)
-        map_at(arena_address(i), ARENA_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED);
+        map_guarded(arena_address(i), ARENA_BYTES);
     payload = map_at(0, PAYLOAD_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED);
     shared = map_at(0, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED);
     uint64_t seed = 1;

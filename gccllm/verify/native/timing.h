@@ -52,7 +52,7 @@ static unsigned deal(void) {
     return deck[deck_next++];
 }
 static void restore(uint64_t at, size_t n) {
-    if (at >= IMAGE_DATA && at < IMAGE_END)
+    if (at - (uint64_t)image_data < image_data_bytes)
         return; /* all writable data is put back anyway */
     memcpy((void *)at, (uint8_t *)junk + at % ARENA_BYTES, n);
 }

@@ -2,7 +2,8 @@
  * Library functions that note which bytes they name, for traced runs; and the table of all imports.
  *
  * A range is what the function's contract lets it touch on these arguments, not what its vector code reads
- * beyond that: strcmp reads up to and with the first difference, memchr up to and with the match.
+ * beyond that: strcmp reads up to and with the first difference, memchr up to and with the match. Copies between places
+ * that overlap trap, where C leaves open what they do.
  */
 #pragma once
 #include <ctype.h>
@@ -48,7 +49,12 @@ static size_t compared(const char *a, const char *b, size_t n, int fold) {
 }
 #define TRACED(type, name, ...) static type gccllm_traced_##name(__VA_ARGS__)
 
+static void must_be_apart(const void *a, size_t n, const void *b, size_t m) {
+    if (a != b && (uint64_t)a < (uint64_t)b + m && (uint64_t)b < (uint64_t)a + n)
+        __builtin_trap();
+}
 TRACED(void *, memcpy, void *d, const void *s, size_t n) {
+    must_be_apart(d, n, s, n);
     note_read(s, n);
     note_write(d, n);
     return memcpy(d, s, n);
@@ -59,6 +65,7 @@ TRACED(void *, memmove, void *d, const void *s, size_t n) {
     return memmove(d, s, n);
 }
 TRACED(void *, mempcpy, void *d, const void *s, size_t n) {
+    must_be_apart(d, n, s, n);
     note_read(s, n);
     note_write(d, n);
     return mempcpy(d, s, n);
@@ -144,6 +151,7 @@ TRACED(int, strncasecmp, const char *a, const char *b, size_t m) {
     return strncasecmp(a, b, m);
 }
 static void note_copy(char *d, const char *s, size_t n) {
+    must_be_apart(d, n, s, n);
     note_read(s, n);
     note_write(d, n);
 }
@@ -156,18 +164,21 @@ TRACED(char *, stpcpy, char *d, const char *s) {
     return stpcpy(d, s);
 }
 TRACED(char *, strncpy, char *d, const char *s, size_t n) {
+    must_be_apart(d, n, s, bounded(s, n));
     note_read(s, bounded(s, n));
     note_write(d, n);
     return strncpy(d, s, n);
 }
 TRACED(char *, strcat, char *d, const char *s) {
     size_t n = strlen(d);
+    must_be_apart(d, n + 1, s, strlen(s) + 1);
     note_read(d, n + 1);
     note_copy(d + n, s, strlen(s) + 1);
     return strcat(d, s);
 }
 TRACED(char *, strncat, char *d, const char *s, size_t m) {
     size_t n = strlen(d);
+    must_be_apart(d, n + strnlen(s, m) + 1, s, bounded(s, m));
     note_read(d, n + 1);
     note_read(s, bounded(s, m));
     note_write(d + n, strnlen(s, m) + 1);
