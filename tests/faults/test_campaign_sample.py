@@ -16,12 +16,12 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> faults.Campaign:
     return faults.set_up(tmp_path_factory.mktemp("campaign"))
 
 
-@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("number", range(3))
 def test_a_build_killed_at_a_random_moment(campaign: faults.Campaign, number: int) -> None:
     assert faults.kill(campaign, random.Random(number), number) == []
 
 
-@pytest.mark.parametrize("number", range(12))
+@pytest.mark.parametrize("number", range(8))
 def test_a_stored_file_that_was_damaged(campaign: faults.Campaign, number: int) -> None:
     assert faults.damage(campaign, random.Random(number), number) == []
 
@@ -29,7 +29,7 @@ def test_a_stored_file_that_was_damaged(campaign: faults.Campaign, number: int) 
 @pytest.mark.parametrize("error", [28, 5, 0], ids=["full", "broken", "killed"])
 @pytest.mark.parametrize("scene", ["hit", "queued"])
 def test_a_write_of_the_store_that_fails(campaign: faults.Campaign, scene: str, error: int) -> None:
-    for at in range(1, faults.operations(campaign, scene) + 1, 4):
+    for at in range(1, faults.operations(campaign, scene) + 1, 7):
         assert faults.failing(campaign, scene, at, error) == [], at
 
 
