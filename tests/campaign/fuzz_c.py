@@ -47,7 +47,7 @@ def _one(name: str, rng: random.Random) -> bytes:
         case "C unit entry":
             payload = rng.randbytes(rng.choice((0, 1, 100)))
             check = blake2b(payload, digest_size=32).hexdigest()
-            whole = b"gccllm-unit %d %s %d\n" % (rng.choice((1, 1, 1, 2)), check.encode(), len(payload)) + payload
+            whole = b"gccllm-unit %d %s %d\n" % (rng.choice((1, 2, 2, 2, 3)), check.encode(), len(payload)) + payload
             return whole if rng.random() < 0.1 else mutated(rng, [whole], (b"18446744073709551615", b"-1", b" ", b"\n"))
         case "C response file":
             return mutated(rng, corpus.RESPONSE, (b"@words", b"'", b'"', b"\\", b"-O2", b"\v"))

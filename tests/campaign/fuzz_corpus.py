@@ -11,10 +11,14 @@ from pathlib import Path
 from gccllm import config
 from gccllm.assembly import Module
 from gccllm.core import PAGE_BYTES
+from gccllm.harvest.__main__ import target_of
 from gccllm.record.capture import RecordedCall, RecordedPage, Registers, write_capture
 from gccllm.record.reservoir import Reservoir
 from gccllm.record.testfile import Benched, dump_bench, dump_tests
 from gccllm.store import Entry
+from gccllm.store.entry import Bench, EvidenceRecord, TimingRecord
+from gccllm.verify.screen import Context
+from gccllm.wire import facts_of
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "ab" * 32
@@ -23,6 +27,7 @@ C = """\
 struct node { struct node *next; unsigned bits : 3; double d; const char *name; union { int i; float f; } u[4]; };
 static const int table[] = {1, 2, 3, 5, 8};
 _Thread_local long count;
+int tally(const int *a, int n) { int s = 0; for (int i = 0; i < n; i++) if (a[i] > 3) s += a[i]; return s; }
 enum colour { RED, GREEN = 7 };
 long walk(const struct node *n, enum colour c) {
   long s = 0; for (; n; n = n->next) s += n->bits * table[c % 5]; return s; }
@@ -65,7 +70,32 @@ def objects() -> tuple[bytes, ...]:
 
 @cache
 def entries() -> tuple[Entry, ...]:
-    return tuple(Entry.load(path.read_bytes()) for path in sorted((ROOT / "cache" / "rewrites").glob("*.entry"))[:6])
+    """Accepted entries as the engine would write them, with a plain compile as the rewrite."""
+    return tuple(_entry(name) for name in ("tally", "walk", "sum"))
+
+
+def _entry(name: str) -> Entry:
+    with tempfile.TemporaryDirectory() as place:
+        source = Path(place) / "x.c"
+        source.write_text(C)
+        target = target_of(source, name, ["-O3"], Path(place))
+        bench = Bench(
+            slice=target.text, baseline=target.body.text(), facts=facts_of(target, Context(name)),
+            ubsan=target.ubsan_text or "",
+        )  # fmt: skip
+    other = Module.parse(compiled("c", "-O2", "-fno-tree-vectorize", "-S").decode("latin-1")).functions[name].body
+    timing = TimingRecord(
+        speedup=2.0, low=1.9, high=2.1, classes={"small": 2.0}, baseline_ns=9.0, aa=1.0, rounds=9, processes=2
+    )
+    evidence = EvidenceRecord(
+        level="tested+covered", tests=9, seed=1, edges_baseline=(3, 3), edges_candidate=(3, 3), mutants=(9, 9),
+        timing=timing, cpu="any",
+    )  # fmt: skip
+    return Entry(
+        key=KEY, situation={}, function=name, source="x.c", outcome="accepted", body=other.text(), proposer="recompile",
+        recipe="gcc", evidence=evidence, bench=bench, created=1.0, refusals={"copy": 1},
+        attempts=[{"proposer": "recompile", "outcome": "accepted"}],
+    )  # fmt: skip
 
 
 def _call(number: int) -> RecordedCall:

@@ -119,7 +119,7 @@ def test_the_assembler_writes_no_endless_file(tmp_path: Path) -> None:
     assert sum(path.stat().st_blocks * 512 for path in tmp_path.iterdir()) <= MOST_FILE
 
 
-def test_an_entry_of_this_project_still_stands() -> None:
+def test_their_model_stands() -> None:
     from gccllm.config import load
 
     assert recheck(kit.model(), load()) is None
