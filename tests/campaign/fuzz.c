@@ -62,7 +62,7 @@ static void toml(const char *data, size_t length) {
     blake2b_start(&hash);
     add_circumstances(&hash, &settings);
     blake2b_end(&hash, hex);
-    printf(" %d%d", (int)mode_of(&settings), keeps_level(&settings));
+    printf(" %d", (int)mode_of(&settings));
     if (mode_of(&settings) == RECORD)
         abort();
     free(settings.project.data);

@@ -45,10 +45,11 @@ def _one(name: str, rng: random.Random) -> bytes:
                 rng, corpus.settings_files(), (*names, b"'off'", b'"record"', b"'native'", b'"""', b"=", b"\n[")
             )
         case "C unit entry":
-            payload = rng.randbytes(rng.choice((0, 1, 100)))
+            rows = b"same\t" + b"ab" * 32 + b"\t5\t1\t2\t3\twords\nabsent\tnothing\n\n\t.text\n"
+            payload = mutated(rng, [rows, b"\n", b"absent\tx\n\ny"], (b"same\t", b"absent\t", b"\t", b"\n\n"))
             check = blake2b(payload, digest_size=32).hexdigest()
-            whole = b"gccllm-unit %d %s %d\n" % (rng.choice((1, 2, 2, 2, 3)), check.encode(), len(payload)) + payload
-            return whole if rng.random() < 0.1 else mutated(rng, [whole], (b"18446744073709551615", b"-1", b" ", b"\n"))
+            whole = b"gccllm-unit 2 %s %d\n" % (check.encode(), len(payload)) + payload
+            return whole if rng.random() < 0.5 else mutated(rng, [whole], (b"18446744073709551615", b"-1", b" ", b"\n"))
         case "C response file":
             return mutated(rng, corpus.RESPONSE, (b"@words", b"'", b'"', b"\\", b"-O2", b"\v"))
         case "C text":
