@@ -231,6 +231,9 @@ class _Layers:
             if setting is None:
                 self.complaints.append(f"{origin}: unknown setting '{name}'; `gccllm config` lists them")
                 continue
+            if origin == "project" and setting.by_project is ByProject.NOT:
+                self.complaints.append(setting.refusal(raw))
+                continue
             try:
                 value = setting.parse(raw)
             except (TypeError, ValueError) as error:

@@ -59,7 +59,7 @@ def read(store_dir: Path) -> Iterator[dict[str, Any]]:
         for raw in file:
             try:
                 line = json.loads(raw)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             if isinstance(line, dict) and "event" in line:
                 yield line

@@ -35,7 +35,10 @@ def facts_of(target: HarvestTarget, context: Context) -> dict[str, Any]:
 
 def signature_of(bench: Bench) -> types.Signature:
     """The function's types alone. Raises ValueError."""
-    signature: types.Signature = _decoded(bench)["signature"]
+    try:
+        signature: types.Signature = _decoded(bench)["signature"]
+    except core.Quit as quit_:
+        raise ValueError(str(quit_)) from quit_
     return signature
 
 

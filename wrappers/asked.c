@@ -7,7 +7,7 @@
 
 #include "common.h"
 
-enum { RESPONSE_NESTING = 8 };
+enum { RESPONSE_NESTING = 8, RESPONSE_FILES = 256 }; /* files that name each other would never end; gcc gives up too */
 
 /* Options whose argument may be the next word. */
 static const char *const with_argument[] = {
@@ -139,7 +139,8 @@ static void see_word_nested(struct asked *asked, const char *word, int place, in
 
 /* Words as gcc splits them: blanks separate, quotes of both kinds and backslashes protect. */
 static void see_response_file(struct asked *asked, const char *path, int place, int nesting) {
-    struct bytes text = nesting > RESPONSE_NESTING ? (struct bytes){NULL, 0} : read_file(path);
+    int is_endless = nesting > RESPONSE_NESTING || ++asked->files > RESPONSE_FILES;
+    struct bytes text = is_endless ? (struct bytes){NULL, 0} : read_file(path);
     char *word = text.data == NULL ? NULL : malloc(text.length + 1);
     const char *at = text.data;
 

@@ -13,6 +13,7 @@ struct asked {
     int level;    /* of the last -O option: 1, 2, 3 (also -Ofast and above); 0 for none, -O0, -Og, -Os, -Oz */
     int place;    /* index in argv of that option, or of the response file that holds it */
     int skip;     /* the next word is the last option's argument */
+    int files;    /* response files looked into so far */
 };
 
 /* Account for argv[place]; starts from a zeroed struct, words in order. Response files are looked into. */

@@ -14,7 +14,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from elftools.common.exceptions import DWARFError, ELFError
 from elftools.elf.elffile import ELFFile
 
 from gccllm.core import Quit, StandIn
@@ -67,7 +66,9 @@ class UnitTypes:
         """
         try:
             return self._reader.signature(name)
-        except (ELFError, DWARFError, KeyError) as error:
+        except Quit:
+            raise
+        except Exception as error:  # elftools lets through whatever odd bytes lead it to
             raise Quit(Reason.NO_TYPES, f"{type(error).__name__}: {error}") from error
 
 

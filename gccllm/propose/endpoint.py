@@ -223,7 +223,7 @@ def models(url: str, *, key: str = "", deadline_s: float = 5.0) -> list[str]:
     try:
         parsed = json.loads(proposer.request("GET", "models", None, Deadline(deadline_s)))
         return [str(row["id"]) for row in parsed["data"]]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise FinalError("no list of models") from error
     finally:
         proposer.close()

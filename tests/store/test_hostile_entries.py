@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -19,6 +20,7 @@ from gccllm.job import recheck
 from gccllm.reasons import Reason
 from gccllm.store import Entry, EntryError, Store
 from gccllm.toolchain import MOST_FILE, Toolchain
+from gccllm.wire import signature_of
 
 MOST_MEMORY_KB = 768 << 10
 MOST_DISK = 32 << 20
@@ -70,6 +72,15 @@ def test_an_odd_document_is_no_entry(run: dict[str, Any], name: str) -> None:
     assert run["said"][name] == Reason.ENTRY_CORRUPT.label
 
 
+@pytest.mark.parametrize("name", kit.FACTS)
+def test_whoever_asks_for_the_types_alone_gets_an_error_and_no_more(name: str) -> None:
+    """That is how an entry is compared with the function it is for."""
+    bench = dict(kit.hostile())[name].bench
+    assert bench is not None
+    with contextlib.suppress(ValueError):
+        signature_of(bench)
+
+
 def test_refusing_them_all_costs_little_memory(run: dict[str, Any]) -> None:
     assert run["memory"] < MOST_MEMORY_KB
 
@@ -119,7 +130,7 @@ def test_the_assembler_writes_no_endless_file(tmp_path: Path) -> None:
     assert sum(path.stat().st_blocks * 512 for path in tmp_path.iterdir()) <= MOST_FILE
 
 
-def test_an_entry_of_this_project_still_stands() -> None:
+def test_their_model_stands() -> None:
     from gccllm.config import load
 
     assert recheck(kit.model(), load()) is None
