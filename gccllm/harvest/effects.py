@@ -48,7 +48,7 @@ _EFFECTS: tuple[tuple[re.Pattern[str], Reason], ...] = (
     (re.compile(r"\{v\}(?! \{CLOBBER)"), Reason.VOLATILE),
 )
 _HEAD = re.compile(r"^;; Function .*\(\*?([^\s,()]+), funcdef_no=", re.MULTILINE)
-_ATTRIBUTES = re.compile(r"^__attribute__\(\((.*)\)\)$", re.MULTILINE)
+_ATTRIBUTES = re.compile(r"^__attribute__(.*)$", re.MULTILINE)
 _ONE = re.compile(r"\s*([^,(]*[^,(\s])\s*(\((?:[^()\"]|\"(?:[^\"\\]|\\.)*\"|\([^()]*\))*\))?\s*(?:,|$)")
 _HIDDEN_WORDS = frozenset(row.example.split()[0] for row in FORBIDDEN) - {"int3"}
 """Mnemonics that no rewrite may use: a callee that has one does more than its results show. (int3 is no effect: it
@@ -144,7 +144,10 @@ def facts_in(dump: str) -> UnitFacts:
 
 
 def attribute_list(row: str) -> list[str]:
-    """The attributes of `a, b (x, y), c`; the row as one attribute when it is written in another way."""
+    """The attributes of `((a, b (x, y), c))`; the row as one attribute when it is written in another way."""
+    if not (row.startswith("((") and row.endswith("))")):
+        return [row]
+    row = row[2:-2]
     found, at = [], 0
     while at < len(row):
         one = _ONE.match(row, at)

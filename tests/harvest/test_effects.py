@@ -211,4 +211,10 @@ def test_a_compile_with_debug_information_gives_the_same_facts(tmp_path: Path) -
     )
 )
 def test_lists_of_attributes_are_taken_apart(attributes: list[str]) -> None:
-    assert attribute_list(", ".join(attributes)) == attributes
+    assert attribute_list(f"(({', '.join(attributes)}))") == attributes
+
+
+def test_a_row_of_attributes_that_is_not_understood_is_no_harmless_one(tmp_path: Path) -> None:
+    assert attribute_list('((deprecated ("half') == ['((deprecated ("half']
+    source = '__attribute__((deprecated("two\\nlines (((\\""), target("avx2"))) int f(int x) { return x; }\n'
+    assert declined(tmp_path, source) == {"f": Reason.ATTRIBUTE}
