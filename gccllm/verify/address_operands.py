@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from iced_x86 import OpKind, Register, RegisterInfo
 
-from gccllm.verify.address_values import ADDRESS, CLEAN, Known, added, cut, joined, mixed
+from gccllm.verify.address_values import ADDRESS, CLEAN, LOADED, Known, added, cut, joined, mixed
 from gccllm.verify.decode import Decoded, Insn, Relocation, full_name
 
 RETURN_ADDRESS: tuple[object, int] = ("entry", 0)
@@ -116,7 +116,8 @@ class Operands:
             if exact is not None and memory.size >= 8 and len(held) == 1:
                 return exact
             return mixed(*held, dropped=64) if held else CLEAN
-        return CLEAN
+        is_foreign = memory.base not in ("", "RIP", "RSP") and not where.stack
+        return LOADED if is_foreign and memory.size == 8 else CLEAN
 
     @staticmethod
     def above(insn: Insn, state: State) -> list[Known]:

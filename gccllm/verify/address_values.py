@@ -26,6 +26,8 @@ class Known:
     """(frame, offset) of an address on the stack whose place is known."""
     number: int | None = None
     """The value itself, where it is a constant."""
+    may_point: bool = False
+    """It was loaded whole from memory that no body can have prepared, so it may be a pointer; otherwise clean."""
 
     @property
     def is_clean(self) -> bool:
@@ -43,6 +45,7 @@ class Known:
 
 CLEAN = Known()
 ADDRESS = Known(other=1)
+LOADED = Known(may_point=True)
 BITS = Known(is_mixed=True, dropped=_MOST)
 
 
@@ -59,6 +62,10 @@ def added(a: Known, b: Known, factor: int = 1) -> Known:
         return Known(number=(a.number + factor * b.number) & (1 << 64) - 1)
     if a.is_mixed or b.is_mixed:
         return mixed(a, b)
+    if factor == -1 and ((a.may_point and b.is_address) or (b.may_point and a.is_address)):
+        return CLEAN  # the distance of two objects, as vectorised code asks for it
+    if (a.may_point and b.number is not None) or (b.may_point and a.number is not None and factor == 1):
+        return LOADED
     stack, other = a.stack + factor * b.stack, a.other + factor * b.other
     if max(abs(stack), abs(other)) > _MOST:
         return mixed(a, b)
