@@ -28,6 +28,7 @@ def main() -> int:
     parser.add_argument("--state", type=Path, default=Path(".campaign"))
     parser.add_argument("--part", choices=PARTS, action="append")
     parser.add_argument("--count", type=int, help="cases of each part; default: the whole campaign's")
+    parser.add_argument("--case", type=int, help="this case alone")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1, help="of the parts that run as a whole")
     parser.add_argument("--options", default="", help="options added to every build")
@@ -48,7 +49,8 @@ def main() -> int:
             done = module.run(state, args.count or RUNS[part], args.seed)
             (state / f"{part}.jsonl").write_text(json.dumps({"case": 0, "wrong": [], **done}) + "\n")
         else:
-            cases(part, state, args.count, args.jobs, tuple(args.options.split()))
+            numbers = range(args.case, args.case + 1) if args.case is not None else None
+            cases(part, state, args.count, args.jobs, tuple(args.options.split()), numbers)
     rows = [table.row(part, lines(state / f"{part}.jsonl")) for part in PARTS]
     table.write(args.table, [row for row in rows if row is not None])
     bad = [row for row in rows if row is not None and row.wrong]

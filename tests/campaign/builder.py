@@ -54,7 +54,7 @@ def linker(flavour: tuple[str, ...] = ()) -> tuple[list[str], list[str]]:
     """(what stands before the objects, what after) in the command with which gcc links, without collect2."""
     with place() as here:
         (here / "object.o").write_bytes(b"")
-        argv = ["gcc", *flavour, "-###", "object.o", "-o", "program"]
+        argv = ["gcc", "-###", "object.o", *flavour, "-o", "program"]
         said = subprocess.run(argv, cwd=here, capture_output=True, text=True).stderr
     words = next([w.strip('"') for w in line.split()] for line in said.splitlines() if "collect2" in line)
     plugins = {i for i, w in enumerate(words) if w.startswith("-plugin")}
@@ -64,8 +64,8 @@ def linker(flavour: tuple[str, ...] = ()) -> tuple[list[str], list[str]]:
     return [ld, *words[1:at]], words[at + 1 :]
 
 
-def link(objects: Sequence[Path], program: Path) -> None:
-    before, after = linker()
+def link(objects: Sequence[Path], program: Path, libraries: Sequence[str] = ()) -> None:
+    before, after = linker(tuple(libraries))
     words = [str(program) if word == "program" else word for word in (*before, *map(str, objects), *after)]
     command(words, program.parent)
 
@@ -98,6 +98,7 @@ class Builder:
     """Every unit has a store of its own."""
     options: tuple[str, ...] = ()
     """Further options of every build."""
+    libraries: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.objects: dict[str, tuple[str, Path, Path, bool]] = {}
@@ -131,11 +132,11 @@ class Builder:
             pairs.append(known[1:3])
             any_ours |= known[3]
         want_program, got_program = source / "want", source / "got"
-        link([pair[0] for pair in pairs], want_program)
+        link([pair[0] for pair in pairs], want_program, self.libraries)
         want = output(want_program)
         got = want
         if any_ours:
-            link([pair[1] for pair in pairs], got_program)
+            link([pair[1] for pair in pairs], got_program, self.libraries)
             got = output(got_program)
         counts["builds"] += 1
         counts["rewritten builds"] += any_ours

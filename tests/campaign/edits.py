@@ -21,12 +21,17 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from gccllm.propose.recipes import RECIPES
+from gccllm.propose.recompile import RecompileProposer
 from tests.campaign.builder import HERE, Broken, Builder, Built, Door, command, output, place
 from tests.campaign.engine import Engine
 from tests.campaign.projects import Project, edit, make, render, sources
 
 PROJECTS, BUILDS = 3, 10
-CASES = 700
+WHOLE = 10
+"""One case in so many is built with the product's own proposers and gates."""
+FEW = tuple(r for r in RECIPES if r.name in ("clang-wide", "gcc-narrow", "gcc-branchy"))
+CASES = 760
 """Series of the whole campaign: at least 20,000 builds."""
 LEAST = {"builds": 25, "hits": 40, "admitted": 40}
 """A series, on average: a campaign in which nothing is rewritten shows nothing."""
@@ -34,7 +39,11 @@ LEAST = {"builds": 25, "hits": 40, "admitted": 40}
 
 def worker(state: Path, options: tuple[str, ...]) -> Callable[[int], dict[str, Any]]:
     campaign = Campaign(find_prefix(), options)
-    return lambda number: campaign.series(number, state / "failed")
+
+    def one(number: int) -> dict[str, Any]:
+        return campaign.whole(number, state) if number % WHOLE == WHOLE - 1 else campaign.series(number, state / "failed")
+
+    return one
 
 
 def says(counts: Counter[str]) -> str:
@@ -42,7 +51,9 @@ def says(counts: Counter[str]) -> str:
     return (
         f"{counts['builds']} builds ({counts['rewritten builds']} with rewrites linked) of {counts['units'] + shim} units, "
         f"{shim} of them through the shim ({counts['unit cache hits']} answered by its cache); functions: "
-        f"{counts['worked']} worked on, {counts['hits']} answered by the store, {counts['admitted']} linked"
+        f"{counts['worked']} worked on, {counts['hits']} answered by the store, {counts['admitted']} linked; of these by the "
+        f"product's own proposers and gates: {counts['whole builds']} builds, {counts['whole worked']} functions worked on, "
+        f"{counts['whole admitted']} linked; {counts['sanitized']} projects clean under the sanitizers"
     )
 
 
@@ -62,25 +73,26 @@ class Campaign:
     def __init__(self, prefix: Path | None, options: tuple[str, ...] = ()) -> None:
         self.prefix = prefix
         self.engine = Engine({"isa": "guarded"})
-        self.engine.install()
+        self.engine.install("construction")
         self.stack = contextlib.ExitStack()
         self.here = self.stack.enter_context(place())
         self.door = Door(self.engine, self.here) if prefix else None
         self.launcher = launcher_flags(self.door, prefix, self.here) if self.door and prefix else ()
         self.options = options
 
-    def series(self, number: int, failed: Path) -> dict[str, Any]:
+    def series(self, number: int, failed: Path, projects: int = PROJECTS, builds: int = BUILDS,
+               admitted: Path | None = None) -> dict[str, Any]:  # fmt: skip
         rng = Random(f"edits {number}")
         counts: Counter[str] = Counter()
         wrong: list[str] = []
         place_ = self.here / f"series-{number}"
         store = place_ / "store"
-        for index in range(PROJECTS):
-            shim = self.prefix is not None and (number + index) % 3 == 0
+        for index in range(projects):
+            shim = self.prefix is not None and (number + index) % 3 == 0 and admitted is None
             builder = Builder(self.engine, place_ / f"p{index}", store, self.prefix, self.launcher, options=self.options)
             project = make(rng)
             before: Project | None = None
-            for step in range(BUILDS):
+            for step in range(builds):
                 afresh = rng.random() < 0.3
                 try:
                     built = builder.build(render(project), sources(project), project.flags, shim=shim, afresh=afresh)
@@ -99,12 +111,30 @@ class Campaign:
                 elif step == 0 and number % 8 == 0:
                     counts["sanitized"] += sanitized(builder, project, built)
                 before, project = project, edit(project, rng)
+        if admitted is not None:
+            for path in store.glob("rewrites/*.entry"):
+                if b'"outcome": "accepted"' in path.read_bytes():
+                    admitted.mkdir(parents=True, exist_ok=True)
+                    shutil.copy(path, admitted)
         shutil.rmtree(place_, ignore_errors=True)
         if self.door is not None and self.door.failures:
             counts["engine failures"] += len(self.door.failures)
             wrong += [f"engine: {failure}" for failure in self.door.failures[:3]]
             self.door.failures.clear()
         return {"case": number, "wrong": wrong, **counts}
+
+    def whole(self, number: int, state: Path) -> dict[str, Any]:
+        """One project by the product's own proposers and gates, timing apart; what is admitted is kept for `callers`."""
+        self.engine.install("gates")
+        engine_proposers, self.engine.proposers = self.engine.proposers, lambda settings: [RecompileProposer(FEW)]
+        self.engine.budget_s = 600.0
+        try:
+            done = self.series(number, state / "failed", projects=1, builds=5, admitted=state / "admitted")
+        finally:
+            self.engine.proposers, self.engine.budget_s = engine_proposers, 60.0
+            self.engine.install("construction")
+        whole = {f"whole {name}": value for name, value in done.items() if name in ("builds", "admitted", "worked")}
+        return {**done, **whole}
 
     def why(self, project: Project, shim: bool) -> str:
         """`stale`: right from an empty store. `unit`: right when every unit has its own. `own`: wrong even so."""

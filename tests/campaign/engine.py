@@ -1,7 +1,7 @@
 """A cheap engine for campaigns: the product's own pipeline, in which work on a function takes no tests and no time.
 
 What it shares with the product: plan, key, lookup, the screen of hits, binding, splice, entry, both caches, the shim.
-What it replaces, all of it in `install`, each by name: harvest, adequacy, proposers, judge (its screen stays), timing.
+What it replaces (`ORIGINAL`, each by name): harvest, adequacy, proposers, judge (its screen stays), timing.
 In the place of tests it has *construction*: a candidate is the user's source compiled otherwise (`-DFOLDED`: what a good
 rewrite makes of it while the facts of the source hold), with junk in all that the psABI leaves undefined at a return. So
 each rewrite is right where it was made, whatever is wrong later is a verdict used outside of its situation.
@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import time
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +48,8 @@ class Proposals:
 
     name = "recompile"
 
-    def __init__(self, ways: Sequence[tuple[str, str]] = WAYS, count: int = 1) -> None:
-        self.ways, self.count = ways, count
+    def __init__(self, ways: Sequence[tuple[str, str]] = WAYS, count: int = 1, inline: bool = True) -> None:
+        self.ways, self.count, self.inline = ways, count, inline
         self.failures: list[Any] = []
         self.clang = find_clang()
 
@@ -62,7 +62,7 @@ class Proposals:
         given = 0
         for i in range(len(ways)):
             compiler, words = ways[(first + i) % len(ways)]
-            flags = [*words.split(), *((INLINED,) if first & 64 else ())]
+            flags = [*words.split(), *((INLINED,) if self.inline and first & 64 else ())]
             if compiler == "clang":
                 assert self.clang is not None
                 module = unit.module(
@@ -111,19 +111,50 @@ def junk(body: Body, returns: Sequence[Returned]) -> Body | None:
     return Body.parse("\tsubq\t$24, %rsp\n\tmovaps\t%xmm15, (%rsp)\n\taddq\t$24, %rsp\n" + text)
 
 
+ORIGINAL: dict[str, Any] = {
+    "work.find_tests": work.find_tests,
+    "work.adequacy.score": work.adequacy.score,
+    "work.judge_many": work.judge_many,
+    "work.timing.measure": work.timing.measure,
+    "work.is_equal_on": work.is_equal_on,
+    "work.slower_elsewhere": work.slower_elsewhere,
+    "work.proposers": work.proposers,
+    "Shop.set_up": work.Shop.set_up,
+    "Shop.prompt": work.Shop.prompt,
+    "Shop.quick_speed": work.Shop.quick_speed,
+    "Shop.scalar_body": work.Shop.scalar_body,
+}
+"""All that a campaign replaces in the product, by name, as it is without a campaign."""
+
+
+def replace_all(by: Mapping[str, Any]) -> None:
+    """Put these in place, and the product's own wherever `by` has nothing. In this process only."""
+    for name, own in ORIGINAL.items():
+        *path, last = name.split(".")
+        holder: Any = work
+        for step in path:
+            holder = holder if step == "work" else getattr(holder, step)
+        setattr(holder, last, by.get(name, own))
+
+
 class Engine:
-    """The pipeline with `install`ed replacements, and counts of what it did."""
+    """The pipeline with replacements, and counts of what it did. Modes (`install`):
+
+    construction  no tests, no timing, candidates that are right by construction; the screen is real
+    gates         every gate is real, timing alone is skipped: what is equal is linked, however slow
+    """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self.settings: Settings = config.load(Path("/"), env={}).with_values(
             include="*", max_functions=64, mode="inline", **settings
         )
+        self.budget_s = 60.0
         self.worked = 0
         self.junked = 0
         self.plain_calls = True
+        self.proposers: Callable[[Settings], list[Any]] = lambda settings: [Proposals()]
 
-    def install(self) -> None:
-        """Replace what costs time. In this process only; nothing of the product reads it."""
+    def install(self, mode: str) -> None:
         engine = self
 
         def find_tests(target: Any, seed: int, *args: Any, **more: Any) -> Harvest:
@@ -142,23 +173,28 @@ class Engine:
         def set_up(shop: work.Shop, *args: Any, **more: Any) -> work.Job:
             engine.worked += 1
             engine.plain_calls = not any(flag.startswith(OWN_CALLS) for flag in shop.unit.flags)
-            return whole_set_up(shop, *args, **more)
+            job: work.Job = ORIGINAL["Shop.set_up"](shop, *args, **more)
+            return job
 
         def prompt(shop: work.Shop, function: Any, job: Any = None) -> Prompt:
             return Prompt(function.name, canonical(function.body), unit=shop.side)
 
-        whole_set_up = work.Shop.set_up
-        work.Shop.set_up = set_up  # type: ignore[method-assign]
-        work.find_tests = find_tests  # type: ignore[assignment]
-        work.adequacy.score = score  # type: ignore[assignment]
-        work.judge_many = judge_many
-        work.timing.measure = measure  # type: ignore[assignment]
-        work.is_equal_on = lambda *_: True
-        work.slower_elsewhere = lambda *_: ""
-        work.proposers = lambda settings: [Proposals()]  # type: ignore[assignment,list-item]
-        work.Shop.prompt = prompt  # type: ignore[method-assign,assignment]
-        work.Shop.quick_speed = lambda *_: 2.0  # type: ignore[method-assign,assignment]
-        work.Shop.scalar_body = lambda *_: None  # type: ignore[method-assign,assignment]
+        both = {
+            "work.timing.measure": measure,
+            "work.slower_elsewhere": lambda *_: "",
+            "work.proposers": lambda settings: engine.proposers(settings),
+            "Shop.set_up": set_up,
+            "Shop.quick_speed": lambda *_: 2.0,
+        }
+        construction = {
+            "work.find_tests": find_tests,
+            "work.adequacy.score": score,
+            "work.judge_many": judge_many,
+            "work.is_equal_on": lambda *_: True,
+            "Shop.prompt": prompt,
+            "Shop.scalar_body": lambda *_: None,
+        }
+        replace_all(both if mode == "gates" else both | construction)
 
     def judge(self, candidates: Sequence[Candidate], bench: Workbench) -> list[judge.Case]:
         """The real parse and screen, junk first; the first that passes is accepted and ends it."""
@@ -189,4 +225,4 @@ class Engine:
 
     def rewrite(self, request: Request, store: Path) -> Result:
         settings = self.settings.with_values(cache_dir=str(store))
-        return rewrite_unit(request, settings, Store(store), Log(store, pid=0), deadline=time.monotonic() + 60)
+        return rewrite_unit(request, settings, Store(store), Log(store, pid=0), deadline=time.monotonic() + self.budget_s)

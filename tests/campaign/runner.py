@@ -36,11 +36,15 @@ def lines(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def cases(part: str, state: Path, count: int | None, jobs: int, options: tuple[str, ...]) -> None:
+def cases(part: str, state: Path, count: int | None, jobs: int, options: tuple[str, ...],
+          numbers: range | None = None) -> None:  # fmt: skip
+    """Run what the log does not have yet: `numbers`, or the first `count`, or the whole campaign's."""
     module = importlib.import_module(f"tests.campaign.{part}")
     log = state / f"{part}.jsonl"
     done = {line["case"] for line in lines(log)}
-    todo = [number for number in range(count or module.CASES) if number not in done]
+    if numbers is None:
+        numbers = range(count or (module.count(state) if hasattr(module, "count") else module.CASES))
+    todo = [number for number in numbers if number not in done]
     wrong = sum(len(line["wrong"]) for line in lines(log))
     context = multiprocessing.get_context("spawn")
     with context.Pool(min(jobs, max(1, len(todo))), start, (part, state, options)) as pool, log.open("a") as out:
