@@ -62,7 +62,7 @@ class Proposals:
         given = 0
         for i in range(len(ways)):
             compiler, words = ways[(first + i) % len(ways)]
-            flags = [*words.split(), *((INLINED,) if self.inline and first & 64 else ())]
+            flags = ["-DCANDIDATE", *words.split(), *((INLINED,) if self.inline and first & 64 else ())]
             if compiler == "clang":
                 assert self.clang is not None
                 module = unit.module(
@@ -71,6 +71,8 @@ class Proposals:
             else:
                 module = unit.module([*flags, "-ffp-contract=off", *SAME_SYMBOLS])
             body = _cut(module, prompt.function, unit) if module is not None else None
+            if body is not None and compiler == "clang" and not self.inline and _is_local(prompt, body):
+                continue  # clang gives local functions other parameters, unless the source says `used`
             if body is not None:
                 given += 1
                 yield Candidate(body.text(), self.name, f"{compiler} {words}")
@@ -82,6 +84,16 @@ class Proposals:
 
     def close(self) -> None:
         pass
+
+
+def _is_local(prompt: Prompt, body: Body) -> bool:
+    """Whether the function, or one that it calls, is local to the unit."""
+    assert prompt.unit is not None
+    baseline = prompt.unit.baseline
+    names = {prompt.function, *body.calls}
+    return baseline is not None and any(
+        name in baseline.functions and baseline.binding(name) == "local" for name in names
+    )
 
 
 def junk(body: Body, returns: Sequence[Returned]) -> Body | None:

@@ -5,11 +5,17 @@
 #else
 #define FOLD(plain, folded) plain
 #endif
+/* In a candidate every function keeps its name and its parameters, as it has them in the user's build. */
+#ifdef CANDIDATE
+#define APART __attribute__((noinline, used))
+#else
+#define APART __attribute__((noinline))
+#endif
 #ifndef KEEP
-#define KEEP __attribute__((noinline))
+#define KEEP APART
 #endif
 #define KEEP_GLOBAL __attribute__((noinline))
-#define TARGET __attribute__((noinline))
+#define TARGET APART
 
 /* The sum of the bits of words that were written as something else. */
 static inline unsigned bits_of(const unsigned *words, long n) {
