@@ -80,7 +80,7 @@ def answer(directory: Path, request: Request, settings: config.Settings, log: Lo
         return EXIT_OK
     try:
         if not undecided:
-            store.put_unit(request.unit_key, text)
+            store.put_unit(request.unit_key, text, result.sources if text else ())
         elif settings["mode"] != "cached":
             queue(directory, store.user, request.unit_key)
     except OSError as error:

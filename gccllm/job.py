@@ -26,7 +26,7 @@ from gccllm.harvest.solved import Solver
 from gccllm.harvest.types import Signature
 from gccllm.reasons import Reason
 from gccllm.record.recordings import Recordings, Supply
-from gccllm.store.entry import Entry, EvidenceRecord, TimingRecord
+from gccllm.store.entry import Entry, EvidenceRecord, RecordingRecord, TimingRecord
 from gccllm.toolchain import Toolchain
 from gccllm.verify import adequacy, timing
 from gccllm.verify.image import AssembleError
@@ -83,8 +83,9 @@ class Job:
 def recheck(entry: Entry, settings: Settings, tools: Toolchain | None = None) -> str | None:
     """Run every check but timing on a stored rewrite again, from the entry alone. None when it stands, else why not.
 
-    The tests are harvested anew, by the entry's seed; nothing that the entry claims is believed. Recorded calls are
-    taken from this machine's test store, those that came later included.
+    The tests are harvested anew, by the entry's seed; nothing that the entry claims of them is believed. Whether its
+    function is that of some unit only a build can tell (`work.Shop.recheck`). Recorded calls are taken from this
+    machine's test store, those that came later included.
     """
     if entry.bench is None or entry.evidence is None:
         return "the entry carries no evidence"
@@ -97,7 +98,7 @@ def recheck(entry: Entry, settings: Settings, tools: Toolchain | None = None) ->
             if (known := entry.recording) is not None:
                 recorded = Recordings(settings.store_dir).supply(known.key, target)
                 if recorded is None and known.recorded:
-                    return f"{Reason.TESTS_ABSENT.label}: {known.recorded} recorded calls, key {known.key[:16]}"
+                    return tests_absent(known)
             found = find_tests(target, entry.evidence.seed, HARVEST_S, recorded=recorded.tests if recorded else ())
             scalar = Body.parse(entry.bench.scalar) if entry.bench.scalar else None
             bench = workbench(target, context, list(found.tests), scalar, entry.evidence.seed)
@@ -106,21 +107,32 @@ def recheck(entry: Entry, settings: Settings, tools: Toolchain | None = None) ->
                 return f"{Reason.EDGES_MISSED.label}: {found.edges_taken} of {found.edges_all}"
             if not score.is_adequate:
                 return f"{Reason.MUTANTS_SURVIVED.label}: {score.best.killed} of {score.best.total}"
-            candidate = Candidate(entry.body, entry.proposer, entry.recipe)
-            case = judge_many([candidate], bench)[0]
-            assert case.verdict is not None
-            if not case.verdict.is_accepted:
-                reason = case.verdict.reason
-                return f"{reason.label if reason else case.verdict.outcome}: {case.verdict.detail}"
-            assert case.body is not None
-            if not is_equal_on(bench, case.body, found):
-                return f"{Reason.WRONG_VALUE.label}: on the inputs of the timing"
-            if case.level > entry.isa_level:
-                return f"{Reason.ISA.label}: needs level {case.level}, the entry says {entry.isa_level}"
+            return reverify(Job(target, bench, found, score, recorded), entry)
         except Quit as quit_:
             return str(quit_)
         except (BodyError, AssembleError, ValueError) as error:
             return f"{type(error).__name__}: {error}"
+
+
+def tests_absent(known: RecordingRecord) -> str:
+    return f"{Reason.TESTS_ABSENT.label}: {known.recorded} recorded calls, key {known.key[:16]}"
+
+
+def reverify(job: Job, entry: Entry) -> str | None:
+    """The judge's verdict on an entry's rewrite, with the tests of `job`. None when it stands, else why not.
+
+    Raises Quit, BodyError and AssembleError as `judge_many`.
+    """
+    case = judge_many([Candidate(entry.body, entry.proposer, entry.recipe)], job.bench)[0]
+    assert case.verdict is not None
+    if not case.verdict.is_accepted:
+        reason = case.verdict.reason
+        return f"{reason.label if reason else case.verdict.outcome}: {case.verdict.detail}"
+    assert case.body is not None
+    if not is_equal_on(job.bench, case.body, job.harvest):
+        return f"{Reason.WRONG_VALUE.label}: on the inputs of the timing"
+    if case.level > entry.isa_level:
+        return f"{Reason.ISA.label}: needs level {case.level}, the entry says {entry.isa_level}"
     return None
 
 

@@ -44,7 +44,6 @@ def verify(store: Store, settings: Settings, console: Console, keys: Sequence[st
         failure = recheck(entry, settings)
         took = time.monotonic() - started
         if failure is None:
-            store.vouch(found)
             tests = entry.evidence.tests if entry.evidence else 0
             console.print(f"{entry.function:<24} [green]stands[/]   {found.layer:<8} {tests} tests, {took:.1f} s")
         else:
@@ -73,7 +72,10 @@ def export(store: Store, target: Path) -> int:
 
 
 def import_(store: Store, settings: Settings, directory: Path, console: Console) -> int:
-    """Take over the accepted entries of another layer, each only after passing its checks here. 0 when all passed."""
+    """Take over the accepted entries of another layer, each only after passing its checks here. 0 when all passed.
+
+    They stay untrusted: a build that finds one checks it again as its own unit's.
+    """
     from gccllm.job import recheck
 
     other = Store(directory)
@@ -86,7 +88,7 @@ def import_(store: Store, settings: Settings, directory: Path, console: Console)
             refused += 1
             console.print(f"{found.entry.function}: refused: {failure}")
         else:
-            store.put(found.entry)
+            store.take_over(found)
             taken += 1
     if taken:
         store.bump_epoch()
@@ -103,7 +105,7 @@ def gc(store: Store, everything: bool) -> str:
         if everything or expired:
             found.path.unlink(missing_ok=True)
             dropped += 1
-    for name in ("units", "quarantine", "locks", *(["queue", "vouched"] if everything else [])):
+    for name in ("units", "quarantine", "locks", *(["queue", "imported"] if everything else []), "screened", "vouched"):
         shutil.rmtree(store.user / name, ignore_errors=True)
     for leftover in store.user.glob("*/.*.*"):
         if leftover.is_file() and now - leftover.stat().st_mtime > 3600:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gccllm import policy
 from gccllm.config import Settings
 from gccllm.core import Quit, Request
 from gccllm.events import Log
@@ -20,10 +21,14 @@ from gccllm.toolchain import Toolchain, clean_environment, run
 
 
 def request_for(source: Path, flags: Sequence[str], gcc: str | None = None, cwd: Path | None = None) -> Request:
-    """The request that a build would make of `gcc FLAGS -c SOURCE`. Raises Quit(NOT_GCC_OUTPUT) when gcc refuses it."""
+    """The request that a build would make of `gcc-llm FLAGS -c SOURCE`, at the level of FLAGS.
+
+    Raises Quit(NOT_GCC_OUTPUT) when gcc refuses it.
+    """
     cwd = cwd or Path.cwd()
     tools = Toolchain.find(gcc or shutil.which("gcc"))
-    argv = [*flags, "-S", "-o", "-", str(source)]
+    added = [flag for flag in policy.LAUNCHER_ADDS if flag not in flags]
+    argv = [*flags, *added, "-S", "-o", "-", str(source)]
     compiled = run([tools.gcc, *argv], cwd=cwd)
     if not compiled.ok:
         raise Quit(Reason.NOT_GCC_OUTPUT, compiled.err.strip().splitlines()[0] if compiled.err.strip() else tools.gcc)

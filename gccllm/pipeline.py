@@ -12,15 +12,17 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from gccllm import hotness, isa_allowance, policy, work
-from gccllm.assembly import Body, BodyError, Function, Module, Rewrite, baseline_key_text, is_loosely_aligned, splice
+from gccllm import hotness, policy, work
+from gccllm.assembly import Body, BodyError, Function, Module, Rewrite, splice
 from gccllm.config import Settings
 from gccllm.core import Quit, Request
 from gccllm.events import Log
 from gccllm.plan import Unit, plan
 from gccllm.profile import load_profile
 from gccllm.reasons import Reason
-from gccllm.store import Entry, Store, function_key
+from gccllm.situation import Situation
+from gccllm.store import Entry, Found, Store
+from gccllm.verify.screen import screen_stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class Result:
     decisions: tuple[Decision, ...]
     unit_reason: Reason | None = None
     detail: str = ""
+    sources: tuple[str, ...] | None = None
+    """What the files of the source must be for `text` to stand (`harvest.sources`); None when that is not known."""
 
     @property
     def undecided(self) -> tuple[str, ...]:
@@ -92,7 +96,7 @@ def rewrite_unit(
         detail = f"symbols changed: {', '.join(sorted(name for name, _ in changed)[:4])}"
         log.write("unit_declined", Reason.SPLICE_REFUSED, detail=detail)
         return Result(None, tuple(decisions), Reason.SPLICE_REFUSED, detail)
-    return Result(text, tuple(decisions))
+    return Result(text, tuple(decisions), sources=shop.sources)
 
 
 def decide(
@@ -101,44 +105,49 @@ def decide(
     """The answer for one function: from the store, or by working on it, or none yet."""
     try:
         policy.declines_function(function, settings)
-        key = function_key(
-            baseline_key_text(unit.module, function),
-            isa=isa_allowance.key_word(settings["isa"]),
-            march=unit.march,
-            semantics=policy.semantic_options(unit.flags),
-        )
+
+        # Without a compile: is there anything to be found for this text, at the price of side compiles?
+        known = Situation(shop.told(function), {})
+        if settings["mode"] == "cached" and not store.may_have(known.prefix):
+            return Decision(function.name, "queued", Reason.NOT_IN_STORE)
+        if time.monotonic() >= deadline and not store.may_have(known.prefix):
+            return Decision(function.name, "queued", Reason.BUDGET)
+
+        # All that a verdict depends on. What forbids a rewrite leaves here, whatever the store holds.
+        situation = shop.situation(function)
     except Quit as quit_:
-        return Decision(function.name, "declined", quit_.reason, quit_.detail)
+        word = "queued" if quit_.reason in work.PASSING else "declined"
+        return Decision(function.name, word, quit_.reason, quit_.detail)
     except BodyError as error:
         return Decision(function.name, "declined", Reason.UNSUPPORTED_CODE, str(error))
 
-    if known := _from_store(function, key, unit, shop, settings, store, log):
-        return known
+    if found := _from_store(function, situation, shop, settings, store, log):
+        return found
     if settings["mode"] == "cached":
         return Decision(function.name, "queued", Reason.NOT_IN_STORE)
     if time.monotonic() >= deadline:
         return Decision(function.name, "queued", Reason.BUDGET)
 
     # One build works on a function at a time; the others wait for its answer as long as their budget lasts.
-    with store.working_on(key, max(0.0, deadline - time.monotonic())) as mine:
-        if known := _from_store(function, key, unit, shop, settings, store, log):
-            return known
+    with store.working_on(situation.key, max(0.0, deadline - time.monotonic())) as mine:
+        if found := _from_store(function, situation, shop, settings, store, log):
+            return found
         if not mine:
             return Decision(function.name, "queued", Reason.BUDGET)
-        found = shop.work_on(function, key, deadline)
-        if isinstance(found, Reason):  # a passing failure: nothing is remembered
-            return Decision(function.name, "queued", found)
+        made = shop.work_on(function, situation, deadline)
+        if isinstance(made, Reason):  # a transient failure: nothing is remembered
+            return Decision(function.name, "queued", made)
         try:
-            store.put(found)
+            store.put(made)
         except OSError as error:
             log.write("store", Reason.STORE_UNWRITABLE, detail=str(error))
-        return _of_entry(function, found, settings)
+        return _of_entry(function, made, settings)
 
 
 def _from_store(
-    function: Function, key: str, unit: Unit, shop: work.Shop, settings: Settings, store: Store, log: Log
+    function: Function, situation: Situation, shop: work.Shop, settings: Settings, store: Store, log: Log
 ) -> Decision | None:
-    found = store.find(key)
+    found = store.find(situation.key)
     for reason, detail in store.problems:
         log.write("store", reason, detail=detail)
     store.problems.clear()
@@ -149,17 +158,34 @@ def _from_store(
     may_work = found.layer == "user" and settings["mode"] != "cached"
     if may_work and shop.is_outdated(function, found.entry):
         return None
-    # In slices of earlier versions data may lie better than in the program: aligned accesses were never tried there.
-    if found.entry.outcome == "accepted" and found.entry.bench and is_loosely_aligned(found.entry.bench.slice):
-        log.write("store", Reason.ENTRY_REFUSED, function=function.name, detail="its data was aligned by chance")
+    if found.entry.outcome == "accepted" and (failure := _refusal(function, situation, found, shop, store)):
+        log.write("store", Reason.ENTRY_REFUSED, function=function.name, detail=failure, path=str(found.path))
         return None
-    # What came with the project or from elsewhere is untrusted until it has passed every check but timing here.
-    if found.entry.outcome == "accepted" and not store.is_vouched(found):
-        if failure := shop.recheck(found.entry):
-            log.write("store", Reason.ENTRY_REFUSED, function=function.name, detail=failure, path=str(found.path))
-            return None
-        store.vouch(found)
     return _of_entry(function, found.entry, settings)
+
+
+def _refusal(function: Function, situation: Situation, found: Found, shop: work.Shop, store: Store) -> str | None:
+    """Why a stored rewrite is not for this function; None when it is."""
+    # Whatever its file is called and wherever it came from: made in this situation, tested as this very function.
+    try:
+        if part := situation.mismatch(found.entry.situation, found.entry.bench):
+            return f"it was made in another situation: {part}"
+    except (BodyError, ValueError) as error:
+        return f"its tests cannot be read: {error}"
+
+    # The static gate of today. Its verdict is a function of entry, situation and gate: asked once for all three.
+    mark = f"{found.checksum}{situation.key}{screen_stamp()}"
+    if not store.is_marked("screened", mark):
+        if failure := shop.rescreen(function, found.entry):
+            return failure
+        store.mark("screened", mark)
+
+    # What came with the project or from elsewhere is untrusted until it has passed every check but timing here.
+    if found.layer != "user" and not store.is_marked("vouched", mark):
+        if failure := shop.recheck(function, found.entry):
+            return failure
+        store.mark("vouched", mark)
+    return None
 
 
 def _of_entry(function: Function, entry: Entry, settings: Settings) -> Decision:

@@ -36,8 +36,6 @@ class Unit:
     """The user's own options, fit for a side compile: no inputs, outputs, dependency or debug options."""
     march: frozenset[str]
     """CPU features (iced names) that -march permits without a guard."""
-    ipa_ra: bool
-    """Callers in the unit may rely on what a local function does not clobber."""
 
 
 def plan(request: Request, settings: Settings) -> Unit:
@@ -59,7 +57,6 @@ def plan(request: Request, settings: Settings) -> Unit:
         language=language,
         flags=compile_flags(options),
         march=march_features(options, tools),
-        ipa_ra="-fno-ipa-ra" not in options,
     )
 
 

@@ -1,7 +1,7 @@
 """Who is eligible, and which stored rewrite is admitted. Decisions only; the mechanisms are elsewhere.
 
-A unit's options are judged by the rows of `UNIT_ROWS`, each with an example that a test runs. An option in no row does not
-decline: what it does to the code is in the baseline's text, which is the key, and the tests run against that text.
+A unit's options are judged by the rows of `UNIT_ROWS`, each with an example that a test runs. An option that neither these
+nor `options.ROWS` know declines too: nobody has said what a rewrite has to do about it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gccllm import options as gcc_options
 from gccllm.assembly import Function
 from gccllm.config import Settings
 from gccllm.core import Quit
@@ -47,6 +48,11 @@ UNIT_ROWS: tuple[UnitRow, ...] = (
     UnitRow(r"-f(non-call-exceptions|trapv|stack-check.*|stack-limit-.*)", Reason.UNSUPPORTED_CODE, "-ftrapv"),
 )  # fmt: skip
 
+PRIVATE = ("ipa-ra", "ipa-stack-alignment")
+"""What gcc lets callers in a unit know of a function's registers and stack."""
+LAUNCHER_ADDS = tuple(f"-fno-{name}" for name in PRIVATE)
+"""What the launcher puts behind an -O option against that."""
+
 
 def declines_unit(options: Sequence[str], as_argv: Sequence[str], text: str, settings: Settings) -> None:
     """Raises Quit with the first reason to leave the whole unit to gcc."""
@@ -54,10 +60,14 @@ def declines_unit(options: Sequence[str], as_argv: Sequence[str], text: str, set
         raise Quit(Reason.MODE_OFF)
     if len(text) > MAX_UNIT_BYTES:
         raise Quit(Reason.UNIT_TOO_LARGE, f"{len(text)} bytes, limit {MAX_UNIT_BYTES}")
+    unknown = set(gcc_options.unknown(options))
     for row in UNIT_ROWS:
         matched = [option for option in options if re.fullmatch(row.pattern, option)]
         if matched and not (row.unless and row.unless in options[options.index(matched[-1]) :]):
             raise Quit(row.reason, matched[-1])
+        unknown -= set(matched)
+    if unknown:
+        raise Quit(Reason.OPTION_UNKNOWN, " ".join(sorted(unknown)))
     if any(re.match(r"-a([cdghlmns]|=|$)|--?listing", option) for option in as_argv):
         raise Quit(Reason.ASSEMBLER_LISTING)
     if any(option in ("--32", "--x32") for option in as_argv):
@@ -68,6 +78,8 @@ def declines_unit(options: Sequence[str], as_argv: Sequence[str], text: str, set
         raise Quit(Reason.NOT_GCC_OUTPUT)
     if (level := optimisation_level(options)) not in ("1", "2", "3", "fast"):
         raise Quit(Reason.OPTIMISATION_OFF, f"-O{level}")
+    if private := [name for name in PRIVATE if gcc_options.is_in_force(options, name, default=True)]:
+        raise Quit(Reason.PRIVATE_ARRANGEMENTS, ", ".join(f"-f{name}" for name in private))
 
 
 def optimisation_level(options: Sequence[str]) -> str:
@@ -124,17 +136,3 @@ def admits(entry: Entry, settings: Settings) -> Reason | None:
     if evidence.timing.speedup < MIN_SPEEDUP:
         return Reason.NOT_FASTER
     return None
-
-
-_SEMANTIC = re.compile(
-    r"-f(no-)?(fast-math|unsafe-math-optimizations|finite-math-only|signed-zeros|trapping-math|rounding-math|math-errno"
-    r"|signaling-nans|associative-math|reciprocal-math|wrapv|wrapv-pointer|strict-aliasing|strict-overflow|ipa-ra"
-    r"|delete-null-pointer-checks|builtin.*|pic|PIC|pie|PIE|plt|cf-protection.*|asynchronous-unwind-tables"
-    r"|unwind-tables|exceptions|omit-frame-pointer|semantic-interposition|visibility=.*)|-Ofast|-ffp-contract=.*"
-    r"|-fexcess-precision=.*|-fcf-protection=.*|-mno-red-zone|-ftls-model=.*|-f(no-)?common"
-)
-
-
-def semantic_options(flags: Sequence[str]) -> tuple[str, ...]:
-    """The options whose meaning a rewrite may have relied on; part of the key."""
-    return tuple(sorted({flag for flag in flags if _SEMANTIC.fullmatch(flag)}))

@@ -69,6 +69,7 @@ def _work_on_unit(place: Path, store: Store, console: Console, deadline: float) 
     for decision in admitted:
         console.print(f"{decision.function}: admitted ({decision.detail})")
     if not result.undecided:
-        store.put_unit(request.unit_key, (result.text or "").encode("latin-1"))
+        text = (result.text or "").encode("latin-1")
+        store.put_unit(request.unit_key, text, result.sources if text else ())
         shutil.rmtree(place, ignore_errors=True)
     return len(admitted)

@@ -24,7 +24,8 @@ _CLASSES: tuple[type, ...] = (
 
 def facts_of(target: HarvestTarget, context: Context) -> dict[str, Any]:
     """JSON of everything about the function that is not text."""
-    return encode({"signature": target.signature, "symbols": target.symbols, "context": context})
+    facts = {"signature": target.signature, "symbols": target.symbols, "context": context, "as_gcc": target.as_gcc}
+    return encode(facts)
 
 
 def signature_of(bench: Bench) -> types.Signature:
@@ -38,6 +39,8 @@ def target_and_context(bench: Bench, tools: Toolchain, workdir: Path) -> tuple[H
     facts = _decoded(bench)
     if not isinstance(facts.get("context"), Context):
         raise ValueError("the entry holds no context")
+    if "as_gcc" not in facts:
+        raise ValueError("the entry does not say what undefined behaviour means")
     body = Body.parse(bench.baseline)
     target = HarvestTarget(
         name=facts["signature"].name,
@@ -48,6 +51,7 @@ def target_and_context(bench: Bench, tools: Toolchain, workdir: Path) -> tuple[H
         workdir=workdir,
         ubsan_text=bench.ubsan or None,
         symbols=facts["symbols"],
+        as_gcc=bool(facts["as_gcc"]),
     )
     return target, facts["context"]
 

@@ -15,17 +15,16 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from gccllm import __version__
+from gccllm import __version__, isa_allowance
 from gccllm.assembly import Body, BodyError, Function, Module, canonical
 from gccllm.config import Settings
 from gccllm.core import Candidate, Evidence, Outcome, Quit, Timing, refuted
 from gccllm.events import Log
-from gccllm.harvest.dwarf import UnitTypes
-from gccllm.harvest.effects import hidden_effects
+from gccllm.harvest.effects import effects_in
 from gccllm.harvest.far import with_code, with_far
 from gccllm.harvest.harvest import harvest as find_tests
-from gccllm.harvest.probe import HarvestTarget
-from gccllm.harvest.side import parsed, trapping_text, typed_object
+from gccllm.harvest.probe import HarvestTarget, trapping_slice
+from gccllm.harvest.side import Typed, parsed, trapping_text, typed_unit
 from gccllm.harvest.spoken import input_words
 from gccllm.harvest.types import Signature
 from gccllm.harvest.words import words_of
@@ -37,22 +36,24 @@ from gccllm.job import (
     evidence_record,
     gain_asked,
     is_equal_on,
-    recheck,
+    reverify,
     say_tests,
     scratch,
     signature_registers,
     slower_elsewhere,
+    tests_absent,
     workbench,
 )
 from gccllm.plan import Unit
 from gccllm.propose import Attempt, CompileUnit, Prompt, Proposer, make_prompt, proposers
 from gccllm.reasons import Reason
 from gccllm.record.recordings import Recordings
+from gccllm.situation import Situation, asked, relevant, told
 from gccllm.store.entry import Bench, Entry
 from gccllm.verify import adequacy, timing
 from gccllm.verify.image import AssembleError
 from gccllm.verify.judge import judge_many
-from gccllm.verify.screen import context_of
+from gccllm.verify.screen import Context, read_baseline, screen
 from gccllm.verify.trial import Trial
 from gccllm.wire import facts_of
 
@@ -71,7 +72,7 @@ FULL_TIMINGS = 6
 class Known:
     """What side compiles say of a unit."""
 
-    types: UnitTypes
+    typed: Typed
     effects: dict[str, tuple[Reason, str]]
     trapping: Module | None
 
@@ -84,6 +85,7 @@ class Shop:
         self.settings = settings
         self.log = log
         self.outdated: set[str] = set()
+        self._told: dict[str, dict[str, str]] = {}
 
     # --- made once a unit ---------------------------------------------------------------------
 
@@ -98,20 +100,13 @@ class Shop:
         )  # fmt: skip
 
     @property
-    def types(self) -> UnitTypes:
-        """Raises Quit(SIDE_COMPILE, DEADLINE), as the next two do."""
-        return self._known.types
+    def sources(self) -> tuple[str, ...] | None:
+        """Rows on the files that the unit's answer rests on (`harvest.sources`); None when they are not known."""
+        return self._found.typed.sources.rows if isinstance(self._found, Known) else None
 
     @property
-    def effects(self) -> dict[str, tuple[Reason, str]]:
-        return self._known.effects
-
-    @property
-    def trapping(self) -> Module | None:
-        return self._known.trapping
-
-    @property
-    def _known(self) -> Known:
+    def known(self) -> Known:
+        """Raises Quit(NO_SOURCE, SIDE_COMPILE, DEADLINE)."""
         if isinstance(self._found, Quit):  # not tried again for the unit's other functions
             raise Quit(self._found.reason, self._found.detail)
         return self._found
@@ -121,46 +116,69 @@ class Shop:
         unit = self.unit
         try:
             what, where = self.side.spelled, self.side.cwd
-            effects = hidden_effects(unit.tools, unit.flags, what, language=unit.language, cwd=where)
             with scratch() as directory:
-                typed = typed_object(
+                typed = typed_unit(
                     unit.tools, unit.flags, what, unit.request.text, directory, language=unit.language, cwd=where
-                ).read_bytes()
+                )
             trapping = parsed(trapping_text(unit.tools, unit.flags, what, language=unit.language, cwd=where))
         except Quit as quit_:
             return quit_
-        return Known(UnitTypes(typed), effects, trapping)
+        return Known(typed, effects_in(typed.dump), trapping)
 
     @cached_property
     def recordings(self) -> Recordings:
         return Recordings(self.settings.store_dir)
 
     @cached_property
-    def sources(self) -> list[Proposer]:
+    def proposers(self) -> list[Proposer]:
         return proposers(self.settings)
+
+    # --- what is known of one function before it is worked on --------------------------------------
+
+    def signature(self, name: str) -> Signature:
+        """How to call a function, and what it reaches. Raises Quit with the reason why it cannot be worked on."""
+        if name in self.known.effects:
+            raise Quit(*self.known.effects[name])
+        return relevant(self.known.typed.types.signature(name), self.unit.module)
+
+    def told(self, function: Function) -> dict[str, str]:
+        """The parts of a function's situation that take no side compile. Raises BodyError."""
+        if function.name not in self._told:
+            unit = self.unit
+            self._told[function.name] = told(
+                unit.module, function, unit.request.gcc_options, unit.march,
+                {"isa": isa_allowance.key_word(self.settings["isa"]), "ub": self.settings["ub"]},
+            )  # fmt: skip
+        return self._told[function.name]
+
+    def situation(self, function: Function) -> Situation:
+        """Raises Quit as `signature`, BodyError as `told`."""
+        signature = self.signature(function.name)
+        facts = asked(signature, trapping_slice(self.known.trapping, function.name), "")
+        return Situation(self.told(function), facts)
 
     # --- one function -------------------------------------------------------------------------
 
-    def work_on(self, function: Function, key: str, deadline: float) -> Entry | Reason:
+    def work_on(self, function: Function, situation: Situation, deadline: float) -> Entry | Reason:
         """The entry that says what was found, or the passing reason why nothing can be said yet.
 
         Everything that ends the work for good becomes a remembered failure with its reason.
         """
         started = time.monotonic()
-        log = self.log.bind(function=function.name, key=key[:16])
+        log = self.log.bind(function=function.name, key=situation.key[:16])
         with scratch() as directory:
             job: Job | None = None
             try:
                 job = self.set_up(function, directory, deadline, log)
                 prompt = self.prompt(function, job)
                 self.gather(job, prompt, deadline, log)
-                entry = self.pick(function, key, job, deadline, log)
+                entry = self.pick(function, situation, job, deadline, log)
             except Quit as quit_:
-                entry = self.failure(function, key, job, quit_.reason, quit_.detail)
+                entry = self.failure(function, situation, job, quit_.reason, quit_.detail)
             except BodyError as error:
-                entry = self.failure(function, key, job, Reason.UNSUPPORTED_CODE, str(error))
+                entry = self.failure(function, situation, job, Reason.UNSUPPORTED_CODE, str(error))
             except AssembleError as error:
-                entry = self.failure(function, key, job, Reason.UNSUPPORTED_CODE, error.detail)
+                entry = self.failure(function, situation, job, Reason.UNSUPPORTED_CODE, error.detail)
         passing = self.passing(entry, job, deadline)
         seconds = round(time.monotonic() - started, 2)
         log.write("worked", passing, seconds=seconds, outcome="undecided" if passing else entry.outcome)
@@ -179,13 +197,11 @@ class Shop:
     def set_up(self, function: Function, directory: Path, deadline: float, log: Log | None = None) -> Job:
         """Types, tests, and the proof that the tests are good enough. Raises Quit with the function's reason."""
         unit = self.unit
-        if function.name in self.effects:
-            raise Quit(*self.effects[function.name])
-        signature = self.types.signature(function.name)
+        signature = self.signature(function.name)
         key = self.recordings.key(unit.module, function)
         if self.recordings.stamp(key):
             signature = with_code(with_far(unit.module, function.name, signature), self.recordings.callee)
-        target = HarvestTarget.of(unit.module, function.name, signature, unit.tools, directory, self.trapping)
+        target = self.target(function.name, signature, directory)
         recorded = self.recordings.supply(key, target)
         found = find_tests(
             target, self.settings["seed"], min(HARVEST_S, _left(deadline)), recorded=recorded.tests if recorded else ()
@@ -198,10 +214,7 @@ class Shop:
             raise Quit(Reason.EDGES_MISSED, f"{found.edges_taken} of {found.edges_all} taken; {'; '.join(why)}"[:300])
 
         scalar = self.scalar_body(function.name)
-        context = context_of(
-            unit.module, function.name, unit.tools, directory, march=unit.march, has_ipa_ra=unit.ipa_ra,
-            arguments=signature_registers(signature),
-        )  # fmt: skip
+        context = self.context(function.name, signature)
         bench = workbench(target, context, list(found.tests), scalar, self.settings["seed"])
         score = adequacy.score(bench)
         say_tests(log or self.log, found, bench.tests, score)
@@ -210,6 +223,17 @@ class Shop:
             detail = f"{best.killed} of {best.total} killed with {len(bench.tests)} tests; alive: {alive}"
             raise Quit(Reason.MUTANTS_SURVIVED, detail)
         return Job(target, bench, found, score, recorded)
+
+    def target(self, name: str, signature: Signature, workdir: Path) -> HarvestTarget:
+        """Raises Quit or BodyError."""
+        unit, as_gcc = self.unit, self.settings["ub"] == "as-gcc"
+        return HarvestTarget.of(unit.module, name, signature, unit.tools, workdir, self.known.trapping, as_gcc=as_gcc)
+
+    def context(self, name: str, signature: Signature) -> Context:
+        """What the screen has to know of a function of the unit."""
+        unit = self.unit
+        allowed = isa_for(self.settings["isa"], unit.march, unit.tools).allowed
+        return Context(name, unit.march, allowed, signature_registers(signature), frozenset(unit.module.functions))
 
     def scalar_body(self, name: str) -> Body | None:
         module = self.side.module(adequacy.SIDE_FLAGS)
@@ -231,7 +255,7 @@ class Shop:
         """Ask every proposer, judge what comes, and let those that can learn from the verdicts try again."""
         prompt = replace(prompt, trial=Trial(job.bench))
         seen = {canonical(job.bench.baseline)}
-        for source in self.sources:
+        for source in self.proposers:
             if _left(deadline) <= 0:
                 return
             count = self.settings["samples"] if source.name == "model" else 64
@@ -277,14 +301,14 @@ class Shop:
             return 0.0
         return timing.screen_speed(job.bench, body, job.harvest.timing)
 
-    def pick(self, function: Function, key: str, job: Job, deadline: float, log: Log) -> Entry:
+    def pick(self, function: Function, situation: Situation, job: Job, deadline: float, log: Log) -> Entry:
         """Time the equal candidates fully, best first; the first that passes is the rewrite."""
         equal = sorted((a for a in job.attempts if a.quick and a.case is not None), key=lambda a: -a.quick)
         if not equal:
             reason = Reason.NOTHING_FASTER if job.attempts else Reason.NO_CANDIDATE
             slow = sum(attempt.verdict.reason is Reason.NOT_FASTER for attempt in job.attempts)
             return self.failure(
-                function, key, job, reason, f"{len(job.attempts)} candidates, {slow} of them not faster"
+                function, situation, job, reason, f"{len(job.attempts)} candidates, {slow} of them not faster"
             )
         noisy = False
         for attempt in equal[:FULL_TIMINGS]:
@@ -305,13 +329,15 @@ class Shop:
             attempt.verdict = verdict
             attempt.quick = measured.speedup if measured else attempt.quick
             if verdict.is_accepted and measured is not None:
-                return self.entry(function, key, job, attempt, measured)
+                return self.entry(function, situation, job, attempt, measured)
             noisy |= verdict.outcome is Outcome.UNDECIDED
         if noisy:
-            return self.failure(function, key, job, Reason.NOISY, f"{len(equal)} equal candidates could not be timed")
+            return self.failure(
+                function, situation, job, Reason.NOISY, f"{len(equal)} equal candidates could not be timed"
+            )
         best = equal[0]
         return self.failure(
-            function, key, job, Reason.NOTHING_FASTER,
+            function, situation, job, Reason.NOTHING_FASTER,
             f"{len(equal)} of {len(job.attempts)} candidates equal; the best, {best.candidate.proposer}: "
             f"{best.candidate.recipe.partition(':')[0]}, {best.quick:.2f}x"
             + (f" ({best.verdict.reason.label})" if best.verdict.reason else ""),
@@ -319,7 +345,7 @@ class Shop:
 
     # --- entries ------------------------------------------------------------------------------
 
-    def entry(self, function: Function, key: str, job: Job, winner: Attempted, measured: Timing) -> Entry:
+    def entry(self, function: Function, situation: Situation, job: Job, winner: Attempted, measured: Timing) -> Entry:
         case = winner.case
         assert case is not None
         assert case.body is not None
@@ -335,7 +361,8 @@ class Shop:
             cpu=cpu_name(),
         )
         return Entry(
-            key=key,
+            key=situation.key,
+            situation=situation.parts,
             function=function.name,
             source=self.unit.source.name if self.unit.source else "",
             outcome="accepted",
@@ -360,14 +387,15 @@ class Shop:
             version=__version__,
         )
 
-    def failure(self, function: Function, key: str, job: Job | None, reason: Reason, detail: str) -> Entry:
+    def failure(self, function: Function, situation: Situation, job: Job | None, reason: Reason, detail: str) -> Entry:
         recording = (
             job.recorded.record(job.bench.tests)
             if job and job.recorded
             else self.recordings.unused(self.recordings.key(self.unit.module, function))
         )
         return Entry(
-            key=key,
+            key=situation.key,
+            situation=situation.parts,
             function=function.name,
             source=self.unit.source.name if self.unit.source else "",
             outcome="nothing",
@@ -391,8 +419,31 @@ class Shop:
             self.log.write("store", Reason.RECORDED_SINCE, function=function.name)
         return True
 
-    def recheck(self, entry: Entry) -> str | None:
-        return recheck(entry, self.settings, self.unit.tools)
+    def recheck(self, function: Function, entry: Entry) -> str | None:
+        """Every check but timing of an entry's rewrite, on this unit's own function. None: it stands, else why not."""
+        known, here = entry.recording, self.recordings.key(self.unit.module, function)
+        if known is not None and known.recorded and not self.recordings.stamp(here):
+            return tests_absent(known)
+        with scratch() as directory:
+            try:
+                return reverify(self.set_up(function, directory, float("inf")), entry)
+            except Quit as quit_:
+                return str(quit_)
+            except (BodyError, AssembleError) as error:
+                return f"{type(error).__name__}: {error}"
+
+    def rescreen(self, function: Function, entry: Entry) -> str | None:
+        """The static gate on an entry's rewrite, in this unit as it is. None when it stands, else why not."""
+        context = self.context(function.name, self.signature(function.name))
+        with scratch() as directory:
+            try:
+                baseline = read_baseline(function.body, context, self.unit.tools, directory)
+                seen = screen(Body.parse(entry.body), baseline, context, self.unit.tools, directory)
+            except BodyError as error:
+                return str(error)
+        if not seen.verdict.is_accepted:
+            return f"{seen.verdict.reason}: {seen.verdict.detail}"
+        return None if seen.level <= entry.isa_level else f"{Reason.ISA.label}: needs level {seen.level}"
 
 
 # --- small things -----------------------------------------------------------------------------------

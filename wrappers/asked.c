@@ -102,7 +102,7 @@ int is_among(const char *word, const char *const *table, size_t count) {
     return 0;
 }
 
-/* 1..2 when an -O option of that level should become -O3, else 0. */
+/* The level that an -O option asks for: 1, 2, 3 (also -Ofast and above), or 0 for none, debugging or size. */
 static int level_of(const char *option) {
     const char *value = option + 2;
 
@@ -110,7 +110,9 @@ static int level_of(const char *option) {
         value = option + 10 + (option[10] == '=');
     if (*value == '\0')
         return 1;
-    return value[1] == '\0' && (*value == '1' || *value == '2') ? *value - '0' : 0;
+    if (value[1] == '\0' && (*value == '1' || *value == '2'))
+        return *value - '0';
+    return strchr("0gsz", *value) == NULL ? 3 : 0;
 }
 
 int takes_argument(const char *option) { return is_among(option, with_argument, COUNT(with_argument)); }

@@ -10,7 +10,7 @@
 struct asked {
     int inputs;
     int is_probe; /* no assembler will run: preprocessing, versions, dependencies only */
-    int level;    /* of the last -O option: 0 for none, -O0, -Og, -Os, -Oz, -Ofast and -O3 and above */
+    int level;    /* of the last -O option: 1, 2, 3 (also -Ofast and above); 0 for none, -O0, -Og, -Os, -Oz */
     int place;    /* index in argv of that option, or of the response file that holds it */
     int skip;     /* the next word is the last option's argument */
 };

@@ -7,11 +7,13 @@
  *
  * As a symbolic link named cc, gcc, x86_64-linux-gnu-gcc-12… it runs the next one of that name in PATH.
  *
- * The command line goes to the real compiler as it came, but for -O3 after the last -O option where that asks
- * for -O1 or more. COMPILER_PATH gets our libexec directory in front, where gcc finds `as`.
+ * The command line goes to the real compiler as it came, but for what follows the last -O option where that asks
+ * for -O1 or more: -O3 (unless told to keep the level), and -fno-ipa-ra -fno-ipa-stack-alignment. With these two
+ * every function of a unit keeps the calling convention of the psABI, so that it can be exchanged without a look
+ * at its callers. COMPILER_PATH gets our libexec directory in front, where gcc finds `as`.
  *
  * Environment read: GCCLLM_CC (another C compiler), GCCLLM_MODE (off: leave everything alone), GCCLLM_OPT
- * (keep: leave the level alone); also as `cc`, `mode` and `opt` in gccllm.toml and the user's config.toml.
+ * (keep: leave the level alone; untouched: add nothing); also as `cc`, `mode` and `opt` in gccllm.toml and the user's config.toml.
  *
  * Environment given: COMPILER_PATH; GCCLLM_COMPILER, path of the real compiler; GCCLLM_ARGV, its arguments
  * joined by 0x1f, for the shim; GCCLLM_DEPTH, the files passed through so far, against going in circles.
@@ -32,7 +34,10 @@
 #include "common.h"
 #include "settings.h"
 
-enum { DEEPEST = 16, ARGV_BYTES = 100 << 10, NAME_BYTES = 256 };
+enum { DEEPEST = 16, ARGV_BYTES = 100 << 10, NAME_BYTES = 256, MOST_ADDED = 3 };
+
+/* gcc's first version that knows both options against private arrangements between functions of a unit. */
+enum { FIRST_WITH_STACK_ALIGNMENT = 9 };
 
 enum kind { NO_COMPILER, C_DRIVER, CXX_DRIVER, OTHER_DRIVER };
 
@@ -152,16 +157,6 @@ static char *name_to_run(const char *wanted, char *compiler) {
     return is_plain ? strdup(wanted) : compiler;
 }
 
-static void add_status(struct blake2b *hash, const char *name, const char *path) {
-    struct stat status;
-
-    if (path == NULL || stat(path, &status) != 0)
-        return;
-    add_field(hash, name, path, strlen(path));
-    add_field(hash, "size", &status.st_size, sizeof(status.st_size));
-    add_field(hash, "time", &status.st_mtim, sizeof(status.st_mtim));
-}
-
 static int print_fingerprint(const struct settings *settings, const char *compiler, const char *shim) {
     struct blake2b hash;
     char hex[BLAKE2B_HEX + 1];
@@ -170,9 +165,9 @@ static int print_fingerprint(const struct settings *settings, const char *compil
     blake2b_start(&hash);
     add_circumstances(&hash, settings);
     add_field(&hash, "mode", &mode, sizeof(mode));
-    add_status(&hash, "compiler", compiler);
-    add_status(&hash, "launcher", "/proc/self/exe");
-    add_status(&hash, "shim", shim);
+    add_program(&hash, "compiler", compiler);
+    add_program(&hash, "launcher", "/proc/self/exe");
+    add_program(&hash, "shim", shim);
     blake2b_end(&hash, hex);
     return dprintf(STDOUT_FILENO, "%s\n", hex) < 0;
 }
@@ -199,15 +194,30 @@ static char *joined(char *const *words) {
     return text;
 }
 
-/* argv with -O3 behind the option at `place`. */
-static char **with_o3(char **argv, int argc, int place) {
-    char **fresh = calloc((size_t)argc + 2, sizeof(*fresh));
+/* Is this a gcc whose name says that it is too old for our options? Then its units are left alone. */
+static int is_too_old(const char *path) {
+    char *file = realpath(path, NULL);
+    const char *dash = file == NULL ? NULL : strrchr(file, '-');
+    int version = 0;
+
+    for (const char *digit = dash == NULL ? "" : dash + 1; *digit >= '0' && *digit <= '9'; digit++)
+        version = version * 10 + *digit - '0';
+    free(file);
+    return version > 0 && version < FIRST_WITH_STACK_ALIGNMENT;
+}
+
+/* argv with our options behind the one at `place`. */
+static char **with_ours(char **argv, int argc, int place, int raises) {
+    static const char *const ours[MOST_ADDED] = {"-O3", "-fno-ipa-ra", "-fno-ipa-stack-alignment"};
+    size_t first = raises ? 0 : 1, count = MOST_ADDED - first;
+    char **fresh = calloc((size_t)argc + count + 1, sizeof(*fresh));
 
     if (fresh == NULL)
         return argv;
     memcpy(fresh, argv, (size_t)(place + 1) * sizeof(*fresh));
-    fresh[place + 1] = strdup("-O3");
-    memcpy(fresh + place + 2, argv + place + 1, (size_t)(argc - place - 1) * sizeof(*fresh));
+    for (size_t i = 0; i < count; i++)
+        fresh[(size_t)place + 1 + i] = strdup(ours[first + i]);
+    memcpy(fresh + place + 1 + count, argv + place + 1, (size_t)(argc - place - 1) * sizeof(*fresh));
     return fresh;
 }
 
@@ -291,8 +301,10 @@ int main(int argc, char **argv) {
         mode_of(&settings) != OFF && is_our_gcc(compiler)) {
         char *all;
 
-        if (asked.level > 0 && !keeps_level(&settings))
-            words = with_o3(argv, argc, asked.place);
+        enum opt opt = opt_of(&settings);
+
+        if (asked.level > 0 && opt != UNTOUCHED && !is_too_old(compiler))
+            words = with_ours(argv, argc, asked.place, opt == RAISE && asked.level < 3);
         if ((added[next] = compiler_path(libexec)) != NULL)
             next++;
         if ((all = joined(words + 1)) != NULL)

@@ -13,7 +13,7 @@
 
 #include "shim.h"
 
-#define UNIT_MAGIC "gccllm-unit 1 "
+#define UNIT_MAGIC "gccllm-unit 2 "
 
 enum { OPEN_DIRECTORIES = 16, NOTES_BYTES = 1 << 20 };
 
@@ -32,7 +32,25 @@ static int names_file(const char *option, int *takes_next) {
     return 0;
 }
 
+/* Add the words of a command line but for those that only name files. */
+static void add_words(struct blake2b *hash, const char *name, char *const *words) {
+    for (; *words != NULL; words++) {
+        int takes_next;
+
+        if (!names_file(*words, &takes_next))
+            add_field(hash, name, *words, strlen(*words));
+        else if (takes_next && words[1] != NULL)
+            words++;
+    }
+}
+
+/*
+ * The key holds all that leads to the source again (directory, command line, environment), so that what an
+ * answer says of the source's files is about the files of this compile.
+ */
 void name_unit(struct unit *unit) {
+    static const char *const searched[] = {"CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "GCC_EXEC_PREFIX"};
+    char *cwd = getcwd(NULL, 0);
     struct blake2b hash;
 
     blake2b_start(&hash);
@@ -40,16 +58,76 @@ void name_unit(struct unit *unit) {
     add_circumstances(&hash, &unit->settings);
     /* What is only looked up says nothing about what work would find. */
     add_field(&hash, "lookup", mode_of(&unit->settings) == CACHED ? "1" : "0", 1);
-    for (char **option = unit->options; *option != NULL; option++) {
-        int takes_next;
+    add_program(&hash, "compiler", getenv("GCCLLM_COMPILER"));
+    add_field(&hash, "directory", cwd == NULL ? "" : cwd, cwd == NULL ? 0 : strlen(cwd));
+    for (size_t i = 0; i < sizeof(searched) / sizeof(searched[0]); i++) {
+        const char *value = getenv(searched[i]);
 
-        if (!names_file(*option, &takes_next))
-            add_field(&hash, "option", *option, strlen(*option));
-        else if (takes_next && option[1] != NULL)
-            option++;
+        if (value != NULL)
+            add_field(&hash, searched[i], value, strlen(value));
     }
+    add_words(&hash, "option", unit->options);
+    add_words(&hash, "argument", unit->driver);
     add_field(&hash, "text", unit->text.data, unit->text.length);
     blake2b_end(&hash, unit->key);
+    free(cwd);
+}
+
+static int has_hash(const void *data, size_t length, const char *hex) {
+    char computed[BLAKE2B_HEX + 1];
+    struct blake2b hash;
+
+    blake2b_start(&hash);
+    blake2b_add(&hash, data, length);
+    blake2b_end(&hash, computed);
+    return strncmp(hex, computed, BLAKE2B_HEX) == 0;
+}
+
+static unsigned long long nanoseconds(struct timespec time) {
+    return (unsigned long long)time.tv_sec * 1000000000 + (unsigned long long)time.tv_nsec;
+}
+
+/*
+ * Does one row still hold? `same` names a file of the source: unchanged by its times and place, or else by
+ * its contents. `absent` names a file that would be found before another of them. `row` ends in a NUL.
+ */
+static int holds(const char *row) {
+    unsigned long long size, modified, changed, inode;
+    char hex[BLAKE2B_HEX + 1];
+    struct bytes file;
+    struct stat status;
+    int head = 0, is;
+
+    if (strncmp(row, "absent\t", 7) == 0)
+        return access(row + 7, F_OK) != 0;
+    if (sscanf(row, "same\t%64[0-9a-f]\t%llu\t%llu\t%llu\t%llu\t%n", hex, &size, &modified, &changed, &inode,
+               &head) != 5 ||
+        head == 0 || stat(row + head, &status) != 0 || (unsigned long long)status.st_size != size)
+        return 0;
+    if (changed != 0 && nanoseconds(status.st_mtim) == modified && nanoseconds(status.st_ctim) == changed &&
+        status.st_ino == inode)
+        return 1;
+    file = read_file(row + head);
+    is = file.data != NULL && has_hash(file.data, file.length, hex);
+    free(file.data);
+    return is;
+}
+
+/* Whether every row holds, up to the empty one; `rest` is what comes behind. The text is cut into strings. */
+static int all_hold(struct bytes rows, struct bytes *rest) {
+    char *end = rows.data + rows.length;
+
+    for (char *row = rows.data, *stop; row < end && (stop = memchr(row, '\n', (size_t)(end - row))) != NULL;
+         row = stop + 1) {
+        *stop = '\0';
+        if (stop == row) {
+            *rest = (struct bytes){stop + 1, (size_t)(end - stop - 1)};
+            return 1;
+        }
+        if (!holds(row))
+            return 0;
+    }
+    return 0;
 }
 
 enum known look_up(const struct unit *unit, struct bytes *spliced) {
@@ -57,23 +135,20 @@ enum known look_up(const struct unit *unit, struct bytes *spliced) {
         unit->store == NULL ? NULL : formatted("%s/units/%.2s/%s", unit->store, unit->key, unit->key);
     struct bytes entry = read_file(path);
     enum known known = UNKNOWN;
-    char hex[BLAKE2B_HEX + 1], computed[BLAKE2B_HEX + 1];
+    char hex[BLAKE2B_HEX + 1];
     unsigned long long length;
-    struct blake2b hash;
-    int head = 0;
+    int head = 0, is_whole = 0;
 
     if (entry.data != NULL) {
         if (sscanf(entry.data, UNIT_MAGIC "%64[0-9a-f] %llu%n", hex, &length, &head) == 2 &&
             entry.data[head] == '\n' && length == entry.length - (size_t)head - 1) {
-            spliced->data = entry.data + head + 1;
-            spliced->length = (size_t)length;
-            blake2b_start(&hash);
-            blake2b_add(&hash, spliced->data, spliced->length);
-            blake2b_end(&hash, computed);
-            if (strcmp(hex, computed) == 0)
-                known = length == 0 ? OWN_TEXT : SPLICED;
+            struct bytes rows = {entry.data + head + 1, (size_t)length};
+
+            is_whole = has_hash(rows.data, rows.length, hex);
+            if (is_whole && all_hold(rows, spliced))
+                known = spliced->length == 0 ? OWN_TEXT : SPLICED;
         }
-        if (known == UNKNOWN)
+        if (!is_whole)
             unlink(path);
     }
     free(path);

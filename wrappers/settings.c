@@ -133,10 +133,10 @@ enum mode mode_of(const struct settings *settings) {
     return (enum mode)choice(settings, "mode", modes);
 }
 
-int keeps_level(const struct settings *settings) {
-    static const char *const levels[] = {"o3", "keep", NULL};
+enum opt opt_of(const struct settings *settings) {
+    static const char *const words[] = {"o3", "keep", "untouched", NULL};
 
-    return choice(settings, "opt", levels) == 1;
+    return (enum opt)choice(settings, "opt", words);
 }
 
 char *store_directory(const struct settings *settings) {
@@ -230,4 +230,14 @@ void add_circumstances(struct blake2b *hash, const struct settings *settings) {
     free(profile);
     free(epoch);
     free(store);
+}
+
+void add_program(struct blake2b *hash, const char *name, const char *path) {
+    struct stat status;
+
+    if (path == NULL || stat(path, &status) != 0)
+        return;
+    add_field(hash, name, path, strlen(path));
+    add_field(hash, "size", &status.st_size, sizeof(status.st_size));
+    add_field(hash, "time", &status.st_mtim, sizeof(status.st_mtim));
 }

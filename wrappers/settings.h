@@ -31,7 +31,10 @@ char *setting(const struct settings *, const char *name);
 /* Index of the first origin's word that is one of `words` (NULL at the end), 0 when none is. */
 size_t choice(const struct settings *, const char *name, const char *const *words);
 enum mode mode_of(const struct settings *);
-int keeps_level(const struct settings *);
+
+/* What the launcher adds where speed is asked for: RAISE: -O3 and no private arrangements; KEEP: the latter. */
+enum opt { RAISE, KEEP, UNTOUCHED };
+enum opt opt_of(const struct settings *);
 
 /* The user's store, where gccllm.store finds it; NULL: none. */
 char *store_directory(const struct settings *);
@@ -40,5 +43,7 @@ char *store_directory(const struct settings *);
 void add_field(struct blake2b *, const char *name, const void *data, size_t length);
 /* Add everything but the unit that decides what comes out: version, settings, their files, store epoch. */
 void add_circumstances(struct blake2b *, const struct settings *);
+/* Add a program by its path, size and time; nothing when there is none. */
+void add_program(struct blake2b *, const char *name, const char *path);
 
 #endif

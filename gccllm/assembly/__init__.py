@@ -1,7 +1,7 @@
 """Assembly text as data: lossless modules, bodies, canonical form, control flow, slices, splicing, CFI, ISA levels."""
 
 from gccllm.assembly.body import Body, BodyError, Constant, Line
-from gccllm.assembly.canonical import baseline_key_text, canonical, canonicalize
+from gccllm.assembly.canonical import attribute_rows, baseline_key_text, canonical, canonicalize
 from gccllm.assembly.cfg import Block, Cfg, Loop, cfg
 from gccllm.assembly.cfi import synthesize_cfi
 from gccllm.assembly.decode import Access, Decoded, DecodedLine, Use, decode
@@ -11,7 +11,7 @@ from gccllm.assembly.layout import layout_text
 from gccllm.assembly.liveness import Liveness, liveness
 from gccllm.assembly.module import DataObject, Module
 from gccllm.assembly.section import NotLossless, Section
-from gccllm.assembly.slice import is_loosely_aligned, reachable, slice_text
+from gccllm.assembly.slice import reachable, slice_text
 from gccllm.assembly.splice import Rewrite, splice
 
 __all__ = [
@@ -34,13 +34,13 @@ __all__ = [
     "Rewrite",
     "Section",
     "Use",
+    "attribute_rows",
     "baseline_key_text",
     "canonical",
     "canonicalize",
     "cfg",
     "decode",
     "guard_level",
-    "is_loosely_aligned",
     "layout_text",
     "level_of",
     "liveness",

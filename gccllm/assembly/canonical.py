@@ -71,14 +71,17 @@ def _decimal(text: str) -> str:
 
 
 def baseline_key_text(module: Module, function: Function) -> str:
-    """What a cache key must hold of a baseline: canonical text with every private constant's bytes, and attributes.
+    """A baseline as text: canonical code with every private constant's bytes, and `attribute_rows`.
 
-    Covers section kind, alignment, binding, visibility, COMDAT or not, endbr64, stack protector, CFI or not, and the
-    size, alignment and visibility of the data and functions of the unit that it names. Not covered: command line
-    flags (the caller adds them). Raises BodyError as `function.body` does.
+    Raises BodyError as `function.body` does.
     """
+    return "\n".join((canonical(function.body), *attribute_rows(module, function))) + "\n"
+
+
+def attribute_rows(module: Module, function: Function) -> list[str]:
+    """What stands around a function's code: section kind, alignment, binding, visibility, COMDAT or not, endbr64, stack
+    protector, CFI or not, and size, alignment and visibility of the data and functions of the unit that it names."""
     rows = [
-        canonical(function.body),
         f"align={function.align} binding={function.binding} visibility={function.visibility} "
         f"comdat={bool(function.comdat)} endbr64={function.has_endbr64} "
         f"protector={function.has_stack_protector} cfi={function.has_cfi}",
@@ -91,4 +94,4 @@ def baseline_key_text(module: Module, function: Function) -> str:
             if not thing.is_writable:
                 shown += " " + ";".join(f"{d} {a}" for d, a in thing.directives)
         rows.append(shown if thing is not None or module.defines(name) else f"{name} undefined")
-    return "\n".join(rows) + "\n"
+    return rows

@@ -140,18 +140,6 @@ def _exactly_aligned(align: int) -> list[str]:
     return [f"\t.balign\t{2 * align}", f"\t.zero\t{align}"] if align <= _MOST_ALIGNED else [f"\t.balign\t{align}"]
 
 
-_LOOSE = re.compile(
-    r"^(\t\..*)\n\t\.balign\t(\d+)\n\t\.globl\t\S+\n\t\.hidden\t\S+\n\t\.type\t\S+, @object$", re.MULTILINE
-)
-
-
-def is_loosely_aligned(text: str) -> bool:
-    """Whether a slice's data may lie better than the unit asks for, as in slices of before `_exactly_aligned`."""
-    return any(
-        int(align) <= _MOST_ALIGNED and "M" not in head.partition(",")[2] for head, align in _LOOSE.findall(text)
-    )
-
-
 def _object_rows(thing: DataObject) -> list[str]:
     name = thing.name
     private = name.startswith(".L")

@@ -25,8 +25,7 @@ from gccllm.toolchain import Toolchain
 from gccllm.train.checking import cpu_level
 from gccllm.train.corpus import types_of
 from gccllm.train.text import HEADER
-from gccllm.verify.context import context_of
-from gccllm.verify.screen import read_baseline, screen
+from gccllm.verify.screen import Context, read_baseline, screen
 
 NAME = "row"
 GATES_S = 300.0
@@ -46,8 +45,8 @@ def passes_screen(row: Row, proposal: Proposal, checker: Checker) -> bool:
             body = _body_of(row, proposal, checker)
             if body is None:
                 return False
-            context = context_of(
-                module, NAME, tools, Path(place), march=march_features((), tools), max_level=cpu_level(tools)
+            context = Context(
+                NAME, march_features((), tools), cpu_level(tools), unit_functions=frozenset(module.functions)
             )
             baseline = read_baseline(module.functions[NAME].body, context, tools, Path(place))
             return screen(body, baseline, context, tools, Path(place)).verdict.is_accepted

@@ -15,10 +15,9 @@ from pathlib import Path
 
 from gccllm.assembly import BodyError, Module
 from gccllm.core import Quit
-from gccllm.harvest.dwarf import signature_of
 from gccllm.harvest.harvest import Harvest, harvest
 from gccllm.harvest.probe import HarvestTarget
-from gccllm.harvest.side import parsed, trapping_text, typed_object
+from gccllm.harvest.side import parsed, trapping_text, typed_unit
 from gccllm.toolchain import Toolchain
 from gccllm.verify.image import AssembleError
 
@@ -37,7 +36,7 @@ def target_of(source: Path, function: str, flags: Sequence[str], workdir: Path) 
     if not ran.ok:
         raise SystemExit(ran.err)
     text = ran.out.decode("latin-1")
-    signature = signature_of(typed_object(tools, flags, source, text, workdir), function)
+    signature = typed_unit(tools, flags, source, text, workdir).types.signature(function)
     return HarvestTarget.of(
         Module.parse(text), function, signature, tools, workdir, parsed(trapping_text(tools, flags, source))
     )

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gccllm.core import Quit
-from gccllm.harvest.side import SIDE_S
+from gccllm.harvest.side import DUMP_OPTION, SIDE_S
 from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain
 
@@ -43,7 +43,7 @@ def hidden_effects(
     with tempfile.TemporaryDirectory(prefix="gccllm-") as scratch:
         dump = Path(scratch) / "tree"
         ran = tools.compile(
-            [*flags, "-w", "-S", "-x", language, str(source), "-o", "/dev/null", f"-fdump-tree-optimized={dump}"],
+            [*flags, "-w", "-S", "-x", language, str(source), "-o", "/dev/null", f"{DUMP_OPTION}={dump}"],
             cwd=cwd,
             deadline_s=deadline_s,
         )

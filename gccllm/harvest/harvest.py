@@ -109,6 +109,7 @@ def harvest(
         # From here on no new input is made for correctness: choose, and move those that were made to the guard pages.
         placed = search.place([*search.choose(), *wide.chosen(search.wide)]) + search.based()
         tests = [ran.test for ran in placed] + search.states.chosen(budget.states)
+        tests += probe.undefined_by_language()
         result = Harvest(seed=seed, tests=tests + ([] if search.is_over() else probe.last_resort()))
         if budget.timing:
             # What the program does decides, once enough of it is known; made inputs then only watch.

@@ -5,6 +5,9 @@ build does not trap, and, where that build agrees with the baseline at all, it a
 what traps miss: reads of uninitialised memory, broken aliasing rules, and NaNs whose payload C leaves open. What traps
 or is slow is kept aside, for edges that nothing else takes (`Probe.last_resort`).
 
+What traps is undefined in C, but not in gcc's machine code. Programs rely on that without knowing, so a rewrite has to
+agree there too (`Probe.undefined_by_language`), unless a setting allows it the language's freedom: GCCLLM_UB=language.
+
 A recorded state has no guard pages that a wild access would run into, and a page of another test may lie where it has
 none. So one rule more for those: the traced baseline touches only the test's own pages, arenas and the image's data.
 """
@@ -41,6 +44,9 @@ GIVE_UP = 10
 
 MOST_DOUBTFUL, DOUBTFUL_BATCH = 3000, 48
 LAST_RESORT = "doubtful"
+MOST_UNDEFINED, UNDEFINED_TESTS = 960, 160
+"""Inputs that trap: remembered, and of these chosen as tests."""
+UNDEFINED = "undefined"
 
 Edge = tuple[int, int]
 Mask = npt.NDArray[np.bool_]
@@ -61,6 +67,8 @@ class HarvestTarget:
     """The same slice out of the trapping side compile; None when there is none."""
     symbols: tuple[GlobalSymbol, ...] = ()
     """Writable data that the function may touch."""
+    as_gcc: bool = True
+    """Whether a rewrite agrees with gcc's machine code where C leaves behaviour undefined."""
 
     @classmethod
     def of(
@@ -71,22 +79,26 @@ class HarvestTarget:
         tools: Toolchain,
         workdir: Path,
         trapping: Module | None = None,
+        *,
+        as_gcc: bool = True,
     ) -> HarvestTarget:
         """From the parsed unit and that of the trapping side compile. Raises Quit or BodyError."""
-        ubsan = None
-        if trapping is not None:
-            try:
-                ubsan = slice_text(trapping, name)
-            except (BodyError, ValueError, Quit):
-                ubsan = None
         symbols = []
         for symbol in reachable(module, name)[1]:
             known = module.objects[symbol]
             size = int(known.size) if known.size.isdigit() else _common_size(known.common)
             if known.is_writable and size and not symbol.startswith(".L"):
                 symbols.append(GlobalSymbol(symbol, size, signature.variables.get(symbol.split(".")[0])))
-        text = slice_text(module, name)
-        return cls(name, text, module.functions[name].body, signature, tools, workdir, ubsan, tuple(symbols))
+        text, ubsan = slice_text(module, name), trapping_slice(trapping, name)
+        return cls(name, text, module.functions[name].body, signature, tools, workdir, ubsan, tuple(symbols), as_gcc)
+
+
+def trapping_slice(trapping: Module | None, name: str) -> str | None:
+    """The function and all it reaches out of the trapping side compile; None where it is not there."""
+    try:
+        return slice_text(trapping, name) if trapping is not None else None
+    except (BodyError, ValueError, Quit):
+        return None
 
 
 def _common_size(common: str) -> int:
@@ -149,6 +161,9 @@ class Probe:
         self.agreed = self.disagreed = 0
         self.doubtful: list[Test] = []
         """Inputs that were discarded as slow or undefined, for edges that no other input takes."""
+        self.trapped: list[Test] = []
+        """Inputs on which the trapping build traps: a sample of all that were seen, in order."""
+        self.traps_seen, self.trap_stride = 0, 1
         self.unrun: set[int] = set()
         """Positions in the last batch that were not run, because too many before them timed out."""
 
@@ -216,6 +231,7 @@ class Probe:
         if self.trapping is not None:
             trapped, differing = self._trapping_disagrees(tests, first, keep)
             self._doubt(tests, keep, trapped)
+            self._remember_trapped([tests[int(i)] for i in np.flatnonzero(keep)[trapped]])
             self._narrow(keep, trapped, "undefined behaviour")
             self._narrow(keep, differing, "differs between optimisation levels")
         return keep, first
@@ -229,6 +245,18 @@ class Probe:
         """Remember those members of `keep` that `which`, (number kept,), says."""
         room = max(MOST_DOUBTFUL - len(self.doubtful), 0)
         self.doubtful += [tests[int(i)] for i in np.flatnonzero(keep)[which]][:room]
+
+    def _remember_trapped(self, tests: Sequence[Test]) -> None:
+        """Keep a sample spread evenly over the search: when it is full, every second one goes and half as many come."""
+        if not self.target.as_gcc:
+            return
+        for test in tests:
+            self.traps_seen += 1
+            if self.traps_seen % self.trap_stride == 0:
+                self.trapped.append(test)
+            if len(self.trapped) > MOST_UNDEFINED:
+                del self.trapped[::2]
+                self.trap_stride *= 2
 
     def _trapping_disagrees(self, tests: Sequence[Test], first: replay.Raw, keep: Mask) -> tuple[Mask, Mask]:
         """Of those kept, which trap; of those that do not, which end otherwise than the baseline does."""
@@ -305,15 +333,35 @@ class Probe:
         for start in range(0, len(self.doubtful), DOUBTFUL_BATCH):
             if not self.missing:
                 break
-            tests = self.doubtful[start : start + DOUBTFUL_BATCH]
-            states = [State(replace(test, weight=0.0, label=LAST_RESORT), 0) for test in tests]
-            seen = [self.replayer.run_raw(self.target.name, [one.test for one in states], poison=n) for n in (0, 1)]
-            well = (seen[0]["status"] == layout.Status.OK) & (seen[1]["status"] == layout.Status.OK)
-            steady = well & ~replay.differs(seen[0], seen[1], self.returned)
-            for i in np.flatnonzero(steady):
-                self.trace([states[int(i)]])
-            found += [one.test for one in states if one.fresh]
+            for state in self._steady(self.doubtful[start : start + DOUBTFUL_BATCH], LAST_RESORT):
+                self.trace([state])
+                found += [state.test] * state.fresh
         return found
+
+    def undefined_by_language(self) -> list[Test]:
+        """Inputs on which C leaves open what happens and gcc's machine code does not: of every path some, in turns.
+
+        They say what a rewrite has to compute; they do not say what the function's inputs are like.
+        """
+        states = self._steady(self.trapped, UNDEFINED)
+        for start in range(0, len(states), DOUBTFUL_BATCH):
+            self.trace(states[start : start + DOUBTFUL_BATCH])
+        turn: Counter[frozenset[Edge]] = Counter()
+        ranked: list[tuple[int, Test]] = []
+        for state in states:
+            if state.traced:
+                turn[state.edges] += 1
+                ranked.append((turn[state.edges], state.test))
+        return [test for _, test in sorted(ranked, key=lambda one: one[0])[:UNDEFINED_TESTS]]
+
+    def _steady(self, tests: Sequence[Test], label: str) -> list[State]:
+        """Those on which the baseline ends well, and alike under both poisons; not traced yet."""
+        states = [State(replace(test, weight=0.0, label=label), 0) for test in tests]
+        if not states:
+            return []
+        seen = [self.replayer.run_raw(self.target.name, [one.test for one in states], poison=n) for n in (0, 1)]
+        well = (seen[0]["status"] == layout.Status.OK) & (seen[1]["status"] == layout.Status.OK)
+        return [states[int(i)] for i in np.flatnonzero(well & ~replay.differs(seen[0], seen[1], self.returned))]
 
     @property
     def missing(self) -> list[Edge]:

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import io
 import re
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,14 @@ from elftools.elf.elffile import ELFFile
 
 from gccllm.assembly import BodyError, Module
 from gccllm.core import Quit
+from gccllm.harvest.dwarf import UnitTypes
+from gccllm.harvest.sources import Sources, read_sources
 from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain
 
 _SHF_ALLOC = 2
+DUMP_OPTION = "-fdump-tree-optimized"
+"""What `effects` reads."""
 SIDE_S = 60.0
 """Seconds for a side compile. They are wall time, and a parallel build leaves each compile little of the machine."""
 
@@ -45,7 +51,18 @@ _COLLIDES = re.compile(
 )
 
 
-def typed_object(
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """What one side compile says of a unit."""
+
+    types: UnitTypes
+    dump: str
+    """gcc's last tree dump (`effects`)."""
+    sources: Sources
+    """The files that the unit was made of."""
+
+
+def typed_unit(
     tools: Toolchain,
     flags: Sequence[str],
     source: Path | str,
@@ -55,18 +72,23 @@ def typed_object(
     language: str = "c",
     cwd: Path | None = None,
     deadline_s: float = SIDE_S,
-) -> Path:
-    """An object of `source` with DWARF, whose code and data equal those of `baseline`, gcc's text in the build.
+) -> Typed:
+    """Types, tree dump and files of `source`, from a compile whose code and data equal `baseline`, gcc's text in the
+    build.
 
     Raises Quit(SIDE_COMPILE) when gcc refuses, or when code, data or relocations differ: then the types found might be
     those of other code. Raises Quit(DEADLINE), which says nothing of the unit, when gcc takes too long.
     """
-    with_types = workdir / "side.o"
+    started = time.time_ns()
+    with_types, dump, rule = workdir / "side.o", workdir / "side.dump", workdir / "side.d"
     ran = tools.compile(
-        [*flags, "-gdwarf-5", "-g", "-w", "-c", "-x", language, str(source), "-o", str(with_types)],
+        [
+            *flags, "-gdwarf-5", "-g", "-w", "-v", "-c", "-x", language, str(source), "-o", str(with_types),
+            f"{DUMP_OPTION}={dump}", "-MD", "-MF", str(rule),
+        ],
         cwd=cwd,
         deadline_s=deadline_s,
-    )
+    )  # fmt: skip
     if ran.code == -1:
         raise Quit(Reason.DEADLINE, f"side compile: {ran.err}")
     if not ran.ok:
@@ -82,7 +104,13 @@ def typed_object(
     differing = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
     if differing:
         raise Quit(Reason.SIDE_COMPILE, f"sections differ: {', '.join(differing[:4])}")
-    return with_types
+    if not dump.exists():
+        raise Quit(Reason.SIDE_COMPILE, "no tree dump of the unit")
+    return Typed(
+        UnitTypes(with_types.read_bytes()),
+        dump.read_bytes().decode("latin-1"),
+        read_sources(rule, ran.err, cwd or Path.cwd(), started),
+    )
 
 
 def trapping_text(

@@ -17,8 +17,7 @@ from gccllm.config import Settings
 from gccllm.core import Quit, Request
 from gccllm.events import Log
 from gccllm.harvest.far import far_symbols, with_far
-from gccllm.harvest.probe import HarvestTarget
-from gccllm.job import scratch, signature_registers
+from gccllm.job import scratch
 from gccllm.pipeline import Decision, Result, defined_symbols
 from gccllm.plan import Unit, plan
 from gccllm.profile import load_profile
@@ -30,7 +29,6 @@ from gccllm.record.stub import Stub, data_symbols, entry_line, recorded_text, re
 from gccllm.store import Store
 from gccllm.store.entry import Bench
 from gccllm.verify.image import AssembleError, build_image
-from gccllm.verify.screen import context_of
 from gccllm.wire import facts_of
 
 EVERY_FUNCTION = 1_000_000
@@ -102,15 +100,10 @@ def bench_of(function: Function, unit: Unit, shop: work.Shop) -> tuple[Bench, tu
 
     Raises Quit, BodyError, AssembleError.
     """
-    if function.name in shop.effects:
-        raise Quit(*shop.effects[function.name])
     with scratch() as directory:
-        signature = with_far(unit.module, function.name, shop.types.signature(function.name))
-        target = HarvestTarget.of(unit.module, function.name, signature, unit.tools, directory, shop.trapping)
-        context = context_of(
-            unit.module, function.name, unit.tools, directory, march=unit.march, has_ipa_ra=unit.ipa_ra,
-            arguments=signature_registers(signature),
-        )  # fmt: skip
+        signature = with_far(unit.module, function.name, shop.signature(function.name))
+        target = shop.target(function.name, signature, directory)
+        context = shop.context(function.name, signature)
         # What cannot be stood in for leaves here.
         build_image(directory, target.text, unit.tools, hopeful(signature).callees)
         scalar = shop.scalar_body(function.name)

@@ -29,6 +29,9 @@ from gccllm.record.reservoir import Kept, Reservoir
 from gccllm.store.entry import Bench, Frozen
 
 SCHEMA = 1
+"""Of recorded tests."""
+BENCH_SCHEMA = 2
+"""Of benches; they are made anew by every recording build. History: 1 = the context spoke of callers."""
 MAX_HEAD = 64 << 20
 MAX_PAGES_BYTES = 1 << 28
 """What a reader unpacks at most; the budget of a writer is far below."""
@@ -105,12 +108,12 @@ class Benched(Frozen):
 
 def dump_bench(known: Benched) -> bytes:
     data = json.dumps(known.model_dump(mode="json"), indent=2, sort_keys=True).encode() + b"\n"
-    return f"gccllm-bench {SCHEMA} {_checksum(data)} {len(data)}\n".encode() + data
+    return f"gccllm-bench {BENCH_SCHEMA} {_checksum(data)} {len(data)}\n".encode() + data
 
 
 def load_bench(raw: bytes, key: str) -> Benched:
     """Raises TestsError."""
-    _, data = _opened(raw, b"gccllm-bench", 4)
+    _, data = _opened(raw, b"gccllm-bench", 4, BENCH_SCHEMA)
     try:
         known = Benched.model_validate_json(data)
     except ValidationError as error:
@@ -184,14 +187,14 @@ def _checksum(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=32).hexdigest()
 
 
-def _opened(raw: bytes, magic: bytes, words: int) -> tuple[list[bytes], bytes]:
+def _opened(raw: bytes, magic: bytes, words: int, schema: int = SCHEMA) -> tuple[list[bytes], bytes]:
     """The first line's words and the rest, once magic, schema, length and checksum are right. Raises TestsError."""
     line, newline, data = raw.partition(b"\n")
     found = line.split(b" ")
     if not newline or found[0] != magic or len(found) < 2 or not found[1].isdigit():
         raise TestsError(Reason.TESTS_CORRUPT, "no header")
-    if found[1] != str(SCHEMA).encode():
-        raise TestsError(Reason.TESTS_VERSION, f"schema {found[1].decode()[:20]}, this version reads {SCHEMA}")
+    if found[1] != str(schema).encode():
+        raise TestsError(Reason.TESTS_VERSION, f"schema {found[1].decode()[:20]}, this version reads {schema}")
     if len(found) != words or found[3] != str(len(data)).encode():
         raise TestsError(Reason.TESTS_CORRUPT, f"length: the header says {b' '.join(found[3:4])!r}, got {len(data)}")
     if _checksum(data).encode() != found[2]:

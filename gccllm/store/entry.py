@@ -6,8 +6,8 @@ On disk an entry is text:
     { JSON, keys sorted, two spaces of indent }
 
 A reader takes only its own SCHEMA; another one, a wrong checksum or a wrong length are three different errors, and all
-of them are misses. History: 1 = first release; `recording` came later and is written only where there is one, so that
-entries without it are the same bytes as before.
+of them are misses. History: 1 = keyed by the function's own text, which is not enough; 2 = by its situation
+(`gccllm.situation`), whose parts it carries.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gccllm.reasons import Reason
 
-SCHEMA = 1
+SCHEMA = 2
 MAX_BYTES = 8 << 20
 
 
@@ -91,6 +91,8 @@ class RecordingRecord(Frozen):
 
 class Entry(Frozen):
     key: str
+    situation: dict[str, str]
+    """The parts of the key: name -> digest (`gccllm.situation`)."""
     function: str
     source: str
     outcome: Literal["accepted", "nothing"]
@@ -117,8 +119,7 @@ class Entry(Frozen):
     """Version of this package."""
 
     def dump(self) -> bytes:
-        absent = {"recording"} if self.recording is None else set()
-        data = json.dumps(self.model_dump(mode="json", exclude=absent), indent=2, sort_keys=True).encode() + b"\n"
+        data = json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True).encode() + b"\n"
         check = hashlib.blake2b(data, digest_size=32).hexdigest()
         return f"gccllm-entry {SCHEMA} {check} {len(data)}\n".encode() + data
 

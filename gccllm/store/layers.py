@@ -1,7 +1,9 @@
 """The layers of the store: the project's committed `cache/`, then the user's cache.
 
     <layer>/rewrites/<key>.entry     entries
-    <user>/vouched/<checksum>        project entries that passed their checks again on this machine
+    <user>/screened/<digest>         entries that passed the static gate of this version in a unit of their situation
+    <user>/vouched/<digest>          entries from elsewhere that passed all other checks there as well
+    <user>/imported/rewrites/        entries that were taken over from elsewhere: untrusted, as the project's
     <user>/quarantine/               damaged entries, moved out of the way
     <user>/locks/<key>.lock          keeps two builds from working on the same function
     <user>/epoch                     changes whenever unit-cache answers may be stale
@@ -35,7 +37,7 @@ _KEY = re.compile(r"[0-9a-f]{64}")
 class Found:
     entry: Entry
     layer: str
-    """`project` or `user`."""
+    """`project`, `imported` or `user`."""
     path: Path
     checksum: str
 
@@ -50,7 +52,7 @@ class Store:
 
     def layers(self) -> list[tuple[str, Path]]:
         project = [("project", self.project)] if self.project else []
-        return [*project, ("user", self.user)]
+        return [*project, ("imported", self.user / "imported"), ("user", self.user)]
 
     def find(self, key: str, now: float | None = None) -> Found | None:
         """The accepted entry of the first layer that has one, else an unexpired negative one, else None."""
@@ -64,6 +66,10 @@ class Store:
             if (found.entry.expires or 0) > (now or time.time()):
                 negative = negative or found
         return negative
+
+    def may_have(self, prefix: str) -> bool:
+        """Whether some layer has an entry whose key begins like this, of whatever situation."""
+        return any(any((root / "rewrites").glob(f"{prefix}*.entry")) for _, root in self.layers())
 
     def entries(self, layer: str | None = None) -> Iterator[Found]:
         """Every readable entry, layer by layer, by key."""
@@ -81,18 +87,26 @@ class Store:
         write_atomically(path, entry.dump())
         return path
 
+    def take_over(self, found: Found) -> None:
+        """Copy an entry from elsewhere. Raises OSError."""
+        write_atomically(self.user / "imported" / "rewrites" / found.path.name, found.path.read_bytes())
+
     def remove(self, found: Found) -> None:
         found.path.unlink(missing_ok=True)
         self.bump_epoch()
 
     # --- unit cache and epoch -------------------------------------------------------------------
 
-    def put_unit(self, key: str, text: bytes) -> None:
-        """Answer for one whole unit, read by the shim without Python; empty text: gcc's own."""
-        if _KEY.fullmatch(key):
-            check = hashlib.blake2b(text, digest_size=32).hexdigest()
-            head = f"gccllm-unit 1 {check} {len(text)}\n".encode()
-            write_atomically(self.user / "units" / key[:2] / key, head + text)
+    def put_unit(self, key: str, text: bytes, sources: tuple[str, ...] | None = ()) -> None:
+        """Answer for one whole unit, read by the shim without Python; empty text: gcc's own.
+
+        `sources`: rows (`harvest.sources`) that must hold for the answer to stand; None, not known: nothing is written.
+        """
+        if _KEY.fullmatch(key) and sources is not None:
+            data = b"".join(os.fsencode(row) + b"\n" for row in sources) + b"\n" + text
+            check = hashlib.blake2b(data, digest_size=32).hexdigest()
+            head = f"gccllm-unit 2 {check} {len(data)}\n".encode()
+            write_atomically(self.user / "units" / key[:2] / key, head + data)
 
     def bump_epoch(self) -> None:
         """Make every unit-cache answer stale. Best effort: a store that cannot be written has no unit cache either."""
@@ -101,13 +115,16 @@ class Store:
 
     # --- trust ----------------------------------------------------------------------------------
 
-    def is_vouched(self, found: Found) -> bool:
-        """An entry this user's own engine wrote, or one from elsewhere that passed its checks here before."""
-        return found.layer == "user" or (self.user / "vouched" / found.checksum).is_file()
+    def is_marked(self, kind: str, what: str) -> bool:
+        """Whether `mark` was called with the same words: a check that need not be made again."""
+        return self._mark(kind, what).is_file()
 
-    def vouch(self, found: Found) -> None:
+    def mark(self, kind: str, what: str) -> None:
         with contextlib.suppress(OSError):
-            write_atomically(self.user / "vouched" / found.checksum, b"")
+            write_atomically(self._mark(kind, what), b"")
+
+    def _mark(self, kind: str, what: str) -> Path:
+        return self.user / kind / hashlib.blake2b(what.encode(), digest_size=32).hexdigest()
 
     @contextlib.contextmanager
     def working_on(self, key: str, wait_s: float) -> Iterator[bool]:

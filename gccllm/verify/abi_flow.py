@@ -13,7 +13,7 @@ the bounds check in front of a jump table, uninitialised stack slots, the upper 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from iced_x86 import OpKind
@@ -31,8 +31,6 @@ from gccllm.verify.abi_state import (
     RED_ZONE_BYTES,
     UNDEFINED_AFTER_CALL,
     UNDEFINED_AT_ENTRY,
-    UPPER,
-    X87,
     State,
     Value,
     entry_state,
@@ -63,9 +61,6 @@ class Flow:
     problems: list[Problem] = field(default_factory=list)
     live_in: set[str] = field(default_factory=set)
     """Registers whose undefined value at entry may be read (FLAGS too)."""
-    clobbers: frozenset[str] = frozenset()
-    unaligned_calls: set[str] = field(default_factory=set)
-    """Symbols called while rsp is not, or may not be, a multiple of 16."""
 
 
 def analyse(
@@ -73,52 +68,21 @@ def analyse(
     defined: frozenset[str],
     *,
     noreturn: frozenset[str] = frozenset(),
-    callee_clobbers: Mapping[str, frozenset[str]] | None = None,
-    x87_results: frozenset[int] = frozenset({0}),
-    is_entry_aligned: bool = True,
-    loose_callees: frozenset[str] = frozenset(),
-    call_results: frozenset[str] = CALL_RESULTS,
     tolerated: frozenset[str] = frozenset(),
 ) -> Flow:
     """Follow every path from the first instruction.
 
     `defined` names what holds a value at entry (RDI, ZMM0 ...). Branch targets must already be known to be
-    instructions of the body. `callee_clobbers` gives what a callee of the same unit is known to clobber (gcc's
-    -fipa-ra lets its callers rely on that); every other call clobbers all caller-saved registers.
-
-    gcc knows which functions of the unit need no aligned stack and calls them with rsp at any multiple of 8: those
-    are `loose_callees`; `is_entry_aligned` is False when the function itself is called so. `call_results` hold a value
-    after every call. Undefined reads of `tolerated` registers are not reported: gcc's own code has some, on paths that
-    it cannot exclude and the program does.
+    instructions of the body. Undefined reads of `tolerated` registers are not reported: gcc's own code has some, on
+    paths that it cannot exclude and the program does.
     """
-    analysis = _Analysis(
-        code, noreturn | NORETURN, callee_clobbers or {}, x87_results, is_entry_aligned, loose_callees, call_results,
-        tolerated,
-    )  # fmt: skip
-    return analysis.run(entry_state(defined))
-
-
-def relies_on(code: Decoded, noreturn: frozenset[str] = frozenset()) -> frozenset[str]:
-    """Caller-saved registers (FLAGS and UPPER too) that a body expects some call to leave alone."""
-    everything = frozenset((*GENERAL, *VECTORS, *MASKS))
-    flow = analyse(code, everything, noreturn=noreturn, call_results=frozenset())
-    upper = {UPPER} if any(p.reason is Reason.VZEROUPPER for p in flow.problems) else frozenset[str]()
-    return (frozenset(flow.live_in) & CALLER_SAVED) | upper
+    return _Analysis(code, noreturn | NORETURN, tolerated).run(entry_state(defined))
 
 
 class _Analysis:
-    def __init__(
-        self, code: Decoded, noreturn: frozenset[str], callee_clobbers: Mapping[str, frozenset[str]],
-        x87_results: frozenset[int], is_entry_aligned: bool, loose_callees: frozenset[str],
-        call_results: frozenset[str], tolerated: frozenset[str],
-    ) -> None:  # fmt: skip
+    def __init__(self, code: Decoded, noreturn: frozenset[str], tolerated: frozenset[str]) -> None:
         self.code = code
         self.noreturn = noreturn
-        self.callee_clobbers = callee_clobbers
-        self.x87_results = x87_results
-        self.is_entry_aligned = is_entry_aligned
-        self.loose_callees = loose_callees
-        self.call_results = call_results
         self.tolerated = tolerated
         self.has_call = any(i.is_call for i in code.insns)
         self.flow = Flow()
@@ -142,13 +106,10 @@ class _Analysis:
                     states[to] = joined
                     work.append(to)
         self.reporting = True
-        clobbers: set[str] = set()
         for at in sorted(states):
             insn = self.code.insns[at]
             self.check_edges(insn, states[at])
             self.step(insn, states[at].copy())
-            clobbers |= self.clobbers(insn)
-        self.flow.clobbers = frozenset(clobbers)
         return self.flow
 
     def say(self, reason: Reason, detail: str, insn: Insn) -> None:
@@ -265,8 +226,6 @@ class _Analysis:
         start = int(str(value[2])) + memory.displacement
         if memory.is_written and value[1] == ENTRY_FRAME and not memory.index and start < 8 and start + memory.size > 0:
             self.say(Reason.STACK_DEPTH, "the return address is overwritten", insn)
-        if not self.is_entry_aligned and value[1] == ENTRY_FRAME and memory.size >= 16 and "U" not in insn.mnemonic:
-            self.say(Reason.STACK_DEPTH, "callers in the unit do not align the stack", insn)
         if rsp[0] != "stack" or rsp[1] != value[1] or start >= int(str(rsp[2])):
             return
         if memory.index:
@@ -332,24 +291,19 @@ class _Analysis:
     def call(self, insn: Insn, state: State) -> None:
         symbol = insn.relocation.symbol if insn.relocation is not None else ""
         rsp = state.general["RSP"]
-        if rsp[0] == "stack":
-            is_known = self.is_entry_aligned or rsp[1] != ENTRY_FRAME
-            if not is_known or int(str(rsp[2])) % 16 != (8 if rsp[1] == ENTRY_FRAME else 0):
-                self.flow.unaligned_calls.add(symbol)
-                if symbol not in self.loose_callees:
-                    self.say(Reason.STACK_DEPTH, "rsp is not a multiple of 16 at a call", insn)
+        if rsp[0] == "stack" and int(str(rsp[2])) % 16 != (8 if rsp[1] == ENTRY_FRAME else 0):
+            self.say(Reason.STACK_DEPTH, "rsp is not a multiple of 16 at a call", insn)
         self.check_clean(insn, state)
         if state.x87 != 0:
             self.say(Reason.X87_STACK, "the x87 stack is not empty at a call", insn)
-        clobbers = self.callee_clobbers.get(symbol, CALLER_SAVED)
         # An image has no such call any more: that its other registers hold nothing is to be seen here only.
-        results = self.call_results & {"RAX"} if symbol == GET_ADDRESS else self.call_results
+        results = CALL_RESULTS & {"RAX"} if symbol == GET_ADDRESS else CALL_RESULTS
         for register in GENERAL:
-            if register in clobbers:
+            if register in CALLER_SAVED:
                 state.general[register] = UNDEFINED_AFTER_CALL
             if register in results:
                 state.general[register] = DEFINED
-        state.undefined = (state.undefined | (clobbers & {*VECTORS, *MASKS})) - results
+        state.undefined = (state.undefined | {*VECTORS, *MASKS}) - results
         state.flags = ARITHMETIC_FLAGS
         state.dirty = state.red = False
 
@@ -362,9 +316,8 @@ class _Analysis:
             if state.general[register] != ("kept", register):
                 self.say(Reason.CALLEE_SAVED, f"{register} is not what it was", insn)
         self.check_clean(insn, state)
-        allowed = self.x87_results if insn.mnemonic == "RET" else frozenset({0})
-        if state.x87 not in allowed:
-            self.say(Reason.X87_STACK, f"{state.x87} values on the x87 stack, want {sorted(allowed)}", insn)
+        if state.x87 != 0:
+            self.say(Reason.X87_STACK, "the x87 stack is not empty at a return", insn)
 
     def check_clean(self, insn: Insn, state: State) -> None:
         if state.dirty:
@@ -382,17 +335,3 @@ class _Analysis:
         if not 0 <= state.x87 <= 8:
             self.say(Reason.X87_STACK, f"depth {state.x87}", insn)
             state.x87 = None
-
-    def clobbers(self, insn: Insn) -> set[str]:
-        effects = insn.effects
-        out = {r for r in effects.writes | effects.keeps if r in CALLER_SAVED}
-        if effects.flags_written | effects.flags_undefined:
-            out.add(FLAGS)
-        if insn.mnemonic in ("VZEROUPPER", "VZEROALL"):
-            out.add(UPPER)
-        if any(r.startswith("ST") for r in effects.writes):
-            out.add(X87)
-        if insn.is_call or insn.is_tail_jump:
-            symbol = insn.relocation.symbol if insn.relocation is not None else ""
-            out |= self.callee_clobbers.get(symbol, CALLER_SAVED | {UPPER})
-        return out

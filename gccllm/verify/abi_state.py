@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from gccllm.verify.decode import ARITHMETIC_FLAGS, CALLEE_SAVED, GENERAL, MASKS, VECTORS
 
 FLAGS = "FLAGS"
-UPPER = "UPPER"
-X87 = "X87"
 INTEGER_ARGUMENTS = ("RDI", "RSI", "RDX", "RCX", "R8", "R9")
 VECTOR_ARGUMENTS = VECTORS[:8]
 CALL_RESULTS = frozenset({"RAX", "RDX", "ZMM0", "ZMM1"})
-CALLER_SAVED = frozenset({r for r in GENERAL if r not in CALLEE_SAVED and r != "RSP"} | {*VECTORS, *MASKS, FLAGS, X87})
-"""What a call may clobber. UPPER stands for the bits above 127 of vector registers that are otherwise kept."""
+CALLER_SAVED = frozenset({r for r in GENERAL if r not in CALLEE_SAVED and r != "RSP"} | {*VECTORS, *MASKS, FLAGS})
+"""What a call may clobber."""
 RED_ZONE_BYTES = 128
 
 Value = tuple[object, ...]

@@ -231,6 +231,14 @@ class Decoded:
         """Symbols called or tail-jumped to."""
         return frozenset(i.relocation.symbol for i in self.insns if i.relocation and (i.is_call or i.is_tail_jump))
 
+    @property
+    def terminal_calls(self) -> frozenset[str]:
+        """Callees whose call is the last instruction: gcc knows that they do not return."""
+        last = self.insns[-1] if self.insns else None
+        if last is None or not last.is_call or last.relocation is None:
+            return frozenset()
+        return frozenset({last.relocation.symbol})
+
     def extent(self, section: str, offset: int) -> tuple[int, int]:
         """The labelled piece of `section` that holds `offset`: [start, end)."""
         marks = self.labels.get(section, ())

@@ -4,7 +4,8 @@ Everything is read from the object the real assembler made of the candidate alon
 object of the baseline. The order of the checks is the order of the story below; the first refusal names the reason.
 
 Covered: sections, symbols, relocations, forbidden instructions, branch targets, jump tables, absolute addresses, the
-calling convention on every path (`abi_flow`), unwindability, -fipa-ra clobbers, hardening, ISA level.
+calling convention on every path (`abi_flow`), unwindability, hardening, ISA level.
+Callers in the unit rely on nothing beyond the ABI: units in which they might are declined (`policy.PRIVATE`).
 Not covered: what the body computes, which addresses it forms, how long it runs. Those are for replay and contract.
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from gccllm.assembly import Body, BodyError, isa
@@ -21,14 +23,11 @@ from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain
 from gccllm.verify import abi_flow
 from gccllm.verify.abi_state import FLAGS, INTEGER_ARGUMENTS
-from gccllm.verify.context import Context, context_of, terminal_calls
 from gccllm.verify.decode import VECTORS, Decoded, Insn, Refused, Relocation, assemble
 from gccllm.verify.forbidden import refusal
 
 MEMORY_CALLS = frozenset({"memcpy", "memmove", "memset", "memcmp"})
 """What gcc itself may make of a loop, so what a candidate may call without the baseline doing so."""
-
-__all__ = ["Baseline", "Context", "Screened", "argument_registers", "context_of", "read_baseline", "screen"]
 
 _ABSOLUTE = frozenset({"32", "32S", "64", "16", "8"})
 _GOT = frozenset({"GOTPCREL", "GOTPCRELX", "REX_GOTPCRELX"})
@@ -38,6 +37,29 @@ _THREAD = frozenset({"TPOFF32", "GOTTPOFF", "TLSGD"}) | _DYNAMIC
 """Thread-local data. The names of the two that go together are exchangeable: gcc takes any variable for the first."""
 
 _WRITE, _ALLOC, _EXECUTE = 1, 2, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the screen has to know about the function besides its baseline body."""
+
+    name: str
+    march: frozenset[str] = frozenset()
+    """CPU features (iced-x86 names) that the unit's own flags allow without a guard."""
+    max_level: int = isa.LEVELS[-1].number
+    """Highest ISA level a candidate may need."""
+    arguments: frozenset[str] = frozenset()
+    """Argument registers of the signature (RDI, ZMM0 ...) when it is known; the baseline's own are always added."""
+    unit_functions: frozenset[str] = frozenset()
+    """Functions the unit defines: a unit that defines memcpy itself gets no new calls of it."""
+
+
+@cache
+def screen_stamp() -> str:
+    """Changes whenever the gate's own code does: sizes and times of the files it is made of."""
+    homes = (Path(__file__).parent, Path(isa.__file__).parent)
+    files = sorted(path for home in homes for path in home.glob("*.py"))
+    return ".".join(f"{status.st_size:x}-{status.st_mtime_ns:x}" for status in (path.stat() for path in files))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +79,10 @@ class Baseline:
     live_in: frozenset[str]
     tolerated: frozenset[str]
     """Registers that it may read undefined even when all arguments are defined: on paths nobody takes."""
-    clobbers: frozenset[str]
     reached: Mapping[str, frozenset[str]]
     """Symbol to the relocation kinds it is reached by."""
     has_absolute: bool
     terminal_calls: frozenset[str]
-    loose_callees: frozenset[str]
     has_endbr64: bool
     uses_trap: bool
     has_thread_data: bool
@@ -73,10 +93,10 @@ def read_baseline(body: Body, context: Context, tools: Toolchain, workdir: Path)
     code = assemble(context.name, body.text(), tools, workdir)
     if isinstance(code, Refused):
         raise BodyError(Reason.UNSUPPORTED_CODE, code.message)
-    terminal, clobbers = terminal_calls(code), context.callee_clobbers
-    flow = abi_flow.analyse(code, frozenset(), noreturn=terminal, callee_clobbers=clobbers)
+    terminal = code.terminal_calls
+    flow = abi_flow.analyse(code, frozenset(), noreturn=terminal)
     arguments = context.arguments | argument_registers(6, 8)
-    undefined = abi_flow.analyse(code, arguments, noreturn=terminal, callee_clobbers=clobbers).live_in
+    undefined = abi_flow.analyse(code, arguments, noreturn=terminal).live_in
     reached: dict[str, set[str]] = {}
     for relocation in code.relocations:
         if relocation.symbol:
@@ -85,11 +105,9 @@ def read_baseline(body: Body, context: Context, tools: Toolchain, workdir: Path)
         code,
         frozenset(flow.live_in),
         frozenset(undefined),
-        flow.clobbers,
         {symbol: frozenset(kinds) for symbol, kinds in reached.items()},
         any(r.kind in _ABSOLUTE for r in code.relocations),
-        terminal_calls(code),
-        frozenset(flow.unaligned_calls) if context.is_entry_aligned else code.calls,
+        terminal,
         bool(code.insns) and code.insns[0].mnemonic == "ENDBR64",
         any(i.mnemonic == "UD2" for i in code.insns),
         any(r.kind in _THREAD for r in code.relocations),
@@ -126,15 +144,10 @@ def _check(body: Body, code: Decoded, baseline: Baseline, context: Context) -> i
         code,
         _defined_at_entry(baseline, context),
         noreturn=baseline.terminal_calls,
-        callee_clobbers=context.callee_clobbers,
-        x87_results=frozenset({context.x87_results}),
-        is_entry_aligned=context.is_entry_aligned,
-        loose_callees=baseline.loose_callees,
         tolerated=baseline.tolerated,
     )
     for problem in flow.problems:
         raise BodyError(problem.reason, problem.detail)
-    check_clobbers(flow.clobbers, baseline, context)
     return level
 
 
@@ -241,12 +254,6 @@ def check_isa(code: Decoded, context: Context) -> int:
     if level > context.max_level:
         raise BodyError(Reason.ISA, f"level {level}, allowed {context.max_level}")
     return level
-
-
-def check_clobbers(clobbers: frozenset[str], baseline: Baseline, context: Context) -> None:
-    seen = (clobbers & context.protected) - baseline.clobbers
-    if seen:
-        raise BodyError(Reason.IPA_CLOBBER, ", ".join(sorted(seen)))
 
 
 def _defined_at_entry(baseline: Baseline, context: Context) -> frozenset[str]:

@@ -17,13 +17,13 @@ import numpy as np
 
 from gccllm.assembly import Body, BodyError, Module, NotLossless, cfg, slice_text
 from gccllm.assembly.cfg import Edge
-from gccllm.core import Quit, Returned, Slot, StandIn, Test
+from gccllm.core import Quit, Returned, StandIn, Test
 from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain
 from gccllm.verify import layout
 from gccllm.verify.image import AssembleError, Image, build_image
 from gccllm.verify.replay import Raw, Replayer, differs
-from gccllm.verify.screen import Baseline, Context, context_of, read_baseline
+from gccllm.verify.screen import Baseline, Context, read_baseline
 from gccllm.verify.trace import Trace, blocks_in_order, instrument, instrument_callees, trace_many, traced_name
 
 More = Callable[[Sequence[Test]], Sequence[Test]]
@@ -95,15 +95,10 @@ class Workbench:
         more: More | None = None,
         arguments: frozenset[str] = frozenset(),
         march: frozenset[str] = frozenset(),
-        max_level: int = 99,
-        has_ipa_ra: bool = True,
         seed: int = 0,
     ) -> Workbench:
         """From the parsed unit (and the parsed scalar side compile). Raises BodyError for what cannot be read."""
-        context = context_of(
-            module, name, tools, workdir, march=march, max_level=max_level, has_ipa_ra=has_ipa_ra,
-            arguments=arguments, x87_results=sum(r.slot in (Slot.ST0, Slot.ST1) for r in returns),
-        )  # fmt: skip
+        context = Context(name, march, arguments=arguments, unit_functions=frozenset(module.functions))
         other = None
         if scalar is not None and name in scalar.functions:
             with contextlib.suppress(BodyError):

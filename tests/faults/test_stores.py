@@ -75,7 +75,7 @@ def test_a_damaged_entry_gives_gccs_object_and_is_named(full: Project, damage: s
         {
             "truncated": raw[: len(raw) // 2],
             "bit": raw[:at] + bytes([raw[at] ^ 4]) + raw[at + 1 :],
-            "schema": raw.replace(b"gccllm-entry 1", b"gccllm-entry 2", 1),
+            "schema": raw.replace(b"gccllm-entry 2", b"gccllm-entry 1", 1),
             "empty": b"",
         }[damage]
     )

@@ -14,7 +14,7 @@ top=$PWD
 LLM=$PREFIX/bin/gcc-llm
 HOME=$top/home XDG_CACHE_HOME= XDG_CONFIG_HOME= LC_ALL=C
 export GCCLLM_ENGINE="$forms/engine-silent" ENGINE_CALLS="$top/calls" HOME XDG_CACHE_HOME XDG_CONFIG_HOME LC_ALL
-export GCCLLM_OPT=keep
+export GCCLLM_OPT=untouched
 unset GCCLLM_MODE GCCLLM_CC MAKEFLAGS COMPILER_PATH 2>/dev/null
 mkdir -p home
 

@@ -9,7 +9,7 @@ from gccllm.core import Quit, arena_address
 from gccllm.harvest.__main__ import target_of
 from gccllm.harvest.harvest import QUICK, harvest, more_near
 from gccllm.harvest.scene import lifted, lower
-from gccllm.harvest.side import trapping_text, typed_object
+from gccllm.harvest.side import trapping_text, typed_unit
 from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain
 
@@ -93,12 +93,12 @@ def test_a_side_compile_of_other_code_is_refused() -> None:
     source.write_text(SUM)
     tools = Toolchain.find()
     text = tools.compile(["-O3", "-S", str(source), "-o", "-"]).out.decode("latin-1")
-    assert typed_object(tools, ["-O3"], source, text, place).exists()
+    assert typed_unit(tools, ["-O3"], source, text, place).sources.rows
     with pytest.raises(Quit) as quit_:
-        typed_object(tools, ["-O1"], source, text, place)
+        typed_unit(tools, ["-O1"], source, text, place)
     assert quit_.value.reason is Reason.SIDE_COMPILE
     with pytest.raises(Quit) as late:
-        typed_object(tools, ["-O3"], source, text, place, deadline_s=0.0)
+        typed_unit(tools, ["-O3"], source, text, place, deadline_s=0.0)
     assert late.value.reason is Reason.DEADLINE  # which nothing remembers: a busy machine says nothing of the source
 
 

@@ -13,7 +13,7 @@ from gccllm import config, hotness, policy, work
 from gccllm.assembly import Module
 from gccllm.core import Quit
 from gccllm.events import Log
-from gccllm.harvest.side import typed_object
+from gccllm.harvest.side import typed_unit
 from gccllm.oneshot import request_for
 from gccllm.plan import find_source, plan
 from gccllm.reasons import Reason, Scope
@@ -30,7 +30,7 @@ def unit_reason(
     options: list[str], text: str = '\t.ident\t"GCC: (X) 12"\n', as_argv: tuple[str, ...] = ()
 ) -> Reason | None:
     try:
-        policy.declines_unit(options, as_argv, text, settings())
+        policy.declines_unit([*policy.LAUNCHER_ADDS, *options], as_argv, text, settings())
     except Quit as quit_:
         return quit_.reason
     return None
@@ -166,12 +166,13 @@ def test_the_source_is_compiled_again_under_the_name_that_the_build_used(tmp_pat
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "t.c").write_text(f"#include <assert.h>\n{LOOP.replace('return', 'assert(s != 3); return')}")
     given = request_for(tmp_path / word, ["-O2"], cwd=tmp_path)
-    text = subprocess.run(["gcc", "-O2", "-S", "-o", "-", word], cwd=tmp_path, capture_output=True, check=True).stdout
-    request = replace(given, text=text.decode("latin-1"), driver_argv=("-O2", "-S", "-o", "-", word))
+    flags = ["-O2", *policy.LAUNCHER_ADDS]
+    text = subprocess.run(["gcc", *flags, "-S", "-o", "-", word], cwd=tmp_path, capture_output=True, check=True).stdout
+    request = replace(given, text=text.decode("latin-1"), driver_argv=(*flags, "-S", "-o", "-", word))
     unit = plan(request, settings())
     assert unit.spelled == word
     assert unit.source == (tmp_path / "src" / "t.c").resolve()
-    assert Shop(unit, settings(), Log(tmp_path)).types.signature("f")
+    assert Shop(unit, settings(), Log(tmp_path)).signature("f")
 
 
 def test_a_side_compile_that_fails_is_not_tried_again_for_each_function(
@@ -181,12 +182,24 @@ def test_a_side_compile_that_fails_is_not_tried_again_for_each_function(
     shop = Shop(plan(request_for(tmp_path / "t.c", ["-O2"]), settings()), settings(), Log(tmp_path))
     (tmp_path / "t.c").write_text(LOOP.replace("+=", "-="))
     tried: list[object] = []
-    monkeypatch.setattr(work, "typed_object", lambda *args, **words: tried.append(1) or typed_object(*args, **words))
+    monkeypatch.setattr(work, "typed_unit", lambda *args, **words: tried.append(1) or typed_unit(*args, **words))
     for _ in range(3):
         with pytest.raises(Quit) as quit_:
-            _ = shop.types
+            _ = shop.known
         assert quit_.value.reason is Reason.SIDE_COMPILE
     assert len(tried) == 1
+
+
+def test_a_unit_with_private_arrangements_is_left_alone() -> None:
+    for name in policy.PRIVATE:
+        assert unit_reason(["-O2", f"-f{name}"]) is Reason.PRIVATE_ARRANGEMENTS
+        assert unit_reason(["-O2", f"-f{name}", f"-fno-{name}"]) is None
+
+
+@pytest.mark.parametrize("option", ["-ffixed-r10", "-mincoming-stack-boundary=3", "-mstackrealign", "-fcall-saved-r10",
+                                    "-fharden-compares", "-fnever-heard-of"])  # fmt: skip
+def test_an_option_that_no_row_knows_declines(option: str) -> None:
+    assert unit_reason(["-O2", option]) is Reason.OPTION_UNKNOWN
 
 
 def test_standard_input_has_no_source(tmp_path: Path) -> None:

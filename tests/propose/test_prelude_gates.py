@@ -22,7 +22,7 @@ from gccllm.plan import plan
 from gccllm.propose import c_bodies
 from gccllm.propose.protocol import Deadline, Failure
 from gccllm.verify.judge import judge_many
-from gccllm.verify.screen import context_of
+from gccllm.verify.screen import Context
 from gccllm.work import Shop
 
 KERNELS = Path(bench.__file__).parent / "kernels"
@@ -35,15 +35,13 @@ def verdicts(kernel: str, answer: str, workdir: Path) -> list[Verdict]:
     flags = ("-O3", f"-I{KERNELS}", "-include", "kernel.h")
     unit = plan(oneshot.request_for(KERNELS / f"{kernel}.c", flags), settings)
     shop = Shop(unit, settings, Log(workdir / "log"))
-    signature = shop.types.signature("kern")
+    signature = shop.signature("kern")
     types = words_of(signature)
     assert types is not None
-    target = HarvestTarget.of(unit.module, "kern", signature, unit.tools, workdir, shop.trapping)
+    target = HarvestTarget.of(unit.module, "kern", signature, unit.tools, workdir, shop.known.trapping)
     found = harvest(target, deadline_s=60.0, budget=QUICK)
     registers = signature_registers(signature)
-    context = context_of(
-        unit.module, "kern", unit.tools, workdir, march=unit.march, has_ipa_ra=unit.ipa_ra, arguments=registers
-    )
+    context = Context("kern", unit.march, arguments=registers)
     desk = workbench(target, context, list(found.tests), None, 1)
     prompt = shop.prompt(unit.module.functions["kern"])
     failures: list[Failure] = []

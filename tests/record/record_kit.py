@@ -6,14 +6,13 @@ import struct
 from functools import cache
 from pathlib import Path
 
-from gccllm.assembly import Module
 from gccllm.core import PAGE_BYTES
 from gccllm.harvest.__main__ import target_of
 from gccllm.job import scratch, signature_registers
 from gccllm.record.capture import RecordedCall, RecordedPage, Registers
 from gccllm.record.store import TestStore
 from gccllm.store.entry import Bench
-from gccllm.verify.screen import context_of
+from gccllm.verify.screen import Context
 from gccllm.wire import facts_of
 
 KEY = "5a" * 32
@@ -62,9 +61,7 @@ def real_bench(source: str, name: str = "f") -> Bench:
         path = place / "unit.c"
         path.write_text(source)
         target = target_of(path, name, ["-O2"], place)
-        context = context_of(
-            Module.parse(target.text), name, target.tools, place, arguments=signature_registers(target.signature)
-        )
+        context = Context(name, arguments=signature_registers(target.signature))
         return Bench(slice=target.text, baseline=target.body.text(), facts=facts_of(target, context))
 
 

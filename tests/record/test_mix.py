@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from states_kit import HEAP, SOURCE, Heap, lookups, table, target
 
-from gccllm.assembly import Body, Module
+from gccllm.assembly import Body
 from gccllm.core import PAGE_BYTES, Candidate, Page, Quit, Test
 from gccllm.harvest.harvest import Budget, Harvest, harvest, more_near
 from gccllm.harvest.probe import HarvestTarget, Probe, State
@@ -18,7 +18,7 @@ from gccllm.job import Job, is_equal_on, signature_registers, slower_elsewhere, 
 from gccllm.reasons import Reason
 from gccllm.verify import adequacy, timing
 from gccllm.verify.judge import judge
-from gccllm.verify.screen import context_of
+from gccllm.verify.screen import Context
 from gccllm.verify.workbench import Workbench
 
 ALONE = Budget(explore_rounds=0, perturb_rounds=6, states=120)
@@ -202,9 +202,7 @@ OTHER = SOURCE.replace("while (i >= 0) {", "for (; i >= 0; i = t->slots[i].next)
 
 
 def bench(where: Path, lookup: HarvestTarget, tests: list[Test]) -> Workbench:
-    context = context_of(
-        Module.parse(lookup.text), "lookup", lookup.tools, where, arguments=signature_registers(lookup.signature)
-    )
+    context = Context("lookup", arguments=signature_registers(lookup.signature))
     return workbench(lookup, context, tests, None, 1)
 
 
@@ -349,9 +347,7 @@ def tabled(where: Path) -> HarvestTarget:
 
 
 def job_of(where: Path, tabled: HarvestTarget, found: Harvest) -> tuple[Job, Body]:
-    context = context_of(
-        Module.parse(tabled.text), "f", tabled.tools, where, arguments=signature_registers(tabled.signature)
-    )
+    context = Context("f", arguments=signature_registers(tabled.signature))
     place = where / f"direct{len(list(where.iterdir()))}"
     place.mkdir()
     body = target(place, DIRECT, "f", "-fno-tree-vectorize").body

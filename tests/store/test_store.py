@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gccllm.reasons import Reason
-from gccllm.store import Entry, EntryError, Store, function_key
+from gccllm.store import Entry, EntryError, Store
 from gccllm.store.layers import write_atomically
 
 KEY = "ab" * 32
@@ -21,7 +21,7 @@ KEY = "ab" * 32
 
 def entry(key: str = KEY, **fields: object) -> Entry:
     return Entry.model_validate(
-        {"key": key, "function": "f", "source": "f.c", "outcome": "accepted", "created": 1.0} | fields
+        {"key": key, "situation": {}, "function": "f", "source": "f.c", "outcome": "accepted", "created": 1.0} | fields
     )
 
 
@@ -50,7 +50,7 @@ def test_an_unknown_key_is_a_miss_without_a_problem(tmp_path: Path) -> None:
         (lambda raw: raw[:40] + bytes([raw[40] ^ 1]) + raw[41:], Reason.ENTRY_CORRUPT),
         (lambda raw: raw[:-5] + bytes([raw[-5] ^ 1]) + raw[-4:], Reason.ENTRY_CORRUPT),
         (lambda raw: b"", Reason.ENTRY_CORRUPT),
-        (lambda raw: raw.replace(b"gccllm-entry 1 ", b"gccllm-entry 999 ", 1), Reason.ENTRY_VERSION),
+        (lambda raw: raw.replace(b"gccllm-entry 2 ", b"gccllm-entry 999 ", 1), Reason.ENTRY_VERSION),
     ],
     ids=["truncated", "header-bit", "payload-bit", "empty", "newer-schema"],
 )
@@ -92,14 +92,31 @@ def test_a_remembered_failure_expires(tmp_path: Path) -> None:
     assert store.find(KEY, now=101.0) is None
 
 
-def test_a_project_entry_is_untrusted_until_vouched_for(tmp_path: Path) -> None:
-    Store(tmp_path / "project").put(entry())
-    store = Store(tmp_path / "user", tmp_path / "project")
+def test_a_mark_is_of_one_kind_and_one_thing(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.mark("screened", "entry and situation")
+    assert store.is_marked("screened", "entry and situation")
+    assert not store.is_marked("vouched", "entry and situation")
+    assert not store.is_marked("screened", "entry and another situation")
+
+
+def test_what_was_taken_over_stays_apart_from_the_users_own(tmp_path: Path) -> None:
+    Store(tmp_path / "other").put(entry(body="\tret\n"))
+    other = Store(tmp_path / "none", tmp_path / "other").find(KEY)
+    assert other is not None
+    store = Store(tmp_path / "user")
+    store.take_over(other)
     found = store.find(KEY)
     assert found is not None
-    assert not store.is_vouched(found)
-    store.vouch(found)
-    assert store.is_vouched(found)
+    assert found.layer == "imported"
+
+
+def test_the_first_half_of_a_key_says_whether_there_may_be_something(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert not store.may_have(KEY[:32])
+    store.put(entry())
+    assert store.may_have(KEY[:32])
+    assert not store.may_have("cd" * 16)
 
 
 def test_a_failed_write_leaves_the_old_entry_and_no_scrap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,16 +163,3 @@ def test_where_no_lock_can_be_made_the_work_goes_on(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with Store(tmp_path / "file").working_on(KEY, 0.0) as mine:
         assert mine
-
-
-def test_every_part_of_a_key_counts() -> None:
-    base = {"isa": "guarded", "march": ["SSE2"], "semantics": ["-fPIC"]}
-    keys = {
-        function_key("a", **base),
-        function_key("b", **base),
-        function_key("a", **base | {"isa": "baseline"}),
-        function_key("a", **base | {"march": ["SSE2", "AVX"]}),
-        function_key("a", **base | {"semantics": []}),
-        function_key("a", **base | {"march": ["SSE2", "|", "-fPIC"], "semantics": []}),
-    }
-    assert len(keys) == 6

@@ -123,64 +123,6 @@ def test_level_and_features_are_reported(tmp_path: Path) -> None:
     assert allowed.level == 0
 
 
-UNIT = """
-__attribute__((noinline)) static long inner(const long *p, long n) {
-  long s = 0;
-  for (long i = 0; i < n; i++) s += p[i] * n;
-  return s;
-}
-__attribute__((noinline)) static long middle(const long *p, long n) { return inner(p, n) + 1; }
-long outer(const long *p, long n, long k) { return middle(p, n) * k; }
-"""
-
-
-@pytest.fixture(scope="module")
-def unit() -> Module:
-    ran = TOOLS.compile(["-O2", "-fcf-protection=none", "-S", "-x", "c", "-", "-o", "-"], stdin=UNIT.encode())
-    assert ran.ok, ran.err
-    return Module.parse(ran.out.decode())
-
-
-def reason(body: Body, known: gate.Baseline, context: gate.Context, where: Path) -> Reason | None:
-    return gate.screen(body, known, context, TOOLS, where).verdict.reason
-
-
-def test_caller_may_rely_on_what_a_callee_of_the_unit_leaves_alone(unit: Module, tmp_path: Path) -> None:
-    outer = unit.functions["outer"].body
-    context = gate.context_of(unit, "outer", TOOLS, tmp_path)
-    known = gate.read_baseline(outer, context, TOOLS, tmp_path)
-    assert reason(outer, known, context, tmp_path) is None
-    blind = replace(context, callee_clobbers={})
-    assert reason(outer, known, blind, tmp_path) is Reason.DEAD_READ, "gcc keeps k in a register that middle leaves"
-
-
-@pytest.mark.parametrize("name", ["middle", "inner"])
-def test_what_a_caller_relies_on_is_protected_down_the_calls(name: str, unit: Module, tmp_path: Path) -> None:
-    outer = unit.functions["outer"].body.text()
-    (kept,) = [r for r in ("r8", "r9", "r10", "r11") if f"%{r}" in outer]
-    context = gate.context_of(unit, name, TOOLS, tmp_path)
-    baseline = unit.functions[name].body
-    known = gate.read_baseline(baseline, context, TOOLS, tmp_path)
-    others = [r for r in ("r8", "r9", "r10", "r11") if r != kept]
-    for register, want in ((kept, Reason.IPA_CLOBBER), (others[0], None)):
-        body = Body.parse(f"\txorl\t%{register}d, %{register}d\n{baseline.text()}")
-        assert reason(body, known, context, tmp_path) is want
-
-
-def test_without_ipa_ra_nothing_is_protected(unit: Module, tmp_path: Path) -> None:
-    assert gate.context_of(unit, "inner", TOOLS, tmp_path, has_ipa_ra=False).protected == frozenset()
-    assert gate.context_of(unit, "outer", TOOLS, tmp_path).protected == frozenset()
-
-
-def test_function_called_with_an_odd_stack_may_not_rely_on_alignment(unit: Module, tmp_path: Path) -> None:
-    context = gate.context_of(unit, "middle", TOOLS, tmp_path)
-    assert not context.is_entry_aligned
-    known = gate.read_baseline(unit.functions["middle"].body, context, TOOLS, tmp_path)
-    spill = "\tpxor\t%xmm0, %xmm0\n\t{}\t%xmm0, -24(%rsp)\n\tmovl\t-24(%rsp), %eax\n\tret"
-    assert reason(Body.parse(spill.format("movaps")), known, context, tmp_path) is Reason.STACK_DEPTH
-    assert reason(Body.parse(spill.format("movups")), known, context, tmp_path) is None
-
-
 @pytest.mark.parametrize("flags", [("-O3", "-march=native"), ("-O2",), ("-O3", "-funroll-loops")], ids=" ".join)
 def test_gcc_s_own_other_bodies_are_not_refused(flags: tuple[str, ...], tmp_path: Path) -> None:
     source = "\n".join(
@@ -203,7 +145,7 @@ def test_gcc_s_own_other_bodies_are_not_refused(flags: tuple[str, ...], tmp_path
         modules[row] = Module.parse(ran.out.decode())
     refused = {}
     for name, function in modules["-O3",].functions.items():
-        context = gate.context_of(modules["-O3",], name, TOOLS, tmp_path)
+        context = gate.Context(name)
         known = gate.read_baseline(function.body, context, TOOLS, tmp_path)
         verdict = gate.screen(modules[flags].functions[name].body, known, context, TOOLS, tmp_path).verdict
         if not verdict.is_accepted:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -58,7 +58,7 @@ class Site:
         ours = {
             "GCCLLM_CACHE_DIR": str(self.store),
             "GCCLLM_ENGINE": str(self.here / "engine"),
-            "GCCLLM_OPT": "keep",
+            "GCCLLM_OPT": "untouched",
             "HOME": str(self.here / "home"),
             "LC_ALL": "C",
             "TMPDIR": str(self.tmp),
@@ -106,11 +106,12 @@ class Site:
     def entry(self) -> Path:
         return self.store / "units" / self.key[:2] / self.key
 
-    def write_entry(self, payload: bytes) -> None:
+    def write_entry(self, payload: bytes, rows: Sequence[str] = ()) -> None:
         """As docs/formats.md says."""
-        digest = blake2b(payload, digest_size=32).hexdigest()
+        data = b"".join(row.encode() + b"\n" for row in rows) + b"\n" + payload
+        digest = blake2b(data, digest_size=32).hexdigest()
         self.entry.parent.mkdir(parents=True, exist_ok=True)
-        self.entry.write_bytes(b"gccllm-unit 1 %s %d\n" % (digest.encode(), len(payload)) + payload)
+        self.entry.write_bytes(b"gccllm-unit 2 %s %d\n" % (digest.encode(), len(data)) + data)
 
     def labelled_text(self) -> bytes:
         return (self.here / "in.s").read_bytes().replace(b"\nsum:\n", b"\nsum:\nseen_by_engine:\n")

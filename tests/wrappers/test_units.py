@@ -45,7 +45,7 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "longer": lambda e: e + b"\n",
     "bit flipped": lambda e: e[:-5] + bytes([e[-5] ^ 1]) + e[-4:],
     "digest flipped": lambda e: e.replace(e[14:16], b"zz", 1),
-    "other version": lambda e: e.replace(b"gccllm-unit 1", b"gccllm-unit 2", 1),
+    "other version": lambda e: e.replace(b"gccllm-unit 2", b"gccllm-unit 1", 1),
     "huge length": lambda e: e.replace(e.split(b"\n")[0].split()[-1], b"99999999999999999999999", 1),
     "negative length": lambda e: e.replace(e.split(b"\n")[0].split()[-1], b"-1", 1),
     "zeros": lambda e: bytes(len(e)),
@@ -82,6 +82,13 @@ def key_after(site: Site, *options: str, **env: str) -> str:
     return site.key
 
 
+def program(name: str, path: str) -> list[tuple[str, bytes]]:
+    status = Path(path).stat()
+    seconds, rest = divmod(status.st_mtime_ns, 10**9)
+    time = seconds.to_bytes(8, "little") + rest.to_bytes(8, "little")
+    return [(name, path.encode()), ("size", status.st_size.to_bytes(8, "little")), ("time", time)]
+
+
 def test_the_key_is_the_documented_one(site: Site) -> None:
     (site.src / "gccllm.toml").write_text('proposers = "model"\n')
     (site.src / "cache" / "rewrites").mkdir(parents=True)
@@ -97,17 +104,20 @@ def test_the_key_is_the_documented_one(site: Site) -> None:
     options = site.request["gcc_option"]
     assert options[2:4] == ["-o", "out.o"]
     fields: list[tuple[str, bytes]] = [
-        ("schema", b"gccllm-unit 1 "),
+        ("schema", b"gccllm-unit 2 "),
         ("version", version.encode()),
         ("set", b"GCCLLM_A="),
-        ("set", b"GCCLLM_OPT=keep"),
+        ("set", b"GCCLLM_OPT=untouched"),
         ("set", b"GCCLLM_PROPOSERS=model"),
         ("user", b"budget = 7\n"),
         ("project", b'proposers = "model"\n'),
         ("rewrites", (stamp // 10**9).to_bytes(8, "little") + (stamp % 10**9).to_bytes(8, "little")),
         ("epoch", b"3\n"),
         ("lookup", b"0"),
+        *program("compiler", site.request["compiler"][0]),
+        ("directory", str(site.src).encode()),
         *(("option", x.encode()) for x in options[:2] + options[4:]),
+        *(("argument", x.encode()) for x in ("-O2", "-c", "loop.c")),
         ("text", (site.here / "in.s").read_bytes()),
     ]
     hashed = b"".join(b"%s %d\n%s" % (name.encode(), len(value), value) for name, value in fields)
@@ -248,3 +258,57 @@ def test_the_store_may_be_named_in_the_project(site: Site) -> None:
     (site.src / "gccllm.toml").write_text(f'cache_dir = "{site.here}/other"\nmode = "queue"\n')
     site.quiet()
     assert len(list((site.here / "other" / "queue").iterdir())) == 1
+
+
+def same_row(path: Path, *, times: bool) -> str:
+    data, status = path.read_bytes(), path.stat()
+    known = (status.st_mtime_ns, status.st_ctime_ns, status.st_ino) if times else (0, 0, 0)
+    return "\t".join(map(str, ("same", blake2b(data, digest_size=32).hexdigest(), len(data), *known, path)))
+
+
+@pytest.mark.parametrize("times", [True, False])
+def test_an_answer_stands_while_its_sources_are_the_same(site: Site, times: bool) -> None:
+    site.quiet()
+    rows = [same_row(site.src / "loop.c", times=times), f"absent\t{site.src / 'nothing.h'}"]
+    site.write_entry(site.labelled_text(), rows)
+    assert b"seen_by_engine" in site.quiet()
+    os.utime(site.src / "loop.c")
+    assert b"seen_by_engine" in site.quiet(), "touched, with the same contents"
+    assert site.asked == 1
+
+
+def test_an_answer_falls_when_a_source_changes_and_the_text_does_not(site: Site) -> None:
+    site.quiet()
+    header = site.src / "types.h"
+    header.write_text("typedef int num;\n")
+    site.write_entry(site.labelled_text(), [same_row(header, times=True)])
+    assert b"seen_by_engine" in site.quiet()
+    header.write_text("typedef long num;\n")
+    assert site.quiet() == site.own
+    header.write_text("typedef int num;\n")
+    assert b"seen_by_engine" in site.quiet(), "the answer was kept"
+    header.unlink()
+    assert site.quiet() == site.own
+
+
+def test_an_answer_falls_when_a_file_would_be_found_first(site: Site) -> None:
+    site.quiet()
+    site.write_entry(site.labelled_text(), [f"absent\t{site.src / 'types.h'}"])
+    assert b"seen_by_engine" in site.quiet()
+    (site.src / "types.h").touch()
+    assert site.quiet() == site.own
+
+
+@pytest.mark.parametrize(
+    "row", ["", "same", "same\tzz\t1\t1\t1\t1\t/", "unknown\t/nowhere", "absent\t/", "same\t" + "0" * 64]
+)
+def test_a_row_that_is_not_understood_does_not_hold(site: Site, row: str) -> None:
+    site.quiet()
+    site.write_entry(site.labelled_text(), [row, "more"])
+    assert site.quiet() == site.own
+
+
+def test_the_same_text_elsewhere_is_another_unit(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    other = Site(site.prefix, tmp_path / "other")
+    assert key_after(other) != key_after(site)
