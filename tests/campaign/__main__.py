@@ -23,6 +23,7 @@ PARTS = ("edits", "callers", "suites", "hostile", "faults", "fuzz", "unwind")
 RUNS = {"faults": 500, "fuzz": 200_000}
 """Parts that run as a whole (`run(state, count, seed)`), and the count of the whole campaign."""
 
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.campaign", description=__doc__.split("\n")[0])
     parser.add_argument("--state", type=Path, default=Path(".campaign"))

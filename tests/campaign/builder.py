@@ -24,6 +24,7 @@ from pathlib import Path
 from gccllm import engine as product
 from gccllm.core import Request
 from gccllm.events import Log
+from gccllm.policy import LAUNCHER_ADDS
 from tests.campaign.engine import Engine
 
 HERE = Path(__file__).resolve().parent
@@ -92,8 +93,6 @@ class Builder:
     store: Path
     prefix: Path | None = None
     """Where bin/gcc-llm is; needed for builds through the shim."""
-    launcher: tuple[str, ...] = ()
-    """The options that the launcher adds beside -O3."""
     is_apart: bool = False
     """Every unit has a store of its own."""
     options: tuple[str, ...] = ()
@@ -149,7 +148,7 @@ class Builder:
 
     def in_process(self, source: Path, name: str, flags: Sequence[str], plain: Path, ours: Path,
                    counts: Counter[str]) -> bool:  # fmt: skip
-        options = ["-O3" if flag in ("-O1", "-O2") else flag for flag in flags] + list(self.launcher)
+        options = ["-O3" if flag in ("-O1", "-O2") else flag for flag in flags] + list(LAUNCHER_ADDS)
         text_file = source / f"{name}.s"
         command(["gcc", *options, "-w", "-S", name, "-o", str(text_file)], source)
         text = text_file.read_bytes().decode("latin-1")

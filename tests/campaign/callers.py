@@ -72,9 +72,7 @@ def case(number: int, state: Path) -> dict[str, Any]:
     return {"case": number, "wrong": wrong, **counts}
 
 
-def compared(
-    entry: Entry, here: Path, counts: Counter[str], levels: Sequence[tuple[str, ...]] = LEVELS
-) -> str:
+def compared(entry: Entry, here: Path, counts: Counter[str], levels: Sequence[tuple[str, ...]] = LEVELS) -> str:
     """What differs, in words; empty when nothing does."""
     if entry.bench is None or entry.outcome != "accepted":
         return ""
@@ -188,4 +186,3 @@ def keep(directory: Path, here: Path, entry: Path, found: str) -> None:
         '    cmp "$out/gcc.out" "$out/own.out" || { diff "$out/gcc.out" "$out/own.out"; exit 1; }\ndone\n'
     )
     script.chmod(0o755)
-

@@ -41,7 +41,9 @@ def worker(state: Path, options: tuple[str, ...]) -> Callable[[int], dict[str, A
     campaign = Campaign(find_prefix(), options)
 
     def one(number: int) -> dict[str, Any]:
-        return campaign.whole(number, state) if number % WHOLE == WHOLE - 1 else campaign.series(number, state / "failed")
+        return (
+            campaign.whole(number, state) if number % WHOLE == WHOLE - 1 else campaign.series(number, state / "failed")
+        )
 
     return one
 
@@ -57,16 +59,6 @@ def says(counts: Counter[str]) -> str:
     )
 
 
-def launcher_flags(door: Door, prefix: Path, here: Path) -> tuple[str, ...]:
-    """What the launcher adds to a compile beside -O3."""
-    (here / "asked.c").write_text("int f(const int *p, int n) { int s = 0; while (n--) s += *p++; return s; }\n")
-    door.store = here / "asked-store"
-    argv = [str(prefix / "bin" / "gcc-llm"), "-O2", "-c", "asked.c", "-o", "asked.o"]
-    command(argv, here, door.environment(door.store))
-    return tuple(option for option in door.options if option.startswith(("-f", "-m")) and option not in
-                 ("-mtune=generic", "-march=x86-64"))  # fmt: skip
-
-
 class Campaign:
     """One process of it: the engine is installed once."""
 
@@ -77,7 +69,6 @@ class Campaign:
         self.stack = contextlib.ExitStack()
         self.here = self.stack.enter_context(place())
         self.door = Door(self.engine, self.here) if prefix else None
-        self.launcher = launcher_flags(self.door, prefix, self.here) if self.door and prefix else ()
         self.options = options
 
     def series(self, number: int, failed: Path, projects: int = PROJECTS, builds: int = BUILDS,
@@ -89,7 +80,7 @@ class Campaign:
         store = place_ / "store"
         for index in range(projects):
             shim = self.prefix is not None and (number + index) % 3 == 0 and admitted is None
-            builder = Builder(self.engine, place_ / f"p{index}", store, self.prefix, self.launcher, options=self.options)
+            builder = Builder(self.engine, place_ / f"p{index}", store, self.prefix, options=self.options)
             project = make(rng)
             before: Project | None = None
             for step in range(builds):
@@ -105,10 +96,12 @@ class Campaign:
                     why = self.why(project, shim)
                     counts[f"wrong: {why}"] += 1
                     name = f"edits-{number}-{index}-{step}"
-                    wrong.append(f"{name} {why}{' shim' if shim else ''}: {project.log[-1] if project.log else 'first'}")
+                    wrong.append(
+                        f"{name} {why}{' shim' if shim else ''}: {project.log[-1] if project.log else 'first'}"
+                    )
                     keep(failed / name, project, before, built, number, why)
                     break  # the next builds of it would be wrong for the same reason
-                elif step == 0 and number % 8 == 0:
+                if step == 0 and number % 8 == 0:
                     counts["sanitized"] += sanitized(builder, project, built)
                 before, project = project, edit(project, rng)
         if admitted is not None:
@@ -140,7 +133,9 @@ class Campaign:
         """`stale`: right from an empty store. `unit`: right when every unit has its own. `own`: wrong even so."""
         for word, apart in (("stale", False), ("unit", True)):
             with place() as fresh:
-                builder = Builder(self.engine, fresh, fresh / "store", self.prefix, self.launcher, apart, self.options)
+                builder = Builder(
+                    self.engine, fresh, fresh / "store", self.prefix, is_apart=apart, options=self.options
+                )
                 if not builder.build(render(project), sources(project), project.flags, shim=shim, afresh=True).is_wrong:
                     return word
         return "own"

@@ -237,4 +237,6 @@ class Engine:
 
     def rewrite(self, request: Request, store: Path) -> Result:
         settings = self.settings.with_values(cache_dir=str(store))
-        return rewrite_unit(request, settings, Store(store), Log(store, pid=0), deadline=time.monotonic() + self.budget_s)
+        return rewrite_unit(
+            request, settings, Store(store), Log(store, pid=0), deadline=time.monotonic() + self.budget_s
+        )

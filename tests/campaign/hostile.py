@@ -151,7 +151,8 @@ def look(lie: Lie, found: Case, shop: work.Shop, job: Job, unit: Unit, name: str
         return said
     winner = Attempted(Candidate(lie.text, "model", lie.operator), found.verdict, found, 2.0)  # type: ignore[arg-type]
     timing = Timing(2.0, 1.9, 2.1, {}, 100.0, 1.0, 1, 1)
-    entry = shop.entry(_function(shop, job), "0" * 64, job, winner, timing)
+    function = _function(shop, job)
+    entry = shop.entry(function, shop.situation(function), job, winner, timing)
     callers: Counter[str] = Counter()
     with place() as apart:
         said = compared(entry, apart, callers, levels=(("-O2",),))
@@ -165,7 +166,9 @@ def _is_of(lie: Lie, job: Job) -> bool:
     return lie.body is not None and lie.body.lines[: lie.line] == base[: lie.line]
 
 
-def keep(directory: Path, source: Path, number: int, name: str, flags: tuple[str, ...], lie: Lie, job: Job, word: str) -> None:
+def keep(
+    directory: Path, source: Path, number: int, name: str, flags: tuple[str, ...], lie: Lie, job: Job, word: str
+) -> None:
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     shutil.copy(source, directory)
@@ -179,4 +182,3 @@ def keep(directory: Path, source: Path, number: int, name: str, flags: tuple[str
         f'exec "${{PYTHON:-.venv/bin/python}}" -m tests.campaign --state "$(mktemp -d)" --part hostile --case {number}\n'
     )
     script.chmod(0o755)
-

@@ -53,7 +53,9 @@ def lies(body: Body, *, plain: int, hostile: int, seed: int, is_baseline: bool) 
                 yield Lie(key + spoiled, "hangs on an address", f"bit {bit} of {register} added to the result")
     stack = "\tmovq\t%rsp, %r11\n\tshrq\t$46, %r11\n\tandl\t$1, %r11d\n"
     if "%r11" not in text and "\tcall\t" not in text:
-        yield Lie(stack + text.replace("\tret\n", "\taddl\t%r11d, %eax\n\tret\n"), "hangs on an address", "bit 46 of rsp")
+        yield Lie(
+            stack + text.replace("\tret\n", "\taddl\t%r11d, %eax\n\tret\n"), "hangs on an address", "bit 46 of rsp"
+        )
     for loose, tight in (("movdqu", "movdqa"), ("movups", "movaps"), ("vmovdqu", "vmovdqa"), ("vmovups", "vmovaps")):
         if f"\t{loose}\t" in text:
             yield Lie(text.replace(f"\t{loose}\t", f"\t{tight}\t"), "alignment assumed", f"{tight} for every {loose}")

@@ -70,7 +70,9 @@ def edit(project: Project, rng: Random) -> Project:
     index = rng.randrange(len(project.parts))
     part = project.parts[index]
     kind = BY_NAME[part.kind]
-    what = rng.choice(("fact",) * 12 + ("live",) * 3 + ("attribute", "flag", "flag", "flag", "level", "order", "home", "inputs"))
+    what = rng.choice(
+        ("fact",) * 12 + ("live",) * 3 + ("attribute", "flag", "flag", "flag", "level", "order", "home", "inputs")
+    )
     match what:
         case "fact":
             name = rng.choice(sorted(kind.facts))
@@ -205,7 +207,9 @@ def render(project: Project) -> dict[str, str]:
                 files[f"part_{part.number}.h"] = Template(kind.code).safe_substitute(known | {"U": "UNIT"})
                 rows.append(f'#define UNIT {unit}\n#include "part_{part.number}.h"\n#undef UNIT')
             before = Template(kind.before).substitute(known)
-            mix = Template(MIXES[part.live]).substitute(CALL=f"(unsigned long)({Template(kind.call).substitute(known)})")
+            mix = Template(MIXES[part.live]).substitute(
+                CALL=f"(unsigned long)({Template(kind.call).substitute(known)})"
+            )
             if part.live == "tail" and not before and kind.call == "target_$N(p, n)":
                 rows.append(_tail(part))
             else:
@@ -216,9 +220,10 @@ def render(project: Project) -> dict[str, str]:
             )
         rows.append(Template(DRIVE).substitute(U=unit, CALLS="".join(calls)))
         files[f"unit_{unit}.c"] = "\n".join(rows)
-    files["types.h"] = "\n".join(
-        Template(BY_NAME[part.kind].types).substitute(places(part, project, 0)) for part in project.parts
-    ) + "\n"
+    files["types.h"] = (
+        "\n".join(Template(BY_NAME[part.kind].types).substitute(places(part, project, 0)) for part in project.parts)
+        + "\n"
+    )
     fixed = "-ffixed-r10" in project.flags
     units = range(1, project.units + 1)
     files["main.c"] = Template(MAIN).substitute(
@@ -230,7 +235,8 @@ def render(project: Project) -> dict[str, str]:
         SLOTS=max(1, len(slots)),
         HOLD="held = 0x123456789abcdeful;\n        int kept = 1;" if fixed else "",
         CALLS="\n".join(
-            f"        drive_{u}(p, q, sizes[round], out);" + ("\n        kept &= held == 0x123456789abcdeful;" if fixed else "")
+            f"        drive_{u}(p, q, sizes[round], out);"
+            + ("\n        kept &= held == 0x123456789abcdeful;" if fixed else "")
             for u in units
         ),
         HELD='printf("kept %d\\n", kept);' if fixed else "",

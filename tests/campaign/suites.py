@@ -89,8 +89,13 @@ def built(engine: Engine, mode: str, name: str, text: str, headers: str, here: P
     engine.proposers = (
         (lambda settings: [RecompileProposer(FEW)]) if gated else (lambda settings: [Proposals(WAYS, inline=False)])
     )
-    builder = Builder(engine, here, here / "store", None, options, libraries=("-lm",))
-    flags = ("-O2", *(("-fno-inline",) if apart else ()), "-std=gnu89" if "torture" in headers else "-std=gnu11", f"-I{headers}")
+    builder = Builder(engine, here, here / "store", options=options, libraries=("-lm",))
+    flags = (
+        "-O2",
+        *(("-fno-inline",) if apart else ()),
+        "-std=gnu89" if "torture" in headers else "-std=gnu11",
+        f"-I{headers}",
+    )
     try:
         done = builder.build({"main.c": text}, ["main.c"], flags, shim=False, afresh=True)
     except (Broken, subprocess.TimeoutExpired):
@@ -134,4 +139,3 @@ def keep(directory: Path, here: Path, number: int, found: str) -> None:
         "./want >want.out; a=$?\n./got >got.out; b=$?\ncmp want.out got.out && [ $a = $b ]\n"
     )
     script.chmod(0o755)
-

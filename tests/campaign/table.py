@@ -43,14 +43,19 @@ def row(part: str, found: Sequence[dict[str, Any]]) -> Row | None:
         return None
     counts = total(found)
     module = importlib.import_module(f"tests.campaign.{part}")
-    said = module.says(counts) if hasattr(module, "says") else ", ".join(
-        f"{value:g} {name}" for name, value in sorted(counts.items()) if name not in ("seconds", "wrong")
+    said = (
+        module.says(counts)
+        if hasattr(module, "says")
+        else ", ".join(
+            f"{value:g} {name}" for name, value in sorted(counts.items()) if name not in ("seconds", "wrong")
+        )
     )
     wrong = sum(len(line["wrong"]) if isinstance(line["wrong"], list) else int(line["wrong"]) for line in found)
     least = getattr(module, "LEAST", {})
     thin = tuple(
         f"{part}: {counts[name]:g} {name} in {len(found)} cases; fewer than {floor} a case show nothing"
-        for name, floor in least.items() if counts[name] < floor * len(found)
+        for name, floor in least.items()
+        if counts[name] < floor * len(found)
     )
     return Row(part, len(found), said, wrong, counts["seconds"] / 60, thin)
 

@@ -94,7 +94,7 @@ def case(number: int, state: Path, engine: Engine, options: tuple[str, ...]) -> 
     counts: Counter[str] = Counter()
     wrong: list[str] = []
     with place() as here:
-        builder = Builder(engine, here, here / "store", None, options)
+        builder = Builder(engine, here, here / "store", options=options)
         try:
             found = throwing(builder, rng, counts) if number % 4 == 3 else stepped(builder, rng, number, counts)
         except Broken as error:
@@ -155,13 +155,21 @@ def by_gdb(source: Path, names: list[str], counts: Counter[str]) -> str:
 def throwing(builder: Builder, rng: Random, counts: Counter[str]) -> str:
     index = rng.randrange(len(LIVES))
     text = Template(THROWING).substitute(
-        A=rng.choice((3, 5, 40503)), B=rng.choice((1, 2, 3)), M=rng.choice((3, 5, 7)), LIVE=LIVES[index], AFTER=AFTER[index]
+        A=rng.choice((3, 5, 40503)),
+        B=rng.choice((1, 2, 3)),
+        M=rng.choice((3, 5, 7)),
+        LIVE=LIVES[index],
+        AFTER=AFTER[index],
     )
     source = builder.here / "src"
     source.mkdir(parents=True)
     (source / "unit.c").write_text(text)
     plain, ours = source / "plain.o", source / "ours.o"
-    flags = (rng.choice(("-O2", "-O3", "-O1")), "-fexceptions", *rng.choice(((), ("-fPIC",), ("-fno-omit-frame-pointer",))))
+    flags = (
+        rng.choice(("-O2", "-O3", "-O1")),
+        "-fexceptions",
+        *rng.choice(((), ("-fPIC",), ("-fno-omit-frame-pointer",))),
+    )
     changed = builder.in_process(source, "unit.c", flags, plain, ours, counts)
     outputs = []
     for body in (plain, ours):
@@ -182,5 +190,3 @@ def keep(directory: Path, source: Path, number: int, found: str) -> None:
         f'exec "${{PYTHON:-.venv/bin/python}}" -m tests.campaign --state "$(mktemp -d)" --part unwind --case {number}\n'
     )
     script.chmod(0o755)
-
-
