@@ -174,7 +174,8 @@ class Builder:
     def by_shim(self, source: Path, name: str, flags: Sequence[str], plain: Path, ours: Path,
                 counts: Counter[str]) -> bool:  # fmt: skip
         worked, door = self.engine.worked, Door.current
-        assert self.prefix is not None and door is not None
+        assert self.prefix is not None
+        assert door is not None
         door.store = self.store_of(name)
         asked, admitted = door.asked, door.admitted
         raised = ["-O3" if flag in ("-O1", "-O2") else flag for flag in flags]

@@ -48,9 +48,9 @@ def count(state: Path) -> int:
 
 def says(counts: Counter[str]) -> str:
     return (
-        f"{counts['entries']} rewrites, {counts['programs']} pairs of programs, {counts['calls compared']} calls compared "
-        f"in {counts['ways']} ways; left out: {counts['old']} of an earlier schema, {counts['not callable']} with "
-        "arguments, results or callees that the caller has no words for"
+        f"{counts['entries']} rewrites, {counts['programs']} pairs of programs, {counts['calls compared']} calls "
+        f"compared in {counts['ways']} ways; left out: {counts['old']} of an earlier schema, {counts['not callable']} "
+        "with arguments, results or callees that the caller has no words for"
     )
 
 

@@ -51,11 +51,12 @@ def worker(state: Path, options: tuple[str, ...]) -> Callable[[int], dict[str, A
 def says(counts: Counter[str]) -> str:
     shim = counts["shim units"]
     return (
-        f"{counts['builds']} builds ({counts['rewritten builds']} with rewrites linked) of {counts['units'] + shim} units, "
-        f"{shim} of them through the shim ({counts['unit cache hits']} answered by its cache); functions: "
-        f"{counts['worked']} worked on, {counts['hits']} answered by the store, {counts['admitted']} linked; of these by the "
-        f"product's own proposers and gates: {counts['whole builds']} builds, {counts['whole worked']} functions worked on, "
-        f"{counts['whole admitted']} linked; {counts['sanitized']} projects clean under the sanitizers"
+        f"{counts['builds']} builds ({counts['rewritten builds']} with rewrites linked) of {counts['units'] + shim} "
+        f"units, {shim} of them through the shim ({counts['unit cache hits']} answered by its cache); functions: "
+        f"{counts['worked']} worked on, {counts['hits']} answered by the store, {counts['admitted']} linked; of these "
+        f"by the product's own proposers and gates: {counts['whole builds']} builds, {counts['whole worked']} "
+        f"functions worked on, {counts['whole admitted']} linked; {counts['sanitized']} projects clean under the "
+        "sanitizers"
     )
 
 
@@ -117,7 +118,7 @@ class Campaign:
         return {"case": number, "wrong": wrong, **counts}
 
     def whole(self, number: int, state: Path) -> dict[str, Any]:
-        """One project by the product's own proposers and gates, timing apart; what is admitted is kept for `callers`."""
+        """One project by the product's own proposers and gates, but no timing; what is admitted is for `callers`."""
         self.engine.install("gates")
         engine_proposers, self.engine.proposers = self.engine.proposers, lambda settings: [RecompileProposer(FEW)]
         self.engine.budget_s = 600.0

@@ -2,9 +2,9 @@
 
 What it shares with the product: plan, key, lookup, the screen of hits, binding, splice, entry, both caches, the shim.
 What it replaces (`ORIGINAL`, each by name): harvest, adequacy, proposers, judge (its screen stays), timing.
-In the place of tests it has *construction*: a candidate is the user's source compiled otherwise (`-DFOLDED`: what a good
-rewrite makes of it while the facts of the source hold), with junk in all that the psABI leaves undefined at a return. So
-each rewrite is right where it was made, whatever is wrong later is a verdict used outside of its situation.
+In the place of tests it has *construction*: a candidate is the user's source compiled otherwise (`-DFOLDED`: what a
+good rewrite makes of it while the facts of the source hold), with junk in all that the psABI leaves undefined at a
+return. So each rewrite is right where it was made; what is wrong later is a verdict used outside of its situation.
 """
 
 from __future__ import annotations

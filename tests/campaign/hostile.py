@@ -1,9 +1,9 @@
 """Campaign 4, hostile model: every answer is a lie about a right body, forced on every function with hotness off.
 
-A case is one function: a kernel of the benchmark, or a target of a random project. Its baseline and what other compilers
-make of it are lied about (`lies`); all gates are real, timing is skipped. What is accepted is put into a whole program and
-compared with gcc's, on inputs that no gate has seen: kernels in the benchmark's own harness, on sizes beyond the tests',
-targets under `callers`. `prove` says of some that they are no lies at all.
+A case is one function: a kernel of the benchmark, or a target of a random project. Its baseline and what other
+compilers make of it are lied about (`lies`); all gates are real, timing is skipped. What is accepted is put into a
+whole program and compared with gcc's, on inputs that no gate has seen: kernels in the benchmark's own harness, on sizes
+beyond the tests', targets under `callers`. `prove` says of some that they are no lies at all.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ PLAIN, HOSTILE = 60, 30
 BATCH = 24
 SET_UP_S = 600.0
 TARGETS = 200
+MEANINGS = ("-fwrapv", "-fno-strict-aliasing", "-fPIC", "-fno-tree-vectorize")
+"""Options of random projects that a target keeps; under others the product declines."""
 CASES = len(objects.kernel_names()) + TARGETS
 LEAST = {"candidates": 50}
 
@@ -77,7 +79,9 @@ def case(number: int, state: Path, options: tuple[str, ...]) -> dict[str, Any]:
         try:
             unit = plan(request_for(source, flags, cwd=here), settings)
             shop = work.Shop(unit, settings, Log(here / "log"))
-            function = unit.module.functions[name]
+            function = unit.module.functions.get(name)
+            if function is None:
+                return {"case": number, "wrong": [], "inlined away": 1}
             job = shop.set_up(function, here, time.monotonic() + SET_UP_S)
             for lie, found in accepted(shop, job, number, counts):
                 word = look(lie, found, shop, job, unit, name, here, is_kernel=number < len(names), counts=counts)
@@ -87,8 +91,9 @@ def case(number: int, state: Path, options: tuple[str, ...]) -> dict[str, Any]:
                     keep(kept, source, number, name, flags, lie, job, word)
                     wrong.append(f"{kept.name}: {lie.operator}: {lie.what}: {word}")
             counts["functions"] += 1
-        except (Quit, BodyError, KeyError):
+        except (Quit, BodyError) as reason:
             counts["declined"] += 1
+            counts[f"declined: {reason.reason.label}"] += 1
     return {"case": number, "wrong": wrong, **counts}
 
 
@@ -100,7 +105,7 @@ def target(number: int, here: Path, options: tuple[str, ...]) -> tuple[Path, str
         (here / name).write_text(text)
     shutil.copy(HERE / "support.h", here)
     part = rng.choice(project.parts)
-    extras = tuple(flag for flag in project.extras if not flag.startswith(("-ffixed", "-fcall")))
+    extras = tuple(flag for flag in project.extras if flag in MEANINGS)
     return here / f"unit_{part.home}.c", f"target_{part.number}", ("-O3", "-w", *extras, *options)
 
 
@@ -136,10 +141,11 @@ def _function(shop: work.Shop, job: Job) -> Any:
 def look(lie: Lie, found: Case, shop: work.Shop, job: Job, unit: Unit, name: str, here: Path, *, is_kernel: bool,
          counts: Counter[str]) -> str:  # fmt: skip
     """What the program with the lie does otherwise, in words; empty when nothing is seen."""
-    if lie.body is not None and lie.line >= 0 and len(lie.body.lines) and _is_of(lie, job):
-        if prove.same(job.bench.baseline, [(lie.line, lie.body)], unit.tools)[0]:
-            counts["proved"] += 1
-            return ""
+    base = job.bench.baseline
+    is_near = lie.body is not None and lie.line >= 0 and lie.body.lines[: lie.line] == base.lines[: lie.line]
+    if is_near and lie.body is not None and prove.same(base, [(lie.line, lie.body)], unit.tools)[0]:
+        counts["proved"] += 1
+        return ""
     if is_kernel:
         said = _behaviour(found, unit, name, here, Options())
         if said == "yes":
@@ -160,12 +166,6 @@ def look(lie: Lie, found: Case, shop: work.Shop, job: Job, unit: Unit, name: str
     return said
 
 
-def _is_of(lie: Lie, job: Job) -> bool:
-    """Whether the lie is the baseline but for one line: what `prove.same` asks about."""
-    base = job.bench.baseline.lines
-    return lie.body is not None and lie.body.lines[: lie.line] == base[: lie.line]
-
-
 def keep(
     directory: Path, source: Path, number: int, name: str, flags: tuple[str, ...], lie: Lie, job: Job, word: str
 ) -> None:
@@ -178,7 +178,8 @@ def keep(
     (directory / "why").write_text(json.dumps(facts, indent=1) + "\n")
     script = directory / "run.sh"
     script.write_text(
-        "#!/bin/sh\n# The case again, from the repository's root, its python in PYTHON: every lie about the function.\n"
-        f'exec "${{PYTHON:-.venv/bin/python}}" -m tests.campaign --state "$(mktemp -d)" --part hostile --case {number}\n'
+        "#!/bin/sh\n# The case again, from the root, its python in PYTHON: every lie about the function.\n"
+        'exec "${PYTHON:-.venv/bin/python}" -m tests.campaign --state "$(mktemp -d)" '
+        f"--part hostile --case {number}\n"
     )
     script.chmod(0o755)

@@ -124,7 +124,8 @@ KINDS: tuple[Kind, ...] = (
         "tables", {"A": NUMBERS, "B": NUMBERS},
         "static const unsigned even_$N[2] = {$A, 11u}, odd_$N[2] = {29u, $B};\n"
         "static const unsigned *const both_$N[2] = {even_$N, odd_$N};\n"
-        + loop("FOLD(both_$N[p[i] & 1u][p[i] >> 1 & 1u], (p[i] & 1u ? (p[i] & 2u ? $B : 29u) : (p[i] & 2u ? 11u : $A)))"),
+        + loop("FOLD(both_$N[p[i] & 1u][p[i] >> 1 & 1u],"
+               " (p[i] & 1u ? (p[i] & 2u ? $B : 29u) : (p[i] & 2u ? 11u : $A)))"),
         "target_$N(p, n)",
     ),
     Kind(
@@ -215,8 +216,8 @@ $STATIC TARGET $ATTR void target_$N(float *d, const unsigned *s, long n) {
         "target_$N(p, n)", before="$DO", derive=_written,
     ),
     Kind(
-        "record", {"F": ("unsigned a; unsigned short b; unsigned short c;", "unsigned short c; unsigned short b; unsigned a;",
-                         "unsigned a; unsigned short c; unsigned short b;", "unsigned b; unsigned short a; unsigned short c;")},
+        "record", {"F": ("unsigned a; short b; short c;", "short c; short b; unsigned a;",
+                         "unsigned a; short c; short b;", "unsigned b; short a; short c;")},
         """static KEEP unsigned field_$N(const struct rec_$N *r) { return r->b * 3u + r->a; }
 $STATIC TARGET $ATTR unsigned target_$N(const struct rec_$N *r, const unsigned *p, long n) {
     unsigned sum = 0;

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from string import Template
 
-from tests.campaign.kinds import ATTRIBUTES, KINDS, SMALL, Facts, Kind
+from tests.campaign.kinds import ATTRIBUTES, KINDS, Facts
 
 LIVES = ("none", "integers", "reals", "both", "tail", "result")
 EXTRAS = ("-fwrapv", "-fno-strict-aliasing", "-fPIC", "-ffixed-r10", "-fno-tree-vectorize", "-fno-inline", "-fno-plt",
@@ -114,7 +114,6 @@ def _other(rng: Random, values: Sequence[str], now: str) -> str:
 
 # --- text -------------------------------------------------------------------------------------------
 
-CALL = "(unsigned long)($CALL)"
 MIXES = {
     "none": "return $CALL;",
     "integers": "unsigned long r = $CALL;\n    return r + a * 3u + b * 5u + c * 7u + d * 11u + (unsigned long)n;",
@@ -215,9 +214,8 @@ def render(project: Project) -> dict[str, str]:
             else:
                 rows.append(Template(CALLER).substitute(known, BEFORE=before, MIX=mix))
             slot = slots.setdefault((part.number, unit), len(slots))
-            calls.append(
-                f"    out[{slot}] += live_{part.number}(p, q, n, p[0], p[1] & 255u, p[2], q[0], q[1], q[2] * 0.5, q[3]);\n"
-            )
+            values = "p[0], p[1] & 255u, p[2], q[0], q[1], q[2] * 0.5, q[3]"
+            calls.append(f"    out[{slot}] += live_{part.number}(p, q, n, {values});\n")
         rows.append(Template(DRIVE).substitute(U=unit, CALLS="".join(calls)))
         files[f"unit_{unit}.c"] = "\n".join(rows)
     files["types.h"] = (
@@ -255,10 +253,3 @@ def _tail(part: Part) -> str:
 def sources(project: Project) -> list[str]:
     """The C files in the order in which they are linked."""
     return ["main.c" if unit == 0 else f"unit_{unit}.c" for unit in project.order]
-
-
-def kind_of(part: Part) -> Kind:
-    return BY_NAME[part.kind]
-
-
-SMALLEST = SMALL

@@ -1,4 +1,4 @@
-"""Cases of one part in several processes: each a line in its log, so that a rerun goes on where the last one stopped."""
+"""Cases of one part in several processes: each a line in its log, so that a rerun goes on where it was."""
 
 from __future__ import annotations
 

@@ -5,9 +5,9 @@ Suites are given by directory (`--suite DIR`, any number) and are never part of 
   c-testsuite               https://github.com/c-testsuite/c-testsuite, tests/single-exec
 Every .c file below a directory is one program. `csmith` on PATH adds random programs, without any directory.
 
-Each program is built twice over: by construction (another compiler's body in every function that the screen lets pass:
-these programs have no undefined behaviour), and, every `GATED`-th, through all real gates. Timing is skipped. Program and
-exit status must be gcc's. Left out: what gcc itself does not build or run well, and programs that do not end.
+Each program is built twice over: by construction (another compiler's body in every function that the screen lets
+pass: these programs have no undefined behaviour), and, every `GATED`-th, through all real gates. Timing is skipped.
+Output and exit status must be gcc's. Left out: what gcc itself does not build or run well, what does not end.
 """
 
 from __future__ import annotations
@@ -135,7 +135,8 @@ def keep(directory: Path, here: Path, number: int, found: str) -> None:
     (directory / "why").write_text(f"case {number}\n{found}\n")
     script = directory / "run.sh"
     script.write_text(
-        '#!/bin/sh\n# want: gcc\'s text of main.c; got: the same with rewrites (main.c.s)\ncd "$(dirname "$0")" || exit 2\n'
+        "#!/bin/sh\n# want: gcc's text of main.c; got: the same with rewrites (main.c.s)\n"
+        'cd "$(dirname "$0")" || exit 2\n'
         "./want >want.out; a=$?\n./got >got.out; b=$?\ncmp want.out got.out && [ $a = $b ]\n"
     )
     script.chmod(0o755)

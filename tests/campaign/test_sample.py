@@ -165,8 +165,8 @@ def test_lies_cover_the_usual_ones() -> None:
     )
     told = list(lies(body, plain=200, hostile=100, seed=1, is_baseline=True))
     operators = {lie.operator for lie in told}
-    wanted = {"length cut", "length clamped", "tail left out", "hangs on an address", "accumulator narrowed", "stray store",
-              "read beyond", "text"}  # fmt: skip
+    wanted = {"length cut", "length clamped", "tail left out", "hangs on an address", "accumulator narrowed", "text",
+              "stray store", "read beyond"}  # fmt: skip
     assert wanted <= operators
     assert len({lie.text for lie in told}) > 100
 

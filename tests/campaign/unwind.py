@@ -83,9 +83,9 @@ def worker(state: Path, options: tuple[str, ...]) -> Callable[[int], dict[str, A
 
 def says(counts: Counter[str]) -> str:
     return (
-        f"{counts['programs']} programs, {counts['functions']} rewritten functions, unwound at {counts['instructions']} "
-        f"instructions; {counts['throws']} exceptions through {counts['throwing']} rewritten functions; "
-        f"{counts['gdb']} instructions stepped by gdb"
+        f"{counts['programs']} programs, {counts['functions']} rewritten functions, unwound at "
+        f"{counts['instructions']} instructions; {counts['throws']} exceptions through {counts['throwing']} rewritten "
+        f"functions; {counts['gdb']} instructions stepped by gdb"
     )
 
 
