@@ -158,11 +158,11 @@ class Builder:
         )  # fmt: skip
         worked = self.engine.worked
         result = self.engine.rewrite(request, self.store_of(name))
-        admitted = sum(decision.word == "admitted" for decision in result.decisions)
+        admitted = [decision.function for decision in result.decisions if decision.word == "admitted"]
         counts["units"] += 1
-        counts["admitted"] += admitted
+        counts["admitted"] += len(admitted)
         counts["worked"] += self.engine.worked - worked
-        counts["hits"] += max(0, len(result.decisions) - (self.engine.worked - worked))
+        counts["hits"] += len(set(admitted) - self.engine.names)
         command(["as", "--64", "-o", str(plain), str(text_file)], source)
         if result.text is None:
             shutil.copyfile(plain, ours)

@@ -162,6 +162,8 @@ class Engine:
         )
         self.budget_s = 60.0
         self.worked = 0
+        self.names: set[str] = set()
+        """Functions worked on in the last unit; the others are answered by the store, or declined."""
         self.junked = 0
         self.plain_calls = True
         self.proposers: Callable[[Settings], list[Any]] = lambda settings: [Proposals()]
@@ -184,6 +186,7 @@ class Engine:
 
         def set_up(shop: work.Shop, *args: Any, **more: Any) -> work.Job:
             engine.worked += 1
+            engine.names.add(args[0].name)
             engine.plain_calls = not any(flag.startswith(OWN_CALLS) for flag in shop.unit.flags)
             job: work.Job = ORIGINAL["Shop.set_up"](shop, *args, **more)
             return job
@@ -237,6 +240,7 @@ class Engine:
 
     def rewrite(self, request: Request, store: Path) -> Result:
         settings = self.settings.with_values(cache_dir=str(store))
+        self.names.clear()
         return rewrite_unit(
             request, settings, Store(store), Log(store, pid=0), deadline=time.monotonic() + self.budget_s
         )
