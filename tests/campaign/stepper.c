@@ -72,7 +72,7 @@ static void on_trap(int signal, siginfo_t *info, void *data) {
 
         if (pc < range->start || pc >= range->end)
             continue;
-        if (pc == range->start && (!range->is_entered || sp + 8 != range->cfa)) {
+        if (pc == range->start) {
             range->is_entered = 1;
             range->cfa = sp + 8;
             range->back = *(unsigned long *)sp;

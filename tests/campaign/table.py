@@ -47,7 +47,7 @@ def row(part: str, found: Sequence[dict[str, Any]]) -> Row | None:
         module.says(counts)
         if hasattr(module, "says")
         else ", ".join(
-            f"{value:g} {name}" for name, value in sorted(counts.items()) if name not in ("seconds", "wrong")
+            f"{value:g} {name}" for name, value in sorted(counts.items()) if name not in ("seconds", "wrong", "cases")
         )
     )
     wrong = sum(len(line["wrong"]) if isinstance(line["wrong"], list) else int(line["wrong"]) for line in found)
@@ -57,7 +57,7 @@ def row(part: str, found: Sequence[dict[str, Any]]) -> Row | None:
         for name, floor in least.items()
         if counts[name] < floor * len(found)
     )
-    return Row(part, len(found), said, wrong, counts["seconds"] / 60, thin)
+    return Row(part, int(counts.get("cases", len(found))), said, wrong, counts["seconds"] / 60, thin)
 
 
 def write(path: Path, rows: Sequence[Row]) -> None:
