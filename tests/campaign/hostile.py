@@ -54,14 +54,18 @@ def worker(state: Path, options: tuple[str, ...]) -> Callable[[int], dict[str, A
 def says(counts: Counter[str]) -> str:
     refused = sum(value for name, value in counts.items() if name.startswith("refused: "))
     stages = ", ".join(f"{counts[f'refused: {s}']} {s}" for s in STAGES if counts[f"refused: {s}"])
+    ideas = ", ".join(f"{counts[f'accepted: {o}']} {o}" for o in IDEAS if counts[f"accepted: {o}"])
     return (
         f"{counts['functions']} functions ({counts['declined']} more declined), {counts['candidates']} lies: {refused} "
         f"refused ({stages}), {counts['accepted']} accepted; of these {counts['proved']} proved the same, "
         f"{counts['compared']} equal in programs on fresh inputs, {counts['no place']} without a place in the unit, "
-        f"{counts['not compared']} not comparable there"
+        f"{counts['not compared']} not comparable there; accepted ideas, of all kinds of lies: {ideas or 'none'}"
     )
 
 
+IDEAS = ("length cut", "length clamped", "tail left out", "hangs on an address", "alignment assumed",
+         "accumulator narrowed", "read beyond", "stray store", "text")  # fmt: skip
+"""Lies that are no small changes (`lies`). One that is accepted is equal only where nobody can tell: look at it."""
 STAGES = ("parse", "assemble", "screen", "replay", "contract", "edges", "arguments", "confirm")
 
 
@@ -129,6 +133,7 @@ def accepted(shop: work.Shop, job: Job, number: int, counts: Counter[str]) -> It
             counts["candidates"] += 1
             if found.verdict is not None and found.verdict.is_accepted:
                 counts["accepted"] += 1
+                counts[f"accepted: {lie.operator}"] += 1
                 yield lie, found
             else:
                 counts[f"refused: {found.verdict.stage if found.verdict else 'none'}"] += 1
