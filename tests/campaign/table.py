@@ -67,6 +67,6 @@ def write(path: Path, rows: Sequence[Row]) -> None:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"{path} has no place for the table")
-    table = ["| part | cases | what ran | wrong | CPU minutes |", "|---|---|---|---|---|"]
+    table = ["| part | cases | what ran | wrong | minutes of one core |", "|---|---|---|---|---|"]
     table += [f"| {WORDS[r.part]} | {r.cases} | {r.said} | {r.wrong} | {r.minutes:.0f} |" for r in rows]
     path.write_text(f"{before}{BEGIN}\n" + "\n".join(table) + f"\n{END}{after}")
