@@ -121,10 +121,14 @@ def accepted(shop: work.Shop, job: Job, number: int, counts: Counter[str]) -> It
         if found.verdict is not None and found.verdict.is_accepted and found.body is not None:
             bodies.append(found.body)
     share = len(bodies)
+    places = [place for param in job.target.signature.params for place in param.places if place.file == "int"]
+    count = len(places)
     told = [
         lie
         for index, body in enumerate(bodies)
-        for lie in lies(body, plain=PLAIN // share, hostile=HOSTILE // share, seed=number, is_baseline=index == 0)
+        for lie in lies(
+            body, plain=PLAIN // share, hostile=HOSTILE // share, seed=number, is_baseline=index == 0, arguments=count
+        )
     ]
     for start in range(0, len(told), BATCH):
         batch = told[start : start + BATCH]

@@ -27,13 +27,13 @@ class Lie(NamedTuple):
     body: Body | None = None
 
 
-def lies(body: Body, *, plain: int, hostile: int, seed: int, is_baseline: bool) -> Iterator[Lie]:
-    """Of one right body; texts that are no body at all come with the baseline only."""
+def lies(body: Body, *, plain: int, hostile: int, seed: int, is_baseline: bool, arguments: int = 5) -> Iterator[Lie]:
+    """Of one right body with so many integer arguments; texts that are no body come with the baseline only."""
     for is_hostile, limit in ((False, plain), (True, hostile)):
         for mutant in mutants(body, limit=limit, seed=seed, hostile=is_hostile):
             yield Lie(mutant.body.text(), mutant.operator, mutant.what, mutant.line, mutant.body)
     text = body.text()
-    for register in ARGUMENTS:
+    for register in ARGUMENTS[:arguments]:
         low = NARROW[register]
         used = re.search(rf"%{register}\b", text) is not None
         if not used:
