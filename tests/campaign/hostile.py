@@ -150,6 +150,8 @@ def _function(shop: work.Shop, job: Job) -> Any:
 def look(lie: Lie, found: Case, shop: work.Shop, job: Job, unit: Unit, name: str, here: Path, *, is_kernel: bool,
          counts: Counter[str]) -> str:  # fmt: skip
     """What the program with the lie does otherwise, in words; empty when nothing is seen."""
+    if lie.operator == "length clamped":  # of a whole number that the gates took: wrong above the clamp, unseen or not
+        return f"accepted, and wrong beyond: {lie.what}"
     base = job.bench.baseline
     is_near = lie.body is not None and lie.line >= 0 and lie.body.lines[: lie.line] == base.lines[: lie.line]
     if is_near and lie.body is not None and prove.same(base, [(lie.line, lie.body)], unit.tools)[0]:
