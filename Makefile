@@ -1,5 +1,6 @@
 # make demo    set everything up and show gcc-llm on two small projects
 # make check   lint, types and every test (what CI runs)
+# make campaign   try for hours to refute that no wrong rewrite is ever linked; goes on where it was stopped
 # make clean   drop the virtual environment and all build products
 #
 # PYTHON=python3.12 make demo    another Python (3.11 or newer)
@@ -16,7 +17,7 @@ PIP := CMAKE_ARGS="$(LLAMA_CMAKE)" $(BIN)/python -m pip --disable-pip-version-ch
 
 SOURCES := pyproject.toml $(shell find gccllm wrappers -type f -not -path '*/__pycache__/*')
 
-.PHONY: demo check clean install venv
+.PHONY: demo check campaign clean install venv
 .DELETE_ON_ERROR:
 
 demo: install
@@ -29,6 +30,10 @@ check: $(STAMPS)/package $(STAMPS)/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q
+
+# SUITES="DIR ..." adds public suites (tests/campaign/suites.py says where they are published).
+campaign: $(STAMPS)/package $(STAMPS)/dev
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.campaign --state .campaign $(SUITES:%=--suite %) $(CAMPAIGN)
 
 $(STAMPS)/venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: PYTHON=python3.12 make $(MAKECMDGOALS)"; exit 1; }

@@ -1,0 +1,142 @@
+"""Campaign 3, public suites: programs that others wrote to try compilers, with rewrites forced on all that is eligible.
+
+Suites are given by directory (`--suite DIR`, any number) and are never part of the repository. Published at:
+  gcc's c-torture execute   https://github.com/llvm/llvm-test-suite, SingleSource/Regression/C/gcc-c-torture/execute
+  c-testsuite               https://github.com/c-testsuite/c-testsuite, tests/single-exec
+Every .c file below a directory is one program. `csmith` on PATH adds random programs, without any directory.
+
+Each program is built twice over: by construction (another compiler's body in every function that the screen lets
+pass: these programs have no undefined behaviour), and, every `GATED`-th, through all real gates. Timing is skipped.
+Output and exit status must be gcc's. Left out: what gcc itself does not build or run well, what does not end.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gccllm.propose.recompile import RecompileProposer
+from tests.campaign.builder import Broken, Builder, place
+from tests.campaign.edits import FEW
+from tests.campaign.engine import Engine, Proposals
+
+RANDOM = 1000
+GATED = 8
+PER_PROGRAM_S = 90.0
+WAYS = (("clang", "-O2"), ("gcc", "-O2"), ("gcc", "-O3 -funroll-loops"), ("gcc", "-O1"))
+CSMITH = ("--no-argc", "--no-volatiles", "--no-packed-struct", "--max-funcs", "6", "--max-block-size", "3",
+          "--max-block-depth", "3", "--max-expr-complexity", "5", "--max-pointer-depth", "2",
+          "--concise")  # fmt: skip
+LEAST = {"linked": 0.5}
+
+
+def programs() -> list[Path]:
+    roots = [Path(root) for root in os.environ.get("CAMPAIGN_SUITES", "").split(os.pathsep) if root]
+    return sorted(path for root in roots for path in root.rglob("*.c"))
+
+
+def count(state: Path) -> int:
+    return len(programs()) + (RANDOM if shutil.which("csmith") else 0)
+
+
+def says(counts: Counter[str]) -> str:
+    return (
+        f"{counts['programs']} programs ({counts['random']} of csmith), {counts['left out']} left out; "
+        f"{counts['linked']} rewrites linked in {counts['rewritten']} programs, {counts['gated linked']} of them in "
+        f"{counts['gated']} programs through all real gates"
+    )
+
+
+def worker(state: Path, options: tuple[str, ...]) -> Callable[[int], dict[str, Any]]:
+    engine = Engine({})
+    known = programs()
+    include = csmith_headers()
+
+    def one(number: int) -> dict[str, Any]:
+        counts: Counter[str] = Counter()
+        wrong: list[str] = []
+        with place() as here:
+            if number < len(known):
+                name, text, headers = known[number].stem, known[number].read_text("latin-1"), str(known[number].parent)
+            else:
+                seed = number - len(known)
+                name, headers = f"csmith-{seed}", include
+                argv = ["csmith", "--seed", str(seed + 1), *CSMITH]
+                text = subprocess.run(argv, cwd=here, capture_output=True, text=True, timeout=60).stdout
+                counts["random"] += 1
+            for mode in ("construction", "gates") if number % GATED == 0 else ("construction",):
+                found = built(engine, mode, name, text, headers, here / mode, counts, options, number % 2 == 1)
+                if found:
+                    kept = state / "failed" / f"suites-{name}-{mode}"
+                    keep(kept, here / mode, number, found)
+                    wrong.append(f"{kept.name}: {found}")
+        return {"case": number, "wrong": wrong, **counts}
+
+    return one
+
+
+def built(engine: Engine, mode: str, name: str, text: str, headers: str, here: Path, counts: Counter[str],
+          options: tuple[str, ...], apart: bool = False) -> str:  # fmt: skip
+    """What is wrong, in words; empty when nothing is."""
+    engine.install(mode)
+    gated = mode == "gates"
+    engine.budget_s = PER_PROGRAM_S
+    engine.proposers = (
+        (lambda settings: [RecompileProposer(FEW)]) if gated else (lambda settings: [Proposals(WAYS, inline=False)])
+    )
+    builder = Builder(engine, here, here / "store", options=options, libraries=("-lm",))
+    flags = (
+        "-O2",
+        *(("-fno-inline",) if apart else ()),
+        "-std=gnu89" if "torture" in headers else "-std=gnu11",
+        f"-I{headers}",
+    )
+    try:
+        done = builder.build({"main.c": text}, ["main.c"], flags, shim=False, afresh=True)
+    except (Broken, subprocess.TimeoutExpired):
+        counts["left out"] += 1
+        return ""
+    if done.want[0] == -1 or (done.want[0] < 0 and "torture" in headers):
+        counts["left out"] += 1
+        return ""
+    counts["programs"] += not gated
+    counts["gated"] += gated
+    counts["linked"] += done.counts["admitted"]
+    counts["gated linked"] += done.counts["admitted"] if gated else 0
+    counts["rewritten"] += bool(done.counts["admitted"]) and not gated
+    if not done.is_wrong:
+        return ""
+    return f"exit {done.got[0]}, gcc has {done.want[0]}; {done.got[1][:80]!r}, gcc prints {done.want[1][:80]!r}"
+
+
+def csmith_headers() -> str:
+    for path in (Path("/usr/include/csmith"), Path("/usr/local/include/csmith")):
+        if (path / "csmith.h").exists():
+            return str(path)
+    return str(next(Path("/usr/include").glob("csmith*"), Path("/usr/include")))
+
+
+def keep(directory: Path, here: Path, number: int, found: str) -> None:
+    """The program, gcc's assembly of it, and ours: two files that link into two programs that part."""
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    for path in (here / "src").glob("main.c*"):
+        shutil.copy(path, directory)
+    for program in ("want", "got"):
+        if (here / "src" / program).exists():
+            shutil.copy(here / "src" / program, directory)
+    if (here / "store" / "rewrites").exists():
+        shutil.copytree(here / "store" / "rewrites", directory / "rewrites")
+    (directory / "why").write_text(f"case {number}\n{found}\n")
+    script = directory / "run.sh"
+    script.write_text(
+        "#!/bin/sh\n# want: gcc's text of main.c; got: the same with rewrites (main.c.s)\n"
+        'cd "$(dirname "$0")" || exit 2\n'
+        "./want >want.out; a=$?\n./got >got.out; b=$?\ncmp want.out got.out && [ $a = $b ]\n"
+    )
+    script.chmod(0o755)
