@@ -24,6 +24,7 @@ from gccllm.core import (
     arena_address,
     symbol_address,
 )
+from gccllm.reasons import Reason
 from gccllm.verify import layout
 from gccllm.verify.image import build_image
 from gccllm.verify.judge import judge
