@@ -182,7 +182,7 @@ def _refusal(function: Function, situation: Situation, found: Found, shop: work.
 
     # What came with the project or from elsewhere is untrusted until it has passed every check but timing here.
     if found.layer != "user" and not store.is_marked("vouched", mark):
-        if failure := shop.recheck(function, found.entry):
+        if failure := shop.recheck(function, found.entry, store.secret()):
             return failure
         store.mark("vouched", mark)
     return None

@@ -207,9 +207,15 @@ class Shop:
             return sorted(passing, key=str)[0]
         return Reason.BUDGET if _left(deadline) <= 0 else None
 
-    def set_up(self, function: Function, directory: Path, deadline: float, log: Log | None = None) -> Job:
-        """Types, tests, and the proof that the tests are good enough. Raises Quit with the function's reason."""
+    def set_up(
+        self, function: Function, directory: Path, deadline: float, log: Log | None = None, seed: int | None = None
+    ) -> Job:
+        """Types, tests, and the proof that the tests are good enough. Raises Quit with the function's reason.
+
+        `seed` of the harvest; the setting's when it is not given.
+        """
         unit = self.unit
+        seed = self.settings["seed"] if seed is None else seed
         signature = self.signature(function.name)
         key = self.recordings.key(unit.module, function)
         if self.recordings.stamp(key):
@@ -217,9 +223,7 @@ class Shop:
             signature = with_code(signature, self.recordings.callee)
         target = self.target(function.name, signature, directory)
         recorded = self.recordings.supply(key, target)
-        found = find_tests(
-            target, self.settings["seed"], min(HARVEST_S, _left(deadline)), recorded=recorded.tests if recorded else ()
-        )
+        found = find_tests(target, seed, min(HARVEST_S, _left(deadline)), recorded=recorded.tests if recorded else ())
         if found.cut_short and _left(deadline) <= 0:
             raise Quit(Reason.DEADLINE)
         if found.edges_taken < found.edges_all:
@@ -229,7 +233,7 @@ class Shop:
 
         scalar = self.scalar_body(function.name)
         context = self.context(function.name, signature)
-        bench = workbench(target, context, list(found.tests), scalar, self.settings["seed"])
+        bench = workbench(target, context, list(found.tests), scalar, seed)
         score = adequacy.score(bench)
         say_tests(log or self.log, found, bench.tests, score)
         if not score.is_adequate:
@@ -442,14 +446,17 @@ class Shop:
             self.log.write("store", Reason.RECORDED_SINCE, function=function.name)
         return True
 
-    def recheck(self, function: Function, entry: Entry) -> str | None:
-        """Every check but timing of an entry's rewrite, on this unit's own function. None: it stands, else why not."""
+    def recheck(self, function: Function, entry: Entry, seed: int) -> str | None:
+        """Every check but timing of an entry's rewrite, on this unit's own function. None: it stands, else why not.
+
+        `seed`: one that whoever wrote the entry cannot know, or a wrong rewrite could be sought that passes its tests.
+        """
         known, here = entry.recording, self.recordings.key(self.unit.module, function)
         if known is not None and known.recorded and not self.recordings.stamp(here):
             return tests_absent(known)
         with scratch() as directory:
             try:
-                return reverify(self.set_up(function, directory, float("inf")), entry)
+                return reverify(self.set_up(function, directory, float("inf"), seed=seed), entry)
             except Quit as quit_:
                 return str(quit_)
             except (BodyError, AssembleError) as error:

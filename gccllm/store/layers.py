@@ -6,6 +6,7 @@
     <user>/imported/rewrites/        entries that were taken over from elsewhere: untrusted, as the project's
     <user>/quarantine/               damaged entries, moved out of the way
     <user>/locks/<key>.lock          keeps two builds from working on the same function
+    <user>/secret                    seed of the tests that entries from elsewhere are checked with
     <user>/epoch                     changes whenever unit-cache answers may be stale
     <user>/units/ queue/ log/        the shim's unit cache, the queue, the log
 
@@ -115,6 +116,18 @@ class Store:
             write_atomically(self.user / "epoch", secrets.token_hex(8).encode())
 
     # --- trust ----------------------------------------------------------------------------------
+
+    def secret(self) -> int:
+        """A number that nobody who writes entries elsewhere knows; made once a store, drawn anew where none can be
+        kept."""
+        path = self.user / "secret"
+        with contextlib.suppress(OSError, ValueError):
+            return int(path.read_bytes(), 16)
+        number = secrets.randbits(63)
+        with contextlib.suppress(OSError):
+            write_atomically(path, b"%x" % number)
+            path.chmod(0o600)
+        return number
 
     def is_marked(self, kind: str, what: str) -> bool:
         """Whether `mark` was called with the same words: a check that need not be made again."""
