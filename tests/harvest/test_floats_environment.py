@@ -6,14 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
-from kit import compiled, verdicts
+from kit import verdicts
 
-from gccllm.assembly import Module
 from gccllm.harvest.__main__ import target_of
 from gccllm.reasons import Reason
 from gccllm.store.entry import Bench
 from gccllm.verify.environment import Environment
-from gccllm.verify.screen import context_of
+from gccllm.verify.screen import Context
 from gccllm.wire import facts_of, target_and_context
 
 LOOP = "void f({0} *restrict d, const {0} *s, long n) {{ for (long i = 0; i < n; i++) {1}; }}"
@@ -93,8 +92,7 @@ def test_an_entry_keeps_what_is_compared(tmp_path: Path, flags: tuple[str, ...])
     text = LOOP.format("double", "d[i] = s[i] / 3")
     (tmp_path / "t.c").write_text(text)
     target = target_of(tmp_path / "t.c", "f", ["-O3", *flags], tmp_path)
-    context = context_of(Module.parse(compiled(text, "-O3", *flags)), "f", target.tools, tmp_path, march=frozenset(),
-                         has_ipa_ra=True, arguments=frozenset())  # fmt: skip
+    context = Context("f")
     facts = json.loads(json.dumps(facts_of(target, context)))
     kept, _ = target_and_context(
         Bench(slice=target.text, baseline=target.body.text(), facts=facts), target.tools, tmp_path
