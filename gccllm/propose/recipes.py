@@ -103,7 +103,7 @@ CLANG_KEEPS = frozenset({
 """gcc options that clang knows by the same name and meaning and that decide the code."""
 CLANG_KEEPS_PREFIX = (
     "-D", "-I", "-U", "-fcf-protection", "-fno-builtin-", "-fstack-clash-protection", "-ftrivial-auto-var-init=",
-    "-fvisibility=", "-fzero-call-used-regs=", "-madx", "-maes", "-march=", "-mavx", "-mbmi", "-mf16c", "-mfma",
+    "-fvisibility=", "-madx", "-maes", "-march=", "-mavx", "-mbmi", "-mf16c", "-mfma",
     "-mgfni", "-mharden-sls=", "-mlzcnt", "-mmovbe", "-mno-", "-mpclmul", "-mpopcnt", "-msha", "-msse", "-std=",
 )  # fmt: skip
 CLANG_KEEPS_WITH_WORD = frozenset({"-I", "-D", "-U", "-include", "-imacros", "-isystem", "-iquote", "-idirafter"})
