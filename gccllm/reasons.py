@@ -91,6 +91,7 @@ class Reason(enum.Enum):
     SETJMP = ("setjmp", Scope.FUNCTION, "it may return twice")
     LSDA = ("lsda", Scope.FUNCTION, "it has exception tables")
     TLS = ("tls", Scope.FUNCTION, "it reaches thread-local storage by a descriptor, by emulation or by a bare segment")
+    REGISTER_VARIABLE = ("register_variable", Scope.FUNCTION, "its unit keeps a global variable in a register, which no rewrite knows to leave alone")
     VARIADIC = ("variadic", Scope.FUNCTION, "it takes variable arguments")
     NESTED = ("nested", Scope.FUNCTION, "it is a nested function or takes a static chain")
     RETURN_ADDRESS = ("return_address", Scope.FUNCTION, "it looks at its own return address or frame")

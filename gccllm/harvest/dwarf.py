@@ -37,6 +37,7 @@ from gccllm.reasons import Reason
 # DW_ATE encodings (DWARF 5, table 7.11)
 _BOOL, _COMPLEX, _FLOAT, _SIGNED, _SIGNED_CHAR, _UNSIGNED, _UNSIGNED_CHAR, _UTF = 2, 3, 4, 5, 6, 7, 8, 16
 _THREAD_OFFSETS = {17, 21}  # R_X86_64_DTPOFF64, R_X86_64_DTPOFF32
+_REGISTERS = {*range(0x50, 0x70), 0x90}  # DW_OP_reg0 .. DW_OP_reg31, DW_OP_regx
 _ADDRESS, _THREAD_ADDRESS = 0x03, {0x9B, 0xE0}  # DW_OP_addr; DW_OP_form_tls_address, DW_OP_GNU_push_tls_address
 _PASS_BY_REFERENCE = 4  # DW_CC_pass_by_reference
 _NAMED_POINTERS = {"DW_TAG_pointer_type", "DW_TAG_reference_type", "DW_TAG_rvalue_reference_type"}
@@ -61,8 +62,9 @@ class UnitTypes:
     def signature(self, name: str) -> Signature:
         """That of function `name` (its assembler name).
 
-        Raises Quit: NO_TYPES when it is not described there, VARIADIC, VOLATILE, ATOMIC, or UNSUPPORTED_TYPE for what
-        has no place that we know. What pointers point to may be anything: see `types.unmakeable`.
+        Raises Quit: NO_TYPES when it is not described there, REGISTER_VARIABLE, VARIADIC, VOLATILE, ATOMIC, or
+        UNSUPPORTED_TYPE for what has no place that we know. What pointers point to may be anything: see
+        `types.unmakeable`.
         """
         try:
             return self._reader.signature(name)
@@ -122,6 +124,8 @@ class _Reader:
     def __init__(self, dwarf: Any) -> None:
         self.options: list[str] = []
         """Those that gcc says it was called with."""
+        self.kept: list[str] = []
+        """Global variables that live in a register, which all of the program leaves alone."""
         self.functions: dict[str, Die] = {}
         self.declared: list[Die] = []
         self.variables: dict[str, Die] = {}
@@ -138,6 +142,9 @@ class _Reader:
             elif die.tag == "DW_TAG_variable":
                 if (name := text(die, "DW_AT_name")) and name not in self.variables:
                     self.variables[name] = die
+                location = die.attributes.get("DW_AT_location")
+                if location is not None and isinstance(location.value, list) and location.value[:1]:
+                    self.kept += [name] if location.value[0] in _REGISTERS else []
             elif die.tag in ("DW_TAG_namespace", *_RECORDS) and die.has_children:
                 self.collect(die)
 
@@ -168,6 +175,8 @@ class _Reader:
         die = self.functions.get(name)
         if die is None:
             raise Quit(Reason.NO_TYPES, name)
+        if self.kept:
+            raise Quit(Reason.REGISTER_VARIABLE, ", ".join(self.kept))
         named, returns = self.prototype(die)
         for label, ctype in [*named, ("result", returns)]:
             if ctype is not None:

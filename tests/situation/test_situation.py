@@ -16,6 +16,7 @@ from gccllm.core import Quit
 from gccllm.events import Log
 from gccllm.oneshot import request_for
 from gccllm.plan import plan
+from gccllm.reasons import Reason
 from gccllm.situation import Situation, bench_parts, steady
 from gccllm.store.entry import Bench
 from gccllm.wire import facts_of
@@ -71,6 +72,14 @@ def test_an_edit_after_which_no_rewrite_is_allowed_declines(edit: tuple[str, str
     assert situation_of(tmp_path / "a", SOURCE).key
     with pytest.raises(Quit):
         situation_of(tmp_path / "b", re.sub(*edit, SOURCE).replace("* scale", "* scale"))
+
+
+@pytest.mark.parametrize("use", ["", " ^ kept"])
+def test_a_unit_that_keeps_a_variable_in_a_register_is_left_alone(use: str, tmp_path: Path) -> None:
+    source = 'register long kept __asm__("r15");\n' + SOURCE.replace("* scale", f"* scale{use}")
+    with pytest.raises(Quit) as quit_:
+        situation_of(tmp_path, source)
+    assert quit_.value.reason is Reason.REGISTER_VARIABLE
 
 
 @pytest.mark.parametrize("flag", ["-fwrapv", "-fno-strict-aliasing", "-frounding-math", "-march=x86-64-v3", "-fPIC",
