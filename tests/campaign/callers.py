@@ -16,16 +16,20 @@ from pathlib import Path
 from typing import Any
 
 from gccllm.assembly import Body, BodyError, Module, Rewrite, splice
-from gccllm.core import ARENA_BYTES, Quit, Slot, Test
+from gccllm.core import ARENA_BYTES, ARENAS, Quit, Slot, Test
 from gccllm.harvest.harvest import QUICK, harvest
 from gccllm.harvest.types import CType, Integer, Pointer, Record, Signature, flat
 from gccllm.store.entry import Entry, EntryError
 from gccllm.toolchain import Toolchain
+from gccllm.verify.layout import IMAGE_BASE
+from gccllm.verify.placement import Moves, Placement, moved_test
 from gccllm.wire import target_and_context
 from tests.campaign.builder import command, output, place
 
 HERE = Path(__file__).resolve().parent
 LEVELS = (("-O0",), ("-O1",), ("-O2",), ("-O3",), ("-O2", "-fPIC"), ("-O3", "-march=native"))
+BASE, STRIDE = 0x6100_0000_0000, 0x1000_0000
+"""Of the arenas in `caller.c`."""
 TESTS = 40
 SEED = 77
 CASES = 10
@@ -117,10 +121,13 @@ def callable_tests(signature: Signature, tests: Sequence[Test]) -> list[Test]:
     slots = {returned.slot for returned in signature.returned}
     if len(slots) > 1 or slots & {Slot.ST0, Slot.ST1} or any(p.is_result for p in signature.params):
         return []
-    fit = [t for t in tests if not t.pages and not t.globals and all(v < 1 << 64 for v in t.vectors)]
+    plain = Test()
+    fit = [t for t in tests if not t.pages and not t.globals and not t.symbols and t.mxcsr == plain.mxcsr]
+    fit = [t for t in fit if not t.changes and all(v < 1 << 64 for v in t.vectors)]
     fit = [t for t in fit if len(t.stack) <= 8 and all(r.offset + len(r.data) <= ARENA_BYTES for r in t.regions)]
     step = max(1, len(fit) // TESTS)
-    return fit[::step][:TESTS]
+    move = Moves(Placement(arenas=tuple(BASE + i * STRIDE for i in range(ARENAS))), IMAGE_BASE, {}).of(())
+    return [moved_test(test, move) for test in fit[::step][:TESTS]]
 
 
 def undefined(text: str, here: Path) -> bool:

@@ -10,7 +10,7 @@ from kit import bench_of, compiled, harvested
 
 from gccllm.assembly import Module
 from gccllm.core import Candidate, Outcome
-from gccllm.harvest.probe import LAST_RESORT
+from gccllm.harvest.probe import LAST_RESORT, UNDEFINED
 from gccllm.harvest.solved import SOLVED
 from gccllm.reasons import Reason
 from gccllm.verify.adequacy import score
@@ -63,10 +63,10 @@ unsigned f(const unsigned *a, unsigned n) {
 """
 
 
-def test_what_c_leaves_open_is_the_last_resort() -> None:
+def test_what_c_leaves_open_is_taken_all_the_same() -> None:
     found = harvested(BEYOND_C)
     assert found.missing == []
-    assert [test.ints[0] & 3 for test in found.tests if test.label == LAST_RESORT] == [3]
+    assert {test.ints[0] & 3 for test in found.tests if test.label in (LAST_RESORT, UNDEFINED)} >= {3}
 
 
 SUM = """

@@ -10,13 +10,14 @@ from program_kit import UNIT, Program
 from rich.console import Console
 
 from gccllm import events, hotness, report
-from gccllm.core import Candidate, Evidence, Timing
+from gccllm.core import Candidate, Timing
 from gccllm.harvest.__main__ import target_of
-from gccllm.job import Attempted, Job, evidence_record, recheck, scratch
+from gccllm.job import Attempted, Job, recheck, scratch
 from gccllm.pipeline import Decision
 from gccllm.plan import Unit, plan
 from gccllm.reasons import Reason
 from gccllm.record.recordings import Recordings
+from gccllm.situation import Situation
 from gccllm.store.entry import Entry
 from gccllm.verify.judge import judge
 from gccllm.work import Shop
@@ -96,6 +97,9 @@ def test_wrong_answers_that_the_recorded_states_reveal_are_refuted(worked: tuple
         assert verdict.reason is Reason.WRONG_VALUE, verdict
 
 
+SITUATION = Situation({"schema": "2"}, {})
+
+
 def entry_of(shop: Shop, unit: Unit, job: Job) -> Entry:
     """As if a right candidate had been timed and found faster."""
     case = judge(other(UNIT, "-O1"), job.bench)
@@ -103,7 +107,7 @@ def entry_of(shop: Shop, unit: Unit, job: Job) -> Entry:
     assert case.verdict.is_accepted, case.verdict
     measured = Timing(1.5, 1.4, 1.6, {"recorded": 1.5}, 100.0, 1.0, 123, 3)
     function = unit.module.functions["weigh"]
-    return shop.entry(function, "0" * 64, job, Attempted(case.candidate, case.verdict, case), measured)
+    return shop.entry(function, SITUATION, job, Attempted(case.candidate, case.verdict, case), measured)
 
 
 def test_an_entry_names_its_recording_and_stands_only_where_that_is(
@@ -151,18 +155,9 @@ def test_a_failure_from_before_the_recording_is_looked_at_again(program: Program
 def test_an_answer_holds_until_more_is_recorded(program: Program, worked: tuple[Shop, Unit, Job]) -> None:
     shop, unit, job = worked
     function = unit.module.functions["weigh"]
-    entry = shop.failure(function, "0" * 64, job, Reason.NOTHING_FASTER, "")
+    entry = shop.failure(function, SITUATION, job, Reason.NOTHING_FASTER, "")
     assert not shop.is_outdated(function, entry)
-    assert not shop.is_outdated(function, shop.failure(function, "0" * 64, None, Reason.NO_INPUTS, ""))
+    assert not shop.is_outdated(function, shop.failure(function, SITUATION, None, Reason.NO_INPUTS, ""))
     assert shop.is_outdated(function, entry.model_copy(update={"recording": None}))
     program.record(calls=10)
     assert shop.is_outdated(function, entry)
-
-
-def test_an_entry_without_a_recording_is_written_as_ever() -> None:
-    evidence = Evidence("tested+covered", 1, 1, (1, 1), (1, 1), (5, 5), Timing(1.1, 1.0, 1.2))
-    entry = Entry(
-        key="0" * 64, function="f", source="f.c", outcome="accepted", evidence=evidence_record(evidence), created=0
-    )
-    assert b"recording" not in entry.dump()
-    assert Entry.load(entry.dump()) == entry

@@ -275,14 +275,14 @@ def test_the_store_of_rewrites_takes_no_tests_along(store: TestStore, tmp_path: 
     assert maintenance.export(rewrites, tmp_path / "exported") == 0
     assert not (tmp_path / "exported").exists()
     assert store.root == rewrites.user / "tests"
-    with pytest.raises(ValueError, match="not a key"):
+    with pytest.raises(ValueError, match="key"):
         rewrites.put(_entry("../tests/x"))
 
 
 def _entry(key: str):  # type: ignore[no-untyped-def]
     from gccllm.store import Entry
 
-    return Entry(key=key, function="f", source="f.c", outcome="nothing", created=1.0)
+    return Entry(key=key, situation={}, function="f", source="f.c", outcome="nothing", created=1.0)
 
 
 # --- the subcommand ---------------------------------------------------------------------------------
