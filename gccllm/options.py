@@ -37,13 +37,13 @@ _ISA = (
 )
 # Passes of gcc's optimiser: which code is made of the same meaning.
 _PASSES = (
-    r"aggressive-loop-optimizations|align-\w+|allocation-dce|auto-inc-dec|bit-tests|branch-\w[\w-]*|btr-bb-exclusive"
+    r"aggressive-loop-optimizations|align-\w+|allocation-dce|auto-inc-dec|avoid-store-forwarding|bit-tests|branch-\w[\w-]*|btr-bb-exclusive"
     r"|caller-saves|code-hoisting|combine-stack-adjustments|compare-elim|conserve-stack|cprop-registers|crossjumping"
-    r"|cse-[\w-]+|dce|defer-pop|delayed-branch|devirtualize[\w-]*|dse|early-inlining|expensive-optimizations"
-    r"|finite-loops|fold-simple-inlines|forward-propagate|function-cse|gcse[\w-]*|graphite[\w-]*"
+    r"|cse-[\w-]+|dce|defer-pop|delayed-branch|devirtualize[\w-]*|dse|early-inlining|expensive-optimizations|ext-dce"
+    r"|finite-loops|fold-mem-offsets|fold-simple-inlines|forward-propagate|function-cse|gcse[\w-]*|graphite[\w-]*"
     r"|guess-branch-probability|hoist-adjacent-loads|if-conversion2?|indirect-inlining|inline[\w-]*|ira-[\w-]+"
-    r"|isolate-erroneous-paths-\w+|ivopts|jump-tables|keep-\w[\w-]*|limit-function-alignment|live-range-shrinkage"
-    r"|loop-[\w-]+|lra-remat|merge-(all-)?constants|modulo-sched[\w-]*|move-loop-\w+|optimize-\w[\w-]*"
+    r"|isolate-erroneous-paths-\w+|ivopts|jump-tables|keep-\w[\w-]*|late-combine-instructions|limit-function-alignment|live-range-shrinkage"
+    r"|loop-[\w-]+|lra-remat|malloc-dce|merge-(all-)?constants|modulo-sched[\w-]*|move-loop-\w+|optimize-\w[\w-]*"
     r"|partial-inlining|peel-loops|peephole2?|predictive-commoning|prefetch-loop-arrays|printf-return-value"
     r"|rename-registers|ree|reorder-\w[\w-]*|rerun-[\w-]+|reschedule-[\w-]+|sched[\w-]*|schedule-[\w-]+|section-anchors"
     r"|sel-sched[\w-]*|selective-scheduling2?|shrink-wrap[\w-]*|simd-cost-model|split-[\w-]+|ssa-[\w-]+|stack-reuse"
@@ -54,6 +54,7 @@ _PASSES = (
 # its registers and stack is switched off by the launcher (policy.PRIVATE).
 _BEHAVIOUR = (
     r"bit-cp|cp|cp-clone|icf|icf-functions|icf-variables|modref|profile|pta|pure-const|reference|reference-addressable"
+    r"|reorder-for-locality"
     r"|sra|strict-aliasing|vrp"
 )
 _LANGUAGE = (
@@ -66,7 +67,7 @@ _LANGUAGE = (
     r"|omit-frame-pointer|openmp|openmp-simd|operator-names|pack-struct|permissive|plan9-extensions|pic|PIC|pie|PIE|plt"
     r"|reciprocal-math|rounding-math|rtti|semantic-interposition|short-enums|short-wchar|signaling-nans"
     r"|signed-bitfields|signed-char|signed-zeros|single-precision-constant|sized-deallocation|stack-clash-protection"
-    r"|strict-aliasing|strict-enums|strict-overflow|strict-volatile-bitfields|strong-eval-order|template-[\w-]+"
+    r"|strict-aliasing|strict-enums|strict-flex-arrays|strict-overflow|strict-volatile-bitfields|strong-eval-order|template-[\w-]+"
     r"|threadsafe-statics|trapping-math|trampolines|unconstrained-commons|unsafe-math-optimizations|unsigned-bitfields"
     r"|unsigned-char|unwind-tables|use-cxa-atexit|visibility[\w-]*|weak|wrapv|wrapv-pointer|zero-initialized-in-bss"
 )
