@@ -137,7 +137,7 @@ def knobs(scene: Scene, signature: Signature) -> Iterator[Knob]:
         if isinstance(inner, Record):
             fields = _integers(inner)
             yield from (Knob("block", ref.block, ref.offset + at, t.size, t.signed) for at, t in fields)
-        if isinstance(inner, Integer):
+        if isinstance(inner, Integer) and ref.offset % inner.size == 0:
             yield Knob("zero", ref.block, ref.offset, inner.size)
         if any(other.refs.get(0, ref).block == ref.block for i, other in enumerate(scene.args) if i != number):
             yield Knob("end", number, 0, 8)
@@ -234,7 +234,7 @@ def sized(growth: Growth, signature: Signature, size: int, number: int) -> Itera
             small.blocks[block] = Block(bytearray(), PAGE_BYTES, base=first)
             usual, is_text = bytes(scene.blocks[block].data), knob.holder == "zero"
             content = contents(kinds.get(block), usual, arguments, is_text)[turn]
-            zero = knob.at + units * knob.size if is_text and knob.number == block else None
+            zero = (knob.at + units * knob.size, knob.size) if is_text and knob.number == block else None
             pages += _laid(first, content if n == 0 else content._replace(last=b""), end, is_written, zero)
         yield replace(lower(small, signature), pages=tuple(pages))
 
@@ -246,15 +246,16 @@ class Content(NamedTuple):
     last: bytes = b""
 
 
-def _laid(first: int, content: Content, end: int, is_written: bool, zero: int | None) -> list[Page]:
-    """Pages from `first` to that of byte `end`, and a zero element at byte `zero`."""
-    size = len(content.last or content.element)
+def _laid(first: int, content: Content, end: int, is_written: bool, zero: tuple[int, int] | None) -> list[Page]:
+    """Pages from `first` to that of byte `end`; `zero` is where a zero element is, and its size.
+
+    Elements are as long as a power of two, and at multiples of that.
+    """
     page = (content.element * (PAGE_BYTES // len(content.element) + 1))[:PAGE_BYTES]
-    pages = [Page(first + at, page, is_written) for at in range(0, max(end, zero or 0) + 64, PAGE_BYTES)]
-    # Neither crosses the end of a page: both are whole elements.
-    placed = [] if zero is None else [(zero, bytes(size))]
-    if content.last:
-        placed.append((((end if zero is None else zero) - size) // size * size, content.last))
+    pages = [Page(first + at, page, is_written) for at in range(0, max(end, zero[0] if zero else 0) + 64, PAGE_BYTES)]
+    placed = [(zero[0], bytes(zero[1]))] if zero else []
+    if size := len(content.last):
+        placed.append((((zero[0] if zero else end) - size) // size * size, content.last))
     for at, word in placed:
         number, offset = divmod(at, PAGE_BYTES)
         data = pages[number].data

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from kit import PRELUDE, compiled, scratch
 
 from gccllm.assembly import Module
@@ -84,3 +86,28 @@ def test_without_time_for_large_inputs_nothing_is_decided(monkeypatch: pytest.Mo
     verdict = judge(Candidate(Module.parse(text).functions["f"].body.text(), "recompile", "-Os"), work).verdict
     assert verdict is not None
     assert (verdict.outcome, verdict.stage, verdict.reason) == (Outcome.UNDECIDED, "large", Reason.DEADLINE)
+
+
+@given(
+    st.sampled_from((1, 2, 4, 8)),
+    st.integers(1, 9000),
+    st.integers(1, 64),
+    st.booleans(),
+    st.booleans(),
+)
+@settings(deadline=None, max_examples=60)
+def test_pages_hold_the_elements_and_what_ends_them(
+    size: int, count: int, period: int, has_last: bool, has_zero: bool
+) -> None:
+    period = 1 << period.bit_length() - 1
+    element = bytes(n % 250 + 1 for n in range(size * period))
+    last = b"\xfe" * size if has_last else b""
+    pages = large._laid(1 << 40, large.Content(element, last), count * size, False,
+                        (count * size, size) if has_zero else None)  # fmt: skip
+    assert all(len(page.data) == 4096 for page in pages)
+    want = bytearray((element * (count // period + 2))[: (count + 1) * size])
+    if has_last:
+        want[(count - 1) * size : count * size] = last
+    if has_zero:
+        want[count * size :] = bytes(size)
+    assert b"".join(page.data for page in pages).startswith(want)
