@@ -44,7 +44,7 @@ OWN_CALLS = ("-ffixed-", "-fcall-", "-mstackrealign", "-mincoming-stack", "-mpre
 
 
 class Proposals:
-    """The user's source in other words: `count` ways of `ways`, chosen by the function's name and text."""
+    """The user's source in other words: `count` ways of `ways`, chosen by the unit's text."""
 
     name = "recompile"
 
@@ -56,7 +56,8 @@ class Proposals:
     def propose(self, prompt: Prompt, n: int, deadline_s: float) -> Iterator[Candidate]:
         unit = prompt.unit
         assert unit is not None
-        first = zlib.crc32((prompt.function + prompt.baseline).encode())
+        # One choice a unit: its functions share the compiles.
+        first = zlib.crc32((unit.baseline.text() if unit.baseline is not None else prompt.baseline).encode("latin-1"))
         plain = not any(flag.startswith(OWN_CALLS) for flag in unit.flags)
         ways = [way for way in self.ways if way[0] != "clang" or (plain and self.clang and unit.language == "c")]
         given = 0
