@@ -132,11 +132,13 @@ def unwind(body: Body) -> Unwind:
     now = ENTRY_ROW
     heads = loop_heads(body)
     for at, (line, row) in enumerate(zip(body.lines, rows, strict=True)):
-        if at in heads:
-            out.extend(LOOP_ALIGNMENT)
-        if row is not None and not line.label and row != now:
+        is_head = at in heads
+        # The padding before a loop's head is run too: its row is the head's.
+        if row is not None and (is_head or not line.label) and row != now:
             out.extend(change(now, row))
             now = row
+        if is_head:
+            out.extend(LOOP_ALIGNMENT)
         out.append(line.text())
     return Unwind(out, rows, now)
 

@@ -87,6 +87,12 @@ def test_a_block_after_an_epilogue_in_layout_gets_its_own_rows() -> None:
     ]  # fmt: skip
 
 
+def test_padding_before_a_loop_has_the_row_of_the_code_that_runs_through_it() -> None:
+    lines = synthesize_cfi(Body.parse("\tpushq %rbx\n.L1:\n\tcall g\n\tjne .L1\n\tpopq %rbx\n\tret\n"))
+    padding = next(at for at, line in enumerate(lines) if ".p2align" in line)
+    assert lines[:padding] == ["\tpushq\t%rbx", "\t.cfi_def_cfa_offset\t16", "\t.cfi_offset\t3, -16"]
+
+
 def test_a_spill_into_the_red_zone_counts_once_the_register_changes() -> None:
     text = "\tmovq %rbx, -16(%rsp)\n\tmovl %edi, %ebx\n\tmovl %ebx, %eax\n\tmovq -16(%rsp), %rbx\n\tret\n"
     assert directives(text) == [".cfi_offset 3, -24", ".cfi_restore 3"]
