@@ -80,12 +80,19 @@ def _volatile(facts: Facts, flags: tuple[str, ...]) -> Facts:
 
 def _weak(facts: Facts, flags: tuple[str, ...]) -> Facts:
     weak = bool(facts["W"])
-    return {"FOLDED": "weak_$N(p[i])" if weak else "p[i] * $A + 1u",
+    return {"FOLDED": "weak_$N(p[i])" if weak or _is_library(flags) else "p[i] * $A + 1u",
             "STRONG": "unsigned weak_$N(unsigned x) { return x ^ $B; }" if weak else ""}  # fmt: skip
 
 
 def _alias(facts: Facts, flags: tuple[str, ...]) -> Facts:
+    if _is_library(flags):
+        return {"FOLDED": "via_$N(p[i])"}
     return {"FOLDED": "p[i] * $A + 1u" if facts["WHICH"] == "one" else "(p[i] ^ $B)"}
+
+
+def _is_library(flags: tuple[str, ...]) -> bool:
+    """Whether exported functions may be another library's: nothing folds them."""
+    return "-fPIC" in flags
 
 
 def _effect(facts: Facts, flags: tuple[str, ...]) -> Facts:

@@ -124,7 +124,7 @@ MIXES = {
     "    return (e & ~0xfful) + (f | r) + a + (unsigned long)(x + y);",
     "tail": "return $CALL;",
 }
-CALLER = """static __attribute__((noinline)) unsigned long live_$N(const unsigned *p, const unsigned *q, long n,
+CALLER = """static APART unsigned long live_$N(const unsigned *p, const unsigned *q, long n,
     unsigned long a, unsigned long b, unsigned long c, unsigned long d, double x, double y, double z) {
     $BEFORE
     $MIX
@@ -244,7 +244,7 @@ def render(project: Project) -> dict[str, str]:
 
 def _tail(part: Part) -> str:
     return Template(
-        "static __attribute__((noinline)) unsigned long live_$N(const unsigned *p, const unsigned *q, long n,\n"
+        "static APART unsigned long live_$N(const unsigned *p, const unsigned *q, long n,\n"
         "    unsigned long a, unsigned long b, unsigned long c, unsigned long d, double x, double y, double z) {\n"
         "    return target_$N(p, n);\n}\n"
     ).substitute(N=part.number)

@@ -45,7 +45,7 @@ __attribute__((noinline)) unsigned target_0(const unsigned *p, unsigned *d, long
 GDB = """
 import gdb
 limit, names = 300, open("names").read().split()
-gdb.execute("set pagination off"); gdb.execute("set confirm off")
+gdb.execute("set pagination off"); gdb.execute("set confirm off"); gdb.execute("set backtrace past-main on")
 for name in names: gdb.Breakpoint(name)
 gdb.execute("run > gdb.out")
 checked, seen = 0, {}
