@@ -46,7 +46,7 @@ GDB = """
 import gdb
 limit, names = 300, open("names").read().split()
 gdb.execute("set pagination off"); gdb.execute("set confirm off"); gdb.execute("set backtrace past-main on")
-for name in names: gdb.Breakpoint(name)
+for name in names: gdb.Breakpoint("*" + name)
 gdb.execute("run > gdb.out")
 checked, seen = 0, {}
 while gdb.selected_inferior().pid and checked < 4000:
