@@ -3,8 +3,8 @@
 usage: python -m tests.campaign [--state DIR] [--part NAME] [--count N] [--jobs N] [--suite DIR] [--options "..."]
 
 Every case is a line in DIR/PART.jsonl, so that a rerun goes on where the last one stopped; what is wrong is kept in
-DIR/failed/NAME with a run.sh. Ends by writing the table in docs/assurance.md. exit: 1 when anything is wrong, 2 when
-too little was rewritten to show anything.
+DIR/failed/NAME with a run.sh. Ends by writing the table in docs/assurance.md (a single case writes none). exit: 1 when
+anything is wrong, 2 when too little was rewritten to show anything.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ def main() -> int:
             numbers = range(args.case, args.case + 1) if args.case is not None else None
             cases(part, state, args.count, args.jobs, tuple(args.options.split()), numbers)
     rows = [table.row(part, lines(state / f"{part}.jsonl")) for part in PARTS]
-    table.write(args.table, [row for row in rows if row is not None])
+    if args.case is None:  # one case alone is a look at it, not a result
+        table.write(args.table, [row for row in rows if row is not None])
     bad = [row for row in rows if row is not None and row.wrong]
     thin = [word for row in rows if row is not None for word in row.thin]
     for row in bad:

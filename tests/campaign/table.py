@@ -61,8 +61,9 @@ def row(part: str, found: Sequence[dict[str, Any]]) -> Row | None:
 
 
 def write(path: Path, rows: Sequence[Row]) -> None:
-    """Replace what stands between the markers. Raises ValueError where they are not."""
-    text = path.read_text()
+    """Replace what stands between the markers; a file that is not there begins with them. Raises ValueError where they
+    are not."""
+    text = path.read_text() if path.exists() else f"{BEGIN}\n{END}\n"
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
