@@ -61,6 +61,10 @@ class Flow:
     problems: list[Problem] = field(default_factory=list)
     live_in: set[str] = field(default_factory=set)
     """Registers whose undefined value at entry may be read (FLAGS too)."""
+    depth: int = 0
+    """Bytes below the return address that the stack pointer reaches at most, where it can be followed."""
+    stride: int = 0
+    """Bytes by which one instruction moves it down at most."""
 
 
 def analyse(
@@ -86,6 +90,8 @@ class _Analysis:
         self.tolerated = tolerated
         self.has_call = any(i.is_call for i in code.insns)
         self.flow = Flow()
+        self.bottoms: dict[object, int] = {ENTRY_FRAME: 0}
+        """Frame -> bytes that its origin lies below the return address at most."""
         self.reporting = False
 
     def run(self, entry: State) -> Flow:
@@ -171,7 +177,22 @@ class _Analysis:
             self.leave_function(insn, state)
         else:
             self.move(insn, state)
+            self.measure(rsp, state.general["RSP"])
         self.x87(insn, state)
+
+    def measure(self, before: Value, after: Value) -> None:
+        """Note how far down an instruction brings the stack pointer."""
+        if before[0] != "stack" or after[0] != "stack" or before == after:
+            return
+        depths = [self.bottoms.get(frame, 0) - int(str(offset)) for _, frame, offset in (before, after)]
+        self.flow.depth = max(self.flow.depth, depths[1])
+        self.flow.stride = max(self.flow.stride, depths[1] - depths[0])
+
+    def realigned(self, insn: Insn, value: Value, align: int) -> None:
+        """Note where the frame that `insn` makes of the address `value` begins. The alignment loses less than `align`
+        bytes; an origin that depends on itself is not followed (the pointer then differs between paths)."""
+        below = self.bottoms.get(value[1], 0) - int(str(value[2])) + align
+        self.bottoms.setdefault(insn.offset, below)
 
     def check_reads(self, insn: Insn, state: State) -> None:
         effects = insn.effects

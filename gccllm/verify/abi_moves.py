@@ -21,6 +21,8 @@ class Flow(Protocol):
 
     def loaded(self, insn: Insn, state: State) -> Value: ...
 
+    def realigned(self, insn: Insn, value: Value, align: int) -> None: ...
+
 
 def _register(insn: Insn, operand: int) -> str:
     """Full name of a 64-bit general register operand, or empty."""
@@ -107,7 +109,9 @@ def _and(flow: Flow, insn: Insn, state: State) -> dict[str, Value]:
     if not target or insn.raw.op_kind(1) in (OpKind.REGISTER, OpKind.MEMORY):
         return {}
     align = -_signed(insn.raw.immediate(1))
-    if state.general[target][0] == "stack" and align >= 16 and align & (align - 1) == 0:
+    value = state.general[target]
+    if value[0] == "stack" and align >= 16 and align & (align - 1) == 0:
+        flow.realigned(insn, value, align)
         return {target: ("stack", insn.offset, 0)}
     return {}
 

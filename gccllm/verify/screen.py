@@ -90,7 +90,7 @@ class Baseline:
     """The baseline as the screen sees it: computed once a function, compared with many candidates."""
 
     code: Decoded
-    live_in: frozenset[str]
+    flow: abi_flow.Flow
     tolerated: frozenset[str]
     """Registers that it may read undefined even when all arguments are defined: on paths nobody takes."""
     reached: Mapping[str, frozenset[str]]
@@ -119,7 +119,7 @@ def read_baseline(body: Body, context: Context, tools: Toolchain, workdir: Path)
             reached.setdefault(relocation.symbol, set()).add(relocation.kind)
     return Baseline(
         code,
-        frozenset(flow.live_in),
+        flow,
         frozenset(undefined),
         {symbol: frozenset(kinds) for symbol, kinds in reached.items()},
         any(r.kind in _ABSOLUTE for r in code.relocations),
@@ -155,7 +155,6 @@ def _check(body: Body, code: Decoded, baseline: Baseline, context: Context) -> i
     for relocation in code.relocations:
         check_relocation(relocation, code, baseline)
     check_hardening(code, baseline.code, context.hardening)
-    check_frame(code, baseline.code)
     level = check_isa(code, context)
 
     # From here on every branch inside lands on an instruction, so that paths can be followed.
@@ -167,6 +166,7 @@ def _check(body: Body, code: Decoded, baseline: Baseline, context: Context) -> i
     )
     for problem in flow.problems:
         raise BodyError(problem.reason, problem.detail)
+    check_frame(flow, baseline.flow, is_recursive=code.name in code.calls)
     check_addresses(code, baseline.uses, context.pointers)
     check_widths(code, baseline.needed_width, context.result_bytes)
     if not context.early_exits:
@@ -266,7 +266,7 @@ def check_isa(code: Decoded, context: Context) -> int:
 
 
 def _defined_at_entry(baseline: Baseline, context: Context) -> frozenset[str]:
-    return context.arguments | baseline.live_in - frozenset({FLAGS})
+    return context.arguments | baseline.flow.live_in - frozenset({FLAGS})
 
 
 def argument_registers(integers: int, vectors: int) -> frozenset[str]:

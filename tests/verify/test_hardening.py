@@ -9,8 +9,9 @@ from replay_kit import TOOLS, compiled
 
 from gccllm.assembly import BodyError, Module
 from gccllm.reasons import Reason
+from gccllm.verify.abi_flow import Flow, analyse
 from gccllm.verify.decode import Decoded, assemble
-from gccllm.verify.frame import ALLOWED, check_frame, depth
+from gccllm.verify.frame import ALLOWED, check_frame
 from gccllm.verify.hardening import check_hardening, is_speculation_trap
 
 SOURCES = (
@@ -21,6 +22,10 @@ SOURCES = (
     "long other(long); long target(const long *p, long n)"
     "{ long s = 0; for (long i = 0; i < n; i++) s += other(p[i]); return s; }",
 )  # fmt: skip
+
+
+def flow_of(code: Decoded) -> Flow:
+    return analyse(code, frozenset())
 
 
 def body(source: str, where: Path, *flags: str) -> Decoded:
@@ -62,7 +67,7 @@ def test_nothing_is_asked_where_the_baseline_has_nothing(source: str, flags: str
     plain, other = body(source, tmp_path, "-O2"), body(source, tmp_path, *flags.split())
     assert not refusal(other, plain)
     assert not refusal(plain, other)
-    check_frame(other, plain)
+    check_frame(flow_of(other), flow_of(plain), is_recursive=False)
 
 
 def test_only_a_trap_that_nothing_leads_to_is_one_of_speculation(tmp_path: Path) -> None:
@@ -81,6 +86,8 @@ def test_only_a_trap_that_nothing_leads_to_is_one_of_speculation(tmp_path: Path)
         ("\tret", 0),
         ("\tpushq %rbx\n\tsubq $24, %rsp\n\taddq $24, %rsp\n\tpopq %rbx\n\tret", 32),
         ("\tpushq %rbp\n\tmovq %rsp, %rbp\n\tandq $-64, %rsp\n\tsubq $128, %rsp\n\tleave\n\tret", 8 + 64 + 128),
+        ("\tpushq %rbp\n\tmovq %rsp, %rbp\n\tleaq -8192(%rbp), %rsp\n\tleave\n\tret", 8 + 8192),
+        ("\tpushq %rbp\n\tmovq %rsp, %rbp\n\tleaq -96(%rsp), %rax\n\tmovq %rax, %rsp\n\tleave\n\tret", 8 + 96),
         ("\tleaq -40(%rsp), %rsp\n\tleaq 40(%rsp), %rsp\n\tret", 40),
         ("\ttestl %edi, %edi\n\tje .L1\n\tsubq $56, %rsp\n\tcall f\n\taddq $56, %rsp\n.L1:\n\tret", 56),
     ],
@@ -88,20 +95,20 @@ def test_only_a_trap_that_nothing_leads_to_is_one_of_speculation(tmp_path: Path)
 def test_depth_of_a_frame(text: str, bytes_: int, tmp_path: Path) -> None:
     code = assemble("target", text, TOOLS, tmp_path)
     assert isinstance(code, Decoded)
-    assert depth(code) == bytes_
+    assert flow_of(code).depth == bytes_
 
 
-def test_a_pointer_that_goes_down_in_a_loop_has_no_end(tmp_path: Path) -> None:
+def test_a_pointer_that_goes_down_in_a_loop_cannot_be_followed(tmp_path: Path) -> None:
     code = assemble("target", ".L1:\n\tsubq $16, %rsp\n\tdecl %edi\n\tjne .L1\n\tret", TOOLS, tmp_path)
     assert isinstance(code, Decoded)
-    assert depth(code) > 1 << 20
+    assert Reason.STACK_DEPTH in {problem.reason for problem in flow_of(code).problems}
 
 
 def test_a_large_frame_stays_allowed_where_the_baseline_has_one_at_once(tmp_path: Path) -> None:
     source = "void use(char *); void target(void) { char a[9000]; use(a); }"
     plain, probed = body(source, tmp_path, "-O2"), body(source, tmp_path, "-O2", "-fstack-clash-protection")
-    check_frame(plain, plain)
+    check_frame(flow_of(plain), flow_of(plain), is_recursive=False)
     with pytest.raises(BodyError) as said:
-        check_frame(plain, probed)
+        check_frame(flow_of(plain), flow_of(probed), is_recursive=False)
     assert said.value.reason is Reason.FRAME
-    assert depth(plain) > ALLOWED
+    assert flow_of(plain).depth > ALLOWED
