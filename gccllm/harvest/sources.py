@@ -1,7 +1,7 @@
 """The files that a unit was made of, as rows that the assembler shim can check without Python.
 
     same    DIGEST SIZE MODIFIED CHANGED INODE PATH    the file still has these contents
-    absent  PATH                                       no file lies there, where it would be found first
+    absent  PATH                                       nothing lies there: a file of it would be found first
 
 gcc's text says nothing of types, qualifiers and the like: two sources may give the same text and not the same
 situation. So the answer to a whole unit holds while the unit's text *and* its files are the same. Times are in
@@ -81,7 +81,16 @@ def _shadows(files: list[Path], searched: list[Path]) -> list[Path]:
             if not path.is_relative_to(directory):
                 continue
             for earlier in (*beside, *searched[:at]):
-                other = earlier / path.relative_to(directory)
-                if other != path and other not in out and not other.exists():
-                    out[other] = None
+                missing = _missing(earlier, path.relative_to(directory))
+                if missing is not None:
+                    out[missing] = None
     return list(out)
+
+
+def _missing(directory: Path, name: Path) -> Path | None:
+    """The topmost part of `directory / name` that is not there: one row for all headers of a folder."""
+    whole = directory / name
+    if whole.exists():
+        return None
+    below = [whole, *(directory / parent for parent in name.parents)]  # the last is `directory` itself
+    return next((path for path in reversed(below) if not path.exists()), None)
