@@ -28,10 +28,12 @@ from tests.campaign.engine import Engine
 from tests.campaign.projects import Project, edit, make, render, sources
 
 PROJECTS, BUILDS = 3, 10
-WHOLE = 10
+AFRESH = 0.1
+"""Builds that compile every unit, also where nothing changed: such a unit can only take another one's answer."""
+WHOLE = 50
 """One case in so many is built with the product's own proposers and gates."""
 FEW = tuple(r for r in RECIPES if r.name in ("clang-wide", "gcc-narrow", "gcc-branchy"))
-CASES = 760
+CASES = 682
 """Series of the whole campaign: at least 20,000 builds."""
 LEAST = {"builds": 25, "hits": 40, "admitted": 40}
 """A series, on average: a campaign in which nothing is rewritten shows nothing."""
@@ -85,7 +87,7 @@ class Campaign:
             project = make(rng)
             before: Project | None = None
             for step in range(builds):
-                afresh = rng.random() < 0.3
+                afresh = rng.random() < AFRESH
                 try:
                     built = builder.build(render(project), sources(project), project.flags, shim=shim, afresh=afresh)
                 except Broken as error:

@@ -39,6 +39,8 @@ WAYS: tuple[tuple[str, str], ...] = (
     ("clang", "-O3"),
     ("gcc", "-O2"),
 )
+LOOKED = 2
+"""Ways that are looked at for a body: one that two compiles do not have is folded into its callers in all of them."""
 OWN_CALLS = ("-ffixed-", "-fcall-", "-mstackrealign", "-mincoming-stack", "-mpreferred-stack")
 """Options under which the plain psABI is not what holds: no clang and no junk there."""
 
@@ -61,7 +63,7 @@ class Proposals:
         plain = not any(flag.startswith(OWN_CALLS) for flag in unit.flags)
         ways = [way for way in self.ways if way[0] != "clang" or (plain and self.clang and unit.language == "c")]
         given = 0
-        for i in range(len(ways)):
+        for i in range(min(LOOKED, len(ways))):
             compiler, words = ways[(first + i) % len(ways)]
             flags = ["-DCANDIDATE", *words.split(), *((INLINED,) if self.inline and first & 64 else ())]
             if compiler == "clang":
