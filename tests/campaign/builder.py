@@ -106,7 +106,7 @@ class Builder:
 
     def build(self, files: Mapping[str, str], sources: Sequence[str], flags: Sequence[str], *, shim: bool,
               afresh: bool) -> Built:  # fmt: skip
-        """`afresh`: every unit is compiled, also where nothing changed."""
+        """`afresh`: every unit is compiled, also where nothing changed. No header includes another one."""
         flags = (*flags, *self.options)
         source = self.here / "src"
         source.mkdir(parents=True, exist_ok=True)
@@ -117,11 +117,11 @@ class Builder:
             (source / name).write_text(text)
         if not (source / "support.h").exists():
             shutil.copy(HERE / "support.h", source)
-        shared = "".join(text for name, text in sorted(files.items()) if name.endswith(".h"))
         counts: Counter[str] = Counter()
         pairs, any_ours = [], False
         for name in sources:
-            state = f"{shim} {flags} {shared} {files[name]}"
+            included = [files[header] for header in sorted(files) if f'"{header}"' in files[name]]
+            state = f"{shim} {flags} {included} {files[name]}"
             known = self.objects.get(name)
             if afresh or known is None or known[0] != state:
                 self.serial += 1
