@@ -166,16 +166,19 @@ def _from_store(
 
 def _refusal(function: Function, situation: Situation, found: Found, shop: work.Shop, store: Store) -> str | None:
     """Why a stored rewrite is not for this function; None when it is."""
-    # Whatever its file is called and wherever it came from: made in this situation, tested as this very function.
-    try:
-        if part := situation.mismatch(found.entry.situation, found.entry.bench):
-            return f"it was made in another situation: {part}"
-    except (BodyError, ValueError) as error:
-        return f"its tests cannot be read: {error}"
+    # Whatever its file is called and wherever it came from: made in this situation.
+    if part := situation.mismatch(found.entry.situation):
+        return f"it was made in another situation: {part}"
 
-    # The static gate of today. Its verdict is a function of entry, situation and gate: asked once for all three.
+    # Tested as this very function, and let through by the static gate of today. Both are a function of entry,
+    # situation and gate: asked once for all three.
     mark = f"{found.checksum}{situation.key}{screen_stamp()}"
     if not store.is_marked("screened", mark):
+        try:
+            if found.entry.bench is not None and (part := situation.foreign(found.entry.bench)):
+                return f"its tests are of another function: {part}"
+        except (BodyError, ValueError) as error:
+            return f"its tests cannot be read: {error}"
         if failure := shop.rescreen(function, found.entry):
             return failure
         store.mark("screened", mark)

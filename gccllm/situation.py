@@ -56,18 +56,16 @@ class Situation:
     def parts(self) -> dict[str, str]:
         return {**self.told, **self.asked}
 
-    def mismatch(self, parts: Mapping[str, str], bench: Bench | None) -> str:
-        """The first part in which an entry was made in another situation, or its bench is of another function; else
-        empty. `bench` is what its tests would be made of. Raises ValueError, BodyError as reading a bench does."""
+    def mismatch(self, parts: Mapping[str, str]) -> str:
+        """The first part in which an entry was made in another situation; empty when it was made in this one."""
         mine = self.parts
-        for name in sorted(mine.keys() | parts.keys()):
-            if mine.get(name) != parts.get(name):
-                return name
-        if bench is not None:
-            for name, digest in bench_parts(bench).items():
-                if mine[name] != digest:
-                    return f"{name} of its tests"
-        return ""
+        return next((name for name in sorted(mine.keys() | parts.keys()) if mine.get(name) != parts.get(name)), "")
+
+    def foreign(self, bench: Bench) -> str:
+        """The first part of a bench, from which an entry's tests would be made, that is another function's; else empty.
+        Raises ValueError, BodyError as reading a bench does."""
+        mine = self.parts
+        return next((name for name, digest in bench_parts(bench).items() if mine[name] != digest), "")
 
 
 def told(
@@ -99,7 +97,7 @@ def told(
         "linkage": _hash("\n".join(sorted(steady(row) for row in linkage))),
         "options": _hash("\n".join(options.meanings(tuple(gcc_options)))),
         "march": _hash(" ".join(sorted(march))),
-        "compiler": _hash("\n".join(line for line in module.lines if line.startswith("\t.ident\t"))),
+        "compiler": _hash("\n".join(module.idents)),
         "settings": _hash("\n".join(f"{name}={value}" for name, value in sorted(settings.items()))),
     }
 
@@ -149,7 +147,8 @@ def types_text(signature: types.Signature) -> str:
     return json.dumps(encode(plain), sort_keys=True)
 
 
-_LABEL = re.compile(r"\.L[\w.$]*")
+_LABEL = re.compile(r'^[^\n"]*"[^\n]*|(?P<label>\.L[\w.$]*)', re.MULTILINE)
+"""A line with a string, whole, or a private label in any other line."""
 
 
 def steady(text: str) -> str:
@@ -159,10 +158,11 @@ def steady(text: str) -> str:
     """
     names: dict[str, str] = {}
 
-    def number(label: re.Match[str]) -> str:
-        return names.setdefault(label[0], f".L{len(names)}")
+    def number(found: re.Match[str]) -> str:
+        label = found["label"]
+        return found[0] if label is None else names.setdefault(label, f".L{len(names)}")
 
-    return "\n".join(line if '"' in line else _LABEL.sub(number, line) for line in text.split("\n"))
+    return _LABEL.sub(number, text)
 
 
 def _hash(text: str) -> str:

@@ -74,6 +74,10 @@ class Module:
         self._defined: dict[str, Item] = {}
         self._sizes: dict[str, Item] = {}
         self._commons: dict[str, str] = {}
+        self.reached: dict[tuple[str, frozenset[str]], tuple[tuple[str, ...], ...]] = {}
+        """What `slice` found that a function can reach, by function and what is replaceable."""
+        self.rows: dict[str, list[str]] = {}
+        """What `slice` prints of a function."""
         self._index()
 
     @classmethod
@@ -215,6 +219,11 @@ class Module:
                 tuple(self.items[index:stop]),
             )  # fmt: skip
         return out
+
+    @cached_property
+    def idents(self) -> tuple[str, ...]:
+        """Lines in which the compiler names itself."""
+        return tuple(line for line in self.lines if line.startswith("\t.ident\t"))
 
     @cached_property
     def owners(self) -> dict[str, str]:

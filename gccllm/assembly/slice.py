@@ -61,10 +61,18 @@ def reachable(
     Raises BodyError as `slice_text` does.
     """
     functions, objects, _ = _reach(module, name, replaceable)
-    return tuple(functions), tuple(objects)
+    return functions, objects
 
 
-def _reach(module: Module, name: str, replaceable: AbstractSet[str]) -> tuple[list[str], list[str], list[str]]:
+def _reach(module: Module, name: str, replaceable: AbstractSet[str]) -> tuple[tuple[str, ...], ...]:
+    """Functions, objects and aliases; remembered, as one function is asked for several times."""
+    key = name, frozenset(replaceable)
+    if key not in module.reached:
+        module.reached[key] = _walk(module, name, replaceable)
+    return module.reached[key]
+
+
+def _walk(module: Module, name: str, replaceable: AbstractSet[str]) -> tuple[tuple[str, ...], ...]:
     if name not in module.functions:
         raise BodyError(Reason.UNSUPPORTED_CODE, f"{name} is not a function of the unit")
     owners = module.owners
@@ -95,7 +103,8 @@ def _reach(module: Module, name: str, replaceable: AbstractSet[str]) -> tuple[li
     if name in replaceable and _is_named(module, name, functions, objects):
         raise Quit(Reason.REPLACEABLE, f"{name} is called by its name")
     # An object whose contents name labels inside a function (a jump table) travels with that function's lines.
-    return list(functions), [one for one in objects if module.inside.get(one) not in functions], list(aliases)
+    apart = tuple(one for one in objects if module.inside.get(one) not in functions)
+    return tuple(functions), apart, tuple(aliases)
 
 
 def _is_named(module: Module, name: str, functions: dict[str, None], objects: dict[str, None]) -> bool:
@@ -113,6 +122,14 @@ def _flat(section: Section) -> str:
 
 
 def function_rows(function: Function) -> list[str]:
+    """The function in a slice; remembered, as it is in the slices of all that reach it."""
+    known = function.module.rows
+    if function.name not in known:
+        known[function.name] = _function_rows(function)
+    return known[function.name]
+
+
+def _function_rows(function: Function) -> list[str]:
     name = function.name
     rows = ["\t.text", f"\t.balign\t{max(function.align, 1)}", f"\t.globl\t{name}", f"\t.hidden\t{name}",
             f"\t.type\t{name}, @function"]  # fmt: skip
