@@ -27,7 +27,7 @@ from tests.campaign.builder import HERE, Broken, Builder, Built, Door, command, 
 from tests.campaign.engine import Engine
 from tests.campaign.projects import Project, edit, make, render, sources
 
-PROJECTS, BUILDS = 3, 10
+PROJECTS, BUILDS = 2, 15
 AFRESH = 0.1
 """Builds that compile every unit, also where nothing changed: such a unit can only take another one's answer."""
 WHOLE = 50

@@ -39,19 +39,19 @@ WAYS: tuple[tuple[str, str], ...] = (
     ("clang", "-O3"),
     ("gcc", "-O2"),
 )
-LOOKED = 2
-"""Ways that are looked at for a body: one that two compiles do not have is folded into its callers in all of them."""
 OWN_CALLS = ("-ffixed-", "-fcall-", "-mstackrealign", "-mincoming-stack", "-mpreferred-stack")
 """Options under which the plain psABI is not what holds: no clang and no junk there."""
 
 
 class Proposals:
-    """The user's source in other words: `count` ways of `ways`, chosen by the unit's text."""
+    """The user's source in other words: `count` ways of `ways`, chosen by the unit's text. For each function `looked`
+    ways at most are compiled: one that the first does not have is mostly folded into its callers in all of them."""
 
     name = "recompile"
 
-    def __init__(self, ways: Sequence[tuple[str, str]] = WAYS, count: int = 1, inline: bool = True) -> None:
-        self.ways, self.count, self.inline = ways, count, inline
+    def __init__(self, ways: Sequence[tuple[str, str]] = WAYS, count: int = 1, inline: bool = True,
+                 looked: int = 1) -> None:  # fmt: skip
+        self.ways, self.count, self.inline, self.looked = ways, count, inline, max(count, looked)
         self.failures: list[Any] = []
         self.clang = find_clang()
 
@@ -63,7 +63,7 @@ class Proposals:
         plain = not any(flag.startswith(OWN_CALLS) for flag in unit.flags)
         ways = [way for way in self.ways if way[0] != "clang" or (plain and self.clang and unit.language == "c")]
         given = 0
-        for i in range(min(LOOKED, len(ways))):
+        for i in range(min(self.looked, len(ways))):
             compiler, words = ways[(first + i) % len(ways)]
             flags = ["-DCANDIDATE", *words.split(), *((INLINED,) if self.inline and first & 64 else ())]
             if compiler == "clang":

@@ -17,7 +17,7 @@ from tests.campaign.kinds import ATTRIBUTES, KINDS, Facts
 LIVES = ("none", "integers", "reals", "both", "tail", "result")
 EXTRAS = ("-fwrapv", "-fno-strict-aliasing", "-fPIC", "-ffixed-r10", "-fno-tree-vectorize", "-fno-inline", "-fno-plt",
           "-mstackrealign", "-fomit-frame-pointer", "-fno-omit-frame-pointer", "-funroll-loops", "-fno-common",
-          "-fcall-saved-r11", "-fno-unit-at-a-time", "-fno-math-errno", "-fno-trapping-math", "-DUNUSED=1")  # fmt: skip
+          "-fcall-used-rbx", "-fno-unit-at-a-time", "-fno-math-errno", "-fno-trapping-math", "-DUNUSED=1")  # fmt: skip
 BY_NAME = {kind.name: kind for kind in KINDS}
 
 

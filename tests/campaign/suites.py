@@ -87,7 +87,9 @@ def built(engine: Engine, mode: str, name: str, text: str, headers: str, here: P
     gated = mode == "gates"
     engine.budget_s = PER_PROGRAM_S
     engine.proposers = (
-        (lambda settings: [RecompileProposer(FEW)]) if gated else (lambda settings: [Proposals(WAYS, inline=False)])
+        (lambda settings: [RecompileProposer(FEW)])
+        if gated
+        else (lambda settings: [Proposals(WAYS, inline=False, looked=len(WAYS))])
     )
     builder = Builder(engine, here, here / "store", options=options, libraries=("-lm",))
     flags = (
