@@ -155,7 +155,8 @@ def test_programs_of_a_suite_are_built_with_rewrites(tmp_path: Path) -> None:
         "unsigned p[50];\nint main(void) { for (int i = 0; i < 50; i++) p[i] = i; return total(p, 50) != 392; }\n"
     )
     counts: Counter[str] = Counter()
-    assert suites.built(Engine({}), "construction", "one", program, "/", tmp_path, counts, ()) == ""
+    one = suites.Program("one", {"main.c": program}, "/")
+    assert suites.built(Engine({}), "construction", one, tmp_path, counts, ()) == ""
     assert counts["linked"] >= 1
 
 
