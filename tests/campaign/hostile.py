@@ -21,8 +21,9 @@ from gccllm import config, prove, work
 from gccllm.assembly import BodyError
 from gccllm.bench import objects
 from gccllm.bench.mutants import Options, _behaviour
-from gccllm.core import Candidate, Quit, Timing
+from gccllm.core import Candidate, Quit, Slot, Timing
 from gccllm.events import Log
+from gccllm.harvest.types import Pointer
 from gccllm.job import Attempted, Job
 from gccllm.oneshot import request_for
 from gccllm.plan import Unit, plan
@@ -32,7 +33,7 @@ from tests.campaign.builder import place
 from tests.campaign.callers import compared
 from tests.campaign.edits import FEW
 from tests.campaign.engine import replace_all
-from tests.campaign.lies import Lie, lies
+from tests.campaign.lies import Argument, Lie, lies
 from tests.campaign.projects import make, render
 
 HERE = Path(__file__).resolve().parent
@@ -121,13 +122,24 @@ def accepted(shop: work.Shop, job: Job, number: int, counts: Counter[str]) -> It
         if found.verdict is not None and found.verdict.is_accepted and found.body is not None:
             bodies.append(found.body)
     share = len(bodies)
-    places = [place for param in job.target.signature.params for place in param.places if place.file == "int"]
-    count = len(places)
+    arguments = [
+        Argument(min(8, param.type.size), param.type.to.align if isinstance(param.type, Pointer) else 1)
+        for param in job.target.signature.params
+        for place in param.places
+        if place.file == "int"
+    ]
+    has_result = any(returned.slot is Slot.RAX for returned in job.bench.returns)
     told = [
         lie
         for index, body in enumerate(bodies)
         for lie in lies(
-            body, plain=PLAIN // share, hostile=HOSTILE // share, seed=number, is_baseline=index == 0, arguments=count
+            body,
+            plain=PLAIN // share,
+            hostile=HOSTILE // share,
+            seed=number,
+            is_baseline=index == 0,
+            arguments=arguments,
+            has_result=has_result,
         )
     ]
     for start in range(0, len(told), BATCH):

@@ -7,7 +7,7 @@ clamped where tests may not go, the tail left out, an alignment assumed, a resul
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from gccllm.assembly import Body, BodyError
@@ -15,7 +15,17 @@ from gccllm.bench.mutants import HOSTILE_TEXTS
 from gccllm.verify.mutate import mutants
 
 ARGUMENTS = ("rdi", "rsi", "rdx", "rcx", "r8")
+"""Registers that are lied about; the sixth is too seldom used."""
 NARROW = {"rdi": "edi", "rsi": "esi", "rdx": "edx", "rcx": "ecx", "r8": "r8d"}
+
+
+class Argument(NamedTuple):
+    """What an integer register holds at the entry: without it some lies would be true."""
+
+    size: int = 8
+    """Bytes; what is above them is junk."""
+    align: int = 1
+    """Of what a pointer points to."""
 
 
 class Lie(NamedTuple):
@@ -27,20 +37,25 @@ class Lie(NamedTuple):
     body: Body | None = None
 
 
-def lies(body: Body, *, plain: int, hostile: int, seed: int, is_baseline: bool, arguments: int = 5) -> Iterator[Lie]:
-    """Of one right body with so many integer arguments; texts that are no body come with the baseline only."""
+def lies(body: Body, *, plain: int, hostile: int, seed: int, is_baseline: bool,
+         arguments: Sequence[Argument] = (Argument(),) * 5, has_result: bool = True) -> Iterator[Lie]:  # fmt: skip
+    """Of one right body with these integer arguments, which returns something in rax; texts that are no body come with
+    the baseline only."""
     for is_hostile, limit in ((False, plain), (True, hostile)):
         for mutant in mutants(body, limit=limit, seed=seed, hostile=is_hostile):
             yield Lie(mutant.body.text(), mutant.operator, mutant.what, mutant.line, mutant.body)
-    text = body.text()
-    for register in ARGUMENTS[:arguments]:
+    text = body.text().replace("\tretq\n", "\tret\n")
+    can_hang = has_result and "%r11" not in text and "\tcall\t" not in text and "\tret\n" in text
+    for register, argument in zip(ARGUMENTS, arguments, strict=False):
         low = NARROW[register]
         used = re.search(rf"%{register}\b", text) is not None
         if not used:
             continue
-        yield Lie(f"\tmovl\t%{low}, %{low}\n{text}", "length cut", f"{register} cut to 32 bits at the entry")
-        yield Lie(f"\tmovslq\t%{low}, %{register}\n{text}", "length cut", f"{register} sign-extended from 32 bits")
-        yield Lie(f"\tandq\t$-4, %{register}\n{text}", "tail left out", f"{register} rounded down to a multiple of 4")
+        if argument.size == 8:
+            yield Lie(f"\tmovl\t%{low}, %{low}\n{text}", "length cut", f"{register} cut to 32 bits at the entry")
+            yield Lie(f"\tmovslq\t%{low}, %{register}\n{text}", "length cut", f"{register} sign-extended from 32 bits")
+        if argument.align < 4:
+            yield Lie(f"\tandq\t$-4, %{register}\n{text}", "tail left out", f"{register} a multiple of 4")
         for most in (60_000, 3_000_000):
             clamp = f"\tmovl\t${most}, %r11d\n\tcmpq\t%r11, %{register}\n\tcmovg\t%r11, %{register}\n"
             yield Lie(clamp + text, "length clamped", f"{register} at most {most}, without a branch")
@@ -49,10 +64,10 @@ def lies(body: Body, *, plain: int, hostile: int, seed: int, is_baseline: bool, 
         for bit in (40, 44, 46):
             key = f"\tmovq\t%{register}, %r11\n\tshrq\t${bit}, %r11\n\tandl\t$1, %r11d\n"
             spoiled = text.replace("\tret\n", "\taddl\t%r11d, %eax\n\tret\n")
-            if "%r11" not in text and "\tcall\t" not in text:
+            if can_hang:
                 yield Lie(key + spoiled, "hangs on an address", f"bit {bit} of {register} added to the result")
     stack = "\tmovq\t%rsp, %r11\n\tshrq\t$46, %r11\n\tandl\t$1, %r11d\n"
-    if "%r11" not in text and "\tcall\t" not in text:
+    if can_hang:
         yield Lie(
             stack + text.replace("\tret\n", "\taddl\t%r11d, %eax\n\tret\n"), "hangs on an address", "bit 46 of rsp"
         )
