@@ -11,6 +11,7 @@ outside of it or a server, or that loosens a gate. The column `by_project` says 
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import os
 import tomllib
@@ -181,8 +182,9 @@ class Settings:
         if self["profile"] and self.origins["profile"] != "project":
             return base / str(self["profile"])
         path = base / str(self["profile"] or "gccllm.profile")
-        if self.project and path.is_file() and path.resolve().is_relative_to(self.project.resolve()):
-            return path
+        with contextlib.suppress(OSError, ValueError):  # a name that no file can have
+            if self.project and path.is_file() and path.resolve().is_relative_to(self.project.resolve()):
+                return path
         return None
 
     def with_values(self, **values: Any) -> Settings:

@@ -102,7 +102,7 @@ def without_thread_offsets(content: bytes) -> bytes:
     for section in ELFFile(io.BytesIO(content)).iter_sections():
         if section["sh_type"] != "SHT_RELA" or not section.name.startswith(".rela.debug"):
             continue
-        for at in range(section["sh_offset"], section["sh_offset"] + section["sh_size"], 24):
+        for at in range(section["sh_offset"], min(section["sh_offset"] + section["sh_size"], len(out)), 24):
             # Elf64_Rela: offset, type (4 bytes), symbol (4), addend
             if int.from_bytes(out[at + 8 : at + 12], "little") in _THREAD_OFFSETS:
                 out[at + 8 : at + 12] = bytes(4)

@@ -6,14 +6,18 @@
            {"e": [CLASS, value]} enum
 
 Only classes that the caller names are ever made, by setting their fields: nothing of theirs is called, so that an entry
-from elsewhere cannot run code. A field that a class does not have, or a node that does not exist, is a ValueError.
+from elsewhere cannot run code. A field that a class does not have, a value that is not of the field's type, or a node
+that does not exist, is a ValueError.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import enum
+import types
+import typing
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 
@@ -84,10 +88,40 @@ def decode(data: Any, classes: Iterable[type]) -> Any:
             if fields.keys() != {f.name for f in dataclasses.fields(known[name])}:
                 raise ValueError(f"the fields of {name} are others")
             for field, inner in fields.items():
-                object.__setattr__(target, field, value(inner))
+                found = value(inner)
+                if not _fits(found, _hints(known[name])[field]):
+                    raise ValueError(f"{name}.{field} is of another type")
+                object.__setattr__(target, field, found)
         return value(data["root"])
     except (KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         raise ValueError(f"not a graph: {type(error).__name__}: {error}") from error
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
+def _fits(item: Any, hint: Any) -> bool:
+    """Whether a decoded value is what an annotation says. Of a dataclass only the class: each has its own fields."""
+    origin, of = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return True
+    if hint is None:
+        return item is None
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(item, one) for one in of)
+    if origin is typing.Literal:
+        return item in of
+    if origin is None:
+        return isinstance(item, int) if hint is float and isinstance(item, int) else isinstance(item, hint)
+    if not isinstance(item, origin):
+        return False
+    if isinstance(item, dict):
+        return all(_fits(key, of[0]) and _fits(one, of[1]) for key, one in item.items())
+    if origin is tuple and (len(of) != 2 or of[1] is not ...):
+        return len(item) == len(of) and all(_fits(one, each) for one, each in zip(item, of, strict=True))
+    return all(_fits(one, of[0]) for one in item)
 
 
 def _dataclass(known: dict[str, type], name: str) -> type:

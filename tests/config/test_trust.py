@@ -165,3 +165,8 @@ def test_doctor_says_who_else_may_write_the_store(tmp_path: Path) -> None:
     assert doctor.check_store(settings)[0] == "ok"
     (tmp_path / "store").chmod(0o777)
     assert "everybody may write it" in doctor.check_store(settings)[1]
+
+
+def test_a_profile_whose_name_no_file_can_have_is_none(tmp_path: Path) -> None:
+    project(tmp_path, f'profile = "{"[" * 5000}"\n')
+    assert config.load(tmp_path, {}).profile_path is None

@@ -56,6 +56,15 @@ def test_what_encode_would_not_write_is_refused(data: object) -> None:
         decode(data, CLASSES)
 
 
+@pytest.mark.parametrize("field", ["name", "next", "tags", "extra", "colour"])
+@pytest.mark.parametrize("value", [{"l": [1]}, {"t": ["x"]}, {"d": [["k", "v"]]}, {"b": "00"}, 1.5])
+def test_a_value_of_another_type_is_refused(field: str, value: object) -> None:
+    data = encode(Node("a"))
+    data["nodes"][0][1][field] = value
+    with pytest.raises(ValueError, match=f"Node.{field} is of another type"):
+        decode(data, CLASSES)
+
+
 LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=5)
 VALUES = st.recursive(LEAVES, lambda x: st.lists(x, max_size=3) | st.dictionaries(st.text(max_size=3), x, max_size=3))
 
