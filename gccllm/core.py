@@ -34,6 +34,8 @@ class Request:
     cwd: Path
     unit_key: str = ""
     """Key of the unit cache, computed by the shim; empty: do not write the unit cache."""
+    build: str = ""
+    """Which build the compile is part of (`build_budget`); empty: not known."""
 
 
 # --- tests ----------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 from gccllm import config
+from gccllm.build_budget import share
 from gccllm.core import Request
 from gccllm.events import Log
 from gccllm.reasons import Reason
@@ -55,12 +56,17 @@ def answer(directory: Path, request: Request, settings: config.Settings, log: Lo
     source = str(find_source(request)[0] or "?")
     log = log.bind(cwd=str(request.cwd), unit=request.unit_key[:16], source=source)
     is_recorded = settings["mode"] == "record"
+    deadline = started + settings["budget"]
     if is_recorded:
         from gccllm.record.build import record_unit
 
-        result = record_unit(request, settings, store, log, deadline=started + settings["budget"])
+        result = record_unit(request, settings, store, log, deadline=deadline)
+    elif settings["mode"] == "inline":
+        with share(store.user, request.build, settings["build_budget"]) as left:
+            deadline = min(deadline, time.monotonic() + left)
+            result = rewrite_unit(request, settings, store, log, deadline=deadline, is_build=True)
     else:
-        result = rewrite_unit(request, settings, store, log, deadline=started + settings["budget"])
+        result = rewrite_unit(request, settings, store, log, deadline=deadline)
     log.write(
         "unit",
         result.unit_reason,
@@ -79,9 +85,8 @@ def answer(directory: Path, request: Request, settings: config.Settings, log: Lo
     if is_recorded:  # it says nothing of what another mode would build
         return EXIT_OK
     try:
-        if not undecided:
-            store.put_unit(request.unit_key, text, result.sources if text else ())
-        elif settings["mode"] != "cached":
+        store.put_unit(request.unit_key, text, result.sources if text else (), is_decided=not undecided)
+        if undecided and settings["mode"] != "cached":
             queue(directory, store.user, request.unit_key)
     except OSError as error:
         log.write("store", Reason.STORE_UNWRITABLE, detail=str(error))
@@ -140,6 +145,7 @@ def read_request(directory: Path) -> Request:
         assembler=single["assembler"],
         cwd=Path(single["cwd"]),
         unit_key=single.get("unit_key", ""),
+        build=single.get("build", ""),
     )
 
 

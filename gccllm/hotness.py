@@ -3,15 +3,20 @@
 A profile file outranks everything; without one, calls times ticks of recorded calls. What neither knows comes after:
 `__attribute__((hot))`, then loop depth, then the instructions inside loops. Recursion counts as a loop, and so does a
 jump that may lead anywhere (an interpreter's `goto *`). That is a static guess: it knows nothing of trip counts.
+
+What looks like set-up code comes last: by its name, or as a local function that only such code calls, not in a loop.
+A profile, a recording, `hot` or the setting `include` say otherwise. Not done: "called once", "called by `main`": the
+one function in which a small program spends its time is both.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
-from gccllm.assembly import BodyError, Function, Module, cfg
+from gccllm.assembly import BodyError, Function, Module, cfg, is_pointed_to
 from gccllm.config import Settings
 from gccllm.reasons import Reason
 
@@ -27,10 +32,18 @@ class Heat:
     """Instructions inside loops."""
     unread: Reason | None = None
     """Why the code cannot be followed: then nothing is known of its loops."""
+    is_set_up: bool = False
 
     @property
-    def rank(self) -> tuple[float, bool, int, int]:
-        return (self.share, self.hot, self.depth, self.in_loops)
+    def rank(self) -> tuple[float, bool, bool, int, int]:
+        return (self.share, self.hot, not self.is_set_up, self.depth, self.in_loops)
+
+
+SET_UP_NAMES = re.compile(
+    r"(^|_)(init|initiali[sz]e|setup|create|destroy|free|delete|usage|help|version|print|dump|debug|warn|warning|die|fatal"
+    r"|panic|config|configure|getopt|register|cleanup|finish|fini|exit|shutdown)(_|$)"
+)
+"""Words of a name, apart by underlines."""
 
 
 def rank(
@@ -53,6 +66,8 @@ def rank(
             left.append((function, reason))
         else:
             warm.append(heat)
+    if profile is None:
+        warm = [replace(heat, is_set_up=_is_set_up(heat, settings)) for heat in warm]
     warm.sort(key=lambda heat: heat.rank, reverse=True)
     limit = settings["max_functions"]
     left += [(heat.function, Reason.NOT_HOT) for heat in warm[limit:]]
@@ -91,6 +106,35 @@ def _leaves(
     if heat.depth == 0 and not heat.hot and heat.share == 0.0:
         return heat.unread or Reason.NOT_HOT
     return None
+
+
+def _is_set_up(heat: Heat, settings: Settings) -> bool:
+    if heat.share or heat.hot or _matches(heat.function.name, settings["include"] + settings["only"]):
+        return False
+    return _looks_like_set_up(heat.function, frozenset())
+
+
+def _looks_like_set_up(function: Function, seen: frozenset[str]) -> bool:
+    if SET_UP_NAMES.search(function.name):
+        return True
+    module = function.module
+    callers = module.callers.get(function.name, frozenset()) - seen
+    if function.binding != "local" or not callers or is_pointed_to(module, function.name):
+        return False
+    return all(
+        _looks_like_set_up(caller, seen | {function.name}) and not _calls_in_loop(caller, function.name)
+        for caller in map(module.functions.__getitem__, callers)
+    )
+
+
+def _calls_in_loop(function: Function, name: str) -> bool:
+    try:
+        graph = cfg(function.body)
+    except BodyError:
+        return True
+    looped = set().union(*(loop.blocks for loop in graph.loops)) if graph.loops else set()
+    lines = (function.body.lines[at] for b in looped for at in range(graph.blocks[b].first, graph.blocks[b].last))
+    return any(name in line.symbols for line in lines)
 
 
 def _matches(name: str, globs: tuple[str, ...]) -> bool:

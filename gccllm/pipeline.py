@@ -10,7 +10,7 @@ text when that fails.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gccllm import hotness, policy, work
 from gccllm.assembly import Body, BodyError, Function, Module, Rewrite, splice
@@ -53,9 +53,19 @@ class Result:
 
 
 def rewrite_unit(
-    request: Request, settings: Settings, store: Store, log: Log, *, deadline: float = float("inf")
+    request: Request,
+    settings: Settings,
+    store: Store,
+    log: Log,
+    *,
+    deadline: float = float("inf"),
+    is_build: bool = False,
 ) -> Result:
-    """Decide every function of a unit and splice what is admitted. `deadline` is on the monotonic clock, in seconds."""
+    """Decide every function of a unit and splice what is admitted.
+
+    deadline  on the monotonic clock, in seconds
+    is_build  somebody waits: set-up code is looked up, but not worked on
+    """
     # What were we asked, and may we touch this unit at all?
     try:
         unit = plan(request, settings)
@@ -73,7 +83,11 @@ def rewrite_unit(
 
     # From here on a function is either admitted with evidence, declined for good, or queued; each on its own.
     for heat in warm:
-        decisions.append(decide(heat.function, unit, shop, settings, store, log, deadline))
+        is_left = is_build and heat.is_set_up
+        decision = decide(heat.function, unit, shop, settings, store, log, 0.0 if is_left else deadline)
+        if is_left and decision.reason is Reason.BUDGET:
+            decision = replace(decision, reason=Reason.SET_UP)
+        decisions.append(decision)
     for decision in decisions:
         _record(decision, log)
 

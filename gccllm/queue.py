@@ -68,8 +68,9 @@ def _work_on_unit(place: Path, store: Store, console: Console, deadline: float) 
     admitted = [d for d in result.decisions if d.word == "admitted"]
     for decision in admitted:
         console.print(f"{decision.function}: admitted ({decision.detail})")
-    if not result.undecided:
-        text = (result.text or "").encode("latin-1")
-        store.put_unit(request.unit_key, text, result.sources if text else ())
+    text = (result.text or "").encode("latin-1")
+    is_decided = not result.undecided
+    store.put_unit(request.unit_key, text, result.sources if text else (), is_decided=is_decided)
+    if is_decided:
         shutil.rmtree(place, ignore_errors=True)
     return len(admitted)

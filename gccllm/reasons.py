@@ -82,6 +82,7 @@ class Reason(enum.Enum):
     COLD = ("cold", Scope.FUNCTION, "it is marked cold, or gcc placed it in a cold section")
     EXCLUDED = ("excluded", Scope.FUNCTION, "gccllm.toml excludes it")
     BUDGET = ("budget", Scope.FUNCTION, "the time for this unit was used up; it is queued")
+    SET_UP = ("set_up", Scope.FUNCTION, "it looks like set-up code, which a build does not wait for; it is queued")
     QUEUED = ("queued", Scope.FUNCTION, "it waits for `gccllm tune`")
     ASM_INLINE = ("asm_inline", Scope.FUNCTION, "it contains inline assembly, whose effects cannot be seen")
     ATOMIC = ("atomic", Scope.FUNCTION, "it uses a lock prefix, an implicit lock or a fence")

@@ -241,6 +241,7 @@ int main(int argc, char **argv) {
         return assemble_own(&unit);
 
     unit.store = store_directory(&unit.settings);
+    unit.build = build_of();
     mode = mode_of(&unit.settings);
     if (mode == RECORD) {
         if (ask_engine(&unit, "record", &spliced, &line) == REWRITTEN && assemble_spliced(&unit, spliced) != 0)
@@ -264,8 +265,10 @@ int main(int argc, char **argv) {
         break;
     }
 
-    if (mode == QUEUE) {
+    if (mode == QUEUE || (mode == INLINE && is_spent(&unit))) {
         enqueue(&unit);
+        if (mode == INLINE)
+            put_off(&unit);
         return assemble_own(&unit);
     }
     switch (ask_engine(&unit, mode == CACHED ? "cached" : "inline", &spliced, &line)) {

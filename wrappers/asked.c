@@ -95,13 +95,6 @@ static const char *const probes[] = {
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 
-int is_among(const char *word, const char *const *table, size_t count) {
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(word, table[i]) == 0)
-            return 1;
-    return 0;
-}
-
 /* The level that an -O option asks for: 1, 2, 3 (also -Ofast and above), or 0 for none, debugging or size. */
 static int level_of(const char *option) {
     const char *value = option + 2;

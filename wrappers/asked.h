@@ -22,6 +22,4 @@ void see_word(struct asked *, const char *word, int place);
 /* Is the word after this option its argument? */
 int takes_argument(const char *option);
 
-int is_among(const char *word, const char *const *table, size_t count);
-
 #endif

@@ -6,6 +6,7 @@ static const struct by_project {
 } by_project[] = {
     {"mode", 0, {"inline", "queue", "cached", "off"}},
     {"budget", 0, {}},
+    {"build_budget", 0, {}},
     {"proposers", 0, {}},
     {"samples", 0, {}},
     {"refinements", 0, {}},

@@ -145,6 +145,13 @@ struct bytes read_file(const char *path) {
     return all;
 }
 
+int is_among(const char *word, const char *const *table, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(word, table[i]) == 0)
+            return 1;
+    return 0;
+}
+
 char **environment(const char *const *removed, char *const *added) {
     size_t count = 0, extra = 0, kept = 0;
     char **fresh;

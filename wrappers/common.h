@@ -34,6 +34,8 @@ char *directory_of(const char *path);
 /* The part after the last slash; points into path. */
 const char *basename_of(const char *path);
 
+int is_among(const char *word, const char *const *table, size_t count);
+
 /* First executable regular file `name` in the colon-separated list that is none of the skipped files. */
 char *find_in_path(const char *name, const char *list, const struct identity *skipped, size_t skips);
 

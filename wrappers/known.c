@@ -15,7 +15,7 @@
 
 #define UNIT_MAGIC "gccllm-unit 2 "
 
-enum { OPEN_DIRECTORIES = 16, NOTES_BYTES = 1 << 20 };
+enum { OPEN_DIRECTORIES = 16, NOTES_BYTES = 1 << 20, PUT_OFF_S = 24 * 3600 };
 
 /* Options that only name files: the same text compiled to another place is the same unit. */
 static int names_file(const char *option, int *takes_next) {
@@ -58,6 +58,9 @@ void name_unit(struct unit *unit) {
     add_circumstances(&hash, &unit->settings);
     /* What is only looked up says nothing about what work would find. */
     add_field(&hash, "lookup", mode_of(&unit->settings) == CACHED ? "1" : "0", 1);
+    /* And it holds for what there was to be found. */
+    if (mode_of(&unit->settings) == CACHED && unit->store != NULL)
+        add_time(&hash, "known", unit->store, "rewrites");
     add_program(&hash, "compiler", getenv("GCCLLM_COMPILER"));
     add_field(&hash, "directory", cwd == NULL ? "" : cwd, cwd == NULL ? 0 : strlen(cwd));
     for (size_t i = 0; i < sizeof(searched) / sizeof(searched[0]); i++) {
@@ -87,11 +90,19 @@ static unsigned long long nanoseconds(struct timespec time) {
     return (unsigned long long)time.tv_sec * 1000000000 + (unsigned long long)time.tv_nsec;
 }
 
+/* Is this second of the clock to come, and not further away than any that we write? */
+static int is_ahead(long long second) {
+    long long left = second - (long long)time(NULL);
+
+    return left > 0 && left <= PUT_OFF_S;
+}
+
 /*
  * Does one row still hold? `same` names a file of the source: unchanged by its times and place, or else by
- * its contents. `absent` names a file that would be found before another of them. `row` ends in a NUL.
+ * its contents. `absent` names a file that would be found before another of them. `until` says that something
+ * is undecided, and for how long builds leave it so. `row` ends in a NUL.
  */
-static int holds(const char *row) {
+static int holds(const char *row, int is_strict) {
     unsigned long long size, modified, changed, inode;
     char hex[BLAKE2B_HEX + 1];
     struct bytes file;
@@ -100,6 +111,8 @@ static int holds(const char *row) {
 
     if (strncmp(row, "absent\t", 7) == 0)
         return access(row + 7, F_OK) != 0;
+    if (strncmp(row, "until\t", 6) == 0)
+        return !is_strict && is_ahead(strtoll(row + 6, NULL, 10));
     if (sscanf(row, "same\t%64[0-9a-f]\t%llu\t%llu\t%llu\t%llu\t%n", hex, &size, &modified, &changed, &inode,
                &head) != 5 ||
         head == 0 || stat(row + head, &status) != 0 || (unsigned long long)status.st_size != size)
@@ -114,7 +127,7 @@ static int holds(const char *row) {
 }
 
 /* Whether every row holds, up to the empty one; `rest` is what comes behind. The text is cut into strings. */
-static int all_hold(struct bytes rows, struct bytes *rest) {
+static int all_hold(struct bytes rows, int is_strict, struct bytes *rest) {
     char *end = rows.data + rows.length;
 
     for (char *row = rows.data, *stop; row < end && (stop = memchr(row, '\n', (size_t)(end - row))) != NULL;
@@ -124,7 +137,7 @@ static int all_hold(struct bytes rows, struct bytes *rest) {
             *rest = (struct bytes){stop + 1, (size_t)(end - stop - 1)};
             return 1;
         }
-        if (!holds(row))
+        if (!holds(row, is_strict))
             return 0;
     }
     return 0;
@@ -145,7 +158,7 @@ enum known look_up(const struct unit *unit, struct bytes *spliced) {
             struct bytes rows = {entry.data + head + 1, (size_t)length};
 
             is_whole = has_hash(rows.data, rows.length, hex);
-            if (is_whole && all_hold(rows, spliced))
+            if (is_whole && all_hold(rows, is_strict(&unit->settings), spliced))
                 known = spliced->length == 0 ? OWN_TEXT : SPLICED;
         }
         if (!is_whole)
@@ -174,6 +187,40 @@ static int write_file(const char *directory, const char *name, const void *data,
         length -= (size_t)wrote;
     }
     return close(descriptor) != 0 || length > 0 ? -1 : 0;
+}
+
+/* The directories above `path`. */
+static void make_directories(char *path) {
+    for (char *slash = path + 1; (slash = strchr(slash, '/')) != NULL; *slash++ = '/') {
+        *slash = '\0';
+        mkdir(path, 0777);
+    }
+}
+
+void put_off(const struct unit *unit) {
+    char *directory = unit->store == NULL ? NULL : formatted("%s/units/%.2s/", unit->store, unit->key);
+    char *name = formatted(".%s.%d", unit->key, (int)getpid());
+    char *fresh = formatted("%s%s", directory, name);
+    char *path = formatted("%s%s", directory, unit->key);
+    char *rows = formatted("until\t%lld\n\n", (long long)time(NULL) + PUT_OFF_S);
+    char hex[BLAKE2B_HEX + 1], *entry;
+    struct blake2b hash;
+
+    if (fresh != NULL && path != NULL && rows != NULL) {
+        blake2b_start(&hash);
+        blake2b_add(&hash, rows, strlen(rows));
+        blake2b_end(&hash, hex);
+        entry = formatted(UNIT_MAGIC "%s %zu\n%s", hex, strlen(rows), rows);
+        make_directories(directory);
+        if (entry != NULL && (write_file(directory, name, entry, strlen(entry)) != 0 || rename(fresh, path) != 0))
+            unlink(fresh);
+        free(entry);
+    }
+    free(rows);
+    free(path);
+    free(fresh);
+    free(name);
+    free(directory);
 }
 
 static void print_line(FILE *file, const char *key, const char *value) {
@@ -212,6 +259,7 @@ int write_request(const struct unit *unit, const char *directory, const char *mo
     print_line(file, "assembler", unit->assembler);
     print_line(file, "cwd", cwd == NULL ? "" : cwd);
     print_line(file, "mode", mode);
+    print_line(file, "build", unit->build == NULL ? "" : unit->build);
     for (int i = 1; i < unit->argc; i++)
         print_line(file, "as_arg", unit->argv[i]);
     for (char **option = unit->options; *option != NULL; option++)
@@ -232,10 +280,7 @@ void enqueue(const struct unit *unit) {
     char *fresh = queue == NULL ? NULL : formatted("%s/.new-XXXXXX", queue);
 
     if (place != NULL && fresh != NULL && access(place, F_OK) != 0) {
-        for (char *slash = queue + 1; (slash = strchr(slash, '/')) != NULL; *slash++ = '/') {
-            *slash = '\0';
-            mkdir(queue, 0777);
-        }
+        make_directories(queue);
         mkdir(queue, 0777);
         if (mkdtemp(fresh) != NULL && (write_request(unit, fresh, "queue") != 0 || rename(fresh, place) != 0))
             remove_tree(fresh);

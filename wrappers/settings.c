@@ -183,7 +183,21 @@ size_t choice(const struct settings *settings, const char *name, const char *con
 enum mode mode_of(const struct settings *settings) {
     static const char *const modes[] = {"inline", "queue", "cached", "record", "off", NULL};
 
-    return (enum mode)choice(settings, "mode", modes);
+    enum mode mode = (enum mode)choice(settings, "mode", modes);
+    char *budget = mode == INLINE ? setting(settings, "build_budget") : NULL;
+
+    /* A build that may wait for nothing leaves everything to `gccllm tune`. */
+    if (budget != NULL && strspn(budget, "0.") == strlen(budget))
+        mode = QUEUE;
+    free(budget);
+    return mode;
+}
+
+int is_strict(const struct settings *settings) {
+    static const char *const words[] = {"0", "1", "true", "yes", "on", "false", "no", "off", NULL};
+    size_t word = choice(settings, "strict", words);
+
+    return word >= 1 && word <= 4;
 }
 
 enum opt opt_of(const struct settings *settings) {
@@ -211,8 +225,7 @@ static void add_bytes(struct blake2b *hash, const char *name, struct bytes all) 
         add_field(hash, name, all.data, all.length);
 }
 
-/* When the file at `directory/name` was last changed; `name` alone when it is a path from the root. */
-static void add_time(struct blake2b *hash, const char *field, const char *directory, const char *name) {
+void add_time(struct blake2b *hash, const char *field, const char *directory, const char *name) {
     char *path = name[0] == '/' ? strdup(name) : formatted("%s/%s", directory, name);
     struct stat status;
 
@@ -223,7 +236,7 @@ static void add_time(struct blake2b *hash, const char *field, const char *direct
 
 /* Variables that say where, when or how long, but never what comes out. */
 static int is_setting(const char *variable) {
-    static const char *const other[] = {"ARGV",         "BUDGET",     "CACHE_DIR",  "CC",     "COMPILER",
+    static const char *const other[] = {"ARGV",         "BUDGET",     "BUILD_BUDGET", "CACHE_DIR", "CC", "COMPILER",
                                         "DEPTH",        "ENGINE",     "MODE",       "RECORD_BYTES",
                                         "RECORD_CALLS", "RECORD_CPU", "RECORD_DIR", "STATE_DIR", "STRICT"};
     const char *name = variable + strlen("GCCLLM_");

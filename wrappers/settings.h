@@ -32,6 +32,8 @@ char *setting(const struct settings *, const char *name);
 size_t choice(const struct settings *, const char *name, const char *const *words);
 enum mode mode_of(const struct settings *);
 
+int is_strict(const struct settings *);
+
 /* What the launcher adds where speed is asked for: RAISE: -O3 and no private arrangements; KEEP: the latter. */
 enum opt { RAISE, KEEP, UNTOUCHED };
 enum opt opt_of(const struct settings *);
@@ -43,6 +45,8 @@ char *store_directory(const struct settings *);
 void add_field(struct blake2b *, const char *name, const void *data, size_t length);
 /* Add everything but the unit that decides what comes out: version, settings, their files, store epoch. */
 void add_circumstances(struct blake2b *, const struct settings *);
+/* Add when the file at `directory/name` was last changed; `name` alone when it is a path from the root. */
+void add_time(struct blake2b *, const char *field, const char *directory, const char *name);
 /* Add a program by its path, size and time; nothing when there is none. */
 void add_program(struct blake2b *, const char *name, const char *path);
 

@@ -18,6 +18,7 @@ struct unit {
     struct bytes text; /* gcc's assembly */
     struct settings settings;
     char *store; /* NULL: none */
+    char *build; /* build.c; NULL: not known */
     char key[BLAKE2B_HEX + 1];
 };
 
@@ -29,6 +30,10 @@ int is_optimised(char *const *options);
 char **unquoted_options(const char *quoted);
 char **split(const char *text, char separator);
 
+/* build.c: the build that this compile is part of, and whether it has had its work. */
+char *build_of(void);
+int is_spent(const struct unit *);
+
 /* known.c: the unit cache and the queue. */
 enum known { UNKNOWN, OWN_TEXT, SPLICED };
 
@@ -37,6 +42,8 @@ enum known look_up(const struct unit *, struct bytes *spliced);
 /* The request's files, in a directory that exists. 0, or -1 when anything could not be written. */
 int write_request(const struct unit *, const char *directory, const char *mode);
 void enqueue(const struct unit *);
+/* Builds of a day need not ask again: the unit is left to gcc meanwhile. */
+void put_off(const struct unit *);
 void note_failure(const struct unit *, const char *reason);
 void remove_tree(const char *directory);
 

@@ -33,6 +33,8 @@ from gccllm.regular import read_regular
 from gccllm.store.entry import MAX_BYTES, Entry, EntryError
 
 _KEY = re.compile(r"[0-9a-f]{64}")
+PUT_OFF_S = 24 * 3600
+"""How long builds leave alone what is undecided. `wrappers/known.c` takes no longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +101,15 @@ class Store:
 
     # --- unit cache and epoch -------------------------------------------------------------------
 
-    def put_unit(self, key: str, text: bytes, sources: tuple[str, ...] | None = ()) -> None:
+    def put_unit(self, key: str, text: bytes, sources: tuple[str, ...] | None = (), *, is_decided: bool = True) -> None:
         """Answer for one whole unit, read by the shim without Python; empty text: gcc's own.
 
-        `sources`: rows (`harvest.sources`) that must hold for the answer to stand; None, not known: nothing is written.
+        sources     rows (`harvest.sources`) that must hold for the answer to stand; None, not known: nothing is written
+        is_decided  False: some function waits for `gccllm tune`; builds leave it so for a day
         """
         if _KEY.fullmatch(key) and sources is not None:
-            data = b"".join(os.fsencode(row) + b"\n" for row in sources) + b"\n" + text
+            rows = sources if is_decided else (f"until\t{int(time.time()) + PUT_OFF_S}", *sources)
+            data = b"".join(os.fsencode(row) + b"\n" for row in rows) + b"\n" + text
             check = hashlib.blake2b(data, digest_size=32).hexdigest()
             head = f"gccllm-unit 2 {check} {len(data)}\n".encode()
             write_atomically(self.user / "units" / key[:2] / key, head + data)

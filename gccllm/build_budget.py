@@ -1,0 +1,74 @@
+"""What work may cost one build, all its compiles together (setting `build_budget`).
+
+The shim names the build (`wrappers/build.c`); the store keeps one small file for each, `builds/<name>`: how many
+seconds some compile of it was held up by an engine, and which engines are at work. Seconds in which several were count
+once: that is what the build waits. When they are used up, `builds/<name>.spent` tells the shim to ask no more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock
+
+from gccllm.store.layers import write_atomically
+
+LEAST_S = 1.0
+"""With less than this left there is no use in starting."""
+KEPT_S = 24 * 3600
+
+
+@contextlib.contextmanager
+def share(store: Path, build: str, budget_s: float) -> Iterator[float]:
+    """Seconds that this compile may work; what it took is charged to the build at the end. Without a name of the build,
+    or a store to write to, `budget_s` is this compile's own."""
+    if not build:
+        yield budget_s
+        return
+    try:
+        left = budget_s - _charge(store, build, budget_s, starts=True)
+    except (OSError, ValueError):
+        yield budget_s
+        return
+    try:
+        yield max(0.0, left)
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            _charge(store, build, budget_s, starts=False)
+
+
+def _charge(store: Path, build: str, budget_s: float, *, starts: bool) -> float:
+    """Note that this process starts or ends its work; the seconds spent until now. Raises OSError, ValueError."""
+    path = store / "builds" / build
+    if path.parent != store / "builds":
+        raise ValueError(f"no name of a build: {build!r}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock"):
+        now = time.monotonic()  # one clock for all processes since the machine started
+        if path.exists():
+            known = json.loads(path.read_text())
+            spent, last, at_work = float(known["spent"]), float(known["last"]), list(known["at_work"])
+        else:
+            _forget_old(path.parent)
+            spent, last, at_work = 0.0, now, []
+        if at_work:
+            spent += max(0.0, now - last)
+        at_work = [pid for pid in at_work if pid != os.getpid() and Path(f"/proc/{int(pid)}").exists()]
+        if starts:
+            at_work.append(os.getpid())
+        write_atomically(path, json.dumps({"spent": spent, "last": now, "at_work": at_work}).encode())
+        if spent > budget_s - LEAST_S:
+            write_atomically(path.with_name(f"{build}.spent"), b"")
+    return spent
+
+
+def _forget_old(place: Path) -> None:
+    for path in place.iterdir():
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > KEPT_S:
+                path.unlink()
