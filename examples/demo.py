@@ -95,7 +95,8 @@ def main() -> int:
 
 def environment() -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith("GCCLLM_") and k not in ("CC", "MAKEFLAGS")}
-    return {**kept, "GCCLLM_CACHE_DIR": str(STORE), "PATH": f"{BIN}:{os.environ['PATH']}", "GCCLLM_BUDGET": "400"}
+    patient = {"GCCLLM_BUDGET": "400", "GCCLLM_BUILD_BUDGET": "400"}  # everything at once, where a build would not wait
+    return {**kept, **patient, "GCCLLM_CACHE_DIR": str(STORE), "PATH": f"{BIN}:{os.environ['PATH']}"}
 
 
 def build(console: Console, example: Example, compiler: str) -> None:

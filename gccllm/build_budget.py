@@ -24,14 +24,14 @@ KEPT_S = 24 * 3600
 
 
 @contextlib.contextmanager
-def share(store: Path, build: str, budget_s: float) -> Iterator[float]:
-    """Seconds that this compile may work; what it took is charged to the build at the end. Without a name of the build,
-    or a store to write to, `budget_s` is this compile's own."""
+def share(store: Path, build: str, budget_s: float, waited_s: float = 0.0) -> Iterator[float]:
+    """Seconds that this compile may work; what it took, and the `waited_s` until now, is charged to the build at the
+    end. Without a name of the build, or a store to write to, `budget_s` is this compile's own."""
     if not build:
         yield budget_s
         return
     try:
-        left = budget_s - _charge(store, build, budget_s, starts=True)
+        left = budget_s - _charge(store, build, budget_s, waited_s)
     except (OSError, ValueError):
         yield budget_s
         return
@@ -39,11 +39,14 @@ def share(store: Path, build: str, budget_s: float) -> Iterator[float]:
         yield max(0.0, left)
     finally:
         with contextlib.suppress(OSError, ValueError):
-            _charge(store, build, budget_s, starts=False)
+            _charge(store, build, budget_s, None)
 
 
-def _charge(store: Path, build: str, budget_s: float, *, starts: bool) -> float:
-    """Note that this process starts or ends its work; the seconds spent until now. Raises OSError, ValueError."""
+def _charge(store: Path, build: str, budget_s: float, waited_s: float | None) -> float:
+    """Note that this process starts its work, after a wait, or (None) ends it; the seconds spent until now.
+
+    Raises OSError, ValueError.
+    """
     path = store / "builds" / build
     if path.parent != store / "builds":
         raise ValueError(f"no name of a build: {build!r}")
@@ -56,15 +59,21 @@ def _charge(store: Path, build: str, budget_s: float, *, starts: bool) -> float:
         else:
             _forget_old(path.parent)
             spent, last, at_work = 0.0, now, []
-        if at_work:
-            spent += max(0.0, now - last)
+        spent += max(0.0, now - last) if at_work else waited_s or 0.0
         at_work = [pid for pid in at_work if pid != os.getpid() and Path(f"/proc/{int(pid)}").exists()]
-        if starts:
+        if waited_s is not None:
             at_work.append(os.getpid())
         write_atomically(path, json.dumps({"spent": spent, "last": now, "at_work": at_work}).encode())
         if spent > budget_s - LEAST_S:
             write_atomically(path.with_name(f"{build}.spent"), b"")
     return spent
+
+
+def process_age_s() -> float:
+    """How long this process has been there: a build waits for its start too."""
+    status = Path("/proc/self/stat").read_text()
+    ticks = int(status[status.rindex(")") :].split()[20])
+    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"))
 
 
 def _forget_old(place: Path) -> None:

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from gccllm.config import Settings
 from gccllm.core import Quit
+from gccllm.events import read
 from gccllm.toolchain import Toolchain, run
 
 Check = Callable[[Settings], tuple[str, str]]
@@ -135,6 +136,23 @@ def writers(store: Path) -> str:
     return "everybody" if status.st_mode & stat.S_IWOTH else ""
 
 
+def check_engine(settings: Settings) -> tuple[str, str]:
+    """What builds have met: the last that an engine was asked, did it answer?"""
+    failure, detail, answers = "", "", 0
+    for event in read(settings.store_dir):
+        if event["event"] == "unit":
+            failure, answers = "", answers + 1
+        elif event["event"] == "engine":
+            detail = str(event.get("detail", ""))
+        elif event["event"] == "shim" and str(event.get("reason", "")).startswith("engine_"):
+            failure = str(event["reason"])
+    if failure:
+        mend = "install again: pip install --force-reinstall gcc-llm; then run `gccllm doctor` and build"
+        said = f" ({detail})" if detail and failure == "engine_crashed" else ""
+        return "fail", f"{failure}{said} in the last build that asked: it is gcc's own output; {mend}"
+    return "ok", f"it answered for all of the last {answers} units" if answers else "no build has asked it yet"
+
+
 def check_settings(settings: Settings) -> tuple[str, str]:
     return ("warn", "; ".join(settings.complaints)) if settings.complaints else ("ok", "all read")
 
@@ -178,6 +196,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("model answers", check_answer),
     ("clang", check_clang),
     ("store", check_store),
+    ("builds", check_engine),
     ("settings", check_settings),
     ("ccache", check_ccache),
 )
@@ -207,4 +226,6 @@ def run_table(console: Console, rows: list[tuple[str, str, str]]) -> None:
 def run_doctor(console: Console, settings: Settings) -> int:
     rows = run_checks(settings)
     run_table(console, rows)
-    return 1 if any(state == "fail" for _, state, _ in rows) else 0
+    failed = [f"{name}: {words}" for name, state, words in rows if state == "fail"]
+    console.print(f"not ready; first mend {failed[0]}" if failed else "ready: CC=gcc-llm make", soft_wrap=True)
+    return 1 if failed else 0

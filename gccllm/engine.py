@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from gccllm import config
-from gccllm.build_budget import share
+from gccllm.build_budget import process_age_s, share
 from gccllm.core import Request
 from gccllm.events import Log
 from gccllm.reasons import Reason
@@ -62,7 +62,7 @@ def answer(directory: Path, request: Request, settings: config.Settings, log: Lo
 
         result = record_unit(request, settings, store, log, deadline=deadline)
     elif settings["mode"] == "inline":
-        with share(store.user, request.build, settings["build_budget"]) as left:
+        with share(store.user, request.build, settings["build_budget"], process_age_s()) as left:
             deadline = min(deadline, time.monotonic() + left)
             result = rewrite_unit(request, settings, store, log, deadline=deadline, is_build=True)
     else:

@@ -171,6 +171,7 @@ class Reason(enum.Enum):
     SANDBOX_UNAVAILABLE = ("sandbox_unavailable", Scope.UNDECIDED, "the kernel refused the confinement; nothing was run")
     PAGES_UNMAPPABLE = ("pages_unmappable", Scope.UNDECIDED, "recorded memory cannot be put back at its addresses")
     # --- engine ---------------------------------------------------------------------------------
+    ENGINE_MISSING = ("engine_missing", Scope.ENGINE, "gccllm-engine is not where the launcher is installed")
     ENGINE_CRASHED = ("engine_crashed", Scope.ENGINE, "the engine ended with an error")
     ENGINE_TIMEOUT = ("engine_timeout", Scope.ENGINE, "the engine did not answer within the budget")
     MODEL_ABSENT = ("model_absent", Scope.ENGINE, "no model is installed or the model file cannot be loaded")

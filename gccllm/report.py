@@ -34,7 +34,8 @@ def summarise(events: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
             last[(*where, str(event.get("function")))] = event
         elif event["event"] in ("unit", "unit_declined"):
             units[where] = event
-        elif event["event"] in ("engine", "store", "model") and "reason" in event:
+        # What the shim says of an engine that failed, not what that engine said itself (`engine`): once is enough.
+        elif event["event"] in ("shim", "store", "model") and "reason" in event:
             engine[str(event["reason"])] += 1
     words = Counter(str(event.get("word")) for event in last.values())
     admitted = [event for event in last.values() if event.get("word") == "admitted"]

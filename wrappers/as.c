@@ -214,13 +214,20 @@ static int is_worth_a_look(struct unit *unit) {
         return 0;
     unit->options = unquoted_options(options);
     unit->driver = split(getenv("GCCLLM_ARGV"), '\x1f');
-    if (unit->options == NULL || unit->driver == NULL || !is_optimised(unit->options) ||
-        is_given_assembly(unit->driver))
+    if (unit->options == NULL || unit->driver == NULL || is_given_assembly(unit->driver))
         return 0;
+    if (!is_optimised(unit->options)) {
+        note(unit, "unit_declined", "optimisation_off");
+        return 0;
+    }
     unit->input = line.input;
     unit->text = unit->input == 0 ? read_descriptor(0) : read_file(unit->argv[unit->input]);
-    if (unit->text.data == NULL || !is_gcc_output(unit->text) || is_slim_lto(unit->text))
+    if (unit->text.data == NULL || !is_gcc_output(unit->text))
         return 0;
+    if (is_slim_lto(unit->text)) {
+        note(unit, "unit_declined", "slim_lto");
+        return 0;
+    }
     /* `include` names functions to work on even without a loop; a recording keeps what other units may call. */
     return has_loop(unit->text) || setting(&unit->settings, "include") != NULL ||
            mode_of(&unit->settings) == RECORD;
@@ -245,7 +252,7 @@ int main(int argc, char **argv) {
     mode = mode_of(&unit.settings);
     if (mode == RECORD) {
         if (ask_engine(&unit, "record", &spliced, &line) == REWRITTEN && assemble_spliced(&unit, spliced) != 0)
-            note_failure(&unit, "splice_refused");
+            note(&unit, "shim", "splice_refused");
         else if (spliced.data != NULL)
             return 0;
         return assemble_own(&unit);
@@ -259,7 +266,7 @@ int main(int argc, char **argv) {
     case SPLICED:
         if (assemble_spliced(&unit, spliced) == 0)
             return 0;
-        note_failure(&unit, "splice_refused");
+        note(&unit, "shim", "splice_refused");
         return assemble_own(&unit);
     case UNKNOWN:
         break;
@@ -282,7 +289,7 @@ int main(int argc, char **argv) {
     case REWRITTEN:
         if (assemble_spliced(&unit, spliced) == 0)
             return 0;
-        note_failure(&unit, "splice_refused");
+        note(&unit, "shim", "splice_refused");
         break;
     case GCC_TEXT:
         break;

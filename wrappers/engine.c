@@ -144,7 +144,7 @@ static enum answer read_answer(const struct unit *unit, const char *directory, i
         return STRICT;
     }
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-        note_failure(unit, "engine_crashed");
+        note(unit, "shim", "engine_crashed");
         return GCC_TEXT;
     }
     path = formatted("%s/out.s", directory);
@@ -183,6 +183,8 @@ enum answer ask_engine(const struct unit *unit, const char *mode, struct bytes *
     sigset_t blocked, mask;
     int status = 0, ended;
 
+    if (program == NULL)
+        note(unit, "shim", "engine_missing");
     if (program == NULL || directory == NULL || variables == NULL)
         return GCC_TEXT;
 
@@ -208,7 +210,7 @@ enum answer ask_engine(const struct unit *unit, const char *mode, struct bytes *
                 ended = wait_until(engine, now_ms() + patience(&unit->settings) * 1000LL, &mask, &status, 1);
                 if (!ended) {
                     if (caught == 0)
-                        note_failure(unit, "engine_timeout");
+                        note(unit, "shim", "engine_timeout");
                     kill(engine, caught == 0 ? SIGTERM : caught);
                     if (!wait_until(engine, now_ms() + DYING_S * 1000, &mask, &status, 0)) {
                         kill(engine, SIGKILL);

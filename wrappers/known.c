@@ -1,4 +1,4 @@
-/* The unit cache, the queue and the note of failures: files of the store. Formats: docs/formats.md. See
+/* The unit cache and the queue: files of the store. Formats: docs/formats.md. See
  * shim.h. */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -15,7 +15,7 @@
 
 #define UNIT_MAGIC "gccllm-unit 2 "
 
-enum { OPEN_DIRECTORIES = 16, NOTES_BYTES = 1 << 20, PUT_OFF_S = 24 * 3600 };
+enum { OPEN_DIRECTORIES = 16, PUT_OFF_S = 24 * 3600 };
 
 /* Options that only name files: the same text compiled to another place is the same unit. */
 static int names_file(const char *option, int *takes_next) {
@@ -189,14 +189,6 @@ static int write_file(const char *directory, const char *name, const void *data,
     return close(descriptor) != 0 || length > 0 ? -1 : 0;
 }
 
-/* The directories above `path`. */
-static void make_directories(char *path) {
-    for (char *slash = path + 1; (slash = strchr(slash, '/')) != NULL; *slash++ = '/') {
-        *slash = '\0';
-        mkdir(path, 0777);
-    }
-}
-
 void put_off(const struct unit *unit) {
     char *directory = unit->store == NULL ? NULL : formatted("%s/units/%.2s/", unit->store, unit->key);
     char *name = formatted(".%s.%d", unit->key, (int)getpid());
@@ -288,19 +280,6 @@ void enqueue(const struct unit *unit) {
     free(fresh);
     free(place);
     free(queue);
-}
-
-void note_failure(const struct unit *unit, const char *reason) {
-    char *path = unit->store == NULL ? NULL : formatted("%s/failures.log", unit->store);
-    int descriptor =
-        path == NULL ? -1 : open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0666);
-    struct stat status;
-
-    if (descriptor >= 0 && fstat(descriptor, &status) == 0 && status.st_size < NOTES_BYTES)
-        dprintf(descriptor, "%lld\t%s\t%s\n", (long long)time(NULL), reason, unit->key);
-    if (descriptor >= 0)
-        close(descriptor);
-    free(path);
 }
 
 static int remove_one(const char *path, const struct stat *status, int type, struct FTW *where) {

@@ -224,7 +224,7 @@ def run_programs(
         outcome = Outcome(program.package)
         results.append(outcome)
         store = work / f"{program.package}.store"
-        env = _environment(program) | {"GCCLLM_CACHE_DIR": str(store)}
+        env = _environment(program) | {"GCCLLM_CACHE_DIR": str(store), "GCCLLM_BUILD_BUDGET": "900000"}
         if budget is not None:
             env["GCCLLM_BUDGET"] = str(budget)
         try:

@@ -146,8 +146,8 @@ def run_project(project: Project, work: Path, python: Path, compiler: str, budge
     env = environment(project, place, CC=compiler)
     if shares:  # too short a run has no sample
         env["GCCLLM_PROFILE"] = str(place / "gccllm.profile")
-    outcome.seconds["record build"] = built(way, root, recording, {**env, "GCCLLM_MODE": "record",
-                                                                             "GCCLLM_BUDGET": str(budget)})  # fmt: skip
+    budgets = {"GCCLLM_BUDGET": str(budget), "GCCLLM_BUILD_BUDGET": "900000"}
+    outcome.seconds["record build"] = built(way, root, recording, {**env, **budgets, "GCCLLM_MODE": "record"})
     at_recording = taken_log(store)
     run_tool(
         [*GCCLLM, "record", "--", *workload(project, python, RECORD_SEED, project.recorded)],
@@ -155,7 +155,7 @@ def run_project(project: Project, work: Path, python: Path, compiler: str, budge
     )  # fmt: skip
     kept = json.loads(run_tool([*GCCLLM, "tests", "ls", "--all", "--json"], env=env))
 
-    outcome.seconds["build"] = built(way, root, ours, {**env, "GCCLLM_BUDGET": str(budget)})
+    outcome.seconds["build"] = built(way, root, ours, {**env, **budgets})
     at_build = taken_log(store)
     if any(line.get("word") == "queued" for line in at_build):  # a noisy moment, or the budget was short
         tune = [*GCCLLM, "tune", "--budget", str(TUNE_BUDGETS * budget)]

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from gccllm.events import read
+
 LOOP = "int sum(const int *a, int n) { int s = 0; for (int i = 0; i < n; i++) s += a[i]; return s; }\n"
 
 RECORD = 'cp "$1/request" "$HERE/request"; cp "$1/in.s" "$HERE/in.s"; echo "$1" >>"$HERE/calls"'
@@ -118,8 +120,7 @@ class Site:
 
     @property
     def failures(self) -> list[str]:
-        log = self.store / "failures.log"
-        return [line.split("\t")[1] for line in log.read_text().splitlines()] if log.exists() else []
+        return [event["reason"] for event in read(self.store) if event["event"] == "shim"]
 
 
 def read_request(data: bytes) -> dict[str, list[str]]:

@@ -143,3 +143,13 @@ def test_a_name_that_is_none_gives_each_compile_the_whole_budget(tmp_path: Path,
     with share(tmp_path, name, 7.0) as left:
         assert left == 7.0
     assert not (tmp_path.parent / "1").exists()
+
+
+def test_the_second_build_starts_no_engine_whatever_the_first_left_undecided(site: Site, prefix: Path) -> None:
+    site.engine(f'echo >>"$HERE/calls"; exec "{prefix}/bin/gccllm-engine" "$1"')
+    site.settings = {"GCCLLM_BUDGET": "0", "GCCLLM_OPT": "o3"}
+    first = site.quiet()
+    assert [path.name for path in (site.store / "queue").iterdir() if (path / "request").is_file()]
+    assert site.asked == 1
+    assert site.quiet() == first
+    assert site.asked == 1

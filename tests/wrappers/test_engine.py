@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from gccllm.events import read
+
 from .conftest import LABEL, LOOP, RECORD, Site
 
 
@@ -65,9 +67,8 @@ def test_the_engines_text_is_assembled(site: Site) -> None:
 def test_a_failing_engine_leaves_gccs_own_object(site: Site, body: str, noted: list[str]) -> None:
     site.engine(body)
     assert site.quiet() == site.own
-    site.store.mkdir()  # the note of failures is made where there is a store
     assert site.quiet("-pipe") == site.own
-    assert site.failures == noted
+    assert site.failures == noted * 2
     assert os.listdir(site.tmp) == []
 
 
@@ -233,3 +234,26 @@ def test_the_assembler_is_the_one_beside_the_compilers_target(site: Site) -> Non
         script.chmod(0o755)
     assert site.quiet(env={"GCCLLM_CC": str(site.here / "bin" / f"{triple}-gcc")}) == site.own
     assert Path(site.request["assembler"][0]).resolve() == site.here / triple / "bin" / "as"
+
+
+def events(site: Site) -> list[tuple[str, str, str]]:
+    return [(event["event"], event["reason"], Path(event["source"]).name) for event in read(site.store)]
+
+
+def test_a_missing_engine_is_in_the_log(site: Site) -> None:
+    (site.here / "engine").unlink()
+    assert site.quiet() == site.own
+    assert events(site) == [("shim", "engine_missing", "loop.c")]
+
+
+def test_a_unit_below_o1_is_in_the_log(site: Site) -> None:
+    site.quiet("-O0")
+    assert site.asked == 0
+    assert events(site) == [("unit_declined", "optimisation_off", "loop.c")]
+
+
+def test_a_strange_name_of_a_source_does_not_break_the_log(site: Site) -> None:
+    name = 'lo"o\\p\n\u00e4.c'
+    (site.src / name).write_text(LOOP)
+    subprocess.run([site.command, "-O0", "-c", name, "-o", "x.o"], cwd=site.src, env=site.environment(), check=True)
+    assert events(site) == [("unit_declined", "optimisation_off", name)]
