@@ -35,7 +35,8 @@ def settings() -> str:
         default = ",".join(s.default) if isinstance(s.default, tuple) else s.default
         may = " ".join(f"`{word}`" for word in s.by_project) if isinstance(s.by_project, tuple) else s.by_project.value
         rows += f"| `{s.name}` | `{s.env}` | `{default}` | {may} | {s.says} |\n".replace("``", "(none)")
-    return _SETTINGS_HEAD + rows + _SETTINGS_TAIL
+    others = "".join(f"| `{name}` | {says} |\n" for name, says in config.OTHER_VARIABLES.items())
+    return _SETTINGS_HEAD + rows + _OTHERS_HEAD + others + _SETTINGS_TAIL
 
 
 def by_project() -> str:
@@ -61,7 +62,30 @@ in `gccllm doctor`; the build goes on with the next origin's. This page is made 
 |---|---|---|---|---|
 """
 
+_OTHERS_HEAD = """
+Variables that are no settings, and stand in no file:
+
+| environment | meaning |
+|---|---|
+"""
+
 _SETTINGS_TAIL = """
+
+Another `GCCLLM_*` is named in `gccllm config`, in `gccllm doctor` and in the log; with `GCCLLM_STRICT=1` it fails the
+compile, as a bad value does.
+
+## What a build waits for
+
+`build_budget` is shared by all compiles of one build: the seconds in which at least one of them waits for work count
+once. There is no daemon. A build is named by its outermost build tool (`make`, `ninja`, `cmake`, `meson`, `pip`,
+`cargo`, `bazel` and the like: `wrappers/build.c`) among the processes above the compile; where there is none, by the
+outermost process below the leader of the session, which is the command that was typed. So one `make`, with all it
+calls, is one build, and a script that calls `gcc-llm` is one. `<store>/builds/` holds the accounts; a day later they
+are removed.
+
+When the budget is used up, units are queued without starting anything. What is queued or undecided is left alone by
+builds for a day, or until `gccllm tune` has worked on it. Functions that look like set-up code by their names are left
+to `tune` at once.
 
 ## What a project may set
 

@@ -12,6 +12,7 @@ outside of it or a server, or that loosens a gate. The column `by_project` says 
 from __future__ import annotations
 
 import contextlib
+import difflib
 import enum
 import os
 import tomllib
@@ -151,6 +152,26 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("negative_days", "GCCLLM_NEGATIVE_DAYS", 30, _count, "days until a function on which nothing was found is tried again", YES),
 )  # fmt: skip
 
+OTHER_VARIABLES: Mapping[str, str] = {
+    "GCCLLM_ENDPOINT_MODEL": "name of the model that the endpoint is asked for; default: `default`",
+    "GCCLLM_ENDPOINT_KEY": "the endpoint's key, sent as a bearer token; in no file, for files get committed",
+    "GCCLLM_ROOT": "an installation that CMake's toolchain file looks into first",
+    "GCCLLM_ENGINE": "another engine program, for tests",
+    "GCCLLM_RECORD_DIR": "where a recording program leaves its files; set by `gccllm record`",
+    "GCCLLM_RECORD_CALLS": "calls that it keeps of a function; set by `gccllm record --calls`",
+    "GCCLLM_RECORD_BYTES": "bytes of memory that it keeps",
+    "GCCLLM_RECORD_CPU": "percent of its processor time that a program may spend on recording",
+    "GCCLLM_SAMPLER_DIR": "where a profiled program leaves its samples; set by `gccllm profile`",
+    "GCCLLM_SAMPLER_US": "microseconds between two samples",
+    "GCCLLM_REWARD_JOBS": "processes that judge answers in training",
+    "GCCLLM_REWARD_CACHE": "where training keeps what was judged",
+    "GCCLLM_FULL": "1: tests that take many minutes run too",
+    "GCCLLM_ARGV": "from launcher to shim: the driver's arguments",
+    "GCCLLM_COMPILER": "from launcher to shim: the real compiler",
+    "GCCLLM_DEPTH": "from launcher to launcher: the files passed through",
+}
+"""Variables that are no settings: they stand in no file, and a project cannot set them."""
+
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 
 
@@ -209,6 +230,7 @@ def load(cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Setti
     made = _Layers()
     made.take("user", _parsed(user_file(), _user_bytes, made.complaints))
     given = {s.name: env[s.env] for s in SETTINGS if env.get(s.env, "") != ""}
+    made.complaints += _unknown(env)
     # Whose files count is not for those files to say.
     trust = given["project_owner"] if given.get("project_owner") in OWNERS else made.values["project_owner"]
     found = project_file.find(cwd or Path.cwd(), any_owner=trust == "any")
@@ -218,6 +240,16 @@ def load(cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Setti
         made.take("project", _parsed(path, lambda _: found.data, made.complaints))
     made.take("env", given)
     return Settings(made.values, made.origins, tuple(made.complaints), found.directory)
+
+
+def _unknown(env: Mapping[str, str]) -> list[str]:
+    """A line for each variable of ours that nobody reads: a misspelt setting would be ignored in silence."""
+    known = {s.env for s in SETTINGS} | OTHER_VARIABLES.keys()
+    lines = []
+    for name in sorted(name for name in env if name.startswith("GCCLLM_") and name not in known):
+        near = difflib.get_close_matches(name, known, 1)
+        lines.append(f"{name:.60} is no setting{f'; {near[0]} is' if near else ''}; `gccllm config` lists them")
+    return lines
 
 
 class _Layers:

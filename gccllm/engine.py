@@ -38,13 +38,16 @@ def main(argv: list[str] | None = None) -> int:
     try:
         request = read_request(directory)
         settings = config.load(request.cwd)
-        return answer(directory, request, settings, log, started)
+        return answer(directory, request, settings, log, started, process_age_s())
     except Exception as error:
         log.write("engine", Reason.ENGINE_CRASHED, detail=f"{type(error).__name__}: {error}")
         raise
 
 
-def answer(directory: Path, request: Request, settings: config.Settings, log: Log, started: float) -> int:
+def answer(
+    directory: Path, request: Request, settings: config.Settings, log: Log, started: float, waited_s: float = 0.0
+) -> int:
+    """The exit status. `started`: of the work, on the monotonic clock; `waited_s`: before that, by the build."""
     from gccllm.pipeline import rewrite_unit
     from gccllm.plan import find_source
     from gccllm.store import Store
@@ -53,6 +56,9 @@ def answer(directory: Path, request: Request, settings: config.Settings, log: Lo
     store = Store(settings.store_dir, settings.project_cache)
     for complaint in settings.complaints:
         log.write("config", detail=complaint)
+    if settings["strict"] and settings.complaints:
+        (directory / "strict").write_text(f"{settings.complaints[0]}\n")
+        return EXIT_STRICT
     source = str(find_source(request)[0] or "?")
     log = log.bind(cwd=str(request.cwd), unit=request.unit_key[:16], source=source)
     is_recorded = settings["mode"] == "record"
@@ -62,7 +68,7 @@ def answer(directory: Path, request: Request, settings: config.Settings, log: Lo
 
         result = record_unit(request, settings, store, log, deadline=deadline)
     elif settings["mode"] == "inline":
-        with share(store.user, request.build, settings["build_budget"], process_age_s()) as left:
+        with share(store.user, request.build, settings["build_budget"], waited_s) as left:
             deadline = min(deadline, time.monotonic() + left)
             result = rewrite_unit(request, settings, store, log, deadline=deadline, is_build=True)
     else:

@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,18 @@ class Log:
     def __init__(self, store_dir: Path, **context: Any) -> None:
         self.path = store_dir / "log" / "events.jsonl"
         self.context = context
+        self.watcher: Callable[[str, str], None] = lambda function, stage: None
+        """Told of every step: the function under work, and what is done for it."""
 
     def bind(self, **context: Any) -> Log:
         """The same log with more words on every line."""
         other = Log.__new__(Log)
-        other.path, other.context = self.path, {**self.context, **context}
+        other.path, other.context, other.watcher = self.path, {**self.context, **context}, self.watcher
         return other
+
+    def step(self, stage: str) -> None:
+        """For who watches; not written."""
+        self.watcher(str(self.context.get("function", "")), stage)
 
     def write(self, event: str, reason: Reason | None = None, **words: Any) -> None:
         line = {"at": round(time.time(), 3), "event": event, **self.context, **words}

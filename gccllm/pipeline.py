@@ -19,6 +19,7 @@ from gccllm.core import Quit, Request
 from gccllm.events import Log
 from gccllm.plan import Unit, plan
 from gccllm.profile import load_profile
+from gccllm.propose import answerer
 from gccllm.reasons import Reason
 from gccllm.situation import Situation
 from gccllm.store import Entry, Found, Store
@@ -167,10 +168,12 @@ def _from_store(
     store.problems.clear()
     if found is None:
         return None
-    # Calls recorded since: what was decided without them is decided again, where there is time to work. A project's own
-    # answers stand: they were committed to be the same everywhere.
+    # Calls recorded since, another one to ask: what was decided without them is decided again, where there is time to
+    # work. A project's own answers stand: they were committed to be the same everywhere.
     may_work = found.layer == "user" and settings["mode"] != "cached"
     if may_work and shop.is_outdated(function, found.entry):
+        return None
+    if may_work and found.entry.outcome == "nothing" and found.entry.answerer != answerer(settings):
         return None
     if found.entry.outcome == "accepted" and (failure := _refusal(function, situation, found, shop, store)):
         log.write("store", Reason.ENTRY_REFUSED, function=function.name, detail=failure, path=str(found.path))
@@ -190,7 +193,7 @@ def _refusal(function: Function, situation: Situation, found: Found, shop: work.
     if not store.is_marked("screened", mark):
         try:
             if found.entry.bench is not None and (part := situation.foreign(found.entry.bench)):
-                return f"its tests are of another function: {part}"
+                return f"it was made in another situation: {part} of its tests"
         except (BodyError, ValueError) as error:
             return f"its tests cannot be read: {error}"
         if failure := shop.rescreen(function, found.entry):

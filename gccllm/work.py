@@ -47,7 +47,7 @@ from gccllm.job import (
     workbench,
 )
 from gccllm.plan import Unit
-from gccllm.propose import Attempt, CompileUnit, Prompt, Proposer, make_prompt, proposers
+from gccllm.propose import Attempt, CompileUnit, Prompt, Proposer, answerer, make_prompt, proposers
 from gccllm.reasons import Reason
 from gccllm.record.recordings import Recordings
 from gccllm.situation import Situation, asked, relevant, told
@@ -182,9 +182,11 @@ class Shop:
         with scratch() as directory:
             job: Job | None = None
             try:
+                log.step("inputs")
                 job = self.set_up(function, directory, deadline, log)
                 prompt = self.prompt(function, job)
                 self.gather(job, prompt, deadline, log)
+                log.step("timing")
                 entry = self.pick(function, situation, job, deadline, log)
             except Quit as quit_:
                 entry = self.failure(function, situation, job, quit_.reason, quit_.detail)
@@ -231,6 +233,7 @@ class Shop:
             why = sorted(found.why, key=lambda said: not said.startswith("no input"))  # which edges, before all else
             raise Quit(Reason.EDGES_MISSED, f"{found.edges_taken} of {found.edges_all} taken; {'; '.join(why)}"[:300])
 
+        (log or self.log).step("mutants")
         scalar = self.scalar_body(function.name)
         context = self.context(function.name, signature)
         bench = workbench(target, context, list(found.tests), scalar, seed)
@@ -282,6 +285,7 @@ class Shop:
         for source in self.proposers:
             if _left(deadline) <= 0:
                 return
+            log.step(f"asking {source.name}")
             count = self.settings["samples"] if source.name == "model" else 64
             fresh = _distinct(source.propose(prompt, count, _left(deadline)), seen)
             self.judge(job, fresh)
@@ -431,6 +435,7 @@ class Shop:
             recording=recording,
             refusals=_refusals(job) if job else {},
             attempts=[a.as_record() for a in job.attempts] if job else [],
+            answerer=answerer(self.settings),
             created=time.time(),
             expires=time.time() + 86400 * (1 if job and job.unheard else self.settings["negative_days"]),
             compiler=self.unit.tools.version,

@@ -189,6 +189,13 @@ static int write_file(const char *directory, const char *name, const void *data,
     return close(descriptor) != 0 || length > 0 ? -1 : 0;
 }
 
+void make_directories(char *path) {
+    for (char *slash = path + 1; (slash = strchr(slash, '/')) != NULL; *slash++ = '/') {
+        *slash = '\0';
+        mkdir(path, 0777);
+    }
+}
+
 void put_off(const struct unit *unit) {
     char *directory = unit->store == NULL ? NULL : formatted("%s/units/%.2s/", unit->store, unit->key);
     char *name = formatted(".%s.%d", unit->key, (int)getpid());

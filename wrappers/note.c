@@ -46,13 +46,6 @@ static char *source_of(const struct unit *unit) {
     return found == NULL ? NULL : realpath(found, NULL);
 }
 
-void make_directories(char *path) {
-    for (char *slash = path + 1; (slash = strchr(slash, '/')) != NULL; *slash++ = '/') {
-        *slash = '\0';
-        mkdir(path, 0777);
-    }
-}
-
 void note(const struct unit *unit, const char *event, const char *reason) {
     char *store = store_directory(&unit->settings);
     char *path = store == NULL ? NULL : formatted("%s/log/events.jsonl", store);

@@ -45,11 +45,10 @@ void enqueue(const struct unit *);
 /* Builds of a day need not ask again: the unit is left to gcc meanwhile. */
 void put_off(const struct unit *);
 void remove_tree(const char *directory);
+void make_directories(char *path); /* those above it */
 
 /* note.c: a line in the log. `event`: unit_declined, or shim where something of ours failed. */
 void note(const struct unit *, const char *event, const char *reason);
-/* The directories above a path. */
-void make_directories(char *path);
 
 /* engine.c: start it, wait, give up. */
 enum answer { GCC_TEXT, REWRITTEN, STRICT };

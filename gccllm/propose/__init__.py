@@ -9,10 +9,15 @@ Heavy libraries (llama.cpp, numpy, httpx) load when the first prompt needs them.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
+from gccllm import __version__
 from gccllm.assembly import BodyError, Function, canonical
 from gccllm.propose import csource
 from gccllm.propose.protocol import Attempt, Deadline, Failure, Isa, Prompt, Proposer
@@ -25,6 +30,19 @@ SCALAR = ("-O3", "-fno-tree-vectorize", "-fno-tree-slp-vectorize", "-fno-tree-lo
 
 class SettingsLike(Protocol):
     def __getitem__(self, name: str) -> Any: ...
+
+
+def answerer(settings: SettingsLike, env: Mapping[str, str] | None = None) -> str:
+    """Who would be asked, as a digest: what one answerer has not found says nothing of another."""
+    env = os.environ if env is None else env
+    model = Path(str(settings["model"])) if settings["model"] else None
+    words = {name: settings[name] for name in ("proposers", "endpoint", "samples", "refinements", "seed")}
+    words |= {"version": __version__, "endpoint_model": env.get("GCCLLM_ENDPOINT_MODEL", ""), "model": str(model or "")}
+    with contextlib.suppress(OSError):
+        if model is not None:
+            status = model.stat()
+            words["file"] = (status.st_size, status.st_mtime_ns)
+    return hashlib.blake2b(json.dumps(words, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def proposers(settings: SettingsLike, env: Mapping[str, str] | None = None) -> list[Proposer]:

@@ -119,6 +119,8 @@ class Entry(Frozen):
     """How many candidates were refused for which reason."""
     attempts: list[dict[str, Any]] = Field(default=[], max_length=10_000)
     """Every candidate put to the gates: proposer, recipe, outcome, reason, speed-up when timed."""
+    answerer: str = ""
+    """Who was asked (`propose.answerer`), where nothing was found."""
     created: Time
     expires: Time | None = None
     compiler: str = ""

@@ -161,7 +161,7 @@ class Engine:
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self.settings: Settings = config.load(Path("/"), env={}).with_values(
-            include="*", max_functions=64, mode="inline", **settings
+            include="*", max_functions=64, mode="inline", build_budget=900_000, **settings
         )
         self.budget_s = 60.0
         self.worked = 0

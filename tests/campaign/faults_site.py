@@ -91,6 +91,7 @@ class Site:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("GCCLLM_", "FAULT_")) and k != "COMPILER_PATH"}
         ours = {
             "GCCLLM_CACHE_DIR": str(self.store), "GCCLLM_PROPOSERS": "recompile", "GCCLLM_BUDGET": "100",
+            "GCCLLM_BUILD_BUDGET": "100000",
             "TMPDIR": str(self.here / "tmp"),
         }  # fmt: skip
         return kept | ours | extra

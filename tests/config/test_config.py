@@ -67,3 +67,8 @@ def test_the_table_is_whole() -> None:
         s.parse(",".join(s.default) if isinstance(s.default, tuple) else s.default) == s.default
         for s in config.SETTINGS
     )
+
+
+def test_a_misspelt_variable_is_named_with_the_one_that_was_meant(tmp_path: Path) -> None:
+    settings = config.load(tmp_path, {"GCCLLM_BUDEGT": "9", "GCCLLM_ENDPOINT_KEY": "secret"})
+    assert settings.complaints == ("GCCLLM_BUDEGT is no setting; GCCLLM_BUDGET is; `gccllm config` lists them",)
