@@ -142,6 +142,7 @@ class Reason(enum.Enum):
     ABSOLUTE_ADDRESS = ("absolute_address", Scope.REFUTED, "it addresses memory by a bare number")
     ADDRESS_BITS = ("address_bits", Scope.REFUTED, "it computes with the bits of an address, which no program may rely on")
     NARROW = ("narrow", Scope.REFUTED, "it adds up in fewer bits than the baseline: equal on short inputs only")
+    FAR_BOUND = ("far_bound", Scope.REFUTED, "it compares with a number that the baseline has not and no test reaches")
     EARLY_EXIT = ("early_exit", Scope.REFUTED, "it leaves a comparison early that the baseline goes through to its end")
     DEAD_READ = ("dead_read", Scope.REFUTED, "it reads a register or flag that is not defined at entry")
     # --- refuted: dynamic -----------------------------------------------------------------------

@@ -31,6 +31,7 @@ from gccllm.harvest.scene import Scene, lifted, tightened, trimmed
 from gccllm.harvest.solved import Solving
 from gccllm.harvest.sweep import swept
 from gccllm.harvest.types import unmakeable
+from gccllm.harvest.uniform import uniform
 from gccllm.prove import infeasible
 from gccllm.reasons import Reason
 
@@ -99,6 +100,7 @@ def harvest(
             search.vary_values()
             search.go_long()
             search.sweep_exits()
+            search.fill_uniformly()
             search.overlap()
 
         # Go after the edges nobody took, starting from inputs that came near.
@@ -111,7 +113,9 @@ def harvest(
             search.widen()
 
         # From here on no new input is made for correctness: choose, and move those that were made to the guard pages.
-        placed = search.place([*search.choose(), *overlap.chosen(search.overlapping), *wide.chosen(search.wide)])
+        placed = search.place(
+            [*search.choose(), *search.uniform, *overlap.chosen(search.overlapping), *wide.chosen(search.wide)]
+        )
         placed += search.based()
         tests = [ran.test for ran in placed] + search.states.chosen(budget.states)
         tests += in_modes(probe, tests, seed)
@@ -178,9 +182,9 @@ class Search:
         self.cut_short = False
         lines = [(line.mnemonic, line.operands) for line in target.body.lines]
         constants = [row for constant in target.body.constants for row in constant.directives]
-        dictionary = dictionary_of(lines, constants)
+        self.dictionary = dictionary_of(lines, constants)
         self.generator = Generator(
-            target.signature, target.symbols, dictionary, seed, bool(probe.replayer.image.callees)
+            target.signature, target.symbols, self.dictionary, seed, bool(probe.replayer.image.callees)
         )
         self.rng = Random(seed + 1)
         self.pool: list[Ran] = []
@@ -188,8 +192,10 @@ class Search:
         self.overlapping: list[tuple[overlap.Apart, Ran]] = []
         """Kept apart, as those before: they say nothing about the work of a size."""
         self.overlaps: dict[str, int] = {}
+        self.uniform: list[Ran] = []
+        """Apart too, and all of them tests: one tells nothing that another one does."""
         self.most_work = 1
-        self.states = States(probe, dictionary.ints, seed, self.is_over)
+        self.states = States(probe, self.dictionary.ints, seed, self.is_over)
 
     def is_over(self) -> bool:
         """Whether the deadline has passed; remembers that it mattered."""
@@ -252,6 +258,15 @@ class Search:
         for start in range(0, len(scenes), 96):
             if not self.is_over():
                 self.take(scenes[start : start + 96], trace=96, learn=False)
+
+    def fill_uniformly(self) -> None:
+        """Every value at which the code changes its mind, at every position."""
+        scenes = uniform(self.pool, self.dictionary, self.rng)
+        for start in range(0, len(scenes), 96):
+            if not self.is_over():
+                rans = [ran for ran in self.probe.defined(scenes[start : start + 96]) if ran is not None]
+                self.probe.trace(rans)
+                self.uniform += [ran for ran in rans if ran.traced and ran.work <= MOST_WORK]
 
     def overlap(self) -> None:
         """What pointers reach laid over one another, every pair for itself."""

@@ -25,12 +25,13 @@ from gccllm.toolchain import Toolchain
 from gccllm.verify import abi_flow
 from gccllm.verify.abi_state import FLAGS, INTEGER_ARGUMENTS
 from gccllm.verify.addresses import Uses, check_addresses, uses_of
+from gccllm.verify.bounds import check_bounds
 from gccllm.verify.decode import VECTORS, Decoded, Insn, Refused, Relocation, assemble
 from gccllm.verify.exits import check_exits
 from gccllm.verify.forbidden import refusal
 from gccllm.verify.frame import check_frame
 from gccllm.verify.hardening import check_hardening, is_speculation_trap
-from gccllm.verify.widths import check_widths, needed_width
+from gccllm.verify.widths import check_merges, check_widths, needed_width
 
 MEMORY_CALLS = frozenset({"memcpy", "memmove", "memset", "memcmp"})
 """What gcc itself may make of a loop, so what a candidate may call without the baseline doing so."""
@@ -169,6 +170,8 @@ def _check(body: Body, code: Decoded, baseline: Baseline, context: Context) -> i
     check_frame(flow, baseline.flow, is_recursive=code.name in code.calls)
     check_addresses(code, baseline.uses, context.pointers)
     check_widths(code, baseline.needed_width, context.result_bytes)
+    check_merges(code, baseline.code, context.result_bytes)
+    check_bounds(code, baseline.code)
     if not context.early_exits:
         check_exits(code, baseline.code)
     return level

@@ -5,9 +5,12 @@ accumulators are compared: registers or vector lanes that a loop updates by addi
 result or memory. How much of one matters is followed backwards (`demanded`): bits that a later mask, store or cast
 drops were never needed.
 
-Refused only when sure: the narrow accumulator lies in no outer loop, which could drain it, and no other loop of the
-candidate drains narrow ones; its loop is not bounded by a number; and, for scalar ones, there is no wide one beside it
-(a short remainder may be summed narrowly). All else is left to tests.
+Outside of loops too, a sum in 8 or 16 bits whose register is then read as a whole loses its carry: `addw` for `addl` in
+an unrolled remainder. It is refused where the baseline has no such sum (`check_merges`).
+
+Of loops, refused only when sure: the narrow accumulator lies in no outer loop, which could drain it, and no other loop
+of the candidate drains narrow ones; its loop is not bounded by a number; and, for scalar ones, there is no wide one
+beside it (a short remainder may be summed narrowly). All else is left to tests.
 
 Not covered: accumulators in memory, sums that become floating point, products, counters that only end loops, vectors
 that go through shuffles and packs which are not followed.
@@ -16,6 +19,7 @@ that go through shuffles and packs which are not followed.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from iced_x86 import InstructionInfoFactory, OpAccess, OpKind, RegisterInfo
@@ -27,6 +31,7 @@ from gccllm.verify.paths import Edges, inner_loops, loops, successors
 
 _FACTORY = InstructionInfoFactory()
 _SCALAR = frozenset({"ADC", "ADD", "DEC", "INC", "LEA", "SBB", "SUB"})
+_SUMS = frozenset({"ADC", "ADD", "DEC", "IMUL", "INC", "NEG", "SBB", "SUB"})
 _LANES = re.compile(r"V?P(?:ADD|SUB)(?P<signed>U?S)?(?P<lane>[BWDQ])|VPDP\w+")
 _LANE_BYTES = {"B": 1, "W": 2, "D": 4, "Q": 8}
 _MOVES = re.compile(r"MOV|V?MOV(?:DQA|DQU|APS|UPS|APD|UPD)\d*")
@@ -68,6 +73,62 @@ def check_widths(code: Decoded, needed: int, result_bytes: int) -> None:
     for one in narrow:
         if one.is_vector or not has_wide:
             raise BodyError(Reason.NARROW, f"{one.width} bytes, the baseline {needed}: {one.insn}")
+
+
+def check_merges(code: Decoded, baseline: Decoded, result_bytes: int) -> None:
+    """Raises BodyError(NARROW) for a narrow sum that is read wide, where the baseline has none of that width."""
+    found = list(merges(code, result_bytes))
+    usual = {width for _, width in merges(baseline, result_bytes)} if found else set()
+    for insn, width in found:
+        if width not in usual:
+            raise BodyError(Reason.NARROW, f"{width} bytes, and then all of the register counts: {insn}")
+
+
+def merges(code: Decoded, result_bytes: int) -> Iterator[tuple[Insn, int]]:
+    """Sums of 1 or 2 bytes, in a register of which more is read afterwards; and their width."""
+    edges = successors(code)
+    for at, insn in enumerate(code.insns):
+        target, raw = _target(insn), insn.raw
+        if insn.mnemonic not in _SUMS or target not in GENERAL or raw.op_kind(0) != OpKind.REGISTER:
+            continue
+        width = int(RegisterInfo(raw.op_register(0)).size)
+        seen: set[int] = set()
+        todo = list(edges[at]) if width < 4 else []
+        while todo:
+            here = todo.pop()
+            if here in seen:
+                continue
+            seen.add(here)
+            user = code.insns[here]
+            if _reads_more(user, target, width, result_bytes):
+                yield insn, width
+                break
+            if not (target in user.effects.writes and _target(user) == target and _is_whole(user)):
+                todo += edges[here]
+
+
+def _is_whole(insn: Insn) -> bool:
+    """Whether its target is written up to its last bit."""
+    return int(RegisterInfo(insn.raw.op_register(0)).size) >= 4
+
+
+def _reads_more(insn: Insn, register: str, width: int, result_bytes: int) -> bool:
+    """Whether it reads more than the low `width` bytes of the register, and they count."""
+    effects, raw = insn.effects, insn.raw
+    if insn.mnemonic == "RET":
+        return {"RAX": result_bytes, "RDX": result_bytes - 8}.get(register, 0) > width
+    if insn.is_call or register not in effects.reads:
+        return False
+    if effects.memory is not None and register in (effects.memory.base, effects.memory.index):
+        return True
+    named = [
+        int(RegisterInfo(raw.op_register(i)).size)
+        for i in range(raw.op_count)
+        if raw.op_kind(i) == OpKind.REGISTER and full_name(raw.op_register(i)) == register
+    ]
+    if not named:
+        return {"CBW": 1, "CWDE": 2, "CWD": 2}.get(insn.mnemonic, 8) > width
+    return max(named) > width and _mask_bytes(insn) > width
 
 
 def accumulators(code: Decoded, result_bytes: int, *, unknown: int) -> list[Accumulator]:
@@ -226,8 +287,8 @@ def _wanted(insn: Insn, register: str, need: int) -> int | None:
 
 
 def _mask_bytes(insn: Insn) -> int:
-    """Bytes that an AND with a number leaves; 8 for other instructions."""
+    """Bytes that an AND or TEST with a number leaves; 8 for other instructions."""
     raw = insn.raw
-    if insn.mnemonic != "AND" or raw.op_kind(1) in (OpKind.REGISTER, OpKind.MEMORY):
+    if insn.mnemonic not in ("AND", "TEST") or raw.op_kind(1) in (OpKind.REGISTER, OpKind.MEMORY):
         return 8
     return (int(raw.immediate(1)).bit_length() + 7) // 8

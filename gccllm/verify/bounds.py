@@ -1,0 +1,89 @@
+"""Bounds that no test reaches: a number to compare with that the baseline has not.
+
+Tests run over some ten thousand elements, over millions where the input can be made large (`harvest.large`). A
+candidate that clamps a length to 60,000 without a branch passes all of those that are shorter. So a number from 4,096
+on that it compares with, or chooses by such a comparison, must be the baseline's: itself, one more or less, a sum or
+difference of two, or shifted. From 2^31 - 1 on it is a width, which `widths` and `harvest.wide` look at.
+
+Not covered: bounds that are computed, or kept in memory; smaller ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from iced_x86 import OpKind
+
+from gccllm.assembly import BodyError
+from gccllm.reasons import Reason
+from gccllm.verify.decode import Decoded, Insn
+from gccllm.verify.paths import successors
+
+LEAST, END = 4096, (1 << 31) - 1
+_IMMEDIATE = frozenset(
+    getattr(OpKind, name) for name in ("IMMEDIATE8", "IMMEDIATE16", "IMMEDIATE32", "IMMEDIATE64", "IMMEDIATE8TO16",
+                                       "IMMEDIATE8TO32", "IMMEDIATE8TO64", "IMMEDIATE32TO64")
+)  # fmt: skip
+
+
+def check_bounds(code: Decoded, baseline: Decoded) -> None:
+    """Raises BodyError(FAR_BOUND)."""
+    known: set[int] | None = None
+    for insn, number in compared(code):
+        if LEAST <= abs(number) < END:
+            known = related(baseline) if known is None else known
+            if not {number - 1, number, number + 1} & known:
+                raise BodyError(Reason.FAR_BOUND, f"{number} in {insn}")
+
+
+def compared(code: Decoded) -> Iterator[tuple[Insn, int]]:
+    """Every number that a comparison, or a choice by one, has as an operand: its own, or brought by a move."""
+    edges = successors(code)
+    for at, insn in enumerate(code.insns):
+        number = _immediate(insn)
+        if number is None:
+            continue
+        if insn.mnemonic == "CMP":
+            yield insn, number
+        if insn.mnemonic != "MOV" or insn.raw.op_kind(0) != OpKind.REGISTER:
+            continue
+        (register,) = insn.effects.writes
+        seen: set[int] = set()
+        todo = list(edges[at])
+        while todo:
+            here = todo.pop()
+            if here in seen:
+                continue
+            seen.add(here)
+            user = code.insns[here]
+            if register in user.effects.reads and (user.mnemonic == "CMP" or user.mnemonic.startswith("CMOV")):
+                yield user, number
+                break
+            if register not in user.effects.writes:
+                todo += edges[here]
+
+
+def related(baseline: Decoded) -> set[int]:
+    """Numbers of the baseline, their sums and differences, shifted ones, and those with another sign."""
+    own: set[int] = set()
+    for insn in baseline.insns:
+        if (number := _immediate(insn)) is not None:
+            own.add(number)
+        if insn.mnemonic == "LEA" and insn.effects.memory is not None:
+            own.add(insn.effects.memory.displacement)
+    sums = {a + b for a in own for b in own} | {a - b for a in own for b in own}
+    shifted = {number << by for number in own for by in range(1, 9)} | {
+        number >> by for number in own for by in (1, 2, 3)
+    }
+    whole = own | sums | shifted
+    return whole | {-number for number in whole}
+
+
+def _immediate(insn: Insn) -> int | None:
+    """Its immediate operand, signed as the operation has it."""
+    raw = insn.raw
+    for place in range(raw.op_count):
+        if raw.op_kind(place) in _IMMEDIATE:
+            number = int(raw.immediate(place))
+            return number - (1 << 64) if number >= 1 << 63 else number
+    return None
