@@ -85,50 +85,42 @@ def check_merges(code: Decoded, baseline: Decoded, result_bytes: int) -> None:
 
 
 def merges(code: Decoded, result_bytes: int) -> Iterator[tuple[Insn, int]]:
-    """Sums of 1 or 2 bytes, in a register of which more is read afterwards; and their width."""
+    """Sums of 1 or 2 bytes, in a register of which more counts afterwards; and their width."""
     edges = successors(code)
+    after: list[dict[str, int]] | None = None
     for at, insn in enumerate(code.insns):
-        target, raw = _target(insn), insn.raw
-        if insn.mnemonic not in _SUMS or target not in GENERAL or raw.op_kind(0) != OpKind.REGISTER:
+        target = _target(insn)
+        if insn.mnemonic not in _SUMS or target not in GENERAL:
             continue
-        width = int(RegisterInfo(raw.op_register(0)).size)
-        seen: set[int] = set()
-        todo = list(edges[at]) if width < 4 else []
-        while todo:
-            here = todo.pop()
-            if here in seen:
-                continue
-            seen.add(here)
-            user = code.insns[here]
-            if _reads_more(user, target, width, result_bytes):
-                yield insn, width
-                break
-            if not (target in user.effects.writes and _target(user) == target and _is_whole(user)):
-                todo += edges[here]
+        width = int(RegisterInfo(insn.raw.op_register(0)).size)
+        if width > 2:
+            continue
+        after = after or demanded(code, edges, result_bytes, unknown=0)
+        if after[at].get(target, 0) > width or _is_looked_at(code, edges, at, target, width):
+            yield insn, width
 
 
-def _is_whole(insn: Insn) -> bool:
-    """Whether its target is written up to its last bit."""
-    return int(RegisterInfo(insn.raw.op_register(0)).size) >= 4
-
-
-def _reads_more(insn: Insn, register: str, width: int, result_bytes: int) -> bool:
-    """Whether it reads more than the low `width` bytes of the register, and they count."""
-    effects, raw = insn.effects, insn.raw
-    if insn.mnemonic == "RET":
-        return {"RAX": result_bytes, "RDX": result_bytes - 8}.get(register, 0) > width
-    if insn.is_call or register not in effects.reads:
-        return False
-    if effects.memory is not None and register in (effects.memory.base, effects.memory.index):
-        return True
-    named = [
-        int(RegisterInfo(raw.op_register(i)).size)
-        for i in range(raw.op_count)
-        if raw.op_kind(i) == OpKind.REGISTER and full_name(raw.op_register(i)) == register
-    ]
-    if not named:
-        return {"CBW": 1, "CWDE": 2, "CWD": 2}.get(insn.mnemonic, 8) > width
-    return max(named) > width and _mask_bytes(insn) > width
+def _is_looked_at(code: Decoded, edges: Edges, at: int, register: str, width: int) -> bool:
+    """Whether more than `width` bytes of what instruction `at` leaves in it are compared, or address memory."""
+    seen: set[int] = set()
+    todo = list(edges[at])
+    while todo:
+        here = todo.pop()
+        if here in seen:
+            continue
+        seen.add(here)
+        insn = code.insns[here]
+        raw, memory = insn.raw, insn.effects.memory
+        if memory is not None and register in (memory.base, memory.index):
+            return True
+        if insn.mnemonic in ("CMP", "TEST") and _mask_bytes(insn) > width:
+            named = (raw.op_register(i) for i in range(raw.op_count) if raw.op_kind(i) == OpKind.REGISTER)
+            if any(full_name(one) == register and RegisterInfo(one).size > width for one in named):
+                return True
+        is_whole = _target(insn) == register and int(RegisterInfo(raw.op_register(0)).size) >= 4
+        if not (is_whole and register in insn.effects.writes):
+            todo += edges[here]
+    return False
 
 
 def accumulators(code: Decoded, result_bytes: int, *, unknown: int) -> list[Accumulator]:
