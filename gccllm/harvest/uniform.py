@@ -1,9 +1,10 @@
-"""Buffers of one value: every position of a remainder sees each value at which the code changes its mind.
+"""Buffers of chosen values: every way through the code sees each value at which it changes its mind.
 
-A comparison that is off by one shows on one value only. In a loop any position will do; in an unrolled remainder each
-position has a comparison of its own, and a buffer that happens to hold that value just there is rare. So inputs that
-ran over as many elements as leave the longest remainder are filled with one value, for all values of a byte, and for
-wider elements for those near the constants of the code and near their sums.
+A comparison that is off by one shows on one value only, and in vector code the comparison stands in several places:
+in each loop for the same work, and in an unrolled remainder once for each position. An input that happens to hold that
+value just there is rare. So inputs that together take every edge are filled anew. The first, over as many elements as
+leave the longest remainder, holds one value everywhere: any value of a byte, or for wider elements one near a constant
+of the code or near the sum of two. The others, which are about their loops, hold all these values in turn.
 
 Covers buffers of integers, each alone and all together. Not covered: values that matter in two places at once, and
 those that are computed from tables.
@@ -15,7 +16,7 @@ from collections import Counter
 from collections.abc import Sequence
 from random import Random
 
-from gccllm.harvest.probe import Ran
+from gccllm.harvest.probe import Edge, Ran
 from gccllm.harvest.scene import Scene
 from gccllm.harvest.sweep import reach
 from gccllm.harvest.types import Integer
@@ -23,31 +24,50 @@ from gccllm.harvest.values import Dictionary
 
 LABEL = "uniform"
 BLOCKS = 3
-LENGTHS = (63, 15)
-"""Elements run over: one less than a vector of 64 or of 16 bytes, so that every remainder in between is as long as it
-gets. The second gets fewer values."""
-MOST = 256
-"""Values of a block that is read; of the second length, of results, and of all blocks together an eighth."""
+LONGEST = 63
+"""Elements of the first input: one less than a vector of 64 bytes, so every remainder is as long as it gets."""
+MOST, FEW = 256, 32
+"""Values; the second where a block is only written, and where all blocks hold the same."""
+PARENTS = 8
+"""Inputs filled for one block, at most."""
+TURNS = 64
+"""Tests made of one input whose values take turns, at most."""
 
 
 def uniform(pool: Sequence[Ran], dictionary: Dictionary, rng: Random) -> list[Scene]:
-    """Scenes whose buffers hold one value; empty where nothing runs over a buffer of integers."""
+    """Scenes whose buffers hold chosen values; empty where nothing runs over a buffer of integers."""
     scenes: list[Scene] = []
     blocks = {block: kind for block in range(BLOCKS) if (kind := _kind(pool, block)) is not None}
     written = {block for block in blocks if all(_is_written(ran, block) for ran in pool)}
-    for length in LENGTHS:
-        for block in blocks:
-            parent = _parent(pool, block, length)
-            if parent is None:
-                continue
-            is_main = length == LENGTHS[0] and (block not in written or len(written) == len(blocks))
-            most = MOST if is_main else MOST // 8
-            for value in turning_points(dictionary, blocks[block].size, most, rng):
-                scenes.append(_filled(parent, {block: blocks[block]}, value))
-        if len(blocks) > 1 and (parent := _parent(pool, next(iter(blocks)), length)) is not None:
-            for value in turning_points(dictionary, min(kind.size for kind in blocks.values()), MOST // 8, rng):
-                scenes.append(_filled(parent, blocks, value))
+    for block, kind in blocks.items():
+        values = turning_points(dictionary, kind.size, MOST, rng)
+        is_read = block not in written or len(written) == len(blocks)
+        for number, parent in enumerate(parents(pool, block)):
+            if number == 0:
+                scenes += [_filled(parent, {block: kind}, [value]) for value in values[: MOST if is_read else FEW]]
+                if len(blocks) > 1:
+                    scenes += [_filled(parent, blocks, [value]) for value in values[:FEW]]
+            elif is_read:
+                count = reach(parent, block)
+                starts = range(0, len(values), count)[:TURNS]
+                scenes += [_filled(parent, {block: kind}, values[at : at + count]) for at in starts]
     return scenes
+
+
+def parents(pool: Sequence[Ran], block: int) -> list[Ran]:
+    """Inputs that run over a block and together take the edges that such inputs take: a long one first."""
+    left = [ran for ran in pool if 0 < reach(ran, block) <= LONGEST + 2]
+    found: list[Ran] = []
+    taken: set[Edge] = set()
+    while left and len(found) < PARENTS:
+        best = max(left, key=lambda ran: (len(ran.edges - taken) if found else 0, reach(ran, block) == LONGEST,
+                                          reach(ran, block), ran.work))  # fmt: skip
+        if found and not best.edges - taken:
+            break
+        found.append(best)
+        taken |= best.edges
+        left.remove(best)
+    return found
 
 
 def turning_points(dictionary: Dictionary, size: int, most: int, rng: Random) -> list[int]:
@@ -75,13 +95,8 @@ def _is_written(ran: Ran, block: int) -> bool:
     return not reach(ran, block) or ran.wrote[block] is not None
 
 
-def _parent(pool: Sequence[Ran], block: int, length: int) -> Ran | None:
-    """The input that runs over so many elements, or a few more, and works most."""
-    near = [ran for ran in pool if length <= reach(ran, block) <= length + 2]
-    return min(near, key=lambda ran: (reach(ran, block) != length, -ran.work), default=None)
-
-
-def _filled(parent: Ran, kinds: dict[int, Integer], value: int) -> Scene:
+def _filled(parent: Ran, kinds: dict[int, Integer], values: Sequence[int]) -> Scene:
+    """A copy of the input with the values in turn in these blocks, wherever it touched them."""
     made = parent.scene.copy()
     made.label = LABEL
     for block, kind in kinds.items():
@@ -90,9 +105,10 @@ def _filled(parent: Ran, kinds: dict[int, Integer], value: int) -> Scene:
         extent, scalar = parent.extents[block], parent.scene.blocks[block].scalar
         if extent is None or scalar is None or scalar.size != kind.size:
             continue
-        data, element = made.blocks[block].data, (value % (1 << 8 * kind.size)).to_bytes(kind.size, "little")
+        data = made.blocks[block].data
         # The zero that ends a text stays where it is.
         ends = not any(data[extent[1] - kind.size : extent[1]])
         count = (extent[1] - extent[0]) // kind.size - ends
-        data[extent[0] : extent[0] + count * kind.size] = element * count
+        elements = [(value % (1 << 8 * kind.size)).to_bytes(kind.size, "little") for value in values]
+        data[extent[0] : extent[0] + count * kind.size] = b"".join(elements[at % len(elements)] for at in range(count))
     return made
