@@ -123,7 +123,11 @@ def accepted(shop: work.Shop, job: Job, number: int, counts: Counter[str]) -> It
             bodies.append(found.body)
     share = len(bodies)
     arguments = [
-        Argument(min(8, param.type.size), param.type.to.align if isinstance(param.type, Pointer) else 1)
+        Argument(
+            min(8, param.type.size),
+            param.type.to.align if isinstance(param.type, Pointer) else 1,
+            isinstance(param.type, Pointer),
+        )
         for param in job.target.signature.params
         for place in param.places
         if place.file == "int"

@@ -26,6 +26,8 @@ class Argument(NamedTuple):
     """Bytes; what is above them is junk."""
     align: int = 1
     """Of what a pointer points to."""
+    is_pointer: bool = True
+    """Its upper bits say where memory is; those of a length are zero for ever."""
 
 
 class Lie(NamedTuple):
@@ -64,7 +66,7 @@ def lies(body: Body, *, plain: int, hostile: int, seed: int, is_baseline: bool,
         for bit in (40, 44, 46):
             key = f"\tmovq\t%{register}, %r11\n\tshrq\t${bit}, %r11\n\tandl\t$1, %r11d\n"
             spoiled = text.replace("\tret\n", "\taddl\t%r11d, %eax\n\tret\n")
-            if can_hang:
+            if can_hang and argument.is_pointer:
                 yield Lie(key + spoiled, "hangs on an address", f"bit {bit} of {register} added to the result")
     stack = "\tmovq\t%rsp, %r11\n\tshrq\t$46, %r11\n\tandl\t$1, %r11d\n"
     if can_hang:
