@@ -22,6 +22,10 @@ WORDS = """void f(unsigned *d, const unsigned *s, int n) {
   for (int i = 0; i < n; i++) d[i] = s[i] > 1000 ? s[i] * 3 : 0; }"""
 
 
+REALS = """void f(float *d, const float *s, int n) {
+  for (int i = 0; i < n; i++) d[i] = s[i] > 1000.0f ? s[i] * 3.0f : 0.0f; }"""
+
+
 @pytest.mark.parametrize("code", [SMALL, WORDS], ids=["bytes", "words"])
 def test_every_single_comparison_that_is_off_by_one_is_refused(code: str, tmp_path: Path) -> None:
     bench = bench_of(code, tmp_path)
@@ -31,6 +35,18 @@ def test_every_single_comparison_that_is_off_by_one_is_refused(code: str, tmp_pa
     for place in places:
         wrong = text[: place.start(1)] + str(int(place[1]) + 1) + text[place.end(1) :]
         verdict = judge(Candidate(wrong, "test", "off by one"), bench).verdict
+        assert not verdict.is_accepted, text[place.start() : place.end() + 20]
+
+
+def test_a_strict_comparison_that_is_not_is_refused_in_every_place(tmp_path: Path) -> None:
+    bench = bench_of(REALS, tmp_path)
+    text = bench.baseline.text()
+    strict = {"jbe": "jb", "ja": "jnb"}
+    places = [place for place in re.finditer(r"\t(\w+)\t", text) if place[1] in strict]
+    assert places
+    for place in places:
+        wrong = text[: place.start(1)] + strict[place[1]] + text[place.end(1) :]
+        verdict = judge(Candidate(wrong, "test", "not strict"), bench).verdict
         assert not verdict.is_accepted, text[place.start() : place.end() + 20]
 
 
