@@ -103,6 +103,8 @@ class Baseline:
     has_thread_data: bool
     uses: Uses
     needed_width: int
+    tail_calls: frozenset[str]
+    """Symbols that it ends by a jump to."""
 
 
 def read_baseline(body: Body, context: Context, tools: Toolchain, workdir: Path) -> Baseline:
@@ -130,6 +132,7 @@ def read_baseline(body: Body, context: Context, tools: Toolchain, workdir: Path)
         any(r.kind in _THREAD for r in code.relocations),
         uses_of(code, context.pointers),
         needed_width(code, context.result_bytes),
+        frozenset(insn.relocation.symbol for insn in code.insns if insn.is_tail_jump and insn.relocation is not None),
     )
 
 
@@ -215,6 +218,9 @@ def check_instruction(insn: Insn, code: Decoded, baseline: Baseline) -> None:
     called = insn.relocation if insn.is_call or insn.is_tail_jump else None
     if called is not None and (called.section or called.symbol not in baseline.code.calls | MEMORY_CALLS):
         raise BodyError(Reason.UNKNOWN_SYMBOL, f"a call of what the baseline does not call: {insn}")
+    if insn.is_tail_jump and called is not None and called.symbol not in baseline.tail_calls | MEMORY_CALLS:
+        # The callee may look at who called it: a return address, the frames above.
+        raise BodyError(Reason.BRANCH_TARGET, f"a jump to what the baseline calls: {insn}")
     check_address(insn)
 
 

@@ -1,8 +1,8 @@
-verdict: accepted
+verdict: refuted branch_target
 --- baseline
 	subq	$8, %rsp
-	call	helper
+	call	other
 	addq	$8, %rsp
 	ret
 --- candidate
-	jmp	helper
+	jmp	other
