@@ -13,8 +13,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from gccllm.assembly.body import Body, Line
+from gccllm.assembly.body import Body, BodyError, Line
 from gccllm.assembly.syntax import Flow
+from gccllm.reasons import Reason
 
 Edge = tuple[int, int]
 
@@ -156,8 +157,10 @@ class Cfg:
 
 
 def cfg(body: Body) -> Cfg:
-    """The control-flow graph of a body; block 0 is the entry."""
+    """The control-flow graph of a body; block 0 is the entry. Raises BodyError(UNSUPPORTED_CODE) without any code."""
     lines = body.lines
+    if not lines:  # what gcc makes of a function that cannot be reached
+        raise BodyError(Reason.UNSUPPORTED_CODE, "no instruction")
     leaders = {0}
     for at, line in enumerate(lines):
         if line.label:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from sources import C_EXAMPLES
 from test_module import module
 
-from gccllm.assembly import Body, cfg
+from gccllm.assembly import Body, BodyError, cfg
 
 NEST = """
 	testl %esi, %esi
@@ -90,3 +91,9 @@ def test_loops_of_c_are_found_in_what_gcc_makes_of_them() -> None:
     assert max(loop.depth for loop in cfg(functions["mat2"].body).loops) >= 2
     assert cfg(functions["count2"].body).loops
     assert not cfg(module(C_EXAMPLES[3], "-O2").functions["bits3"].body).loops
+
+
+def test_a_function_without_an_instruction_has_no_graph() -> None:
+    unit = module("void never(void) { __builtin_unreachable(); }\nint one(void) { return 1; }\n", "-O2")
+    with pytest.raises(BodyError, match="no instruction"):
+        cfg(unit.functions["never"].body)
