@@ -93,6 +93,7 @@ def optimisation_level(options: Sequence[str]) -> str:
 
 
 FUNCTION_ROWS: tuple[tuple[str, Reason], ...] = (
+    ("is_empty", Reason.UNSUPPORTED_CODE),
     ("has_inline_asm", Reason.ASM_INLINE),
     ("has_lock", Reason.ATOMIC),
     ("has_lsda", Reason.LSDA),

@@ -59,6 +59,11 @@ class Function:
         return len(self.code)
 
     @property
+    def is_empty(self) -> bool:
+        """No instruction: gcc knows that it is never called."""
+        return not self.code
+
+    @property
     def has_endbr64(self) -> bool:
         return bool(self.code) and self.code[0].name == "endbr64"
 

@@ -95,6 +95,16 @@ class DoesNotFit(Exception):
     """The scene needs more memory than the arenas have."""
 
 
+def _widened(piece: bytes, size: int, junk: Random) -> int:
+    """A value in a register or word of `size` bytes. What is above it is undefined by the ABI: zeros or the sign, as in
+    most programs, which a candidate must get along with too, or anything."""
+    low, above = int.from_bytes(piece, "little"), 8 * (size - len(piece))
+    if above <= 0:
+        return low
+    sign = (1 << above) - 1 if piece and piece[-1] & 0x80 else 0
+    return low | (0, sign, junk.getrandbits(above))[junk.randrange(3)] << (8 * len(piece))
+
+
 def arena_of(block: int) -> int:
     return min(block, SHARED)
 
@@ -130,15 +140,12 @@ def lower(scene: Scene, signature: Signature) -> Test:
         given = bytes(_resolved(bytearray(value.data), value.refs, bases))
         for number, place in enumerate(param.places):
             piece = given[8 * number : 8 * number + 8]
-            low = int.from_bytes(piece, "little")
             if place.file == "vector":
-                # The rest of the register is undefined by the ABI.
                 vector_bytes[place.index] = len(piece)
-                vectors[place.index] = low | junk.getrandbits(128 - 8 * len(piece)) << (8 * len(piece))
+                vectors[place.index] = _widened(piece, 16, junk)
                 used["vector"] = max(used["vector"], place.index + 1)
                 continue
-            if len(piece) < 8:
-                low |= junk.getrandbits(64 - 8 * len(piece)) << (8 * len(piece))
+            low = _widened(piece, 8, junk)
             if place.file == "int":
                 ints[place.index] = low
                 int_bytes[place.index] = place.size

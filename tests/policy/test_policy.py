@@ -70,6 +70,7 @@ def test_a_listing_is_of_gccs_own_text(argument: str) -> None:
 
 
 FUNCTIONS = {
+    Reason.UNSUPPORTED_CODE: "int f(int n) { __builtin_unreachable(); }",
     Reason.ASM_INLINE: 'int f(int n, int s) { for (int i = 0; i < n; i++) __asm__("incl %0" : "+r"(s)); return s; }',
     Reason.ATOMIC: "int f(int *p, int n) { for (int i = 0; i < n; i++) __atomic_add_fetch(p + i, 1, 5); return *p; }",
     Reason.TLS: "int f(__seg_fs int *p, int n) { int s = 0; for (int i = 0; i < n; i++) s += p[i]; return s; }",
