@@ -139,8 +139,10 @@ class Constant:
         """Bytes."""
         return sum(_data_size(name, args) for name, args in self.directives)
 
-    def text(self) -> str:
-        rows = [f"\t.align\t{self.align}"] if self.align > 1 else []
+    def text(self, known: int = 1) -> str:
+        """`known`: what its address is a multiple of anyway; more than it asks for is denied, or a reader would take
+        it for asked."""
+        rows = [f"\t.align\t{self.align}"] if self.align > 1 or known > 1 else []
         rows.append(f"{self.label}:")
         rows.extend(f"\t{name}\t{args}" for name, args in self.directives)
         return "\n".join(rows)
@@ -162,11 +164,16 @@ class Body:
         """The body as assembler text, ending in a newline; `Body.parse(body.text()) == body`."""
         rows = [line.text() for line in self.lines]
         section = ""
+        places: dict[str, Place] = {}
         for constant in self.constants:
             if constant.section != section:
                 section = constant.section
                 rows.append(f"\t.section\t{section}")
-            rows.append(constant.text())
+            place = places.setdefault(section, Place())
+            rows.append(constant.text(place.known))
+            place.align(constant.align)
+            for directive in constant.directives:
+                place.pass_over(*directive)
         return "\n".join(rows) + "\n"
 
     @cached_property
@@ -330,6 +337,33 @@ def alignment(name: str, args: str) -> int:
     return value
 
 
+class Place:
+    """What is known of the address at which the next byte of a section lies: a multiple of `known`.
+
+    Compilers align the first of several constants and put others of the same size behind it.
+    """
+
+    def __init__(self) -> None:
+        self.base, self.offset = 1, 0
+
+    def align(self, bytes_: int) -> None:
+        if self.base >= bytes_:
+            self.offset = -(-self.offset // bytes_) * bytes_
+        else:
+            self.base, self.offset = bytes_, 0
+
+    def pass_over(self, name: str, args: str) -> None:
+        """A data directive. One that is not understood leaves nothing known."""
+        try:
+            self.offset += sum(_data_size(*pair) for pair in data(name, args))
+        except (BodyError, KeyError, ValueError):
+            self.base, self.offset = 1, 0
+
+    @property
+    def known(self) -> int:
+        return min(self.base, self.offset & -self.offset) if self.offset else self.base
+
+
 def constant_section(name: str) -> str:
     """Our section for a constant: `.rodata` or `.data.rel.ro`; "" when it is neither."""
     match = _SECTION.fullmatch(name)
@@ -344,7 +378,12 @@ class _Parser:
         self.lines: list[Line] = []
         self.constants: list[Constant] = []
         self.section = ""
+        self.places: dict[str, Place] = {}
+        """By section, as it is named."""
+        self.place = Place()
         self.align = 1
+        self.asked = 0
+        """Alignment of the next label, where a directive says it."""
         self.open: str = ""
         self.rows: list[tuple[str, str]] = []
         self.padding: tuple[str, ...] = ()
@@ -382,7 +421,7 @@ class _Parser:
                 self.lines.append(Line(label=name))
                 return
             self.close()
-            self.open = name
+            self.open, self.align, self.asked = name, self.asked or self.place.known, 0
         elif kind is Kind.DIRECTIVE:
             self.directive(name, args)
         elif kind is Kind.INSTRUCTION and not self.section:
@@ -398,19 +437,21 @@ class _Parser:
             if not section or not _SECTION_ARGS.fullmatch(args):
                 raise BodyError(Reason.DIRECTIVE, f".section {args}"[:80])
             self.close()
-            self.section = section
+            self.section, self.place = section, self.places.setdefault(args, Place())
         elif name in (".align", ".balign", ".p2align") and self.section:
             self.close()
-            self.align = max(self.align, alignment(name, args))
+            self.asked = max(self.asked, alignment(name, args))
+            self.place.align(self.asked)
         elif self.section and self.open:
             self.rows.extend(data(name, args))
+            self.place.pass_over(name, args)
         else:
             raise BodyError(Reason.DIRECTIVE, name[:40])
 
     def close(self) -> None:
         if self.open:
             self.constants.append(Constant(self.open, tuple(self.rows), self.align, self.section))
-            self.open, self.rows, self.align = "", [], 1
+            self.open, self.rows = "", []
 
 
 def check(body: Body) -> None:

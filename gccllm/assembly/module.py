@@ -10,11 +10,12 @@ no functions here; their symbols count as defined.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from gccllm.assembly.body import BodyError, alignment
+from gccllm.assembly.body import BodyError, Place, alignment
 from gccllm.assembly.function import Function
 from gccllm.assembly.section import DATA_DIRECTIVES, PLAIN, TEXT, Item, NotLossless, Section, switch
 from gccllm.assembly.syntax import Kind, LexError, callee, lex, split_commas, substitute, symbols, words
@@ -264,7 +265,7 @@ class Module:
         for name, args in self._commons.items():
             out[name] = DataObject(name, PLAIN[".bss"], 1, (), self.binding(name), args)
         open_: dict[str, tuple[str, int, list[tuple[str, str]]]] = {}  # section -> object being filled
-        aligns: dict[str, int] = {}
+        reached: dict[str, Place] = {}
         places: dict[str, Section] = {}
         for item in self.items:
             s, section = item.statement, item.section
@@ -275,17 +276,17 @@ class Module:
                 if key in open_:
                     self._close(out, places[key], *open_.pop(key))
                 places[key] = section
-                open_[key] = (s.name, aligns.pop(key, 1), [])
+                open_[key] = (s.name, reached.setdefault(key, Place()).known, [])
             elif s.kind is Kind.DIRECTIVE:
                 if s.name in (".align", ".balign", ".p2align"):
                     if key in open_:
                         self._close(out, places[key], *open_.pop(key))
-                    try:
-                        aligns[key] = max(aligns.get(key, 1), alignment(s.name, s.args))
-                    except BodyError:
-                        aligns[key] = 64
-                elif s.name in DATA_DIRECTIVES and key in open_:
-                    open_[key][2].append((s.name, s.args))
+                    with contextlib.suppress(BodyError):
+                        reached.setdefault(key, Place()).align(alignment(s.name, s.args))
+                elif s.name in DATA_DIRECTIVES:
+                    reached.setdefault(key, Place()).pass_over(s.name, s.args)
+                    if key in open_:
+                        open_[key][2].append((s.name, s.args))
         for key, value in open_.items():
             self._close(out, places[key], *value)
         return out
