@@ -115,7 +115,7 @@ def built(engine: Engine, mode: str, program: Program, here: Path, counts: Count
     flags = (
         "-O2",
         *(("-fno-inline",) if apart else ()),
-        "-std=gnu89" if "torture" in program.headers else "-std=gnu11",
+        *(("-std=gnu99", "-fgnu89-inline") if "torture" in program.headers else ("-std=gnu11",)),
         f"-I{program.headers}",
     )
     try:
