@@ -129,7 +129,8 @@ def test_a_constant_behind_an_aligned_one_of_its_section_is_as_aligned() -> None
     """clang aligns the first of several; here they come from two sections, which are one in a body."""
     four = "\t.long 1\n\t.long 2\n\t.long 3\n\t.long 4\n"
     body = Body.parse(
-        "\taddps .LA(%rip), %xmm0\n\taddps .LB(%rip), %xmm0\n\taddss .LC(%rip), %xmm0\n\taddss .LD(%rip), %xmm0\n\tret\n"
+        "\taddps .LA(%rip), %xmm0\n\taddps .LB(%rip), %xmm0\n"
+        "\taddss .LC(%rip), %xmm0\n\taddss .LD(%rip), %xmm0\n\tret\n"
         f'\t.section .rodata.cst16,"aM",@progbits,16\n\t.p2align 4\n.LA:\n{four}'
         '\t.section .rodata.cst4,"aM",@progbits,4\n\t.p2align 2\n.LC:\n\t.long 1\n.LD:\n\t.long 2\n'
         f'\t.section .rodata.cst16,"aM",@progbits,16\n.LB:\n{four}'
