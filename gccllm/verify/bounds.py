@@ -18,6 +18,7 @@ from gccllm.assembly import BodyError
 from gccllm.reasons import Reason
 from gccllm.verify.decode import Decoded, Insn
 from gccllm.verify.paths import successors
+from gccllm.verify.widths import reached_by
 
 LEAST, END = 4096, (1 << 31) - 1
 _IMMEDIATE = frozenset(
@@ -48,19 +49,10 @@ def compared(code: Decoded) -> Iterator[tuple[Insn, int]]:
         if insn.mnemonic != "MOV" or insn.raw.op_kind(0) != OpKind.REGISTER:
             continue
         (register,) = insn.effects.writes
-        seen: set[int] = set()
-        todo = list(edges[at])
-        while todo:
-            here = todo.pop()
-            if here in seen:
-                continue
-            seen.add(here)
-            user = code.insns[here]
+        for user in reached_by(code, edges, at, register):
             if register in user.effects.reads and (user.mnemonic == "CMP" or user.mnemonic.startswith("CMOV")):
                 yield user, number
                 break
-            if register not in user.effects.writes:
-                todo += edges[here]
 
 
 def related(baseline: Decoded) -> set[int]:

@@ -102,6 +102,19 @@ def merges(code: Decoded, result_bytes: int) -> Iterator[tuple[Insn, int]]:
 
 def _is_looked_at(code: Decoded, edges: Edges, at: int, register: str, width: int) -> bool:
     """Whether more than `width` bytes of what instruction `at` leaves in it are compared, or address memory."""
+    for insn in reached_by(code, edges, at, register):
+        raw, memory = insn.raw, insn.effects.memory
+        if memory is not None and register in (memory.base, memory.index):
+            return True
+        if insn.mnemonic in ("CMP", "TEST") and _mask_bytes(insn) > width:
+            named = (raw.op_register(i) for i in range(raw.op_count) if raw.op_kind(i) == OpKind.REGISTER)
+            if any(full_name(one) == register and RegisterInfo(one).size > width for one in named):
+                return True
+    return False
+
+
+def reached_by(code: Decoded, edges: Edges, at: int, register: str) -> Iterator[Insn]:
+    """Instructions that may find in a register what instruction `at` left there: until all of it is written."""
     seen: set[int] = set()
     todo = list(edges[at])
     while todo:
@@ -110,17 +123,10 @@ def _is_looked_at(code: Decoded, edges: Edges, at: int, register: str, width: in
             continue
         seen.add(here)
         insn = code.insns[here]
-        raw, memory = insn.raw, insn.effects.memory
-        if memory is not None and register in (memory.base, memory.index):
-            return True
-        if insn.mnemonic in ("CMP", "TEST") and _mask_bytes(insn) > width:
-            named = (raw.op_register(i) for i in range(raw.op_count) if raw.op_kind(i) == OpKind.REGISTER)
-            if any(full_name(one) == register and RegisterInfo(one).size > width for one in named):
-                return True
-        is_whole = _target(insn) == register and int(RegisterInfo(raw.op_register(0)).size) >= 4
+        yield insn
+        is_whole = _target(insn) == register and int(RegisterInfo(insn.raw.op_register(0)).size) >= 4
         if not (is_whole and register in insn.effects.writes):
             todo += edges[here]
-    return False
 
 
 def accumulators(code: Decoded, result_bytes: int, *, unknown: int) -> list[Accumulator]:
