@@ -14,6 +14,7 @@ import click
 from rich.console import Console
 
 from gccllm import __version__, config
+from gccllm.extras import WithExtras
 
 
 def _console() -> Console:
@@ -32,7 +33,7 @@ COMMAND_LAST = {"ignore_unknown_options": True, "allow_interspersed_args": False
 """What follows the first argument is another program's: click would look for `-h` in the middle of `-I/path/h`."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=WithExtras, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="gcc-llm")
 def main() -> None:
     """Read, tune and check what gcc-llm does in your builds. To build: CC=gcc-llm make."""
@@ -44,6 +45,7 @@ def main() -> None:
 def stats(as_json: bool, clear: bool) -> None:
     """Counts of what was admitted, declined and queued, by reason."""
     from gccllm import events, report
+    from gccllm.queue import queued_units
 
     settings = config.load()
     if clear:
@@ -51,11 +53,13 @@ def stats(as_json: bool, clear: bool) -> None:
         return
     summary = report.summarise(events.read(settings.store_dir))
     entries = [found.entry for found in _store(settings).entries()]
+    waiting = len(queued_units(settings.store_dir))
     if as_json:
+        summary["waiting"] = waiting
         summary["store"] = {"accepted": sum(e.outcome == "accepted" for e in entries), "entries": len(entries)}
         click.echo(report.as_json(summary))
     else:
-        report.print_stats(_console(), summary, entries)
+        report.print_stats(_console(), summary, entries, waiting)
 
 
 @main.command(context_settings=COMMAND_LAST)
@@ -111,7 +115,7 @@ def show(function: str) -> None:
 
 
 @main.command()
-@click.option("--budget", type=float, help="Seconds in all; the rest stays queued.")
+@click.option("--budget", type=click.FloatRange(0), help="Seconds in all; the rest stays queued.")
 @click.option("--again", is_flag=True, help="Also retry functions on which nothing was found.")
 def tune(budget: float | None, again: bool) -> None:
     """Work the queue that builds have left."""
@@ -131,7 +135,10 @@ def serve(host: str, port: int, socket: Path | None, model: Path | None, allow_r
     """Serve the model on an OpenAI-compatible endpoint (use it with GCCLLM_ENDPOINT)."""
     from gccllm import serve as server
 
-    _or_exit(lambda: server.serve(host=host, port=port, socket=socket, model=model, allow_remote=allow_remote))
+    try:
+        _or_exit(lambda: server.serve(host=host, port=port, socket=socket, model=model, allow_remote=allow_remote))
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
 
 
 @main.command()

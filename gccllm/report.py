@@ -50,7 +50,8 @@ def summarise(events: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def print_stats(console: Console, summary: Mapping[str, Any], entries: Sequence[Entry]) -> None:
+def print_stats(console: Console, summary: Mapping[str, Any], entries: Sequence[Entry], waiting: int = 0) -> None:
+    """`waiting`: units in the queue."""
     functions = summary["functions"]
     accepted = [entry for entry in entries if entry.outcome == "accepted"]
     console.print(
@@ -58,9 +59,13 @@ def print_stats(console: Console, summary: Mapping[str, Any], entries: Sequence[
         f"{functions['declined']} declined, [yellow]{functions['queued']} queued[/]; "
         f"store: {len(accepted)} rewrites, {len(entries) - len(accepted)} remembered failures"
     )
-    rows = [
-        ("declined" if reason != "budget" else "queued", reason, count) for reason, count in summary["reasons"].items()
-    ]
+    if waiting:
+        console.print(f"[yellow]{waiting} units[/] wait for `gccllm tune`")
+    if below := summary["units_declined"].get(Reason.OPTIMISATION_OFF.label, 0):
+        console.print(f"{below} units compiled below -O1: nothing to do there")
+    queued = {reason.label for reason in (Reason.BUDGET, Reason.SET_UP, Reason.NOT_IN_STORE)}
+    rows = [("queued" if reason in queued else "declined", reason, count)
+            for reason, count in summary["reasons"].items()]  # fmt: skip
     rows += [("unit", reason, count) for reason, count in summary["units_declined"].items()]
     rows += [("ours", reason, count) for reason, count in summary["engine"].items()]
     if rows:

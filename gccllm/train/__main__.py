@@ -10,10 +10,12 @@ from pathlib import Path
 
 import click
 
+from gccllm.extras import WithExtras
+
 BUILTIN = Path(__file__).resolve().parents[1] / "propose" / "builtin"
 
 
-@click.group()
+@click.group(cls=WithExtras)
 @click.option("--out", type=click.Path(path_type=Path), default=Path(".train"), show_default=True, help="Work folder.")
 @click.option("--seed", default=1, show_default=True)
 @click.option("--threads", default=1, show_default=True)

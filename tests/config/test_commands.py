@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from gccllm.cli import main
+from gccllm.extras import WithExtras
 
 
 @pytest.fixture
@@ -35,3 +37,29 @@ def test_the_options_of_a_profiled_command_are_its_own(tmp_path: Path) -> None:
     )
     assert ran.exit_code == 0, ran.output
     assert out.read_text() == "-o x -h\n"
+
+
+@pytest.mark.parametrize(("missing", "extra"), [("uvicorn", "serve"), ("torch", "train"), ("pyarrow", "large")])
+def test_a_library_of_an_extra_that_is_missing_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, missing: str, extra: str
+) -> None:
+    rows = [f"{missing}>=1; extra == 'dev'", f"{missing}>=1; extra == '{extra}'"]
+    monkeypatch.setattr("gccllm.extras.metadata.requires", lambda package: rows)
+
+    @click.group(cls=WithExtras)
+    def group() -> None: ...
+
+    @group.command()
+    def needs() -> None:
+        raise ModuleNotFoundError(f"No module named '{missing}.part'", name=f"{missing}.part")
+
+    done = CliRunner().invoke(group, ["needs"])
+    assert done.exit_code == 1
+    assert done.output == f"Error: this needs {missing}.part: pip install 'gcc-llm[{extra}]'\n"
+
+
+def test_a_server_for_everybody_has_to_be_asked_for_in_one_line() -> None:
+    done = CliRunner().invoke(main, ["serve", "--host", "0.0.0.0"])
+    assert done.exit_code == 1
+    assert done.output.startswith("Error: 0.0.0.0 can be reached from other machines")
+    assert "Traceback" not in done.output

@@ -10,13 +10,14 @@ from typing import Any
 
 import click
 
+from gccllm.extras import WithExtras
 from gccllm.train.large import config
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=WithExtras, invoke_without_command=True)
 @click.option("--dry-run", is_flag=True, help="Everything but the trainer, on a tiny random model. No GPU, no network.")
 @click.option("--out", type=click.Path(path_type=Path), help="Where --dry-run leaves its files.")
 @click.pass_context
