@@ -82,7 +82,11 @@ def explain(file: Path, flags: tuple[str, ...], work: bool, verbose: bool, as_js
     )
     flags = tuple(flag for flag in flags if flag not in ours)
     settings = config.load(Path.cwd()).with_values(mode="inline" if work else "cached", budget=1e5 if work else None)
-    flags = flags or oneshot.last_flags(file, events.read(settings.store_dir)) or ("-O3",)
+    if not flags:
+        last = oneshot.last_flags(file, events.read(settings.store_dir))
+        flags = ("-O3",) if last is None else last
+        if last is None and not as_json:
+            click.echo(f"no build of {file} is in the log; as with -O3:", err=True)
     result = _or_exit(lambda: oneshot.explain(file, flags, settings))
     if as_json:
         rows = [

@@ -46,13 +46,13 @@ def request_for(source: Path, flags: Sequence[str], gcc: str | None = None, cwd:
     )
 
 
-def last_flags(source: Path, events: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
-    """The code-deciding options of the last compile of `source` in the log; empty when there was none."""
-    wanted, found = str(source.resolve()), ()
+def last_flags(source: Path, events: Iterable[Mapping[str, Any]]) -> tuple[str, ...] | None:
+    """The code-deciding options of the last compile of `source` in the log; None when there was none."""
+    wanted, found = str(source.resolve()), None
     for event in events:
-        if event.get("source") == wanted and event["event"] == "unit":
-            found = tuple(event.get("options", ()))
-    return compile_flags(found)
+        if event.get("source") == wanted and event["event"] in ("unit", "unit_declined") and "options" in event:
+            found = tuple(event["options"])
+    return None if found is None else compile_flags(found)
 
 
 def explain(source: Path, flags: Sequence[str], settings: Settings) -> Result:

@@ -16,11 +16,8 @@
 
 enum { LOG_BYTES = 20 << 20 };
 
-/* `,"name":"value"` in JSON; nothing when there is no value. */
-static void print_member(FILE *file, const char *name, const char *value) {
-    if (value == NULL)
-        return;
-    fprintf(file, ",\"%s\":\"", name);
+static void print_string(FILE *file, const char *value) {
+    putc('"', file);
     for (; *value != '\0'; value++) {
         unsigned char byte = (unsigned char)*value;
 
@@ -30,6 +27,25 @@ static void print_member(FILE *file, const char *name, const char *value) {
             putc(byte, file);
     }
     putc('"', file);
+}
+
+/* `,"name":"value"` in JSON; nothing when there is no value. */
+static void print_member(FILE *file, const char *name, const char *value) {
+    if (value == NULL)
+        return;
+    fprintf(file, ",\"%s\":", name);
+    print_string(file, value);
+}
+
+/* `,"options":[...]`: what gcc was told, for `gccllm explain`. */
+static void print_options(FILE *file, char *const *options) {
+    fputs(",\"options\":[", file);
+    for (size_t i = 0; options != NULL && options[i] != NULL; i++) {
+        if (i > 0)
+            putc(',', file);
+        print_string(file, options[i]);
+    }
+    putc(']', file);
 }
 
 /* The unit's source by the driver's words: the last that looks like C or C++. */
@@ -62,6 +78,7 @@ void note(const struct unit *unit, const char *event, const char *reason) {
         print_member(file, "reason", reason);
         print_member(file, "cwd", cwd);
         print_member(file, "source", source);
+        print_options(file, unit->options);
         fputs("}\n", file);
         if (fclose(file) == 0) {
             make_directories(path);

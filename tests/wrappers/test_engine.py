@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gccllm.events import read
+from gccllm.oneshot import last_flags
 
 from .conftest import LABEL, LOOP, RECORD, Site
 
@@ -257,3 +258,12 @@ def test_a_strange_name_of_a_source_does_not_break_the_log(site: Site) -> None:
     (site.src / name).write_text(LOOP)
     subprocess.run([site.command, "-O0", "-c", name, "-o", "x.o"], cwd=site.src, env=site.environment(), check=True)
     assert events(site) == [("unit_declined", "optimisation_off", name)]
+
+
+def test_explain_says_what_the_last_build_did_of_a_unit_below_o1(site: Site) -> None:
+    site.quiet("-O0", "-DSOMETHING=1")
+    flags = last_flags(site.src / "loop.c", read(site.store))
+    assert flags is not None
+    assert "-O0" in flags
+    assert "SOMETHING=1" in flags
+    assert last_flags(site.src / "other.c", read(site.store)) is None
