@@ -130,6 +130,21 @@ def tune(budget: float | None, again: bool) -> None:
 
 
 @main.command()
+def watch() -> None:
+    """Follow builds from another terminal, until Ctrl-C."""
+    from gccllm import watch as watching
+
+    settings = config.load()
+    click.echo(f"watching {settings.store_dir}")
+    try:
+        for event in watching.follow(settings.store_dir):
+            if line := watching.words(event):
+                click.echo(line)
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+@main.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8080, show_default=True)
 @click.option("--socket", type=click.Path(path_type=Path), help="A Unix socket instead of a port.")

@@ -129,6 +129,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("mode", "GCCLLM_MODE", "inline", _one_of("inline", "queue", "cached", "record", "off"), "when to work on unknown hot functions; record: put recording stubs into them instead", ("inline", "queue", "cached", "off")),
     Setting("budget", "GCCLLM_BUDGET", 120.0, _seconds, "seconds of work per translation unit in mode inline", YES),
     Setting("build_budget", "GCCLLM_BUILD_BUDGET", 60.0, _seconds, "seconds that all compiles of one build together may wait for work in mode inline; the rest is queued; 0: all is, as in mode queue", YES),
+    Setting("progress", "GCCLLM_PROGRESS", True, _flag, "one line on the terminal, when a build has waited 5 s", YES),
     Setting("proposers", "GCCLLM_PROPOSERS", ("model", "recompile"), _proposers, "who proposes rewrites, in this order", YES),
     Setting("endpoint", "GCCLLM_ENDPOINT", "", str, "OpenAI-compatible server to ask instead of the built-in model", NOT),
     Setting("model", "GCCLLM_MODEL", "", str, "GGUF file to use instead of the built-in model", NOT),

@@ -11,6 +11,7 @@ Nothing is printed for a user: the shim keeps our output in a log. Never leaves 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -68,6 +69,7 @@ def answer(
 
         result = record_unit(request, settings, store, log, deadline=deadline)
     elif settings["mode"] == "inline":
+        log.watcher = lambda function, stage: note_step(directory, function, stage)
         with share(store.user, request.build, settings["build_budget"], waited_s) as left:
             deadline = min(deadline, time.monotonic() + left)
             result = rewrite_unit(request, settings, store, log, deadline=deadline, is_build=True)
@@ -97,6 +99,12 @@ def answer(
     except OSError as error:
         log.write("store", Reason.STORE_UNWRITABLE, detail=str(error))
     return EXIT_OK
+
+
+def note_step(directory: Path, function: str, stage: str) -> None:
+    """What the shim tells a terminal that waits. Best effort."""
+    with contextlib.suppress(OSError):
+        (directory / "status").write_text(f"{function} ({stage})\n")
 
 
 def queue(directory: Path, store_dir: Path, key: str) -> None:

@@ -7,6 +7,7 @@ static const struct by_project {
     {"mode", 0, {"inline", "queue", "cached", "off"}},
     {"budget", 0, {}},
     {"build_budget", 0, {}},
+    {"progress", 0, {}},
     {"proposers", 0, {}},
     {"samples", 0, {}},
     {"refinements", 0, {}},

@@ -26,6 +26,7 @@ enum {
     BUDGET_S = 120,
     LONGEST_BUDGET_S = 24 * 3600,
     GRACE_S = 15,
+    SILENT_S = 5,
     DYING_S = 2,
     STRICT_STATUS = 3,
     SWEEPS = 1000
@@ -134,6 +135,30 @@ static char *first_line(const char *directory, const char *name) {
     return text.data;
 }
 
+/* Once a build, on its terminal and nowhere else: what it waits for. The engine keeps its step in `status`. */
+static void say_progress(const struct unit *unit, const char *directory) {
+    static const char *const words[] = {"1", "0", "false", "no", "off", NULL};
+    char *mark = unit->store == NULL || unit->build == NULL
+                     ? NULL
+                     : formatted("%s/builds/%s.said", unit->store, unit->build);
+    char *step = first_line(directory, "status");
+    int terminal, once;
+
+    if (mark != NULL && isatty(STDERR_FILENO) && choice(&unit->settings, "progress", words) == 0 &&
+        (once = open(mark, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)) >= 0) {
+        close(once);
+        if ((terminal = open("/dev/tty", O_WRONLY | O_NOCTTY | O_CLOEXEC)) >= 0) {
+            dprintf(terminal,
+                    "gcc-llm: working on %s; a build waits for this once, a minute at most; Ctrl-C is safe "
+                    "(gccllm watch: more; GCCLLM_BUILD_BUDGET=0: no wait)\n",
+                    step == NULL || *step == '\0' ? "the first functions" : step);
+            close(terminal);
+        }
+    }
+    free(step);
+    free(mark);
+}
+
 /* The engine's answer from its wait status and files. */
 static enum answer read_answer(const struct unit *unit, const char *directory, int status,
                                struct bytes *spliced, char **line) {
@@ -207,7 +232,12 @@ enum answer ask_engine(const struct unit *unit, const char *mode, struct bytes *
             if ((engine = fork()) == 0)
                 become_engine(program, directory, variables, &mask, parent);
             if (engine > 0) {
-                ended = wait_until(engine, now_ms() + patience(&unit->settings) * 1000LL, &mask, &status, 1);
+                ended = wait_until(engine, now_ms() + SILENT_S * 1000LL, &mask, &status, 1);
+                if (!ended && caught == 0) {
+                    say_progress(unit, directory);
+                    ended = wait_until(engine, now_ms() + (patience(&unit->settings) - SILENT_S) * 1000LL, &mask,
+                                       &status, 1);
+                }
                 if (!ended) {
                     if (caught == 0)
                         note(unit, "shim", "engine_timeout");
