@@ -29,6 +29,17 @@ def _store(settings: config.Settings) -> Any:
     return Store(settings.store_dir, settings.project_cache)
 
 
+def _project(settings: config.Settings, everything: bool) -> tuple[Sequence[Any], set[str] | None]:
+    """Events of the project's builds, and keys of what they used; all, and None, for `everything`."""
+    from gccllm import by_project, events
+
+    told = list(events.read(settings.store_dir))
+    if everything:
+        return told, None
+    here = list(by_project.of_project(told, by_project.root_of(settings, Path.cwd())))
+    return here, by_project.used(here)
+
+
 COMMAND_LAST = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 """What follows the first argument is another program's: click would look for `-h` in the middle of `-I/path/h`."""
 
@@ -42,17 +53,21 @@ def main() -> None:
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 @click.option("--clear", is_flag=True, help="Forget the log (the store stays).")
-def stats(as_json: bool, clear: bool) -> None:
-    """Counts of what was admitted, declined and queued, by reason."""
-    from gccllm import events, report
+@click.option("--all", "everything", is_flag=True, help="All projects, not only the one whose directory this is.")
+def stats(as_json: bool, clear: bool, everything: bool) -> None:
+    """Counts of what this project's builds admitted, declined and queued, by reason."""
+    from gccllm import report
     from gccllm.queue import queued_units
 
     settings = config.load()
     if clear:
         (settings.store_dir / "log" / "events.jsonl").unlink(missing_ok=True)
         return
-    summary = report.summarise(events.read(settings.store_dir))
-    entries = [found.entry for found in _store(settings).entries()]
+    told, keys = _project(settings, everything)
+    summary = report.summarise(told)
+    entries = [
+        f.entry for f in _store(settings).entries() if keys is None or f.layer == "project" or f.entry.key in keys
+    ]
     waiting = len(queued_units(settings.store_dir))
     if as_json:
         summary["waiting"] = waiting
@@ -253,11 +268,14 @@ def cache() -> None:
 
 @cache.command("ls")
 @click.option("--json", "as_json", is_flag=True)
-def cache_ls(as_json: bool) -> None:
-    """What the store holds, by layer."""
+@click.option("--all", "everything", is_flag=True, help="Also what other projects' builds used.")
+def cache_ls(as_json: bool, everything: bool) -> None:
+    """What the store holds for this project, by layer."""
     from gccllm import report
 
-    found = list(_store(config.load()).entries())
+    settings = config.load()
+    _, keys = _project(settings, everything)
+    found = [f for f in _store(settings).entries() if keys is None or f.layer == "project" or f.entry.key in keys]
     if as_json:
         click.echo(
             report.as_json([f.entry.model_dump(mode="json", exclude={"bench"}) | {"layer": f.layer} for f in found])
@@ -285,15 +303,20 @@ def cache_verify(keys: tuple[str, ...], only_project: bool) -> None:
 
 @cache.command("export")
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path), required=False)
-def cache_export(directory: Path | None) -> None:
-    """Copy accepted rewrites into DIRECTORY (default: the project's cache/)."""
+@click.option("--all", "everything", is_flag=True, help="Also what only other projects' builds used.")
+def cache_export(directory: Path | None, everything: bool) -> None:
+    """Copy accepted rewrites that this project's builds used into DIRECTORY (default: the project's cache/)."""
     from gccllm import maintenance
 
     settings = config.load()
     target = directory or settings.project_cache
     if target is None:
         raise click.ClickException("no gccllm.toml here or above; name a directory, or create an empty gccllm.toml")
-    click.echo(f"{maintenance.export(_store(settings), target)} rewrites exported to {target}")
+    _, keys = _project(settings, everything)
+    count = maintenance.export(_store(settings), target, keys)
+    click.echo(f"{count} rewrites exported to {target}")
+    if not count and not everything:
+        click.echo("no build of this project has used one (its builds are in the log; --all takes the whole store)")
 
 
 @cache.command("import")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 
 from rich.console import Console
@@ -61,11 +61,11 @@ def _is_named(found: Found, keys: Sequence[str]) -> bool:
     return any(found.entry.key.startswith(key) or found.entry.function == key for key in keys)
 
 
-def export(store: Store, target: Path) -> int:
-    """Copy the user's accepted entries to another layer; returns how many. Raises OSError."""
+def export(store: Store, target: Path, keys: Set[str] | None = None) -> int:
+    """Copy the user's accepted entries, or those of `keys`, to another layer; returns how many. Raises OSError."""
     count = 0
     for found in store.entries("user"):
-        if found.entry.outcome == "accepted":
+        if found.entry.outcome == "accepted" and (keys is None or found.entry.key in keys):
             write_atomically(target / "rewrites" / found.path.name, found.path.read_bytes())
             count += 1
     return count
