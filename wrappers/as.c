@@ -10,7 +10,8 @@
  * Left to the real assembler at once: probes, hand-written text, slim LTO, listings, several inputs, units
  * without a loop or recursion, units compiled without -O1 or more, GCCLLM_MODE=off.
  *
- * With GCCLLM_MODE=record the engine puts recording stubs into the text; the unit cache and the queue are left alone.
+ * With GCCLLM_MODE=record the engine puts recording stubs into the text; the unit cache and the queue are
+ * left alone.
  *
  * Whatever fails here (no store, no engine, no memory, a full disk, a spliced text that the assembler
  * refuses), the result is gcc's own object and its own messages. Only GCCLLM_STRICT=1 asks for a failure
@@ -228,7 +229,8 @@ static int is_worth_a_look(struct unit *unit) {
         note(unit, "unit_declined", "slim_lto");
         return 0;
     }
-    /* `include` names functions to work on even without a loop; a recording keeps what other units may call. */
+    /* `include` names functions to work on even without a loop; a recording keeps what other units may call.
+     */
     return has_loop(unit->text) || setting(&unit->settings, "include") != NULL ||
            mode_of(&unit->settings) == RECORD;
 }
@@ -251,7 +253,8 @@ int main(int argc, char **argv) {
     unit.build = build_of();
     mode = mode_of(&unit.settings);
     if (mode == RECORD) {
-        if (ask_engine(&unit, "record", &spliced, &line) == REWRITTEN && assemble_spliced(&unit, spliced) != 0)
+        if (ask_engine(&unit, "record", &spliced, &line) == REWRITTEN &&
+            assemble_spliced(&unit, spliced) != 0)
             note(&unit, "shim", "splice_refused");
         else if (spliced.data != NULL)
             return 0;

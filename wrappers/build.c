@@ -40,9 +40,9 @@ static int read_process(int id, struct process *process) {
 
 static int is_build_tool(const char *command) {
     static const char *const tools[] = {
-        "bazel", "cargo",  "cmake",  "ctest",      "debuild",  "dpkg-buildpacka", "emake", "gmake", "just", "make",
-        "meson", "ninja",  "pip",    "pip3",       "rpmbuild", "samu",            "scons", "tup",   "waf",  "xmake",
-        "abuild", "makepkg", "ninja-build", "poetry", "uv",
+        "bazel", "cargo", "cmake",  "ctest",   "debuild",     "dpkg-buildpacka", "emake", "gmake", "just",
+        "make",  "meson", "ninja",  "pip",     "pip3",        "rpmbuild",        "samu",  "scons", "tup",
+        "waf",   "xmake", "abuild", "makepkg", "ninja-build", "poetry",          "uv",
     };
 
     return is_among(command, tools, sizeof(tools) / sizeof(tools[0]));

@@ -135,7 +135,8 @@ static char *first_line(const char *directory, const char *name) {
     return text.data;
 }
 
-/* Once a build, on its terminal and nowhere else: what it waits for. The engine keeps its step in `status`. */
+/* Once a build, on its terminal and nowhere else: what it waits for. The engine keeps its step in `status`.
+ */
 static void say_progress(const struct unit *unit, const char *directory) {
     static const char *const words[] = {"1", "0", "false", "no", "off", NULL};
     char *mark = unit->store == NULL || unit->build == NULL
@@ -149,7 +150,7 @@ static void say_progress(const struct unit *unit, const char *directory) {
         close(once);
         if ((terminal = open("/dev/tty", O_WRONLY | O_NOCTTY | O_CLOEXEC)) >= 0) {
             dprintf(terminal,
-                    "gcc-llm: working on %s; a build waits for this once, a minute at most; Ctrl-C is safe "
+                    "gcc-llm: working on %s; the next build will not wait; Ctrl-C is safe "
                     "(gccllm watch: more; GCCLLM_BUILD_BUDGET=0: no wait)\n",
                     step == NULL || *step == '\0' ? "the first functions" : step);
             close(terminal);
@@ -235,8 +236,8 @@ enum answer ask_engine(const struct unit *unit, const char *mode, struct bytes *
                 ended = wait_until(engine, now_ms() + SILENT_S * 1000LL, &mask, &status, 1);
                 if (!ended && caught == 0) {
                     say_progress(unit, directory);
-                    ended = wait_until(engine, now_ms() + (patience(&unit->settings) - SILENT_S) * 1000LL, &mask,
-                                       &status, 1);
+                    ended = wait_until(engine, now_ms() + (patience(&unit->settings) - SILENT_S) * 1000LL,
+                                       &mask, &status, 1);
                 }
                 if (!ended) {
                     if (caught == 0)

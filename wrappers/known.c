@@ -49,7 +49,8 @@ static void add_words(struct blake2b *hash, const char *name, char *const *words
  * answer says of the source's files is about the files of this compile.
  */
 void name_unit(struct unit *unit) {
-    static const char *const searched[] = {"CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "GCC_EXEC_PREFIX"};
+    static const char *const searched[] = {"CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH",
+                                           "GCC_EXEC_PREFIX"};
     char *cwd = getcwd(NULL, 0);
     struct blake2b hash;
 
@@ -211,7 +212,8 @@ void put_off(const struct unit *unit) {
         blake2b_end(&hash, hex);
         entry = formatted(UNIT_MAGIC "%s %zu\n%s", hex, strlen(rows), rows);
         make_directories(directory);
-        if (entry != NULL && (write_file(directory, name, entry, strlen(entry)) != 0 || rename(fresh, path) != 0))
+        if (entry != NULL &&
+            (write_file(directory, name, entry, strlen(entry)) != 0 || rename(fresh, path) != 0))
             unlink(fresh);
         free(entry);
     }

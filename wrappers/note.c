@@ -50,7 +50,8 @@ static void print_options(FILE *file, char *const *options) {
 
 /* The unit's source by the driver's words: the last that looks like C or C++. */
 static char *source_of(const struct unit *unit) {
-    static const char *const endings[] = {".c", ".cc", ".cp", ".cxx", ".cpp", ".c++", ".C", ".CPP", ".i", ".ii"};
+    static const char *const endings[] = {".c",   ".cc", ".cp",  ".cxx", ".cpp",
+                                          ".c++", ".C",  ".CPP", ".i",   ".ii"};
     const char *found = NULL;
 
     for (char **word = unit->driver; word != NULL && *word != NULL; word++) {

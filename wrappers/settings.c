@@ -236,9 +236,10 @@ void add_time(struct blake2b *hash, const char *field, const char *directory, co
 
 /* Variables that say where, when or how long, but never what comes out. */
 static int is_setting(const char *variable) {
-    static const char *const other[] = {"ARGV",         "BUDGET",     "BUILD_BUDGET", "CACHE_DIR", "CC", "COMPILER",
-                                        "DEPTH",        "ENGINE",     "MODE",       "PROGRESS", "RECORD_BYTES",
-                                        "RECORD_CALLS", "RECORD_CPU", "RECORD_DIR", "STATE_DIR", "STRICT"};
+    static const char *const other[] = {"ARGV",       "BUDGET",     "BUILD_BUDGET", "CACHE_DIR",
+                                        "CC",         "COMPILER",   "DEPTH",        "ENGINE",
+                                        "MODE",       "PROGRESS",   "RECORD_BYTES", "RECORD_CALLS",
+                                        "RECORD_CPU", "RECORD_DIR", "STATE_DIR",    "STRICT"};
     const char *name = variable + strlen("GCCLLM_");
 
     if (strncmp(variable, "GCCLLM_", strlen("GCCLLM_")) != 0)

@@ -34,7 +34,8 @@ enum mode mode_of(const struct settings *);
 
 int is_strict(const struct settings *);
 
-/* What the launcher adds where speed is asked for: RAISE: -O3 and no private arrangements; KEEP: the latter. */
+/* What the launcher adds where speed is asked for: RAISE: -O3 and no private arrangements; KEEP: the latter.
+ */
 enum opt { RAISE, KEEP, UNTOUCHED };
 enum opt opt_of(const struct settings *);
 
