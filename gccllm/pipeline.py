@@ -9,6 +9,7 @@ text when that fails.
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass, replace
 
@@ -218,7 +219,8 @@ def _of_entry(function: Function, entry: Entry, settings: Settings) -> Decision:
 
 def _gain(entry: Entry) -> str:
     timing = entry.evidence.timing if entry.evidence else None
-    return f"{entry.proposer}: {entry.recipe}, {timing.speedup:.2f}x" if timing else entry.proposer
+    made = f"{entry.proposer}: {re.split('[:,]', entry.recipe)[0]}"  # its flags are in `gccllm show`
+    return f"{made}, {timing.speedup:.2f}x" if timing else made
 
 
 def _record(decision: Decision, log: Log) -> None:

@@ -16,6 +16,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
+from gccllm.assembly import LEVELS
 from gccllm.reasons import Reason
 from gccllm.store import Entry
 
@@ -83,22 +84,27 @@ def print_stats(console: Console, summary: Mapping[str, Any], entries: Sequence[
 
 def entries_table(entries: Sequence[Entry], title: str | None = None) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title)
-    for column in ("function", "proposer", "recipe", "evidence", "tests", "mutants", "ISA", "speed-up", "95% interval"):
-        table.add_column(column, justify="right" if column in ("tests", "mutants", "ISA", "speed-up") else "left")
+    # Names and figures are never cut; what stands further right gives way on a narrow terminal.
+    for column in ("function", "speed-up", "95% interval", "ISA", "proposer", "recipe", "tests", "mutants", "evidence"):
+        table.add_column(
+            column,
+            justify="right" if column in ("tests", "mutants", "ISA", "speed-up") else "left",
+            no_wrap=column in ("function", "speed-up", "95% interval", "ISA"),
+        )
     for entry in sorted(entries, key=lambda e: -(e.evidence.timing.speedup if e.evidence else 0)):
         if (evidence := entry.evidence) is None:
             continue
         timing = evidence.timing
         table.add_row(
             entry.function,
-            entry.proposer,
-            re.split("[:,]", entry.recipe)[0],
-            evidence.level,
-            str(evidence.tests),
-            f"{evidence.mutants[0]}/{evidence.mutants[1]}",
-            str(entry.isa_level),
             f"{timing.speedup:.2f}x",
             f"{timing.low:.2f}-{timing.high:.2f}",
+            level_name(entry.isa_level),
+            entry.proposer,
+            recipe_name(entry.recipe),
+            str(evidence.tests),
+            f"{evidence.mutants[0]}/{evidence.mutants[1]}",
+            evidence.level,
         )
     return table
 
@@ -123,10 +129,21 @@ def print_decisions(console: Console, decisions: Sequence[Any], verbose: bool = 
                 why = f" {attempt.get('reason') or ''} {attempt.get('detail') or ''}".rstrip()
                 console.print(
                     Text(
-                        f"    {attempt['proposer']}: {attempt['recipe']}: {attempt['outcome']}{gain}{why}", style="dim"
+                        f"    {attempt['proposer']}: {recipe_name(attempt['recipe'])}: {attempt['outcome']}{gain}{why}",
+                        style="dim",
                     ),
                     soft_wrap=True,
                 )
+
+
+def level_name(number: int) -> str:
+    """A level as x86-64 has it: v1 is what every such processor runs."""
+    return {level.number: level.name for level in LEVELS}.get(number, str(number)).removeprefix("x86-64-") or "v1"
+
+
+def recipe_name(recipe: str) -> str:
+    """How a rewrite was made, without its flags: those are in `gccllm show`."""
+    return re.split("[:,]", recipe)[0]
 
 
 def evidence_words(entry: Entry) -> str:
