@@ -3,23 +3,26 @@
 Tests run over some ten thousand elements, over millions where the input can be made large (`harvest.large`). A
 candidate that clamps a length to 60,000 without a branch passes all of those that are shorter. So a number from 4,096
 on that it compares with, or chooses by such a comparison, must be the baseline's: itself, one more or less, a sum or
-difference of two, or shifted. From 2^31 - 1 on it is a width, which `widths` and `harvest.wide` look at.
+difference of two, or shifted; masks of a vector's signs are free. From 2^31 - 1 on it is a width, which `widths` and
+`harvest.wide` look at.
 
 Not covered: bounds that are computed, or kept in memory; smaller ones.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from iced_x86 import OpKind
 
 from gccllm.assembly import BodyError
 from gccllm.reasons import Reason
-from gccllm.verify.decode import Decoded, Insn
+from gccllm.verify.decode import Decoded, Insn, full_name
 from gccllm.verify.paths import successors
 from gccllm.verify.widths import reached_by
 
+_MASKS = re.compile(r"V?(?:P?MOVMSK\w+)|KMOV[BWDQ]")
 LEAST, END = 4096, (1 << 31) - 1
 _IMMEDIATE = frozenset(
     getattr(OpKind, name) for name in ("IMMEDIATE8", "IMMEDIATE16", "IMMEDIATE32", "IMMEDIATE64", "IMMEDIATE8TO16",
@@ -44,7 +47,7 @@ def compared(code: Decoded) -> Iterator[tuple[Insn, int]]:
         number = _immediate(insn)
         if number is None:
             continue
-        if insn.mnemonic == "CMP":
+        if insn.mnemonic == "CMP" and not _is_of_mask(code, at):
             yield insn, number
         if insn.mnemonic != "MOV" or insn.raw.op_kind(0) != OpKind.REGISTER:
             continue
@@ -53,6 +56,17 @@ def compared(code: Decoded) -> Iterator[tuple[Insn, int]]:
             if register in user.effects.reads and (user.mnemonic == "CMP" or user.mnemonic.startswith("CMOV")):
                 yield user, number
                 break
+
+
+def _is_of_mask(code: Decoded, at: int) -> bool:
+    """Whether the comparison at `at` is of a vector's signs, brought into its register just before: all set or not."""
+    register = full_name(code.insns[at].raw.op_register(0)) if code.insns[at].raw.op_count else ""
+    targets = {insn.target for insn in code.insns}
+    while at and code.insns[at].offset not in targets and not code.insns[at - 1].is_branch:
+        at -= 1
+        if register in code.insns[at].effects.writes:
+            return _MASKS.fullmatch(code.insns[at].mnemonic) is not None
+    return False
 
 
 def related(baseline: Decoded) -> set[int]:
