@@ -19,7 +19,7 @@ from iced_x86 import OpKind
 from gccllm.assembly import BodyError
 from gccllm.reasons import Reason
 from gccllm.verify.decode import Decoded, Insn, full_name
-from gccllm.verify.paths import successors
+from gccllm.verify.paths import Edges, successors
 from gccllm.verify.widths import reached_by
 
 _MASKS = re.compile(r"V?(?:P?MOVMSK\w+)|KMOV[BWDQ]")
@@ -47,7 +47,7 @@ def compared(code: Decoded) -> Iterator[tuple[Insn, int]]:
         number = _immediate(insn)
         if number is None:
             continue
-        if insn.mnemonic == "CMP" and not _is_of_mask(code, at):
+        if insn.mnemonic == "CMP" and not _is_of_mask(code, edges, at):
             yield insn, number
         if insn.mnemonic != "MOV" or insn.raw.op_kind(0) != OpKind.REGISTER:
             continue
@@ -58,15 +58,28 @@ def compared(code: Decoded) -> Iterator[tuple[Insn, int]]:
                 break
 
 
-def _is_of_mask(code: Decoded, at: int) -> bool:
-    """Whether the comparison at `at` is of a vector's signs, brought into its register just before: all set or not."""
-    register = full_name(code.insns[at].raw.op_register(0)) if code.insns[at].raw.op_count else ""
-    targets = {insn.target for insn in code.insns}
-    while at and code.insns[at].offset not in targets and not code.insns[at - 1].is_branch:
-        at -= 1
-        if register in code.insns[at].effects.writes:
-            return _MASKS.fullmatch(code.insns[at].mnemonic) is not None
-    return False
+def _is_of_mask(code: Decoded, edges: Edges, at: int) -> bool:
+    """Whether what is compared at `at` is a vector's signs, wherever it comes from: all set or not."""
+    raw = code.insns[at].raw
+    register = full_name(raw.op_register(0)) if raw.op_kind(0) == OpKind.REGISTER else ""
+    above: dict[int, list[int]] = {}
+    for place, row in enumerate(edges):
+        for to in row:
+            above.setdefault(to, []).append(place)
+    seen: set[int] = set()
+    todo = list(above.get(at, ()))
+    while todo:
+        here = todo.pop()
+        if here in seen:
+            continue
+        seen.add(here)
+        if register not in code.insns[here].effects.writes:
+            if here == 0:
+                return False
+            todo += above.get(here, ())
+        elif not _MASKS.fullmatch(code.insns[here].mnemonic):
+            return False
+    return bool(seen)
 
 
 def related(baseline: Decoded) -> set[int]:
