@@ -61,7 +61,7 @@ def print_stats(console: Console, summary: Mapping[str, Any], entries: Sequence[
         f"store: {len(accepted)} rewrites, {len(entries) - len(accepted)} remembered failures"
     )
     if waiting:
-        console.print(f"[yellow]{waiting} units[/] wait for `gccllm tune`")
+        console.print(f"[yellow]{waiting} units[/], of all projects, wait for `gccllm tune`")
     if below := summary["units_declined"].get(Reason.OPTIMISATION_OFF.label, 0):
         console.print(f"{below} units compiled below -O1: nothing to do there")
     queued = {reason.label for reason in (Reason.BUDGET, Reason.SET_UP, Reason.NOT_IN_STORE)}

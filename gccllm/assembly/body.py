@@ -343,8 +343,8 @@ class Place:
     Compilers align the first of several constants and put others of the same size behind it.
     """
 
-    def __init__(self) -> None:
-        self.base, self.offset = 1, 0
+    def __init__(self, base: int = 1) -> None:
+        self.base, self.offset = base, 0
 
     def align(self, bytes_: int) -> None:
         if self.base >= bytes_:

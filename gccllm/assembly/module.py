@@ -10,7 +10,6 @@ no functions here; their symbols count as defined.
 
 from __future__ import annotations
 
-import contextlib
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -281,8 +280,10 @@ class Module:
                 if s.name in (".align", ".balign", ".p2align"):
                     if key in open_:
                         self._close(out, places[key], *open_.pop(key))
-                    with contextlib.suppress(BodyError):
+                    try:
                         reached.setdefault(key, Place()).align(alignment(s.name, s.args))
+                    except BodyError:  # more than any body may ask for
+                        reached[key] = Place(64)
                 elif s.name in DATA_DIRECTIVES:
                     reached.setdefault(key, Place()).pass_over(s.name, s.args)
                     if key in open_:

@@ -39,7 +39,7 @@ TURNS = 64
 
 
 def uniform(pool: Sequence[Ran], dictionary: Dictionary, rng: Random) -> list[Scene]:
-    """Scenes whose buffers hold chosen values; empty where nothing runs over a buffer of integers."""
+    """Scenes whose buffers hold chosen values; empty where nothing runs over a buffer of numbers."""
     scenes: list[Scene] = []
     blocks = {block: kind for block in range(BLOCKS) if (kind := _kind(pool, block)) is not None}
     written = {block for block in blocks if all(_is_written(ran, block) for ran in pool)}

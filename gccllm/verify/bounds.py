@@ -34,18 +34,17 @@ def check_bounds(code: Decoded, baseline: Decoded) -> None:
     """Raises BodyError(FAR_BOUND)."""
     known: set[int] | None = None
     for insn, number in compared(code):
-        if LEAST <= abs(number) < END:
-            known = related(baseline) if known is None else known
-            if not {number - 1, number, number + 1} & known:
-                raise BodyError(Reason.FAR_BOUND, f"{number} in {insn}")
+        known = related(baseline) if known is None else known
+        if not {number - 1, number, number + 1} & known:
+            raise BodyError(Reason.FAR_BOUND, f"{number} in {insn}")
 
 
 def compared(code: Decoded) -> Iterator[tuple[Insn, int]]:
-    """Every number that a comparison, or a choice by one, has as an operand: its own, or brought by a move."""
+    """Every far number that a comparison, or a choice by one, has as an operand: its own, or brought by a move."""
     edges = successors(code)
     for at, insn in enumerate(code.insns):
         number = _immediate(insn)
-        if number is None:
+        if number is None or not LEAST <= abs(number) < END:
             continue
         if insn.mnemonic == "CMP" and not _is_of_mask(code, edges, at):
             yield insn, number

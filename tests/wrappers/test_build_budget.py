@@ -153,3 +153,13 @@ def test_the_second_build_starts_no_engine_whatever_the_first_left_undecided(sit
     assert site.asked == 1
     assert site.quiet() == first
     assert site.asked == 1
+
+
+def test_an_answer_that_has_run_out_is_not_replaced_by_a_build_without_budget(site: Site) -> None:
+    site.quiet()
+    site.write_entry(site.labelled_text(), [f"until\t{int(time.time()) - 1}"])
+    before = site.entry.read_bytes()
+    (site.store / "builds").mkdir(parents=True)
+    (site.store / "builds" / f"{site.request['build'][0]}.spent").touch()
+    assert site.quiet() == site.own
+    assert site.entry.read_bytes() == before
