@@ -27,10 +27,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gccllm.deadline import Deadline
 from gccllm.propose import prompt_text
 from gccllm.propose.llama import ModelError, PromptTooLong
 from gccllm.propose.model import MAX_CHAT_TOKENS, BuiltinProposer, ChatProposer, model_proposer
-from gccllm.propose.protocol import Deadline
 
 MAX_REQUEST = 2 << 20
 """Bytes of a request's body."""

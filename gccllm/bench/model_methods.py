@@ -24,13 +24,13 @@ from typing import Any, Protocol
 
 from gccllm.assembly import Body, BodyError
 from gccllm.bench.model_check import NOTHING, O3, Checker, Proposal
+from gccllm.deadline import Deadline
 from gccllm.propose.beam import Answer
 from gccllm.propose.builtin_model import MAX_TOKENS, REPAIR_LIMIT, TOKENS, keep_alone
 from gccllm.propose.c_words import KEEP
 from gccllm.propose.constrain import Constraint, Table
 from gccllm.propose.facts import facts_of
 from gccllm.propose.llama import Gguf, ModelError
-from gccllm.propose.protocol import Deadline
 from gccllm.propose.repair import repair, search, siblings
 from gccllm.propose.slots import Slots
 from gccllm.propose.tokens import Tokens

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from gccllm import __version__
 from gccllm.assembly import BodyError, Function, canonical
 from gccllm.propose import csource
-from gccllm.propose.protocol import Attempt, Deadline, Failure, Isa, Prompt, Proposer
+from gccllm.propose.protocol import Attempt, Failure, Isa, Prompt, Proposer
 from gccllm.propose.signature import CSignature
 from gccllm.propose.unit import CompileUnit
 
@@ -113,7 +113,6 @@ def make_prompt(
 __all__ = [
     "Attempt",
     "CompileUnit",
-    "Deadline",
     "Failure",
     "Isa",
     "Prompt",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from gccllm.core import Candidate, Quit
+from gccllm.deadline import Deadline
 from gccllm.propose import c_dialect, prompt_text
-from gccllm.propose.protocol import Deadline, Failure, Prompt
+from gccllm.propose.protocol import Failure, Prompt
 
 
 def to_candidate(text: str, prompt: Prompt, recipe: str, deadline: Deadline) -> Candidate | Failure:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gccllm.core import Candidate, Quit
+from gccllm.deadline import Deadline
 from gccllm.propose import c_bodies
 from gccllm.propose import tokens as vocabulary
 from gccllm.propose.beam import Answer
@@ -23,7 +24,7 @@ from gccllm.propose.c_words import KEEP
 from gccllm.propose.constrain import Constraint, Table
 from gccllm.propose.facts import Facts, facts_of
 from gccllm.propose.llama import Gguf, ModelError, PromptTooLong
-from gccllm.propose.protocol import Deadline, Failure, Prompt, Tokens, Trial
+from gccllm.propose.protocol import Failure, Prompt, Tokens, Trial
 from gccllm.propose.repair import Tally, repair, search, siblings
 from gccllm.propose.slots import Slots
 from gccllm.reasons import Reason

@@ -17,10 +17,11 @@ from dataclasses import dataclass
 
 from gccllm.assembly import Body, BodyError, Module, NotLossless, canonical
 from gccllm.core import Candidate, Quit
+from gccllm.deadline import Deadline
 from gccllm.propose import prelude
 from gccllm.propose.c_batch import BatchFailed, compile_batch
 from gccllm.propose.c_dialect import checked
-from gccllm.propose.protocol import Deadline, Failure, Prompt
+from gccllm.propose.protocol import Failure, Prompt
 from gccllm.propose.recipes import LEVEL_FLAGS, SAME_SYMBOLS
 from gccllm.propose.signature import CSignature
 from gccllm.propose.unit import MAX_TEXT, CompileUnit, limited, privatised

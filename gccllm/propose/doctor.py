@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import Any, Protocol
 
+from gccllm.deadline import Deadline
+
 
 class _Settings(Protocol):
     def __getitem__(self, name: str) -> Any: ...
@@ -68,7 +70,7 @@ def first_answer(proposer: Any) -> str:
     """The likeliest answer to `SCALAR`, as C. Raises ModelError, or ValueError for ids that make no text."""
     from gccllm.propose.constrain import Constraint
     from gccllm.propose.llama import ModelError
-    from gccllm.propose.protocol import Deadline, Prompt
+    from gccllm.propose.protocol import Prompt
     from gccllm.propose.signature import CSignature
 
     model, tokens = proposer.load()

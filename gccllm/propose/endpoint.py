@@ -21,9 +21,10 @@ from urllib.parse import urlsplit
 import httpx
 
 from gccllm.core import Candidate
+from gccllm.deadline import Deadline
 from gccllm.propose import prompt_text
 from gccllm.propose.answers import to_candidate
-from gccllm.propose.protocol import Deadline, Failure, Prompt
+from gccllm.propose.protocol import Failure, Prompt
 from gccllm.reasons import Reason
 
 MAX_RESPONSE = 4 << 20

@@ -20,8 +20,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from gccllm.deadline import Deadline
 from gccllm.propose.beam import Answer, Constraint, Step, likeliest
-from gccllm.propose.protocol import Deadline
 
 CHAT_CONTEXT = 16384
 """Tokens of prompt and answer for a model that is asked in words."""

@@ -7,7 +7,6 @@ Nothing here judges a candidate, and a proposer never raises for a source that f
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
@@ -164,19 +163,3 @@ class Tokens(Protocol):
     def decode_answer(self, ids: Sequence[int], prompt: Prompt) -> str:
         """C text of an answer, the inside of the function (without `end`). Raises ValueError when the ids make none."""
         ...
-
-
-class Deadline:
-    """A moment of monotonic time."""
-
-    def __init__(self, seconds: float) -> None:
-        self._end = time.monotonic() + seconds
-
-    @property
-    def left(self) -> float:
-        """Seconds left, never negative."""
-        return max(0.0, self._end - time.monotonic())
-
-    @property
-    def is_over(self) -> bool:
-        return self.left <= 0.0

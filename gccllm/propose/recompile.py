@@ -16,8 +16,9 @@ from functools import cache
 
 from gccllm.assembly import Body, BodyError, Module, canonical
 from gccllm.core import Candidate
+from gccllm.deadline import Deadline
 from gccllm.propose.hybrid import hybrid
-from gccllm.propose.protocol import Deadline, Failure, Prompt
+from gccllm.propose.protocol import Failure, Prompt
 from gccllm.propose.recipes import (
     BASELINE_LIKE,
     CLANG_FIXED,

@@ -24,8 +24,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from gccllm.deadline import Deadline
 from gccllm.propose.beam import Answer
-from gccllm.propose.protocol import Deadline
 
 MAX_EDITS = 3
 PER_EDIT = 1.0

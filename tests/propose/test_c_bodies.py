@@ -6,9 +6,10 @@ import pytest
 from conftest import Make
 
 from gccllm.assembly import Body, canonical
+from gccllm.deadline import Deadline
 from gccllm.propose import CompileUnit, Isa, Prompt
 from gccllm.propose.c_bodies import candidates, compile_answers, refusal, unit_flags
-from gccllm.propose.protocol import Deadline, Failure
+from gccllm.propose.protocol import Failure
 from gccllm.propose.signature import CSignature
 from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain

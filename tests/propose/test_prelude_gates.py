@@ -13,6 +13,7 @@ from prelude_answers import ANSWERS, REFUSED
 
 from gccllm import bench, config, oneshot
 from gccllm.core import Verdict
+from gccllm.deadline import Deadline
 from gccllm.events import Log
 from gccllm.harvest.harvest import QUICK, harvest
 from gccllm.harvest.probe import HarvestTarget
@@ -20,7 +21,7 @@ from gccllm.harvest.words import words_of
 from gccllm.job import signature_registers, workbench
 from gccllm.plan import plan
 from gccllm.propose import c_bodies
-from gccllm.propose.protocol import Deadline, Failure
+from gccllm.propose.protocol import Failure
 from gccllm.verify.judge import judge_many
 from gccllm.verify.screen import Context
 from gccllm.work import Shop

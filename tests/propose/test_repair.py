@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 import pytest
 import tiny_words
 
+from gccllm.deadline import Deadline
 from gccllm.propose import repair
 from gccllm.propose.beam import Answer
 from gccllm.propose.constrain import Constraint
-from gccllm.propose.protocol import Deadline
 from gccllm.propose.repair import Edited, Tally, search, siblings
 from gccllm.propose.signature import CSignature
 from gccllm.propose.slots import Slots

@@ -27,13 +27,14 @@ from typing import Any
 from gccllm.assembly import Body, BodyError, Function, canonical
 from gccllm.config import SETTINGS, Settings
 from gccllm.core import Candidate, Outcome, Quit, Verdict
+from gccllm.deadline import Deadline
 from gccllm.events import Log
 from gccllm.isa_allowance import isa_for
 from gccllm.job import Job, is_equal_on, scratch
 from gccllm.oneshot import request_for
 from gccllm.plan import plan
 from gccllm.propose.answers import to_candidate
-from gccllm.propose.protocol import Deadline, Failure, Isa, Prompt
+from gccllm.propose.protocol import Failure, Isa, Prompt
 from gccllm.propose.recipes import LEVEL_FLAGS
 from gccllm.reasons import Reason
 from gccllm.verify import timing
