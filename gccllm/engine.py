@@ -21,6 +21,7 @@ from pathlib import Path
 from gccllm import config
 from gccllm.build_budget import process_age_s, share
 from gccllm.core import Request
+from gccllm.deadline import Deadline
 from gccllm.events import Log
 from gccllm.reasons import Reason
 
@@ -63,7 +64,7 @@ def answer(
     source = str(find_source(request)[0] or "?")
     log = log.bind(cwd=str(request.cwd), unit=request.unit_key[:16], source=source)
     is_recorded = settings["mode"] == "record"
-    deadline = started + settings["budget"]
+    deadline = Deadline(settings["budget"])
     if is_recorded:
         from gccllm.record.build import record_unit
 
@@ -71,7 +72,7 @@ def answer(
     elif settings["mode"] == "inline":
         log.watcher = lambda function, stage: note_step(directory, function, stage)
         with share(store.user, request.build, settings["build_budget"], waited_s) as left:
-            deadline = min(deadline, time.monotonic() + left)
+            deadline = deadline.within(left)
             result = rewrite_unit(request, settings, store, log, deadline=deadline, is_build=True)
     else:
         result = rewrite_unit(request, settings, store, log, deadline=deadline)

@@ -17,6 +17,7 @@ from typing import Any
 from gccllm.assembly import Body, BodyError
 from gccllm.config import Settings
 from gccllm.core import Candidate, Evidence, Quit, Slot, Test, Verdict
+from gccllm.deadline import NEVER, Deadline
 from gccllm.events import Log
 from gccllm.harvest.harvest import Harvest, more_near
 from gccllm.harvest.harvest import harvest as find_tests
@@ -81,6 +82,12 @@ class Job:
     unheard: set[Reason] = field(default_factory=set)
     """Why some proposer had no say at all; finding nothing then says little."""
 
+    @property
+    def equal(self) -> list[Attempted]:
+        """Those that passed every gate and have a quick timing, fastest first."""
+        passed = (a for a in self.attempts if a.quick and a.case is not None)
+        return sorted(passed, key=lambda a: -a.quick)
+
 
 def recheck(entry: Entry, settings: Settings, tools: Toolchain | None = None) -> str | None:
     """Run every check but timing on a stored rewrite again, from the entry alone. None when it stands, else why not.
@@ -103,17 +110,35 @@ def recheck(entry: Entry, settings: Settings, tools: Toolchain | None = None) ->
                     return tests_absent(known)
             found = find_tests(target, entry.evidence.seed, HARVEST_S, recorded=recorded.tests if recorded else ())
             scalar = Body.parse(entry.bench.scalar) if entry.bench.scalar else None
+            require_edges(found)
             bench = workbench(target, context, list(found.tests), scalar, entry.evidence.seed)
-            score = adequacy.score(bench)
-            if found.edges_taken < found.edges_all:
-                return f"{Reason.EDGES_MISSED.label}: {found.edges_taken} of {found.edges_all}"
-            if not score.is_adequate:
-                return f"{Reason.MUTANTS_SURVIVED.label}: {score.best.killed} of {score.best.total}"
-            return reverify(Job(target, bench, found, score, recorded), entry)
+            return reverify(Job(target, bench, found, require_adequate(bench, found), recorded), entry)
         except Quit as quit_:
             return str(quit_)
         except (BodyError, AssembleError, ValueError) as error:
             return f"{type(error).__name__}: {error}"
+
+
+def require_edges(found: Harvest, taken: int | None = None) -> None:
+    """Raises Quit(EDGES_MISSED) when tests miss some. `taken`: by those of them that the bench could use."""
+    taken = found.edges_taken if taken is None else taken
+    if taken < found.edges_all:
+        why = sorted(found.why, key=lambda said: not said.startswith("no input"))  # which edges, before all else
+        raise Quit(Reason.EDGES_MISSED, f"{taken} of {found.edges_all} taken; {'; '.join(why)}"[:300])
+
+
+def require_adequate(bench: Workbench, found: Harvest, log: Log | None = None) -> adequacy.Adequacy:
+    """The score of the tests on the bench. Raises Quit(EDGES_MISSED, MUTANTS_SURVIVED)."""
+    if len(bench.tests) < len(found.tests):
+        require_edges(found, len(bench.edges_taken))
+    score = adequacy.score(bench)
+    if log is not None:
+        say_tests(log, found, bench.tests, score)
+    if not score.is_adequate:
+        best, alive = score.best, "; ".join(score.best.survivors[:3])
+        detail = f"{best.killed} of {best.total} killed with {len(bench.tests)} tests; alive: {alive}"
+        raise Quit(Reason.MUTANTS_SURVIVED, detail)
+    return score
 
 
 def tests_absent(known: RecordingRecord) -> str:
@@ -210,24 +235,35 @@ def evidence_record(evidence: Evidence) -> EvidenceRecord:
     )
 
 
-def workbench(target: HarvestTarget, context: Context, tests: list[Test], scalar: Body | None, seed: int) -> Workbench:
-    return Workbench(
+def workbench(
+    target: HarvestTarget,
+    context: Context,
+    tests: list[Test],
+    scalar: Body | None,
+    seed: int,
+    deadline: Deadline = NEVER,
+) -> Workbench:
+    """Raises Quit(NO_INPUTS) when the baseline does not end well on the tests."""
+    bench = Workbench(
         name=target.name,
         text=target.text,
         baseline=target.body,
-        tests=tests,
+        tests=[],
         returns=target.signature.returned,
         context=context,
         tools=target.tools,
         workdir=target.workdir,
         callees=target.signature.callees,
         scalar=scalar,
-        more=lambda near: more_near(target, near, seed),
+        more=lambda near, deadline: more_near(target, near, seed, deadline),
         solver=Solver(target, seed),
         seed=seed,
-        large=lambda: enlarged(target, tests),
+        large=lambda deadline: enlarged(target, tests, deadline),
         environment=target.environment,
+        deadline=deadline,
     )
+    bench.take(tests)
+    return bench
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from gccllm import policy
 from gccllm.config import Settings
 from gccllm.core import Quit, Request
+from gccllm.deadline import Deadline
 from gccllm.events import Log
 from gccllm.pipeline import Result, rewrite_unit
 from gccllm.plan import unquote_options
@@ -60,4 +60,4 @@ def explain(source: Path, flags: Sequence[str], settings: Settings) -> Result:
     request = request_for(source, flags, settings["cc"] or None)
     store = Store(settings.store_dir, settings.project_cache)
     log = Log(settings.store_dir, cwd=str(request.cwd), unit="explain")
-    return rewrite_unit(request, settings, store, log, deadline=time.monotonic() + settings["budget"])
+    return rewrite_unit(request, settings, store, log, deadline=Deadline(settings["budget"]))

@@ -10,13 +10,13 @@ text when that fails.
 from __future__ import annotations
 
 import re
-import time
 from dataclasses import dataclass, replace
 
 from gccllm import hotness, policy, work
 from gccllm.assembly import Body, BodyError, Function, Module, Rewrite, splice
 from gccllm.config import Settings
 from gccllm.core import Quit, Request
+from gccllm.deadline import NEVER, Deadline
 from gccllm.events import Log
 from gccllm.plan import Unit, plan
 from gccllm.profile import load_profile
@@ -60,12 +60,11 @@ def rewrite_unit(
     store: Store,
     log: Log,
     *,
-    deadline: float = float("inf"),
+    deadline: Deadline = NEVER,
     is_build: bool = False,
 ) -> Result:
     """Decide every function of a unit and splice what is admitted.
 
-    deadline  on the monotonic clock, in seconds
     is_build  somebody waits: set-up code is looked up, but not worked on
     """
     # What were we asked, and may we touch this unit at all?
@@ -86,7 +85,7 @@ def rewrite_unit(
     # From here on a function is either admitted with evidence, declined for good, or queued; each on its own.
     for heat in warm:
         is_left = is_build and heat.is_set_up
-        decision = decide(heat.function, unit, shop, settings, store, log, 0.0 if is_left else deadline)
+        decision = decide(heat.function, unit, shop, settings, store, log, Deadline(0.0) if is_left else deadline)
         if is_left and decision.reason is Reason.BUDGET:
             decision = replace(decision, reason=Reason.SET_UP)
         decisions.append(decision)
@@ -116,7 +115,7 @@ def rewrite_unit(
 
 
 def decide(
-    function: Function, unit: Unit, shop: work.Shop, settings: Settings, store: Store, log: Log, deadline: float
+    function: Function, unit: Unit, shop: work.Shop, settings: Settings, store: Store, log: Log, deadline: Deadline
 ) -> Decision:
     """The answer for one function: from the store, or by working on it, or none yet."""
     try:
@@ -126,7 +125,7 @@ def decide(
         known = Situation(shop.told(function), {})
         if settings["mode"] == "cached" and not store.may_have(known.prefix):
             return Decision(function.name, "queued", Reason.NOT_IN_STORE)
-        if time.monotonic() >= deadline and not store.may_have(known.prefix):
+        if deadline.is_over and not store.may_have(known.prefix):
             return Decision(function.name, "queued", Reason.BUDGET)
 
         # All that a verdict depends on. What forbids a rewrite leaves here, whatever the store holds.
@@ -141,11 +140,11 @@ def decide(
         return found
     if settings["mode"] == "cached":
         return Decision(function.name, "queued", Reason.NOT_IN_STORE)
-    if time.monotonic() >= deadline:
+    if deadline.is_over:
         return Decision(function.name, "queued", Reason.BUDGET)
 
     # One build works on a function at a time; the others wait for its answer as long as their budget lasts.
-    with store.working_on(situation.key, max(0.0, deadline - time.monotonic())) as mine:
+    with store.working_on(situation.key, deadline.left) as mine:
         if found := _from_store(function, situation, shop, settings, store, log):
             return found
         if not mine:

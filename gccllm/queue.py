@@ -8,7 +8,6 @@ goes into the unit cache under the key that the shim will ask for, so that the n
 from __future__ import annotations
 
 import shutil
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from gccllm import config, hotness
 from gccllm.core import Quit, Request
+from gccllm.deadline import NEVER, Deadline
 from gccllm.engine import read_request
 from gccllm.events import Log
 from gccllm.pipeline import rewrite_unit
@@ -52,14 +52,14 @@ def tune(settings: config.Settings, console: Console, budget_s: float | None, ag
     if not places:
         console.print("the queue is empty: builds have left nothing to work on")
         return 0
-    deadline = time.monotonic() + budget_s if budget_s is not None else float("inf")
+    deadline = Deadline(budget_s) if budget_s is not None else NEVER
     admitted, interrupted = 0, False
     columns = (BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("reading the queue", total=len(places))
         try:
             for unit in by_heat(places, console):
-                if time.monotonic() >= deadline:
+                if deadline.is_over:
                     break
                 admitted += _work_on_unit(unit, store, console, deadline, bar, task)
                 bar.advance(task)
@@ -102,7 +102,7 @@ def _heat(request: Request, settings: config.Settings) -> tuple[float, bool, boo
     return warm[0].rank if warm else (0.0, False, False, 0, 0)
 
 
-def _work_on_unit(unit: Queued, store: Store, console: Console, deadline: float, bar: Progress, task: TaskID) -> int:
+def _work_on_unit(unit: Queued, store: Store, console: Console, deadline: Deadline, bar: Progress, task: TaskID) -> int:
     """Functions newly or already admitted in one unit."""
     request, settings = unit.request, unit.settings
     store = Store(store.user, settings.project_cache)

@@ -19,6 +19,7 @@ from gccllm import __version__, isa_allowance, options
 from gccllm.assembly import Body, BodyError, Function, Module, canonical, replaceable
 from gccllm.config import Settings
 from gccllm.core import Candidate, Evidence, Outcome, Quit, Timing, refuted
+from gccllm.deadline import NEVER, Deadline
 from gccllm.events import Log
 from gccllm.harvest.effects import UnitFacts, facts_in
 from gccllm.harvest.far import with_code, with_far
@@ -37,6 +38,8 @@ from gccllm.job import (
     gain_asked,
     is_equal_on,
     pointer_registers,
+    require_adequate,
+    require_edges,
     result_bytes,
     reverify,
     say_tests,
@@ -63,9 +66,18 @@ QUICK_GAIN = 1.02
 """Quick estimate below which a candidate is dropped before it is tested."""
 UNHEARD = frozenset({Reason.MODEL_ABSENT, Reason.MODEL_FAILED, Reason.ENDPOINT_FAILED})
 PASSING = frozenset(
-    {Reason.MODEL_FAILED, Reason.ENDPOINT_FAILED, Reason.DEADLINE, Reason.NOISY, Reason.SANDBOX_UNAVAILABLE}
+    {
+        Reason.BUDGET,
+        Reason.MODEL_FAILED,
+        Reason.ENDPOINT_FAILED,
+        Reason.DEADLINE,
+        Reason.NOISY,
+        Reason.SANDBOX_UNAVAILABLE,
+    }
 )
 """Failures that say nothing of the function: never remembered."""
+TIMED_S = 4.0
+"""Kept of a deadline for the timing of what was found: two full ones."""
 FULL_TIMINGS = 6
 """Candidates put to the full timing, best first, before giving up."""
 
@@ -172,7 +184,7 @@ class Shop:
 
     # --- one function -------------------------------------------------------------------------
 
-    def work_on(self, function: Function, situation: Situation, deadline: float) -> Entry | Reason:
+    def work_on(self, function: Function, situation: Situation, deadline: Deadline) -> Entry | Reason:
         """The entry that says what was found, or the passing reason why nothing can be said yet.
 
         Everything that ends the work for good becomes a remembered failure with its reason.
@@ -199,18 +211,19 @@ class Shop:
         log.write("worked", passing, seconds=seconds, outcome="undecided" if passing else entry.outcome)
         return passing or entry
 
-    def passing(self, entry: Entry, job: Job | None, deadline: float) -> Reason | None:
+    def passing(self, entry: Entry, job: Job | None, deadline: Deadline) -> Reason | None:
         """The reason not to believe a failure: nothing of it is remembered, and another build tries again."""
         if entry.outcome == "accepted":
             return None
+        if deadline.is_over or (job is not None and job.bench.deadline.is_over):
+            return Reason.BUDGET
         if entry.reason in {reason.label for reason in PASSING}:
             return Reason.of(entry.reason)
-        if job is not None and (passing := job.unheard & PASSING):
-            return sorted(passing, key=str)[0]
-        return Reason.BUDGET if _left(deadline) <= 0 else None
+        passing = job.unheard & PASSING if job is not None else frozenset()
+        return min(passing, key=str, default=None)
 
     def set_up(
-        self, function: Function, directory: Path, deadline: float, log: Log | None = None, seed: int | None = None
+        self, function: Function, directory: Path, deadline: Deadline, log: Log | None = None, seed: int | None = None
     ) -> Job:
         """Types, tests, and the proof that the tests are good enough. Raises Quit with the function's reason.
 
@@ -225,24 +238,19 @@ class Shop:
             signature = with_code(signature, self.recordings.callee)
         target = self.target(function.name, signature, directory)
         recorded = self.recordings.supply(key, target)
-        found = find_tests(target, seed, min(HARVEST_S, _left(deadline)), recorded=recorded.tests if recorded else ())
-        if found.cut_short and _left(deadline) <= 0:
+        found = find_tests(target, seed, min(HARVEST_S, deadline.left), recorded=recorded.tests if recorded else ())
+        if found.cut_short and deadline.is_over:
             raise Quit(Reason.DEADLINE)
+        log = log or self.log
         if found.edges_taken < found.edges_all:
-            say_tests(log or self.log, found, found.tests)
-            why = sorted(found.why, key=lambda said: not said.startswith("no input"))  # which edges, before all else
-            raise Quit(Reason.EDGES_MISSED, f"{found.edges_taken} of {found.edges_all} taken; {'; '.join(why)}"[:300])
+            say_tests(log, found, found.tests)
+        require_edges(found)
 
-        (log or self.log).step("mutants")
+        log.step("mutants")
         scalar = self.scalar_body(function.name)
         context = self.context(function.name, signature)
-        bench = workbench(target, context, list(found.tests), scalar, seed)
-        score = adequacy.score(bench)
-        say_tests(log or self.log, found, bench.tests, score)
-        if not score.is_adequate:
-            best, alive = score.best, "; ".join(score.best.survivors[:3])
-            detail = f"{best.killed} of {best.total} killed with {len(bench.tests)} tests; alive: {alive}"
-            raise Quit(Reason.MUTANTS_SURVIVED, detail)
+        bench = workbench(target, context, list(found.tests), scalar, seed, deadline)
+        score = require_adequate(bench, found, log)
         return Job(target, bench, found, score, recorded)
 
     def target(self, name: str, signature: Signature, workdir: Path) -> HarvestTarget:
@@ -278,23 +286,35 @@ class Shop:
         types = words_of(job.target.signature) if job else None
         return make_prompt(function, self.side, isa, types=types)
 
-    def gather(self, job: Job, prompt: Prompt, deadline: float, log: Log) -> None:
-        """Ask every proposer, judge what comes, and let those that can learn from the verdicts try again."""
+    def gather(self, job: Job, prompt: Prompt, deadline: Deadline, log: Log) -> None:
+        """Ask every proposer, judge what comes, and let those that can learn from the verdicts try again.
+
+        The last seconds are for the timing of what was found. Raises Quit(DEADLINE) when they come and nothing was.
+        """
+        job.bench.deadline = deadline.before(TIMED_S)
+        try:
+            self.ask(job, prompt, job.bench.deadline, log)
+        except Quit as late:
+            if late.reason is not Reason.DEADLINE or not job.equal:
+                raise
+            job.unheard.add(Reason.BUDGET)
+
+    def ask(self, job: Job, prompt: Prompt, deadline: Deadline, log: Log) -> None:
+        """Every proposer in turn. Raises Quit(DEADLINE) where that came before all had their say."""
         prompt = replace(prompt, trial=Trial(job.bench))
         seen = {canonical(job.bench.baseline)}
         for source in self.proposers:
-            if _left(deadline) <= 0:
-                return
+            deadline.check(f"asking {source.name}")
             log.step(f"asking {source.name}")
             count = self.settings["samples"] if source.name == "model" else 64
-            fresh = _distinct(source.propose(prompt, count, _left(deadline)), seen)
+            fresh = _distinct(source.propose(prompt, count, deadline.left), seen)
             self.judge(job, fresh)
             for _ in range(self.settings["refinements"]):
                 wrong = [a for a in job.attempts if a.candidate.proposer == source.name and not a.verdict.is_accepted]
-                if not wrong or len(wrong) < len(fresh) or _left(deadline) <= 0:
+                if not wrong or len(wrong) < len(fresh) or deadline.is_over:
                     break
                 told = prompt.with_attempts([_as_attempt(a, job.target.signature) for a in wrong[-4:]])
-                fresh = _distinct(source.refine(told, count, _left(deadline)), seen)
+                fresh = _distinct(source.refine(told, count, deadline.left), seen)
                 if not fresh:
                     break
                 self.judge(job, fresh)
@@ -303,6 +323,7 @@ class Shop:
                 if failure.reason in UNHEARD:
                     job.unheard.add(failure.reason)
             source.failures.clear()
+        deadline.check("the last answers")
 
     def judge(self, job: Job, candidates: list[Candidate]) -> None:
         """Verdicts on fresh candidates. A quick timing comes first: what is not faster is not worth its tests."""
@@ -327,11 +348,13 @@ class Shop:
             body = Body.parse(candidate.body).without_endbr()
         except BodyError:
             return 0.0
+        job.bench.deadline.check("a quick timing")
         return timing.screen_speed(job.bench, body, job.harvest.timing)
 
-    def pick(self, function: Function, situation: Situation, job: Job, deadline: float, log: Log) -> Entry:
-        """Time the equal candidates fully, best first; the first that passes is the rewrite."""
-        equal = sorted((a for a in job.attempts if a.quick and a.case is not None), key=lambda a: -a.quick)
+    def pick(self, function: Function, situation: Situation, job: Job, deadline: Deadline, log: Log) -> Entry:
+        """Time the equal candidates fully, best first; the first that passes is the rewrite. Raises Quit(DEADLINE)."""
+        job.bench.deadline = deadline
+        equal = job.equal
         if not equal:
             for attempt in job.attempts:
                 if attempt.verdict.outcome is Outcome.UNDECIDED and attempt.verdict.reason in PASSING:
@@ -343,7 +366,7 @@ class Shop:
             )
         noisy = False
         for attempt in equal[:FULL_TIMINGS]:
-            if attempt.quick < 1.0 or _left(deadline) <= 0:
+            if attempt.quick < 1.0 or deadline.is_over:
                 break
             assert attempt.case is not None
             assert attempt.case.body is not None
@@ -461,7 +484,7 @@ class Shop:
             return tests_absent(known)
         with scratch() as directory:
             try:
-                return reverify(self.set_up(function, directory, float("inf"), seed=seed), entry)
+                return reverify(self.set_up(function, directory, NEVER, seed=seed), entry)
             except Quit as quit_:
                 return str(quit_)
             except (BodyError, AssembleError) as error:
@@ -482,10 +505,6 @@ class Shop:
 
 
 # --- small things -----------------------------------------------------------------------------------
-
-
-def _left(deadline: float) -> float:
-    return max(0.0, deadline - time.monotonic())
 
 
 def _distinct(candidates: Iterator[Candidate], seen: set[str]) -> list[Candidate]:

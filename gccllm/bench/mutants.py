@@ -30,6 +30,7 @@ from gccllm.assembly import Body, BodyError, Rewrite, splice
 from gccllm.bench import objects, show
 from gccllm.bench.kernels import check
 from gccllm.core import Candidate, Outcome, Quit
+from gccllm.deadline import Deadline
 from gccllm.events import Log
 from gccllm.oneshot import request_for
 from gccllm.plan import Unit, plan
@@ -99,7 +100,7 @@ def attack(name: str, work: Path, options: Options) -> dict[str, Any]:
     try:
         unit = plan(request, settings)
         shop = Shop(unit, settings, Log(work / "store"))
-        job = shop.set_up(unit.module.functions[name], work, time.monotonic() + SET_UP_S)
+        job = shop.set_up(unit.module.functions[name], work, Deadline(SET_UP_S))
     except (Quit, BodyError) as refusal:
         line["declined"] = str(refusal)
         return line

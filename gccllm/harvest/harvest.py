@@ -10,7 +10,6 @@ helps. Calls recorded from the program are tests beside those (`recorded`), and 
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from random import Random
 from typing import TypeVar
 
 from gccllm.core import Quit, Test
+from gccllm.deadline import NEVER, Deadline
 from gccllm.harvest import overlap, wide, workload
 from gccllm.harvest.generate import Generator, dictionary_of
 from gccllm.harvest.modes import in_modes
@@ -65,6 +65,8 @@ class Budget:
 
 T = TypeVar("T")
 DEFAULT = Budget()
+MORE_S = 10.0
+"""Most seconds for further inputs; it normally ends by its own counts."""
 QUICK = Budget(5, 40, 2, 1, 5, 48, 400, 160, timing=False)
 """For a first look."""
 
@@ -83,7 +85,7 @@ def harvest(
     if (unmade := unmakeable(target.signature)) and not recorded:
         raise Quit(Reason.UNSUPPORTED_TYPE, unmade)
     with Probe(target) as probe:
-        search = Search(probe, seed, time.monotonic() + deadline_s, budget)
+        search = Search(probe, seed, Deadline(deadline_s), budget)
 
         # What the program really does comes first: edges that it takes need no chase.
         search.states.admit(recorded)
@@ -147,14 +149,16 @@ def harvest(
         return result
 
 
-def more_near(target: HarvestTarget, near: Sequence[Test], seed: int = 1, *, most: int = 160) -> list[Test]:
+def more_near(
+    target: HarvestTarget, near: Sequence[Test], seed: int = 1, deadline: Deadline = NEVER, *, most: int = 160
+) -> list[Test]:
     """Up to `most` further defined inputs: `near` ones changed a little, and fresh ones. Deterministic.
 
     Recorded ones among `near` are changed in place. Raises what `harvest` raises, but for NO_INPUTS and
     UNSUPPORTED_TYPE: then the list is empty.
     """
     with Probe(target) as probe:
-        search = Search(probe, seed + len(near), time.monotonic() + 10.0)
+        search = Search(probe, seed + len(near), deadline.within(MORE_S))
         states = probe.defined_states([test for test in near if test.pages])
         parents = [lifted(test, target.signature) for test in near if not (test.pages or test.symbols)]
         generator = search.generator
@@ -174,10 +178,10 @@ def more_near(target: HarvestTarget, near: Sequence[Test], seed: int = 1, *, mos
 class Search:
     """The state of one search: the pool of defined inputs, and what was learnt."""
 
-    def __init__(self, probe: Probe, seed: int, end: float, budget: Budget = DEFAULT) -> None:
+    def __init__(self, probe: Probe, seed: int, deadline: Deadline, budget: Budget = DEFAULT) -> None:
         target = probe.target
         self.probe = probe
-        self.end = end
+        self.deadline = deadline
         self.budget = budget
         self.cut_short = False
         lines = [(line.mnemonic, line.operands) for line in target.body.lines]
@@ -199,7 +203,7 @@ class Search:
 
     def is_over(self) -> bool:
         """Whether the deadline has passed; remembers that it mattered."""
-        if time.monotonic() > self.end:
+        if self.deadline.is_over:
             self.cut_short = True
         return self.cut_short
 

@@ -13,17 +13,16 @@ accumulators that overflow beyond twenty million elements.
 from __future__ import annotations
 
 import struct
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from gccllm.core import ARENAS, PAGE_BYTES, Page, Quit, Test
+from gccllm.core import ARENAS, PAGE_BYTES, Page, Test
+from gccllm.deadline import NEVER, Deadline
 from gccllm.harvest.overlap import paths
 from gccllm.harvest.probe import HarvestTarget, Probe, Ran
 from gccllm.harvest.scene import Block, Ref, Scene, Value, lifted, lower
 from gccllm.harvest.types import CType, Floating, Integer, Pointer, Record, Signature, flat, leaves
-from gccllm.reasons import Reason
 
 LABEL = "huge"
 SIZES = ((1 << 16) + 7, (1 << 17) + 5, 400_003, 20_000_003)
@@ -67,9 +66,9 @@ class Growth:
     grows: tuple[tuple[int, int, int, bool], ...]
 
 
-def enlarged(target: HarvestTarget, tests: Sequence[Test]) -> list[Test]:
+def enlarged(target: HarvestTarget, tests: Sequence[Test], deadline: Deadline = NEVER) -> list[Test]:
     """Large defined inputs made of small ones. Raises Quit(DEADLINE), and what making a `Probe` does."""
-    end = time.monotonic() + LARGE_S
+    deadline = deadline.within(LARGE_S)
     found: list[Test] = []
     with Probe(target) as probe:
         growths = growing(probe, tests)
@@ -80,8 +79,7 @@ def enlarged(target: HarvestTarget, tests: Sequence[Test]) -> list[Test]:
                 # The first one shows whether there is time for the others.
                 slow = probe.discards["timeout"]
                 for batch in (made[:1], made[1:]):
-                    if time.monotonic() > end:
-                        raise Quit(Reason.DEADLINE, "making large inputs")
+                    deadline.check("making large inputs")
                     if probe.discards["timeout"] == slow:
                         found += probe.defined_tests(batch, 1 << 62)
                 if probe.discards["timeout"] != slow:

@@ -12,7 +12,6 @@ that came near.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -26,6 +25,7 @@ from gccllm.assembly.body import Body
 from gccllm.assembly.cfg import Edge, cfg
 from gccllm.assembly.decode import DecodedLine, decode
 from gccllm.core import PAGE_BYTES, GlobalBytes, Page, Test
+from gccllm.deadline import NEVER, Deadline
 from gccllm.harvest.far import far_symbols
 from gccllm.harvest.probe import HarvestTarget, Probe, Run
 from gccllm.harvest.types import Pointer
@@ -52,12 +52,12 @@ INTEGER = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")
 class Solving:
     """Makes tests that go a way through `body`: that of the probe's baseline unless given."""
 
-    def __init__(self, probe: Probe, seed: int, body: Body | None = None) -> None:
+    def __init__(self, probe: Probe, seed: int, body: Body | None = None, deadline: Deadline = NEVER) -> None:
         self.probe = probe
         self.rng = Random(seed + 3)
         self.body = body or probe.target.body
         self.graph = cfg(self.body)
-        self.end = time.monotonic() + SOLVE_S
+        self.deadline = deadline.within(SOLVE_S)
 
     @cached_property
     def lines(self) -> Mapping[int, DecodedLine]:
@@ -83,7 +83,7 @@ class Solving:
                 if edge in self.probe.taken or len(self.probe.doubtful) > doubted + 1:
                     break
             idle = 0 if edge in self.probe.taken or len(self.probe.doubtful) > doubted else idle + 1
-            if idle == PATIENCE or is_over() or time.monotonic() > self.end:
+            if idle == PATIENCE or is_over() or self.deadline.is_over:
                 return
 
     def tests(self, over: Sequence[int], near: Sequence[Near], change: Change | None = None) -> Iterator[Test]:
@@ -100,7 +100,7 @@ class Solving:
             yield from self.solved((*before, *after), len(before) + len(over) - 1, test if test.pages else None, change)
         parent = next((one.test for one in close if one.test.pages), None)
         for way, needed in inputs.ways(self.graph, over, WAYS, self.rng):
-            if time.monotonic() > self.end:
+            if self.deadline.is_over:
                 return
             yield from self.solved(way, needed, parent, change)
 
@@ -112,8 +112,8 @@ class Solving:
 
         for part in (way, way[:needed]):
             if inputs.fits(self.graph, part):
-                end = min(self.end, time.monotonic() + ONE_S)
-                found = inputs.solve(self.graph, self.lines, part, self.start(parent), end, change)
+                start, deadline = self.start(parent), self.deadline.within(ONE_S)
+                found = inputs.solve(self.graph, self.lines, part, start, deadline, change)
                 if found is not None and (test := self.test(found, parent)) is not None:
                     yield test
                     return
@@ -226,19 +226,21 @@ class Solver:
         self.target = target
         self.seed = seed
 
-    def taking(self, body: Body, edges: Sequence[Edge], near: Sequence[Near]) -> list[Test]:
+    def taking(self, body: Body, edges: Sequence[Edge], near: Sequence[Near], deadline: Deadline = NEVER) -> list[Test]:
         if len(edges) > MOST_EDGES:
             return []
         with Probe(self.target) as probe:
-            solving = Solving(probe, self.seed, body)
+            solving = Solving(probe, self.seed, body, deadline)
             return [test for edge in edges for test in _first(probe, solving.tests(edge, near))]
 
-    def telling(self, body: Body, changes: Sequence[tuple[int, Body]], near: Sequence[Near]) -> list[Test]:
+    def telling(
+        self, body: Body, changes: Sequence[tuple[int, Body]], near: Sequence[Near], deadline: Deadline = NEVER
+    ) -> list[Test]:
         from gccllm.prove.inputs import Change
 
         found: list[Test] = []
         with Probe(self.target) as probe:
-            solving = Solving(probe, self.seed, body)
+            solving = Solving(probe, self.seed, body, deadline)
             for line, other in changes:
                 lines = decode(other, self.target.tools).by_line
                 instead = range(line, line + 1 + len(other.lines) - len(body.lines))

@@ -6,28 +6,29 @@ from collections.abc import Iterable, Sequence
 
 from gccllm.assembly.body import Body
 from gccllm.assembly.cfg import Edge
+from gccllm.deadline import NEVER, Deadline
 from gccllm.toolchain import Toolchain
 
 PROOF_S = 5.0
 """For one proof in the gates; most take milliseconds, and what takes longer rarely ends at all."""
 
 
-def infeasible(body: Body, suspects: Iterable[Edge], tools: Toolchain, deadline_s: float = PROOF_S) -> frozenset[Edge]:
+def infeasible(body: Body, suspects: Iterable[Edge], tools: Toolchain, deadline: Deadline = NEVER) -> frozenset[Edge]:
     """`edges.infeasible`.
 
     The solver is large and most functions have no need of it, so it is loaded at the first call.
     """
     from gccllm.prove import edges
 
-    return edges.infeasible(body, suspects, tools, deadline_s)
+    return edges.infeasible(body, suspects, tools, deadline.within(PROOF_S))
 
 
-def same(body: Body, changes: Sequence[tuple[int, Body]], tools: Toolchain, deadline_s: float = PROOF_S) -> list[bool]:
+def same(body: Body, changes: Sequence[tuple[int, Body]], tools: Toolchain, deadline: Deadline = NEVER) -> list[bool]:
     """Which changed bodies (the line, and the body with other instructions there) are shown to do what `body` does.
 
     See `change.Equivalence`.
     """
     from gccllm.prove.change import Equivalence
 
-    asked = Equivalence(body, tools, deadline_s)
+    asked = Equivalence(body, tools, deadline.within(PROOF_S))
     return [asked.holds(line, other) for line, other in changes]

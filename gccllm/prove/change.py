@@ -10,7 +10,6 @@ differences that fade later (of registers that nobody reads, `verify.dead` knows
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ import z3
 from gccllm.assembly.body import Body
 from gccllm.assembly.cfg import Cfg, cfg
 from gccllm.assembly.decode import DecodedLine, decode
+from gccllm.deadline import Deadline
 from gccllm.prove.edges import Proof
 from gccllm.prove.machine import FLAGS, REGISTERS, RFLAGS, Machine, is_modelled, step
 from gccllm.toolchain import Toolchain
@@ -46,12 +46,12 @@ def difference(at: Machine, line: DecodedLine, instead: Sequence[DecodedLine]) -
 class Equivalence:
     """Asks about changes of one body. Raises BodyError when it does not assemble."""
 
-    def __init__(self, body: Body, tools: Toolchain, deadline_s: float) -> None:
+    def __init__(self, body: Body, tools: Toolchain, deadline: Deadline) -> None:
         self.tools = tools
         self.body = body
         self.graph = cfg(body)
         self.lines = decode(body, tools).by_line
-        self.proof = Proof(self.graph, self.lines, time.monotonic() + deadline_s)
+        self.proof = Proof(self.graph, self.lines, deadline)
         self.is_followed = not (self.graph.falls_off or self.graph.unresolved)
         self.reached = self.proof.run(self.graph, frozenset())[0] if self.is_followed else {}
 

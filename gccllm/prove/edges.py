@@ -22,7 +22,6 @@ the time is not shown.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -32,6 +31,7 @@ import z3
 from gccllm.assembly.body import Body
 from gccllm.assembly.cfg import Cfg, Edge, cfg
 from gccllm.assembly.decode import DecodedLine, decode
+from gccllm.deadline import Deadline
 from gccllm.prove.machine import REGISTERS, Machine, accessed, step
 from gccllm.prove.memory import Bits, unknown_bool
 from gccllm.toolchain import Toolchain
@@ -80,7 +80,7 @@ class Reached:
     machine: Machine
 
 
-def infeasible(body: Body, suspects: Iterable[Edge], tools: Toolchain, deadline_s: float) -> frozenset[Edge]:
+def infeasible(body: Body, suspects: Iterable[Edge], tools: Toolchain, deadline: Deadline) -> frozenset[Edge]:
     """Those of `suspects`, edges of `cfg(body)`, that no execution takes.
 
     Raises BodyError when it does not assemble.
@@ -89,23 +89,23 @@ def infeasible(body: Body, suspects: Iterable[Edge], tools: Toolchain, deadline_
     assumed = frozenset(suspects) & graph.edges
     if not assumed or len(assumed) > MOST_SUSPECTS or graph.falls_off or graph.unresolved:
         return frozenset()
-    proof = Proof(graph, decode(body, tools).by_line, time.monotonic() + deadline_s)
+    proof = Proof(graph, decode(body, tools).by_line, deadline)
     without = proof.fixpoint(assumed, with_invariants=False)
     return without if without == assumed else proof.fixpoint(assumed, with_invariants=True) | without
 
 
 class Proof:
-    """Goes through a graph with formulas. `end` of the time, on the monotonic clock."""
+    """Goes through a graph with formulas, until the deadline."""
 
-    def __init__(self, graph: Cfg, lines: Mapping[int, DecodedLine], end: float) -> None:
+    def __init__(self, graph: Cfg, lines: Mapping[int, DecodedLine], deadline: Deadline) -> None:
         self.whole = graph
         self.lines = lines
-        self.end = end
+        self.deadline = deadline
         self.start = Machine.arbitrary()
         self.written = [self._written(n) for n in range(len(graph.blocks))]
 
     def fixpoint(self, assumed: frozenset[Edge], with_invariants: bool) -> frozenset[Edge]:
-        while assumed and time.monotonic() < self.end:
+        while assumed and not self.deadline.is_over:
             shown = self.shown(assumed, with_invariants)
             if shown == assumed:
                 return assumed
@@ -141,7 +141,7 @@ class Proof:
         )
 
     def is_impossible(self, formula: Any) -> bool:
-        left = int(1000 * (self.end - time.monotonic()))
+        left = int(1000 * self.deadline.left)
         if left <= 0:
             return False
         solver = z3.SolverFor("QF_AUFBV")

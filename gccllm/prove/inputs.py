@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import heapq
 import re
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -31,6 +30,7 @@ import z3
 from gccllm.assembly.cfg import Cfg
 from gccllm.assembly.decode import DecodedLine
 from gccllm.assembly.syntax import Flow
+from gccllm.deadline import Deadline
 from gccllm.prove.change import difference
 from gccllm.prove.machine import Machine, accessed, step
 from gccllm.prove.memory import Bits, Step, Trail, byte_of
@@ -158,24 +158,23 @@ def solve(
     lines: Mapping[int, DecodedLine],
     way: Sequence[int],
     start: Start,
-    end: float,
+    deadline: Deadline,
     change: Change | None = None,
 ) -> Solved | None:
     """Registers and memory with which control goes `way`; None when there are none, or none were found in time.
 
     lines   `decode(body).by_line`
-    end     of the time, on the monotonic clock
     change  must make a difference to a register, to a store or to where control goes, the last time control comes there
     """
-    return _Question(graph, lines, start, end).ask(way, change)
+    return _Question(graph, lines, start, deadline).ask(way, change)
 
 
 class _Question:
-    def __init__(self, graph: Cfg, lines: Mapping[int, DecodedLine], start: Start, end: float) -> None:
+    def __init__(self, graph: Cfg, lines: Mapping[int, DecodedLine], start: Start, deadline: Deadline) -> None:
         self.graph = graph
         self.lines = lines
         self.start = start
-        self.end = end
+        self.deadline = deadline
         self.trail = Trail()
         self.first = Machine.arbitrary(self.trail)
         for name, value in start.registers.items():
@@ -226,7 +225,7 @@ class _Question:
         return self.start.content(value) is not None
 
     def check(self) -> Any:
-        left = int(1000 * (self.end - time.monotonic()))
+        left = int(1000 * self.deadline.left)
         if left <= 0:
             return z3.unknown
         self.solver.set("timeout", left)

@@ -9,12 +9,12 @@ neither the store of rewrites nor the unit cache or the queue is read or written
 from __future__ import annotations
 
 import contextlib
-import time
 
 from gccllm import hotness, policy, work
 from gccllm.assembly import BodyError, Function, Module, replaceable
 from gccllm.config import Settings
 from gccllm.core import Quit, Request
+from gccllm.deadline import NEVER, Deadline
 from gccllm.events import Log
 from gccllm.harvest.far import far_symbols, with_far
 from gccllm.job import scratch
@@ -34,10 +34,8 @@ from gccllm.wire import facts_of
 EVERY_FUNCTION = 1_000_000
 
 
-def record_unit(
-    request: Request, settings: Settings, store: Store, log: Log, *, deadline: float = float("inf")
-) -> Result:
-    """The unit's text with stubs, or None for gcc's own. `deadline` is on the monotonic clock, in seconds."""
+def record_unit(request: Request, settings: Settings, store: Store, log: Log, *, deadline: Deadline = NEVER) -> Result:
+    """The unit's text with stubs, or None for gcc's own."""
     try:
         unit = plan(request, settings)
         recorder = recorder_text(unit.tools.gcc)
@@ -57,7 +55,7 @@ def record_unit(
     stubs: list[Stub] = []
     for heat in warm:
         try:
-            if time.monotonic() >= deadline:
+            if deadline.is_over:
                 raise Quit(Reason.BUDGET)
             stubs.append(make_known(heat.function, unit, shop, settings, tests))
             decisions.append(Decision(heat.function.name, "recording", None, stubs[-1].key[:16]))

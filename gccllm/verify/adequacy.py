@@ -222,7 +222,7 @@ def _shown_same(bench: Workbench, body: Body, alive: Sequence[Mutant]) -> list[M
     """Those whose changed instruction never ends otherwise, whatever comes there."""
     changed = [m for m in alive if m.line >= 0]
     try:
-        found = same(body, [(m.line, m.body) for m in changed], bench.tools)
+        found = same(body, [(m.line, m.body) for m in changed], bench.tools, bench.deadline)
     except BodyError:
         return []
     return [m for m, is_same in zip(changed, found, strict=True) if is_same]
@@ -233,7 +233,7 @@ def _idle_edges(bench: Workbench, body: Body, alive: Sequence[Mutant]) -> frozen
     untaken = bench.all_edges - bench.edges_taken if body is bench.baseline else frozenset()
     if not untaken or not any(m.line >= 0 and body.lines[m.line].flow is Flow.BRANCH for m in alive):
         return frozenset()
-    return infeasible(body, untaken, bench.tools)
+    return infeasible(body, untaken, bench.tools, bench.deadline)
 
 
 def _is_idle_jump(bench: Workbench, body: Body, mutant: Mutant, idle: frozenset[Edge]) -> bool:
@@ -247,7 +247,7 @@ def _is_idle_jump(bench: Workbench, body: Body, mutant: Mutant, idle: frozenset[
     block_of = cfg(body).block_of_line
     edge = (block_of[at], block_of[body.labels[lines[at].target]])
     there = (block_of[at], block_of[body.labels[others[at].target]])
-    return edge in idle and there in infeasible(mutant.body, idle - {edge} | {there}, bench.tools)
+    return edge in idle and there in infeasible(mutant.body, idle - {edge} | {there}, bench.tools, bench.deadline)
 
 
 _SLOTS = {Slot.RAX: "RAX", Slot.RDX: "RDX", Slot.XMM0: "ZMM0", Slot.XMM1: "ZMM1"}

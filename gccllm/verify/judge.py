@@ -92,7 +92,8 @@ def judge(candidate: Candidate, bench: Workbench) -> Case:
 def judge_many(candidates: Sequence[Candidate], bench: Workbench) -> list[Case]:
     """A decided case for every candidate, in order. May add tests to `bench`.
 
-    Raises Quit when the bench itself cannot be used: no sandbox, a callee without stand-in, a baseline that fails.
+    Raises Quit when the bench itself cannot be used: no sandbox, a callee without stand-in, a baseline that fails, its
+    deadline.
     """
     cases = [Case(candidate, entry=f"c{i}") for i, candidate in enumerate(candidates)]
 
@@ -200,7 +201,7 @@ def _replay(case: Case, bench: Workbench, replayer: Replayer, first: int = 0) ->
     everything = list(range(first, len(bench.tests)))
     quick = [i for i in bench.quick() if i >= first]
     for chosen, poison in ((quick, 0), (everything, 0), (everything, 1)):
-        wrong, got = bench.wrong(replayer, case.entry, chosen, poison)
+        wrong, got = bench.wrong(replayer, case.entry, chosen, poison, is_patient=True)
         if wrong:
             at = wrong[0]
             want = decode_observation(bench.observed(poison)[at])
@@ -254,7 +255,7 @@ def _edges(is_open: Callable[[], list[Case]], bench: Workbench, replayer: Replay
     for case in is_open():
         missing = sorted(case.edges_all - case.edges_taken)
         if missing and case.body is not None:
-            case.edges_all -= infeasible(case.body, missing, bench.tools)
+            case.edges_all -= infeasible(case.body, missing, bench.tools, bench.deadline)
             missing = sorted(case.edges_all - case.edges_taken)
         if missing:
             case.verdict = undecided("edges", Reason.EDGES_UNSEEN, _words(case, missing))
@@ -321,7 +322,7 @@ def _confirm(is_open: Callable[[], list[Case]], bench: Workbench) -> None:
                 if not is_defined.any():
                     case.verdict = undecided("confirm", Reason.NO_INPUTS, "the baseline runs well nowhere else")
                     continue
-                seen = replayer.run_raw(case.entry, bench.tests, fork_each=number == 0)
+                seen = bench.patiently(replayer, case.entry, bench.tests, fork_each=number == 0)
                 for i in np.flatnonzero(differs(want, seen, bench.returns, bench.environment) & is_defined)[:1]:
                     pair = decode_observation(want[i]), decode_observation(seen[i])
                     found = difference(*pair, bench.returns, bench.environment)
@@ -341,6 +342,7 @@ def _large(is_open: Callable[[], list[Case]], bench: Workbench) -> None:
     texts = [bench.entry_text(case.body, case.entry) for case in is_open() if case.body is not None]
     with bench.replayer(bench.image(texts)) as replayer:
         for test in bench.large_tests:
+            bench.deadline.check("large inputs")
             want = bench.wanted(replayer, [test], deadline_ms=LARGE_DEADLINE_MS)
             for case in is_open() if want[0]["status"] == layout.Status.OK else ():
                 seen = replayer.run_raw(case.entry, [test], deadline_ms=LARGE_DEADLINE_MS)

@@ -10,7 +10,6 @@ return. So each rewrite is right where it was made; what is wrong later is a ver
 from __future__ import annotations
 
 import itertools
-import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from gccllm import config, work
 from gccllm.assembly import Body, BodyError, canonical, cfg
 from gccllm.config import Settings
 from gccllm.core import Candidate, Request, Returned, Slot, Timing, accepted
+from gccllm.deadline import Deadline
 from gccllm.events import Log
 from gccllm.harvest.harvest import Harvest
 from gccllm.pipeline import Result, rewrite_unit
@@ -244,6 +244,4 @@ class Engine:
     def rewrite(self, request: Request, store: Path) -> Result:
         settings = self.settings.with_values(cache_dir=str(store))
         self.names.clear()
-        return rewrite_unit(
-            request, settings, Store(store), Log(store, pid=0), deadline=time.monotonic() + self.budget_s
-        )
+        return rewrite_unit(request, settings, Store(store), Log(store, pid=0), deadline=Deadline(self.budget_s))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ from gccllm.assembly import BodyError
 from gccllm.bench import objects
 from gccllm.bench.mutants import Options, _behaviour
 from gccllm.core import Candidate, Quit, Slot, Timing
+from gccllm.deadline import Deadline
 from gccllm.events import Log
 from gccllm.harvest.types import Pointer
 from gccllm.job import Attempted, Job
@@ -87,7 +87,7 @@ def case(number: int, state: Path, options: tuple[str, ...]) -> dict[str, Any]:
             function = unit.module.functions.get(name)
             if function is None:
                 return {"case": number, "wrong": [], "inlined away": 1}
-            job = shop.set_up(function, here, time.monotonic() + SET_UP_S)
+            job = shop.set_up(function, here, Deadline(SET_UP_S))
             for lie, found in accepted(shop, job, number, counts):
                 word = look(lie, found, shop, job, unit, name, here, is_kernel=number < len(names), counts=counts)
                 if word:

@@ -14,6 +14,7 @@ import pytest
 from gccllm import config, work
 from gccllm.assembly import Body
 from gccllm.core import Candidate, Timing, accepted
+from gccllm.deadline import NEVER
 from gccllm.events import Log
 from gccllm.job import Attempted, Job
 from gccllm.oneshot import request_for
@@ -67,7 +68,7 @@ def total(tmp_path_factory: pytest.TempPathFactory) -> tuple[work.Shop, Job]:
     shop = work.Shop(plan(request_for(source, FLAGS, cwd=here), settings), settings, Log(here))
     bench = here / "bench"
     bench.mkdir()
-    return shop, shop.set_up(shop.unit.module.functions["total"], bench, float("inf"))
+    return shop, shop.set_up(shop.unit.module.functions["total"], bench, NEVER)
 
 
 def entry_of(total: tuple[work.Shop, Job], change: Any) -> Entry:

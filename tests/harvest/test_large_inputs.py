@@ -41,7 +41,7 @@ def bench(code: str) -> Workbench:
     target = target_of(place / "t.c", "f", ["-O3"], place)
     tests = harvest(target, 7, 60.0, QUICK).tests
     return Workbench.of(Module.parse(compiled(code, "-O3")), "f", tests=tests, returns=target.signature.returned,
-                        tools=target.tools, workdir=place, large=lambda: enlarged(target, tests))  # fmt: skip
+                        tools=target.tools, workdir=place, large=lambda _: enlarged(target, tests))  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from kit import bench_of
 
-from gccllm.prove import same
+from gccllm.deadline import Deadline
+from gccllm.prove.change import Equivalence
 from gccllm.verify.mutate import assembling, mutants
 
 CLIPPED = """
@@ -46,7 +47,8 @@ def test_no_mutant_that_a_test_kills_is_shown_the_same(tmp_path: Path, code: str
     bench = bench_of(code, tmp_path)
     body = bench.baseline
     made = assembling([m for m in mutants(body, limit=240, seed=1) if m.line >= 0], bench.tools, tmp_path)
-    shown = same(body, [(m.line, m.body) for m in made], bench.tools, 120.0)
+    asked = Equivalence(body, bench.tools, Deadline(120.0))
+    shown = [asked.holds(m.line, m.body) for m in made]
     names = [f"m{n}" for n in range(len(made))]
     image = bench.image([bench.entry_text(m.body, name, align=4) for m, name in zip(made, names, strict=True)])
     with bench.replayer(image) as replayer:

@@ -111,6 +111,6 @@ unsigned f(unsigned a) {
 def test_mutants_that_one_value_tells_apart_are_killed(tmp_path: Path) -> None:
     """`jb` and `jbe` part on one number in four thousand million."""
     bench = bench_of(STEPS, tmp_path)
-    alone, asked = (score(replace(bench, solver=one, more=lambda near: [])).best for one in (None, bench.solver))
+    alone, asked = (score(replace(bench, solver=one, more=lambda near, _: [])).best for one in (None, bench.solver))
     assert asked.killed > alone.killed
     assert asked.total == alone.total

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gccllm.assembly import Body
-from gccllm.prove import same
+from gccllm.deadline import Deadline
+from gccllm.prove.change import Equivalence
 from gccllm.toolchain import Toolchain
 
 TOOLS = Toolchain.find()
@@ -38,7 +39,7 @@ def is_same(old: str, *new: str, text: str = TEXT) -> bool:
     body = Body.parse(text)
     other = "\n".join([*lines[:at], *(f"\t{line}" for line in new), *lines[at + 1 :]]) + "\n"
     where = next(n for n, line in enumerate(body.lines) if line.text().strip().replace("\t", " ") == old)
-    return same(body, [(where, Body.parse(other))], TOOLS, 20.0)[0]
+    return Equivalence(body, TOOLS, Deadline(20.0)).holds(where, Body.parse(other))
 
 
 @pytest.mark.parametrize(

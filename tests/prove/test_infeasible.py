@@ -8,6 +8,7 @@ import pytest
 
 from gccllm.assembly import Body, Module, cfg
 from gccllm.assembly.cfg import Edge
+from gccllm.deadline import Deadline
 from gccllm.prove import infeasible
 from gccllm.toolchain import Toolchain
 
@@ -139,4 +140,4 @@ def test_no_edge_that_an_input_takes_is_ever_shown_infeasible(name: str, level: 
     taken = edges - set(found.missing) - found.infeasible
     assert found.edges_taken == len(taken) > 3
     for edge in sorted(taken):
-        assert not infeasible(target.body, [edge], TOOLS, 3.0)
+        assert not infeasible(target.body, [edge], TOOLS, Deadline(3.0))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from random import Random
 
 from gccllm.assembly import Body, cfg
 from gccllm.assembly.decode import decode
+from gccllm.deadline import Deadline
 from gccllm.prove.inputs import Solved, Start, solve, ways
 from gccllm.toolchain import Toolchain
 
@@ -29,7 +29,7 @@ def solved(
     body = Body.parse(text)
     start = Start({"rsp": FRAME}, symbols or {}, 1 << 16, 1 << 47, (constants or {}).get, (memory or {}).get,
                   arguments or {})  # fmt: skip
-    return solve(cfg(body), decode(body, TOOLS).by_line, way, start, time.monotonic() + S)
+    return solve(cfg(body), decode(body, TOOLS).by_line, way, start, Deadline(S))
 
 
 def number(found: Solved, address: int, size: int) -> int:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 from gccllm import config
 from gccllm.core import Request
+from gccllm.deadline import Deadline
 from gccllm.events import Log
 from gccllm.oneshot import request_for
 from gccllm.pipeline import Result, rewrite_unit
@@ -91,5 +91,5 @@ class Program:
         return result
 
     def build(self, **values: object) -> Result:
-        deadline = time.monotonic() + 3600
+        deadline = Deadline(3600)
         return rewrite_unit(self.request, self.settings(**values), self.store, self.log, deadline=deadline)

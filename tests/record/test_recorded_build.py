@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from rich.console import Console
 
 from gccllm import events, hotness, report
 from gccllm.core import Candidate, Timing
+from gccllm.deadline import Deadline
 from gccllm.harvest.__main__ import target_of
 from gccllm.job import Attempted, Job, recheck, scratch
 from gccllm.pipeline import Decision
@@ -52,7 +52,7 @@ def shop_of(program: Program) -> tuple[Shop, Unit]:
 @pytest.fixture(scope="module")
 def worked(program: Program, tmp_path_factory: pytest.TempPathFactory) -> tuple[Shop, Unit, Job]:
     shop, unit = shop_of(program)
-    job = shop.set_up(unit.module.functions["weigh"], tmp_path_factory.mktemp("job"), time.monotonic() + 3600)
+    job = shop.set_up(unit.module.functions["weigh"], tmp_path_factory.mktemp("job"), Deadline(3600))
     return shop, unit, job
 
 

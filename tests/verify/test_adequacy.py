@@ -10,6 +10,7 @@ import pytest
 from bench_kit import SUM, array_tests, bench
 
 from gccllm.assembly import Body, cfg
+from gccllm.deadline import Deadline
 from gccllm.toolchain import Toolchain
 from gccllm.verify import adequacy
 from gccllm.verify.adequacy import Score, score
@@ -33,7 +34,7 @@ def test_tests_of_one_size_are_not(tmp_path: Path) -> None:
 
 def test_asking_the_harvest_helps(tmp_path: Path) -> None:
     work = bench(tmp_path, SUM, "-fno-tree-vectorize", tests=array_tests(40, sizes=(0, 1)))
-    work = replace(work, more=lambda near: array_tests(60, seed=2))
+    work = replace(work, more=lambda near, _: array_tests(60, seed=2))
     found = score(work, limit=60)
     assert found.is_adequate, found.best.survivors
     assert found.added_tests >= 60
@@ -91,7 +92,10 @@ def test_a_mutant_of_a_jump_that_no_input_takes(changed: str, is_none: bool) -> 
     lines = list(body.lines)
     lines[at] = Body.parse(f"\t{changed}\n.Lout:\n.Lend:\n").lines[0]
     mutant = Mutant(replace(body, lines=tuple(lines)), changed, "by hand", at)
-    bench = SimpleNamespace(baseline=body, all_edges=graph.edges, edges_taken=graph.edges - {untaken}, tools=TOOLS)
+    taken = graph.edges - {untaken}
+    bench = SimpleNamespace(
+        baseline=body, all_edges=graph.edges, edges_taken=taken, tools=TOOLS, deadline=Deadline(60.0)
+    )
     idle = adequacy._idle_edges(bench, body, [mutant])
     assert idle == {untaken}
     assert adequacy._is_idle_jump(bench, body, mutant, idle) == is_none

@@ -10,9 +10,11 @@ from bench_kit import CLEAR, SUM, array_tests, bench, offered, other_body
 from replay_kit import TOOLS
 
 from gccllm.assembly import Body
-from gccllm.core import ARENA_BYTES, Outcome, Region, Test, Verdict, arena_address
+from gccllm.core import ARENA_BYTES, Outcome, Quit, Region, Test, Verdict, arena_address
+from gccllm.deadline import Deadline
 from gccllm.reasons import Reason
 from gccllm.verify.judge import Case, judge, judge_many, outcome_counts
+from gccllm.verify.layout import Status
 from gccllm.verify.mutate import assembling, mutants
 from gccllm.verify.workbench import Workbench
 
@@ -139,7 +141,7 @@ def test_recursion_stays_in_the_candidate(tmp_path: Path) -> None:
 def test_missing_edge_is_taken_once_the_harvest_finds_an_input(tmp_path: Path) -> None:
     asked = []
 
-    def more(near: object) -> list:
+    def more(near: object, _: object) -> list:
         asked.append(near)
         return array_tests(4, seed=7, sizes=(177,))
 
@@ -152,7 +154,7 @@ def test_missing_edge_is_taken_once_the_harvest_finds_an_input(tmp_path: Path) -
 
 
 def test_wrong_only_on_a_found_input_is_refuted(tmp_path: Path) -> None:
-    work = replace(bench(tmp_path), more=lambda near: array_tests(4, seed=7, sizes=(177,)))
+    work = replace(bench(tmp_path), more=lambda near, _: array_tests(4, seed=7, sizes=(177,)))
     special = RIGHT.replace("jle	.L1", "jle	.L1\n	cmpl	$177, %esi\n	je	.L1", 1)
     assert ended(judge(offered(special), work)) == ("replay", Reason.WRONG_VALUE)
 
@@ -216,3 +218,63 @@ def test_length_that_no_test_can_reach_is_read_whole(
 def test_four_byte_argument_may_be_read_by_any_form(summing: Workbench) -> None:
     """gcc's own code computes with whole registers whose upper halves it never uses."""
     assert ended(judge(other_body(SUM, "-Os"), summing)) == ("confirm", None)
+
+
+def test_nothing_is_judged_after_the_deadline(tmp_path: Path) -> None:
+    work = replace(bench(tmp_path), deadline=Deadline(0.0))
+    with pytest.raises(Quit) as quit_:
+        judge(offered(RIGHT), work)
+    assert quit_.value.reason is Reason.DEADLINE
+
+
+def test_large_inputs_are_made_in_the_time_that_is_left(tmp_path: Path) -> None:
+    given: list[float] = []
+    work = replace(bench(tmp_path), deadline=Deadline(600.0), large=lambda deadline: given.append(deadline.left) or [])
+    assert judge(offered(RIGHT), work).verdict is not None
+    assert len(given) == 1
+    assert 0 < given[0] < 600
+
+
+SLOW = """unsigned target(unsigned *p, int n) {
+    unsigned x = n;
+    for (long i = 0; i < 20000000; i++) x = x * 1664525 + 1013904223;
+    return x + (n > 0 ? p[0] : 0);
+}"""
+
+
+def test_a_time_out_counts_only_if_it_comes_again(tmp_path: Path) -> None:
+    """A machine that is shared charges a process for time that others had."""
+    tests = array_tests(3, sizes=(2, 0, 3))
+    work = bench(tmp_path, SLOW, tests=tests)
+    with work.replayer(work.image([])) as replayer:
+        hasty = replayer.run_raw("target", tests, give_up_after=1)["status"]
+        patient = work.patiently(replayer, "target", tests)["status"]
+    assert set(hasty) == {Status.TIMEOUT, Status.SKIPPED}
+    assert set(patient) == {Status.OK}
+    assert set(work.observed(0)["status"]) == {Status.OK}
+
+
+def test_a_loop_without_end_stays_a_time_out(tmp_path: Path) -> None:
+    work = bench(tmp_path)
+    case = judge(offered("\n.L1:\n\tjmp\t.L1\n"), work)
+    assert ended(case) == ("replay", Reason.TIMED_OUT)
+
+
+def test_an_input_that_met_something_by_chance_is_no_input(tmp_path: Path) -> None:
+    """It was made in another process, where something lay at that address."""
+    wild = replace(array_tests(1, sizes=(3,))[0], ints=(0x7F12_3456_7000, 3))
+    work = bench(tmp_path)
+    assert work.take([*array_tests(60, seed=3), wild]) == 60
+    assert wild not in work.tests
+    assert len(work.observed(1)) == len(work.tests) == 180
+    case = judge(offered(RIGHT), work)
+    assert case.verdict is not None
+    assert case.verdict.is_accepted
+
+
+def test_many_of_them_are_a_broken_promise(tmp_path: Path) -> None:
+    wild = replace(array_tests(1, sizes=(3,))[0], ints=(0x7F12_3456_7000, 3))
+    with pytest.raises(Quit) as quit_:
+        bench(tmp_path).take([*array_tests(60, seed=3), wild, wild, wild])
+    assert quit_.value.reason is Reason.NO_INPUTS
+    assert "fault on 3 of 63" in quit_.value.detail

@@ -11,6 +11,7 @@ from bench_kit import SUM, array_tests, bench
 from replay_kit import compiled
 
 from gccllm.core import Region, Test
+from gccllm.deadline import Deadline
 from gccllm.propose.c_bodies import compile_text
 from gccllm.propose.signature import CSignature
 from gccllm.toolchain import Toolchain
@@ -74,7 +75,7 @@ def test_hole_of_the_quick_tests_is_found_by_fresh_ones(tmp_path: Path) -> None:
     """The known tests never hold 1000; the harvest, asked, does."""
     asked: list[int] = []
 
-    def more(near: Sequence[Test]) -> list[Test]:
+    def more(near: Sequence[Test], _: Deadline) -> list[Test]:
         asked.append(len(near))
         base = array_tests(4, sizes=[3])[3]
         data = (1000).to_bytes(4, "little") * 3

@@ -29,7 +29,6 @@ import os
 import re
 import sysconfig
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,6 +42,7 @@ from gccllm.assembly import Body, BodyError, canonical, cfg
 from gccllm.bench.objects import BuildFailed
 from gccllm.bench.programs import Program, fetch
 from gccllm.core import Quit
+from gccllm.deadline import Deadline
 from gccllm.events import Log
 from gccllm.harvest.dwarf import signatures_of
 from gccllm.harvest.words import words_of
@@ -239,10 +239,10 @@ def scan(tools: Toolchain, source: Source, seen: set[str]) -> tuple[list[dict[st
 # --- from rows to verified rows -----------------------------------------------------------------------
 
 
-def verify(rows: Sequence[dict[str, Any]], source: Source, out: Path, end: float) -> Iterator[dict[str, Any]]:
+def verify(rows: Sequence[dict[str, Any]], source: Source, out: Path, end: Deadline) -> Iterator[dict[str, Any]]:
     """The rows of one unit put to the gate, with the recompile proposer alone; changed in place, as they are decided.
 
-    `end` is on the monotonic clock, in seconds. What the time cut off stays as it was.
+    What the time cut off stays as it was.
     """
     settings = config.load(out, {}).with_values(
         mode="inline", proposers="recompile", cache_dir=str(out / STORE), isa="guarded"
@@ -260,15 +260,15 @@ def verify(rows: Sequence[dict[str, Any]], source: Source, out: Path, end: float
     shop = Shop(unit, settings, log)
     for row in rows:
         function = unit.module.functions.get(row["function"])
-        if time.monotonic() >= end:
+        if end.is_over:
             return
         if function is None or _text_of(shop, row["function"]) != row["prompt"]:
             row["status"] = DIFFERS
             yield row
             continue
-        limit = time.monotonic() + PER_FUNCTION_S
-        decision = decide(function, unit, shop, settings, store, log, min(end, limit))
-        if decision.reason is Reason.BUDGET and time.monotonic() < limit:
+        limit = end.within(PER_FUNCTION_S)
+        decision = decide(function, unit, shop, settings, store, log, limit)
+        if decision.reason is Reason.BUDGET and not limit.is_over:
             return
         yield decided(row, decision)
 
@@ -311,7 +311,7 @@ def harvest_real(out: Path, packages: Sequence[str | Source], seconds: float) ->
     `packages`: names to fetch, or sources that are there. Small units come first: every recipe compiles the whole file.
     """
     out.mkdir(parents=True, exist_ok=True)
-    end = time.monotonic() + seconds
+    end = Deadline(seconds)
     tools = Toolchain.find()
     rows = list(read(out / REAL)) if (out / REAL).exists() else []
     seen = {row["prompt"] for row in rows}
@@ -319,7 +319,7 @@ def harvest_real(out: Path, packages: Sequence[str | Source], seconds: float) ->
     sources: dict[str, Source] = {}
     for package in packages:
         name = package if isinstance(package, str) else package.package
-        if time.monotonic() >= end:
+        if end.is_over:
             break
         try:
             source = fetch_source(package, out / ARCHIVES) if isinstance(package, str) else package
@@ -340,7 +340,7 @@ def harvest_real(out: Path, packages: Sequence[str | Source], seconds: float) ->
         for row in verify(group, sources[group[0]["package"]], out, end):
             _save(out, rows)
             print(f"real: {row['key']}: {row['status']} {row['recipe']} {row['ticks'][0] / 1000:.2f}", flush=True)
-        if time.monotonic() >= end:
+        if end.is_over:
             break
 
 

@@ -20,7 +20,6 @@ from __future__ import annotations
 import json
 import resource
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +105,7 @@ def judge_task(task: Record) -> Record:
 
 
 def _judged(task: Record, directory: Path) -> Record:
-    deadline = time.monotonic() + WORK_S
+    deadline = Deadline(WORK_S)
     shop = shop_of(task["source"], task["flags"], directory)
     name = task["function"]
     function = shop.unit.module.functions.get(name)
@@ -204,7 +203,7 @@ def declined(source: str, function: str, flags: list[str]) -> str | None:
     with scratch() as directory:
         try:
             shop = shop_of(source, flags, directory)
-            shop.set_up(shop.unit.module.functions[function], directory, time.monotonic() + WORK_S)
+            shop.set_up(shop.unit.module.functions[function], directory, Deadline(WORK_S))
         except Quit as quit_:
             return str(quit_)
         except (BodyError, AssembleError, KeyError) as error:

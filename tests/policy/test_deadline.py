@@ -1,0 +1,85 @@
+"""Work that its time cuts off: nothing of it is remembered, and what was found before is not lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from test_policy import LOOP, settings
+
+from gccllm.core import Candidate
+from gccllm.deadline import Deadline
+from gccllm.events import Log
+from gccllm.oneshot import request_for
+from gccllm.plan import plan
+from gccllm.propose.protocol import Prompt
+from gccllm.reasons import Reason
+from gccllm.store.entry import Entry
+from gccllm.work import Shop
+
+PLAIN = """
+	xorl	%eax, %eax
+	testl	%esi, %esi
+	jle	.L1
+	movslq	%esi, %rsi
+	leaq	(%rdi,%rsi,4), %rdx
+.L3:
+	addl	(%rdi), %eax
+	addq	$4, %rdi
+	cmpq	%rdx, %rdi
+	jne	.L3
+.L1:
+	ret
+"""
+
+
+class Speaker:
+    """A proposer of one answer; `before` it, something happens."""
+
+    name = "recompile"
+
+    def __init__(self, answer: str, before: Callable[[Prompt], None] = lambda prompt: None) -> None:
+        self.answer, self.before, self.failures = answer, before, []
+
+    def propose(self, prompt: Prompt, n: int, deadline_s: float) -> Iterator[Candidate]:
+        self.before(prompt)
+        yield Candidate(self.answer, self.name, "by hand")
+
+    def refine(self, prompt: Prompt, n: int, deadline_s: float) -> Iterator[Candidate]:
+        return iter(())
+
+
+def time_is_up(prompt: Prompt) -> None:
+    assert prompt.trial is not None
+    prompt.trial.bench.deadline = Deadline(0.0)
+
+
+def worked_on(place: Path, monkeypatch: pytest.MonkeyPatch, *speakers: Speaker) -> Entry | Reason:
+    """What becomes of `LOOP`, compiled without vectors, when these are asked."""
+    (place / "t.c").write_text(LOOP)
+    request = request_for(place / "t.c", ["-O3", "-fno-tree-vectorize", "-fno-unroll-loops"])
+    shop = Shop(plan(request, settings()), settings(), Log(place))
+    monkeypatch.setattr(Shop, "proposers", list(speakers))
+    monkeypatch.setattr(Shop, "quick_speed", lambda self, job, candidate: 1.5)
+    function = shop.unit.module.functions["f"]
+    return shop.work_on(function, shop.situation(function), Deadline(300.0))
+
+
+def test_a_judge_that_is_cut_off_leaves_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert worked_on(tmp_path, monkeypatch, Speaker(PLAIN, time_is_up)) is Reason.BUDGET
+
+
+def test_what_was_found_before_the_time_was_up_is_still_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    timed: list[str] = []
+
+    def is_equal_on(bench: object, body: object, found: object) -> bool:
+        timed.append("yes")
+        return True
+
+    monkeypatch.setattr("gccllm.work.is_equal_on", is_equal_on)
+    late = Speaker(PLAIN.replace("addl	(%rdi), %eax", "movl	(%rdi), %ecx\n	addl	%ecx, %eax"), time_is_up)
+    found = worked_on(tmp_path, monkeypatch, Speaker(PLAIN), late)
+    assert timed == ["yes"], "the first answer, and not the second"
+    # It is as fast as the baseline, or nearly: taken, or not; but that nothing is faster was not found out.
+    assert found is Reason.BUDGET or (isinstance(found, Entry) and found.outcome == "accepted") or found is Reason.NOISY
