@@ -75,13 +75,13 @@ def enlarged(target: HarvestTarget, tests: Sequence[Test], deadline: Deadline = 
         probe.be_patient(DEADLINE_MS)
         for number, growth in enumerate(growths):
             for size in SIZES if number < MOST_GROWING else SIZES[:-1]:
-                made = list(sized(growth, target.signature, size, number))
                 # The first one shows whether there is time for the others.
                 slow = probe.discards["timeout"]
-                for batch in (made[:1], made[1:]):
+                for turn, made in enumerate(sized(growth, target.signature, size, number)):
                     deadline.check("making large inputs")
-                    if probe.discards["timeout"] == slow:
-                        found += probe.defined_tests(batch, 1 << 62)
+                    found += probe.defined_tests([made], 1 << 62)
+                    if turn == 0 and probe.discards["timeout"] != slow:
+                        break
                 if probe.discards["timeout"] != slow:
                     break
     return found
