@@ -74,12 +74,12 @@ def enlarged(target: HarvestTarget, tests: Sequence[Test], deadline: Deadline = 
         growths = growing(probe, tests)
         probe.be_patient(DEADLINE_MS)
         for number, growth in enumerate(growths):
+            slow = probe.discards["timeout"]
             for size in SIZES if number < MOST_GROWING else SIZES[:-1]:
-                # The first one shows whether there is time for the others.
-                slow = probe.discards["timeout"]
                 for turn, made in enumerate(sized(growth, target.signature, size, number)):
                     deadline.check("making large inputs")
                     found += probe.defined_tests([made], 1 << 62)
+                    # The first one shows whether there is time for the others, and for larger ones.
                     if turn == 0 and probe.discards["timeout"] != slow:
                         break
                 if probe.discards["timeout"] != slow:

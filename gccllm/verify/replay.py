@@ -184,12 +184,14 @@ class Replayer:
         passes: int,
         target_ticks: int,
         seed: int,
+        limit_s: float,
     ) -> Raw:
         """Time two functions against each other: one `layout.SAMPLE` a round.
 
         `first` and `second` name copies of the two at different places, `empty` a function that only returns. Every
         test must have been shown to run well and to leave the same memory under both. An empty array: a call did not
-        end well, or left other memory. Tests that no longer fit into one request are left out.
+        end well, or left other memory, or all together took longer than `limit_s`. Tests that no longer fit into one
+        request are left out.
         """
         batch, pages = Batch(), 0
         for test in tests[: layout.MAX_TIMED]:
@@ -204,7 +206,7 @@ class Replayer:
         )
         try:
             self._load(batch)
-            _, log = self._ask(layout.RequestKind.TIME, 0, 0, 600, payload=[head], limit_s=60.0)
+            _, log = self._ask(layout.RequestKind.TIME, 0, 0, 600, payload=[head], limit_s=limit_s)
         except _Lost:
             self.close()
             return np.zeros(0, layout.SAMPLE)

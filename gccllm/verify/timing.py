@@ -67,6 +67,9 @@ SAMPLE_NS = 40_000
 ATTEMPTS = 3
 """Measurements, each more patient, before a noisy machine is given up on."""
 LOCK_TIMEOUT_S = 600.0
+CLASS_S, QUICK_S = 60.0, 2.0
+"""Most seconds that the inputs of one class may take; a quick look takes some hundredths. What nothing is known of yet
+may be a thousand times slower than the baseline, and still end."""
 
 Floats = npt.NDArray[np.float64]
 Samples = Mapping[str, Raw]
@@ -173,7 +176,9 @@ def screen_speed(
         return 0.0
     try:
         with _alone(lock_path):
-            run = sample(bench, candidate, classes, seed=seed, rounds=9, sample_ns=20_000, copies=2, level=level)
+            run = sample(
+                bench, candidate, classes, seed=seed, rounds=9, sample_ns=20_000, copies=2, level=level, limit_s=QUICK_S
+            )
     except (Timeout, AssembleError, Quit):
         return 0.0
     return math.exp(float(np.median(_combined(run, "second"))))
@@ -303,8 +308,12 @@ def sample(
     sample_ns: int = SAMPLE_NS,
     copies: int = COPIES,
     level: int = 0,
+    limit_s: float = CLASS_S,
 ) -> dict[str, Raw]:
-    """Samples of one fresh process with one link. Raises Quit(NO_TIMING_INPUT) when a call does not end well."""
+    """Samples of one fresh process with one link; `limit_s` for each class.
+
+    Raises Quit(NO_TIMING_INPUT) when a call does not end well, or the time is over.
+    """
     rng = random.Random(seed)
     # Half of the baseline's copies are the control's: all three sides are equally many and equally often run.
     ours = [f"gccllm_baseline.{i}" for i in range(2 * copies)]
@@ -323,7 +332,7 @@ def sample(
             for label, tests in classes.items():
                 rows = replayer.time(
                     ours, theirs, _EMPTY, tests, rounds=rounds, passes=passes, seed=rng.getrandbits(63),
-                    target_ticks=int(sample_ns * ticks_per_ns()),
+                    target_ticks=int(sample_ns * ticks_per_ns()), limit_s=limit_s,
                 )  # fmt: skip
                 if len(rows) != rounds:
                     raise Quit(Reason.NO_TIMING_INPUT, f"class {label}: a timed call did not end as it should")

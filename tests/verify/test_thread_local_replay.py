@@ -166,7 +166,8 @@ def test_calls_of_the_library_are_timed(flags: tuple[str, ...], tmp_path: Path) 
     built = build_image(tmp_path, text, TOOLS, {"ext": CalleeSpec(ints=(4,), returns=INT)}, plain=True)
     with Replayer(built, INT) as running:
         tests = [called(c) for c in range(97, 107)]
-        samples = running.time(["upper"], ["upper"], "empty", tests, rounds=3, passes=1, target_ticks=20_000, seed=1)
+        samples = running.time(["upper"], ["upper"], "empty", tests, rounds=3, passes=1, target_ticks=20_000, seed=1,
+                               limit_s=60.0)  # fmt: skip
     assert len(samples) == 3
     assert (samples["first"] > 0).all()
 

@@ -249,6 +249,16 @@ def test_a_candidate_that_leaves_other_memory_is_not_timed(tmp_path: Path) -> No
     assert timing.screen_speed(target, other, {"a": inputs(4)}, lock_path=tmp_path / "lock") == 0.0
 
 
+def test_a_quick_look_at_what_takes_for_ever_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each call ends well, and in time."""
+    target, body = bench(tmp_path, "unsigned f(unsigned *p, int n) { return p[0]; }")
+    slow = "unsigned f(unsigned *p, int n) { unsigned x = n; for (int i = 0; i < 9999999; i++) x = x * 77 + 1;"
+    _, other = bench(tmp_path, slow + " return p[0] + (x == 1); }")
+    monkeypatch.setattr(timing, "QUICK_S", 0.3)
+    assert timing.screen_speed(target, body, {"a": inputs(4)}, lock_path=tmp_path / "lock") > 0.0
+    assert timing.screen_speed(target, other, {"a": inputs(4)}, lock_path=tmp_path / "lock") == 0.0
+
+
 def test_the_copy_of_the_baseline_keeps_its_loop_alignment(tmp_path: Path) -> None:
     target, body = bench(tmp_path, SORT, "-O2")
     copy = timing.baseline_copy(target.text, "f", "twin")
