@@ -77,7 +77,7 @@ PASSING = frozenset(
 )
 """Failures that say nothing of the function: never remembered."""
 TIMED_S = 4.0
-"""Kept of a deadline for the timing of what was found: two full ones."""
+"""Kept of a deadline for the timing of what was found: two full ones. Of a short one it is a quarter."""
 FULL_TIMINGS = 6
 """Candidates put to the full timing, best first, before giving up."""
 
@@ -190,14 +190,15 @@ class Shop:
         Everything that ends the work for good becomes a remembered failure with its reason.
         """
         started = time.monotonic()
+        early = deadline.before(min(TIMED_S, deadline.left / 4))
         log = self.log.bind(function=function.name, key=situation.key[:16])
         with scratch() as directory:
             job: Job | None = None
             try:
                 log.step("inputs")
-                job = self.set_up(function, directory, deadline, log)
+                job = self.set_up(function, directory, early, log)
                 prompt = self.prompt(function, job)
-                self.gather(job, prompt, deadline, log)
+                self.gather(job, prompt, early, log)
                 log.step("timing")
                 entry = self.pick(function, situation, job, deadline, log)
             except Quit as quit_:
@@ -206,7 +207,7 @@ class Shop:
                 entry = self.failure(function, situation, job, Reason.UNSUPPORTED_CODE, str(error))
             except AssembleError as error:
                 entry = self.failure(function, situation, job, Reason.UNSUPPORTED_CODE, error.detail)
-        passing = self.passing(entry, job, deadline)
+        passing = self.passing(entry, job, early if job is None else job.bench.deadline)
         seconds = round(time.monotonic() - started, 2)
         log.write("worked", passing, seconds=seconds, outcome="undecided" if passing else entry.outcome)
         return passing or entry
@@ -215,7 +216,7 @@ class Shop:
         """The reason not to believe a failure: nothing of it is remembered, and another build tries again."""
         if entry.outcome == "accepted":
             return None
-        if deadline.is_over or (job is not None and job.bench.deadline.is_over):
+        if deadline.is_over:
             return Reason.BUDGET
         if entry.reason in {reason.label for reason in PASSING}:
             return Reason.of(entry.reason)
@@ -289,11 +290,10 @@ class Shop:
     def gather(self, job: Job, prompt: Prompt, deadline: Deadline, log: Log) -> None:
         """Ask every proposer, judge what comes, and let those that can learn from the verdicts try again.
 
-        The last seconds are for the timing of what was found. Raises Quit(DEADLINE) when they come and nothing was.
+        Raises Quit(DEADLINE) when that comes and nothing was found.
         """
-        job.bench.deadline = deadline.before(TIMED_S)
         try:
-            self.ask(job, prompt, job.bench.deadline, log)
+            self.ask(job, prompt, deadline, log)
         except Quit as late:
             if late.reason is not Reason.DEADLINE or not job.equal:
                 raise
