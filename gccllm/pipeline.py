@@ -140,7 +140,7 @@ def decide(
         return found
     if settings["mode"] == "cached":
         return Decision(function.name, "queued", Reason.NOT_IN_STORE)
-    if deadline.is_over:
+    if deadline.left < work.LEAST_S:
         return Decision(function.name, "queued", Reason.BUDGET)
 
     # One build works on a function at a time; the others wait for its answer as long as their budget lasts.

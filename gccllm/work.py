@@ -78,6 +78,8 @@ PASSING = frozenset(
 """Failures that say nothing of the function: never remembered."""
 TIMED_S = 4.0
 """Kept of a deadline for the timing of what was found: two full ones. Of a short one it is a quarter."""
+LEAST_S = 2.0
+"""With less than this left a function is not begun: its tests alone take longer."""
 FULL_TIMINGS = 6
 """Candidates put to the full timing, best first, before giving up."""
 
