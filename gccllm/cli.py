@@ -48,6 +48,10 @@ COMMAND_LAST = {"ignore_unknown_options": True, "allow_interspersed_args": False
 @click.version_option(__version__, prog_name="gcc-llm")
 def main() -> None:
     """Read, tune and check what gcc-llm does in your builds. To build: CC=gcc-llm make."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise click.ClickException("the current directory was removed: go to one that exists") from None
 
 
 @main.command()

@@ -1,5 +1,8 @@
 """What follows a file or a command belongs to another program."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -63,3 +66,12 @@ def test_a_server_for_everybody_has_to_be_asked_for_in_one_line() -> None:
     assert done.exit_code == 1
     assert done.output.startswith("Error: 0.0.0.0 can be reached from other machines")
     assert "Traceback" not in done.output
+
+
+def test_a_directory_that_was_removed_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    argv = f'cd gone && rmdir ../gone && exec "{sys.executable}" -m gccllm.cli stats'
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    ran = subprocess.run(["sh", "-c", argv], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr == "Error: the current directory was removed: go to one that exists\n"
