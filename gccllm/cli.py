@@ -15,6 +15,7 @@ from rich.console import Console
 
 from gccllm import __version__, config
 from gccllm.extras import WithExtras
+from gccllm.init import STARTERS, Differs, Starter
 
 
 def _console() -> Console:
@@ -135,6 +136,33 @@ def show(function: str) -> None:
     if not entries:
         raise click.ClickException(f"the store has nothing about '{function}'; `gccllm cache ls` lists what it has")
     report.print_entry(_console(), entries[-1])
+
+
+@main.group(invoke_without_command=True)
+@click.pass_context
+def init(context: click.Context) -> None:
+    """Write a file with which a project builds with gcc-llm. One that is there and differs stays, without --force."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+def _add_starter(row: Starter) -> None:
+    @init.command(row.word, help=f"Write {row.path}: {row.says}.", short_help=f"{row.path}: {row.says}")
+    @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path), default=Path())
+    @click.option("--force", is_flag=True, help="Overwrite a file that differs.")
+    def write(directory: Path, force: bool) -> None:
+        try:
+            is_new = _or_exit(lambda: row.write(directory, force))
+        except Differs as error:
+            raise click.ClickException(str(error)) from error
+        click.echo(f"{directory / row.path}: {'written' if is_new else 'as it was'}")
+        if not (directory / row.beside).exists():
+            click.echo(f"no {row.beside} in {directory.resolve()}: is it the project's directory?")
+        click.echo("\n  ".join(["next:", *row.steps(directory)]))
+
+
+for _row in STARTERS:
+    _add_starter(_row)
 
 
 @main.command()
@@ -315,7 +343,7 @@ def cache_export(directory: Path | None, everything: bool) -> None:
     settings = config.load()
     target = directory or settings.project_cache
     if target is None:
-        raise click.ClickException("no gccllm.toml here or above; name a directory, or create an empty gccllm.toml")
+        raise click.ClickException("no gccllm.toml here or above; name a directory, or run `gccllm init toml`")
     _, keys = _project(settings, everything)
     count = maintenance.export(_store(settings), target, keys)
     click.echo(f"{count} rewrites exported to {target}")

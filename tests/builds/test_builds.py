@@ -74,13 +74,13 @@ def test_setuptools(prefix: Path, tmp_path: Path) -> None:
 
 
 def test_meson(prefix: Path, tmp_path: Path) -> None:
-    if not (shutil.which("meson") and shutil.which("ninja")):
+    env = environment(prefix, tmp_path, CC="gcc-llm")
+    if not all(shutil.which(tool, path=env["PATH"]) for tool in ("meson", "ninja")):
         pytest.skip("meson and ninja are not installed")
     shutil.copy(ROOT / "examples" / "make" / "count.c", tmp_path)
     shutil.copy(ROOT / "examples" / "make" / "count.h", tmp_path)
     shutil.copy(ROOT / "examples" / "make" / "main.c", tmp_path)
     (tmp_path / "meson.build").write_text("project('words', 'c')\nexecutable('words', 'main.c', 'count.c')\n")
-    env = environment(prefix, tmp_path, CC="gcc-llm")
     assert "gcc" in run(["meson", "setup", "--buildtype=release", "build"], tmp_path, env)
     run(["meson", "compile", "-C", "build"], tmp_path, env)
     assert queued(tmp_path) >= 1

@@ -29,3 +29,11 @@ def test_the_page_is_the_table(name: str) -> None:
 def test_relative_links_lead_to_files(page: Path) -> None:
     targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
     assert [t for t in targets if not (page.parent / t).exists()] == []
+
+
+def test_the_readme_names_every_admitted_kernel_that_is_slower() -> None:
+    newest = (ROOT / "docs" / "results.md").read_text().split("\n## ")[1]
+    rows = re.findall(r"^\| (\w+) \| (?:model|recompile) \| [^|]* \| (0\.\d+) \|", newest, re.MULTILINE)
+    said = " ".join((ROOT / "README.md").read_text().split())
+    assert rows
+    assert [f"{name} {speed}" for name, speed in rows if f"{name} {speed}" not in said] == []
