@@ -269,6 +269,13 @@ class Verdict:
     def is_accepted(self) -> bool:
         return self.outcome is Outcome.ACCEPTED
 
+    @property
+    def failure(self) -> str | None:
+        """Why it is not accepted, in words."""
+        if self.is_accepted:
+            return None
+        return f"{self.reason.label if self.reason else self.outcome}: {self.detail}"
+
 
 def accepted(stage: str, detail: str = "") -> Verdict:
     return Verdict(Outcome.ACCEPTED, stage, detail=detail)

@@ -16,7 +16,7 @@ from typing import Any
 
 from gccllm.assembly import Body, BodyError
 from gccllm.config import Settings
-from gccllm.core import Candidate, Evidence, Quit, Slot, Test, Verdict
+from gccllm.core import Candidate, Evidence, Quit, Slot, Test, Verdict, refuted
 from gccllm.deadline import NEVER, Deadline
 from gccllm.events import Log
 from gccllm.harvest.harvest import Harvest, more_near
@@ -112,7 +112,7 @@ def recheck(entry: Entry, settings: Settings, tools: Toolchain | None = None) ->
             scalar = Body.parse(entry.bench.scalar) if entry.bench.scalar else None
             require_edges(found)
             bench = workbench(target, context, list(found.tests), scalar, entry.evidence.seed)
-            return reverify(Job(target, bench, found, require_adequate(bench, found), recorded), entry)
+            return reverify(Job(target, bench, found, require_adequate(bench, found), recorded), entry).failure
         except Quit as quit_:
             return str(quit_)
         except (BodyError, AssembleError, ValueError) as error:
@@ -145,22 +145,21 @@ def tests_absent(known: RecordingRecord) -> str:
     return f"{Reason.TESTS_ABSENT.label}: {known.recorded} recorded calls, key {known.key[:16]}"
 
 
-def reverify(job: Job, entry: Entry) -> str | None:
-    """The judge's verdict on an entry's rewrite, with the tests of `job`. None when it stands, else why not.
+def reverify(job: Job, entry: Entry) -> Verdict:
+    """The judge's verdict on an entry's rewrite, with the tests of `job`.
 
     Raises Quit, BodyError and AssembleError as `judge_many`.
     """
     case = judge_many([Candidate(entry.body, entry.proposer, entry.recipe)], job.bench)[0]
     assert case.verdict is not None
     if not case.verdict.is_accepted:
-        reason = case.verdict.reason
-        return f"{reason.label if reason else case.verdict.outcome}: {case.verdict.detail}"
+        return case.verdict
     assert case.body is not None
     if not is_equal_on(job.bench, case.body, job.harvest):
-        return f"{Reason.WRONG_VALUE.label}: on the inputs of the timing"
+        return refuted("replay", Reason.WRONG_VALUE, "on the inputs of the timing")
     if case.level > entry.isa_level:
-        return f"{Reason.ISA.label}: needs level {case.level}, the entry says {entry.isa_level}"
-    return None
+        return refuted("screen", Reason.ISA, f"needs level {case.level}, the entry says {entry.isa_level}")
+    return case.verdict
 
 
 def is_equal_on(bench: Workbench, body: Body, found: Harvest) -> bool:

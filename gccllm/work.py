@@ -18,7 +18,7 @@ from pathlib import Path
 from gccllm import __version__, isa_allowance, options
 from gccllm.assembly import Body, BodyError, Function, Module, canonical, replaceable
 from gccllm.config import Settings
-from gccllm.core import Candidate, Evidence, Outcome, Quit, Timing, refuted
+from gccllm.core import Candidate, Evidence, Outcome, Quit, Timing, Verdict, refuted, undecided
 from gccllm.deadline import NEVER, Deadline
 from gccllm.events import Log
 from gccllm.harvest.effects import UnitFacts, facts_in
@@ -80,6 +80,8 @@ TIMED_S = 4.0
 """Kept of a deadline for the timing of what was found: two full ones. Of a short one it is a quarter."""
 LEAST_S = 2.0
 """With less than this left a function is not begun: its tests alone take longer."""
+SEEDS = 3
+"""Sets of tests with which a rewrite from elsewhere is checked until one of them decides."""
 FULL_TIMINGS = 6
 """Candidates put to the full timing, best first, before giving up."""
 
@@ -480,17 +482,25 @@ class Shop:
         """Every check but timing of an entry's rewrite, on this unit's own function. None: it stands, else why not.
 
         `seed`: one that whoever wrote the entry cannot know, or a wrong rewrite could be sought that passes its tests.
+        With some seeds no input takes an edge of a right one: that says nothing of it, and others follow.
         """
         known, here = entry.recording, self.recordings.key(self.unit.module, function)
         if known is not None and known.recorded and not self.recordings.stamp(here):
             return tests_absent(known)
+        for number in range(SEEDS):
+            verdict = self._rechecked(function, entry, seed + number)
+            if verdict.outcome is not Outcome.UNDECIDED:
+                break
+        return verdict.failure
+
+    def _rechecked(self, function: Function, entry: Entry, seed: int) -> Verdict:
         with scratch() as directory:
             try:
                 return reverify(self.set_up(function, directory, NEVER, seed=seed), entry)
             except Quit as quit_:
-                return str(quit_)
+                return undecided("adequacy", quit_.reason, quit_.detail)
             except (BodyError, AssembleError) as error:
-                return f"{type(error).__name__}: {error}"
+                return refuted("parse", Reason.UNSUPPORTED_CODE, f"{type(error).__name__}: {error}")
 
     def rescreen(self, function: Function, entry: Entry) -> str | None:
         """The static gate on an entry's rewrite, in this unit as it is. None when it stands, else why not."""

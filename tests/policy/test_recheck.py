@@ -1,0 +1,43 @@
+"""A rewrite from elsewhere is checked with tests of this store's own until they decide."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from test_policy import LOOP, settings
+
+from gccllm.core import Verdict, accepted, refuted, undecided
+from gccllm.events import Log
+from gccllm.oneshot import request_for
+from gccllm.plan import plan
+from gccllm.reasons import Reason
+from gccllm.store import Entry
+from gccllm.work import SEEDS, Shop
+
+OPEN = undecided("edges", Reason.EDGES_UNSEEN, "1 of 34")
+WRONG = refuted("replay", Reason.WRONG_VALUE, "rax: want 7, got 8")
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "failure"),
+    [
+        ([accepted("confirm")], None),
+        ([OPEN, accepted("confirm")], None),
+        ([OPEN, WRONG], "wrong_value: rax: want 7, got 8"),
+        ([WRONG], "wrong_value: rax: want 7, got 8"),
+        ([OPEN] * SEEDS, "edges_unseen: 1 of 34"),
+    ],
+)
+def test_other_tests_follow_only_where_nothing_was_said(
+    verdicts: list[Verdict], failure: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "t.c").write_text(LOOP)
+    shop = Shop(plan(request_for(tmp_path / "t.c", ["-O2"]), settings()), settings(), Log(tmp_path))
+    seeds: list[int] = []
+    monkeypatch.setattr(
+        shop, "_rechecked", lambda function, entry, seed: seeds.append(seed) or verdicts[len(seeds) - 1]
+    )
+    entry = Entry(key="00" * 32, situation={}, function="f", source="t.c", outcome="nothing", reason="noisy")
+    assert shop.recheck(shop.unit.module.functions["f"], entry, 7) == failure
+    assert seeds == [*range(7, 7 + len(verdicts))]
