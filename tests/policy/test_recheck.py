@@ -38,6 +38,8 @@ def test_other_tests_follow_only_where_nothing_was_said(
     monkeypatch.setattr(
         shop, "_rechecked", lambda function, entry, seed: seeds.append(seed) or verdicts[len(seeds) - 1]
     )
-    entry = Entry(key="00" * 32, situation={}, function="f", source="t.c", outcome="nothing", reason="noisy")
+    entry = Entry(
+        key="00" * 32, situation={}, function="f", source="t.c", outcome="nothing", created=0.0, compiler="", version=""
+    )
     assert shop.recheck(shop.unit.module.functions["f"], entry, 7) == failure
     assert seeds == [*range(7, 7 + len(verdicts))]
