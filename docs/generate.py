@@ -1,4 +1,4 @@
-"""Write docs/reasons.md, docs/settings.md and wrappers/by_project.h from their tables: `python docs/generate.py`.
+"""Write the pages that are tables of the code: `python docs/generate.py`. Of docs/formats.md it is the end.
 
 A test compares them with the tables.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gccllm import config
+from gccllm import config, schema
 from gccllm.reasons import Reason, Scope
 
 _TITLES = {
@@ -21,11 +21,12 @@ _TITLES = {
 
 def reasons() -> str:
     parts = [
-        "# Reasons\n\nEvery exit has a name; `gccllm stats` counts them. This page is made from `gccllm/reasons.py`.\n"
+        "# Reasons\n\nEvery exit has a name; `gccllm stats` counts them, `gccllm explain FILE` gives each with its\n"
+        "detail: the option, the instruction, the member, the values compared. Made from `gccllm/reasons.py`.\n"
     ]
     for scope, title in _TITLES.items():
-        rows = "".join(f"| `{r.label}` | {r.says} |\n" for r in Reason if r.scope is scope)
-        parts.append(f"\n## {title} ...\n\n| reason | ... |\n|---|---|\n{rows}")
+        rows = "".join(f"| `{r.label}` | {r.says} | {r.next_step} |\n" for r in Reason if r.scope is scope)
+        parts.append(f"\n## {title} ...\n\n| reason | ... | what can be done |\n|---|---|---|\n{rows}")
     return "".join(parts)
 
 
@@ -39,6 +40,16 @@ def settings() -> str:
     return _SETTINGS_HEAD + rows + _OTHERS_HEAD + others + _SETTINGS_TAIL
 
 
+def formats() -> str:
+    """docs/formats.md, which is written by hand but for its last section."""
+    page = (Path(__file__).parent / "formats.md").read_text().partition(_JSON_TITLE)[0]
+    tables = ""
+    for command, keys in schema.REPORTS.items():
+        rows = "".join(f"| `{key}` | {says} |\n" for key, says in keys.items())
+        tables += f"\n### {command}\n\n| key | value |\n|---|---|\n{rows}"
+    return page.rstrip() + "\n\n" + _JSON_TITLE + _JSON_HEAD + tables
+
+
 def by_project() -> str:
     """The C side's table of what a project's file may set: settings that are not in it are not taken from there."""
     rows, most = "", 0
@@ -50,6 +61,15 @@ def by_project() -> str:
             rows += f'    {{"{s.name}", {inside}, {{{words}}}}},\n'
     return _HEADER.format(rows=rows, most=most + 1)
 
+
+_JSON_TITLE = "## Output of `--json`\n"
+
+_JSON_HEAD = """
+What commands print for a machine. Made from `gccllm/schema.py` by `docs/generate.py`; a test holds each command to it.
+A key is a path: `[]` after a name means each member of a list, `*` any name. There may be more keys than these; these
+stay as long as `schema` is 1. `tests ls` and `tests show` print a list. C++ names are mangled in `function`, and as the
+source spells them in `name`.
+"""
 
 _SETTINGS_HEAD = """\
 # Settings
@@ -120,7 +140,12 @@ static const struct by_project {{
 {rows}}};
 """
 
-PAGES = {"docs/reasons.md": reasons, "docs/settings.md": settings, "wrappers/by_project.h": by_project}
+PAGES = {
+    "docs/reasons.md": reasons,
+    "docs/settings.md": settings,
+    "docs/formats.md": formats,
+    "wrappers/by_project.h": by_project,
+}
 
 if __name__ == "__main__":
     for name, page in PAGES.items():

@@ -11,17 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
-from gccllm import __version__, config
+from gccllm import __version__, config, schema, terminal
 from gccllm.extras import WithExtras
 from gccllm.init import STARTERS, Differs, Starter
-
-
-def _console() -> Console:
-    console = Console(highlight=False)
-    # A pipe or a CI log has no width of its own; tables must not be cut there.
-    return console if console.is_terminal else Console(highlight=False, width=160)
 
 
 def _store(settings: config.Settings) -> Any:
@@ -75,11 +68,10 @@ def stats(as_json: bool, clear: bool, everything: bool) -> None:
     ]
     waiting = len(queued_units(settings.store_dir))
     if as_json:
-        summary["waiting"] = waiting
-        summary["store"] = {"accepted": sum(e.outcome == "accepted" for e in entries), "entries": len(entries)}
-        click.echo(report.as_json(summary))
+        held = {"accepted": sum(e.outcome == "accepted" for e in entries), "entries": len(entries)}
+        click.echo(schema.as_json("stats", **summary, waiting=waiting, store=held))
     else:
-        report.print_stats(_console(), summary, entries, waiting)
+        report.print_stats(terminal.console(), summary, entries, waiting)
 
 
 @main.command(context_settings=COMMAND_LAST)
@@ -101,41 +93,49 @@ def explain(file: Path, flags: tuple[str, ...], work: bool, verbose: bool, as_js
         for given, names in ((work, ["--work"]), (as_json, ["--json"]), (verbose, ["-v", "--verbose"]))
     )
     flags = tuple(flag for flag in flags if flag not in ours)
-    settings = config.load(Path.cwd()).with_values(mode="inline" if work else "cached", budget=1e5 if work else None)
+    settings = config.load(Path.cwd())
     if not flags:
         last = oneshot.last_flags(file, events.read(settings.store_dir))
         flags = ("-O3",) if last is None else last
         if last is None and not as_json:
             click.echo(f"no build of {file} is in the log; as with -O3:", err=True)
-    result = _or_exit(lambda: oneshot.explain(file, flags, settings))
+    result = _or_exit(lambda: oneshot.explain(file, flags, settings, is_work=work))
     if as_json:
-        rows = [
-            {"function": d.function, "word": d.word, "reason": d.reason.label if d.reason else None, "detail": d.detail}
-            for d in result.decisions
-        ]
         unit = result.unit_reason.label if result.unit_reason else None
-        click.echo(report.as_json({"functions": rows, "unit": unit, "detail": result.detail}))
+        rows = report.decision_rows(result.decisions)
+        click.echo(schema.as_json("explain", functions=rows, unit=unit, detail=result.detail))
         return
-    if result.unit_reason is not None:
-        click.echo(f"{file}: declined {result.unit_reason.label}: {result.unit_reason.says} {result.detail}".rstrip())
-    report.print_decisions(_console(), result.decisions, verbose)
+    if (reason := result.unit_reason) is not None:
+        detail = f" ({result.detail})" if result.detail else ""
+        click.echo(f"{file}: declined {reason.label}: {reason.says}{detail}")
+        if reason.next_step:
+            click.echo(f"What can be done: {reason.next_step}")
+    report.print_decisions(terminal.console(), result.decisions, verbose)
 
 
 @main.command()
-@click.argument("function")
-def show(function: str) -> None:
-    """Baseline and rewrite of FUNCTION (a name or the start of a key) side by side, with the evidence."""
-    from gccllm import report
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+def show(name: str, as_json: bool) -> None:
+    """Evidence, model's answer, and the rewrite beside gcc's code. NAME: a function (C++ ones as in the source, or
+    mangled) or the start of a key."""
+    from gccllm import names
+    from gccllm import show as showing
 
-    entries = [
-        f.entry
-        for f in _store(config.load()).entries()
-        if f.entry.function == function or f.entry.key.startswith(function)
-    ]
-    entries.sort(key=lambda e: (e.outcome == "accepted", e.created))
+    entries = [found.entry for found in _store(config.load()).entries()]
+    meant = names.named(name, {entry.function for entry in entries})
+    entries = showing.newest(e for e in entries if e.function in meant or (name and e.key.startswith(name)))
     if not entries:
-        raise click.ClickException(f"the store has nothing about '{function}'; `gccllm cache ls` lists what it has")
-    report.print_entry(_console(), entries[-1])
+        raise click.ClickException(f"the store has nothing about '{name}'; `gccllm cache ls` lists what it has")
+    if as_json:
+        click.echo(schema.as_json("show", **showing.as_words(entries)))
+        return
+    console = terminal.console()
+    with terminal.paged(console):
+        showing.print_entry(console, entries[0])
+        if len(entries) > 1:
+            others = ", ".join(f"{entry.key[:12]} ({entry.source})" for entry in entries[1:9])
+            console.print(f"{len(entries) - 1} more of that name: {others}", soft_wrap=True, markup=False)
 
 
 @main.group(invoke_without_command=True)
@@ -173,7 +173,7 @@ def tune(budget: float | None, again: bool) -> None:
     from gccllm import queue
 
     settings = config.load()
-    raise SystemExit(queue.tune(settings, _console(), budget, again))
+    raise SystemExit(queue.tune(settings, terminal.console(), budget, again))
 
 
 @main.command()
@@ -208,11 +208,12 @@ def serve(host: str, port: int, socket: Path | None, model: Path | None, allow_r
 
 
 @main.command()
-def doctor() -> None:
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+def doctor(as_json: bool) -> None:
     """Check the installation and say how to mend what is wrong."""
     from gccllm import doctor as checks
 
-    raise SystemExit(checks.run_doctor(_console(), config.load()))
+    raise SystemExit(checks.run_doctor(terminal.console(), config.load(), as_json))
 
 
 @main.command(context_settings=COMMAND_LAST)
@@ -264,7 +265,7 @@ def tests() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 def tests_ls(everything: bool, as_json: bool) -> None:
     """Recorded functions: calls seen, calls kept, size, and what the tests are worth if known."""
-    _tests(lambda commands, store, tools: commands.ls(store, _console(), everything, as_json))
+    _tests(lambda commands, store, tools: commands.ls(store, terminal.console(), everything, as_json))
 
 
 @tests.command("show")
@@ -273,7 +274,9 @@ def tests_ls(everything: bool, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 def tests_show(function: str, everything: bool, as_json: bool) -> None:
     """Each test of FUNCTION (a name or the start of a key): arguments, weight, edges taken, mutants killed."""
-    _tests(lambda commands, store, tools: commands.show(store, _console(), tools, function, everything, as_json))
+    _tests(
+        lambda commands, store, tools: commands.show(store, terminal.console(), tools, function, everything, as_json)
+    )
 
 
 @tests.command("minimise")
@@ -281,7 +284,7 @@ def tests_show(function: str, everything: bool, as_json: bool) -> None:
 @click.option("--keep", type=click.IntRange(1, 10_000), default=64, show_default=True, help="Tests to keep of each.")
 def tests_minimise(functions: tuple[str, ...], keep: int) -> None:
     """Keep the tests that take an edge or kill a mutant, and a fair sample for timing."""
-    _tests(lambda commands, store, tools: commands.minimise_all(store, _console(), tools, functions, keep))
+    _tests(lambda commands, store, tools: commands.minimise_all(store, terminal.console(), tools, functions, keep))
 
 
 @tests.command("gc")
@@ -290,7 +293,7 @@ def tests_minimise(functions: tuple[str, ...], keep: int) -> None:
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 def tests_gc(days: float, everything: bool, dry_run: bool) -> None:
     """Remove tests whose function is gone, that no build has used for long, or that are damaged."""
-    _tests(lambda commands, store, tools: commands.gc(store, _console(), days, everything, dry_run))
+    _tests(lambda commands, store, tools: commands.gc(store, terminal.console(), days, everything, dry_run))
 
 
 @main.group()
@@ -309,17 +312,16 @@ def cache_ls(as_json: bool, everything: bool) -> None:
     _, keys = _project(settings, everything)
     found = [f for f in _store(settings).entries() if keys is None or f.layer == "project" or f.entry.key in keys]
     if as_json:
-        click.echo(
-            report.as_json([f.entry.model_dump(mode="json", exclude={"bench"}) | {"layer": f.layer} for f in found])
-        )
+        rows = [f.entry.model_dump(mode="json", exclude={"bench"}) | {"layer": f.layer} for f in found]
+        click.echo(schema.as_json("cache ls", entries=rows))
         return
-    console = _console()
-    for layer in ("project", "user"):
+    console = terminal.console()
+    for layer in ("project", "imported", "user"):
         entries = [f.entry for f in found if f.layer == layer]
         if accepted := [e for e in entries if e.outcome == "accepted"]:
-            console.print(report.entries_table(accepted, f"{layer}: {len(accepted)} rewrites"))
+            report.print_entries(console, accepted, f"{layer}: {report.counted(len(accepted), 'rewrite')}")
         if nothing := len(entries) - len(accepted):
-            console.print(f"{layer}: nothing was found for {nothing} functions")
+            console.print(f"{layer}: nothing was found for {report.counted(nothing, 'function')}")
 
 
 @cache.command("verify")
@@ -330,7 +332,7 @@ def cache_verify(keys: tuple[str, ...], only_project: bool) -> None:
     from gccllm import maintenance
 
     settings = config.load()
-    raise SystemExit(maintenance.verify(_store(settings), settings, _console(), keys, only_project))
+    raise SystemExit(maintenance.verify(_store(settings), settings, terminal.console(), keys, only_project))
 
 
 @cache.command("export")
@@ -358,7 +360,7 @@ def cache_import(directory: Path) -> None:
     from gccllm import maintenance
 
     settings = config.load()
-    raise SystemExit(maintenance.import_(_store(settings), settings, directory, _console()))
+    raise SystemExit(maintenance.import_(_store(settings), settings, directory, terminal.console()))
 
 
 @cache.command("gc")
@@ -392,31 +394,20 @@ def bench(suite: str, args: tuple[str, ...]) -> None:
 @click.option("--json", "as_json", is_flag=True)
 def config_(as_json: bool) -> None:
     """Each setting, its value, where that came from, and how to set it."""
-    from rich import box
-    from rich.table import Table
-
     from gccllm import report
 
     settings = config.load()
     if as_json:
-        click.echo(
-            report.as_json(
-                {s.name: {"value": settings[s.name], "origin": settings.origins[s.name]} for s in config.SETTINGS}
-            )
-        )
+        rows = {
+            s.name: {
+                "value": settings[s.name], "origin": settings.origins[s.name], "environment": s.env, "says": s.says
+            }
+            for s in config.SETTINGS
+        }  # fmt: skip
+        where = {"project": settings.project, "store": settings.store_dir, "complaints": settings.complaints}
+        click.echo(schema.as_json("config", settings=rows, **where))
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("setting", "value", "origin", "environment", "meaning"):
-        table.add_column(column)
-    for row in config.SETTINGS:
-        value = settings[row.name]
-        text = ",".join(value) if isinstance(value, tuple) else str(value)
-        table.add_row(row.name, text, settings.origins[row.name], row.env, row.says)
-    console = _console()
-    console.print(table)
-    console.print(f"project: {settings.project or 'none (no gccllm.toml here or above)'}   store: {settings.store_dir}")
-    for complaint in settings.complaints:
-        console.print(f"[yellow]{complaint}[/]")
+    report.print_settings(terminal.console(), settings)
 
 
 def _tools(settings: config.Settings) -> Any:
@@ -445,7 +436,8 @@ def _or_exit(action: Any) -> Any:
     try:
         return action()
     except Quit as quit_:
-        raise click.ClickException(f"{quit_.reason.label}: {quit_.reason.says} {quit_.detail}".rstrip()) from quit_
+        detail = f" ({quit_.detail})" if quit_.detail else ""
+        raise click.ClickException(f"{quit_.reason.label}: {quit_.reason.says}{detail}") from quit_
     except OSError as error:
         raise click.ClickException(f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")) from error
 

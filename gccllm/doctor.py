@@ -15,6 +15,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from gccllm import schema
 from gccllm.config import Settings
 from gccllm.core import Quit
 from gccllm.events import read
@@ -223,9 +224,13 @@ def run_table(console: Console, rows: list[tuple[str, str, str]]) -> None:
     console.print(table)
 
 
-def run_doctor(console: Console, settings: Settings) -> int:
+def run_doctor(console: Console, settings: Settings, as_json: bool = False) -> int:
     rows = run_checks(settings)
-    run_table(console, rows)
     failed = [f"{name}: {words}" for name, state, words in rows if state == "fail"]
+    if as_json:
+        checks = [{"check": name, "state": state, "says": words} for name, state, words in rows]
+        print(schema.as_json("doctor", ready=not failed, checks=checks))
+        return 1 if failed else 0
+    run_table(console, rows)
     console.print(f"not ready; first mend {failed[0]}" if failed else "ready: CC=gcc-llm make", soft_wrap=True)
     return 1 if failed else 0

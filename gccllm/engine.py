@@ -104,8 +104,10 @@ def answer(
 
 def note_step(directory: Path, function: str, stage: str) -> None:
     """What the shim tells a terminal that waits. Best effort."""
+    from gccllm.names import spoken_name
+
     with contextlib.suppress(OSError):
-        (directory / "status").write_text(f"{function} ({stage})\n")
+        (directory / "status").write_text(f"{spoken_name(function)} ({stage})\n")
 
 
 def queue(directory: Path, store_dir: Path, key: str) -> None:

@@ -34,6 +34,12 @@ class Log:
         other.path, other.context, other.watcher = self.path, {**self.context, **context}, self.watcher
         return other
 
+    def silent(self) -> Log:
+        """The same log, and nothing is written: for who only looks."""
+        other = self.bind()
+        other.path = Path(os.devnull)
+        return other
+
     def step(self, stage: str) -> None:
         """For who watches; not written."""
         self.watcher(str(self.context.get("function", "")), stage)

@@ -74,6 +74,20 @@ def rank(
     return warm[:limit], left
 
 
+def why(function: Function, reason: Reason, settings: Settings) -> str:
+    """The detail of a reason that `rank` gave: which setting, which instruction; empty where there is none."""
+    if reason is Reason.EXCLUDED:
+        name = "exclude" if _matches(function.name, settings["exclude"]) else "only"
+        return f"{name} = {','.join(settings[name])}, from {settings.origins[name]}"
+    if reason in (Reason.NOT_HOT, Reason.COLD):
+        return ""
+    try:
+        cfg(function.body)
+    except BodyError as error:
+        return error.detail
+    return ""
+
+
 def measure(function: Function, shares: Mapping[str, float] | None = None) -> Heat:
     try:
         graph = cfg(function.body)

@@ -81,6 +81,8 @@ class Job:
     attempts: list[Attempted] = field(default_factory=list)
     unheard: set[Reason] = field(default_factory=set)
     """Why some proposer had no say at all; finding nothing then says little."""
+    silent: dict[str, Reason] = field(default_factory=dict)
+    """Proposers without a candidate, with the last reason that they gave."""
 
     @property
     def equal(self) -> list[Attempted]:

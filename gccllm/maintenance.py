@@ -8,10 +8,12 @@ from collections.abc import Sequence, Set
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from gccllm.config import Settings
 from gccllm.isa_allowance import beyond_this_cpu
-from gccllm.store import Found, Store
+from gccllm.names import named, spoken, spoken_name
+from gccllm.store import Store
 from gccllm.store.layers import write_atomically
 from gccllm.toolchain import Toolchain
 
@@ -26,29 +28,28 @@ def verify(store: Store, settings: Settings, console: Console, keys: Sequence[st
 
     tools = Toolchain.find(settings["cc"] or None)
 
-    chosen = [
-        found
-        for found in store.entries("project" if only_project else None)
-        if found.entry.outcome == "accepted" and (not keys or _is_named(found, keys))
-    ]
+    accepted = [f for f in store.entries("project" if only_project else None) if f.entry.outcome == "accepted"]
+    names = spoken(found.entry.function for found in accepted)
+    meant = frozenset[str]().union(*(named(key, names) for key in keys))
+    chosen = [f for f in accepted if not keys or f.entry.function in meant or f.entry.key.startswith(tuple(keys))]
     for reason, detail in store.problems:
         console.print(f"[red]{reason.label}[/]: {detail}")
     broken, elsewhere = len(store.problems), 0
     for found in chosen:
-        entry = found.entry
+        entry, name = found.entry, names[found.entry.function]
         if why := beyond_this_cpu(entry.isa_level, tools):
             elsewhere += 1
-            console.print(f"{entry.function:<24} [yellow]not here[/] {found.layer:<8} {why}")
+            _say(console, name, ("not here", "yellow"), f"{found.layer:<8} {why}")
             continue
         started = time.monotonic()
         failure = recheck(entry, settings)
         took = time.monotonic() - started
         if failure is None:
             tests = entry.evidence.tests if entry.evidence else 0
-            console.print(f"{entry.function:<24} [green]stands[/]   {found.layer:<8} {tests} tests, {took:.1f} s")
+            _say(console, name, ("stands", "green"), f"{found.layer:<8} {tests} tests, {took:.1f} s")
         else:
             broken += 1
-            console.print(f"{entry.function:<24} [red]FAILS[/]    {found.layer:<8} {failure}")
+            _say(console, name, ("FAILS", "red"), f"{found.layer:<8} {failure}")
             if found.layer == "user":
                 store.remove(found)
     stand = len(chosen) - elsewhere - (broken - len(store.problems))
@@ -57,8 +58,9 @@ def verify(store: Store, settings: Settings, console: Console, keys: Sequence[st
     return 0 if stand and not broken else 1
 
 
-def _is_named(found: Found, keys: Sequence[str]) -> bool:
-    return any(found.entry.key.startswith(key) or found.entry.function == key for key in keys)
+def _say(console: Console, name: str, state: tuple[str, str], words: str) -> None:
+    word, style = state
+    console.print(Text.assemble(f"{name:<24} ", (f"{word:<8}", style), f" {words}"), soft_wrap=True)
 
 
 def export(store: Store, target: Path, keys: Set[str] | None = None) -> int:
@@ -86,7 +88,7 @@ def import_(store: Store, settings: Settings, directory: Path, console: Console)
             continue
         if failure := recheck(found.entry, settings):
             refused += 1
-            console.print(f"{found.entry.function}: refused: {failure}")
+            console.print(f"{spoken_name(found.entry.function)}: refused: {failure}", markup=False, soft_wrap=True)
         else:
             store.take_over(found)
             taken += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,17 @@ from gccllm import policy
 from gccllm.config import Settings
 from gccllm.core import Quit, Request
 from gccllm.deadline import Deadline
-from gccllm.events import Log
-from gccllm.pipeline import Result, rewrite_unit
+from gccllm.events import Log, read
+from gccllm.pipeline import Decision, Result, rewrite_unit
 from gccllm.plan import unquote_options
 from gccllm.propose.unit import compile_flags
 from gccllm.reasons import Reason
 from gccllm.store import Store
 from gccllm.toolchain import Toolchain, clean_environment, run
+
+Event = Mapping[str, Any]
+WORK_S = 1e5
+"""Seconds that somebody may wait who asked for the work."""
 
 
 def request_for(source: Path, flags: Sequence[str], gcc: str | None = None, cwd: Path | None = None) -> Request:
@@ -46,7 +51,7 @@ def request_for(source: Path, flags: Sequence[str], gcc: str | None = None, cwd:
     )
 
 
-def last_flags(source: Path, events: Iterable[Mapping[str, Any]]) -> tuple[str, ...] | None:
+def last_flags(source: Path, events: Iterable[Event]) -> tuple[str, ...] | None:
     """The code-deciding options of the last compile of `source` in the log; None when there was none."""
     wanted, found = str(source.resolve()), None
     for event in events:
@@ -55,9 +60,38 @@ def last_flags(source: Path, events: Iterable[Mapping[str, Any]]) -> tuple[str, 
     return None if found is None else compile_flags(found)
 
 
-def explain(source: Path, flags: Sequence[str], settings: Settings) -> Result:
-    """The decisions on every function of one source file. Raises Quit when gcc refuses it."""
+def explain(source: Path, flags: Sequence[str], settings: Settings, *, is_work: bool = False) -> Result:
+    """The decisions on every function of one source file. Raises Quit when gcc refuses it.
+
+    is_work  work on what is undecided, for as long as it takes, and log it as a build does; else only look
+    """
     request = request_for(source, flags, settings["cc"] or None)
     store = Store(settings.store_dir, settings.project_cache)
     log = Log(settings.store_dir, cwd=str(request.cwd), unit="explain")
-    return rewrite_unit(request, settings, store, log, deadline=Deadline(settings["budget"]))
+    if is_work:
+        working = settings.with_values(mode="inline")
+        return rewrite_unit(request, working, store, log, deadline=Deadline(WORK_S))
+    mode = settings["mode"]
+    looking = settings if mode == "off" else settings.with_values(mode="cached")
+    result = rewrite_unit(request, looking, store, log.silent(), deadline=Deadline(settings["budget"]))
+    if mode == "cached":
+        return result
+    last = last_decisions(source, read(settings.store_dir))
+    return replace(result, decisions=tuple(_in_mode(decision, mode, last) for decision in result.decisions))
+
+
+def last_decisions(source: Path, events: Iterable[Event]) -> dict[str, Event]:
+    """What the last build of `source` said of each function."""
+    wanted = str(source.resolve())
+    return {str(e["function"]): e for e in events if e["event"] == "function" and e.get("source") == wanted}
+
+
+def _in_mode(decision: Decision, mode: str, last: Mapping[str, Event]) -> Decision:
+    """A lookup alone knows no more than that there is nothing: what does the mode of the builds make of that?"""
+    if decision.reason is not Reason.NOT_IN_STORE:
+        return decision
+    event = last.get(decision.function, {})
+    known = next((reason for reason in Reason if reason.label == event.get("reason")), None)
+    if event.get("word") == "queued" and known is not None and known.mode in ("", mode):
+        return replace(decision, reason=known, detail=str(event.get("detail", "")))
+    return replace(decision, reason=Reason.QUEUED if mode == "queue" else Reason.UNTRIED)

@@ -10,6 +10,7 @@ text when that fails.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gccllm import hotness, policy, work
@@ -80,7 +81,7 @@ def rewrite_unit(
     shop = work.Shop(unit, settings, log)
     recorded = None if profile is not None else shop.recordings.heat(unit.module)
     warm, left = hotness.rank(unit.module, settings, profile, recorded)
-    decisions = [Decision(function.name, "declined", reason) for function, reason in left]
+    decisions = left_alone(left, settings)
 
     # From here on a function is either admitted with evidence, declined for good, or queued; each on its own.
     for heat in warm:
@@ -112,6 +113,11 @@ def rewrite_unit(
         log.write("unit_declined", Reason.SPLICE_REFUSED, detail=detail)
         return Result(None, tuple(decisions), Reason.SPLICE_REFUSED, detail)
     return Result(text, tuple(decisions), sources=shop.sources)
+
+
+def left_alone(left: Sequence[tuple[Function, Reason]], settings: Settings) -> list[Decision]:
+    """The decisions on functions that are not worth the work (`hotness.rank`)."""
+    return [Decision(one.name, "declined", reason, hotness.why(one, reason, settings)) for one, reason in left]
 
 
 def decide(

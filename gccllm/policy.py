@@ -92,25 +92,26 @@ def optimisation_level(options: Sequence[str]) -> str:
     return level
 
 
-FUNCTION_ROWS: tuple[tuple[str, Reason], ...] = (
-    ("is_empty", Reason.UNSUPPORTED_CODE),
-    ("has_inline_asm", Reason.ASM_INLINE),
-    ("has_lock", Reason.ATOMIC),
-    ("has_lsda", Reason.LSDA),
-    ("has_odd_tls", Reason.TLS),
-    ("has_stack_protector", Reason.STACK_PROTECTOR),
-    ("has_indirect_call", Reason.INDIRECT_CALL),
+FUNCTION_ROWS: tuple[tuple[str, Reason, str], ...] = (
+    ("is_empty", Reason.UNSUPPORTED_CODE, ""),
+    ("has_inline_asm", Reason.ASM_INLINE, r"^#APP\n(?:#.*\n)*\s*(.*)"),
+    ("has_lock", Reason.ATOMIC, r"^\s*(lock\b.*|[lms]fence.*|(?:\w+ )?xchg.*\(.*)"),
+    ("has_lsda", Reason.LSDA, ""),
+    ("has_odd_tls", Reason.TLS, r"^\s*(\w.*(?:%[fg]s:|@tls|@TLS|__emutls).*)"),
+    ("has_stack_protector", Reason.STACK_PROTECTOR, ""),
+    ("has_indirect_call", Reason.INDIRECT_CALL, r"^\s*((?:\w+ )?(?:call|jmp)\w*\s+\*.*)"),
 )
-"""(attribute of assembly.Function, reason), in the order they are asked."""
+"""(attribute of assembly.Function, reason, what of its text shows it), in the order they are asked."""
 
 TWICE_RETURNING = frozenset({"setjmp", "_setjmp", "__sigsetjmp", "sigsetjmp", "vfork", "getcontext", "savectx"})
 
 
 def declines_function(function: Function, settings: Settings) -> None:
     """Raises Quit with the first static reason to leave one function to gcc."""
-    for attribute, reason in FUNCTION_ROWS:
+    for attribute, reason, pattern in FUNCTION_ROWS:
         if getattr(function, attribute):
-            raise Quit(reason)
+            shown = re.search(pattern, "\n".join(function.lines), re.MULTILINE) if pattern else None
+            raise Quit(reason, " ".join(shown[1].split()) if shown else "")
     if twice := TWICE_RETURNING & set(function.calls):
         raise Quit(Reason.SETJMP, ", ".join(sorted(twice)))
     limit = settings["max_instructions"]

@@ -8,6 +8,8 @@ completes the sentence of its scope:
     refuted   "the candidate was refused because ..."      (shown wrong or not faster)
     undecided "the candidate was not admitted because ..." (a limit was met; nothing was shown)
     engine    "gcc's own output was used because ..."      (something of ours failed)
+
+What a user can do about it, if anything, is its `next_step`; what it leaves open is in the event's detail.
 """
 
 from __future__ import annotations
@@ -23,17 +25,31 @@ class Scope(enum.StrEnum):
     ENGINE = "engine"
 
 
+# Next steps that several reasons share.
+_DROP = "drop the option that `gccllm explain` names, where the program can do without it"
+_RECORD = "record the program: GCCLLM_MODE=record, then `gccllm record -- COMMAND`"
+_INSTALL = "install again: pip install --force-reinstall gcc-llm"
+_LARGER = "ask a larger model: GCCLLM_ENDPOINT"
+_OWN = "move the loop into a function of its own"
+
+
 class Reason(enum.Enum):
-    """A named exit: `Reason.X.label` (snake_case, stable), `.scope`, `.says`."""
+    """A named exit: `Reason.X.label` (snake_case, stable), `.scope`, `.says`, `.next_step`, `.mode`."""
 
     scope: Scope
     says: str
+    next_step: str
+    """What a user can do about it; empty where nothing can be done."""
+    mode: str
+    """The only GCCLLM_MODE in which it is given; empty: any."""
 
-    def __new__(cls, label: str, scope: Scope, says: str) -> Reason:
+    def __new__(cls, label: str, scope: Scope, says: str, next_step: str = "", mode: str = "") -> Reason:
         row = object.__new__(cls)
         row._value_ = label
         row.scope = scope
         row.says = says
+        row.next_step = next_step
+        row.mode = mode
         return row
 
     @classmethod
@@ -53,67 +69,68 @@ class Reason(enum.Enum):
 
     # fmt: off
     # --- unit -----------------------------------------------------------------------------------
-    MODE_OFF = ("mode_off", Scope.UNIT, "GCCLLM_MODE=off")
+    MODE_OFF = ("mode_off", Scope.UNIT, "GCCLLM_MODE=off", "set GCCLLM_MODE=inline", "off")
     NOT_GCC_OUTPUT = ("not_gcc_output", Scope.UNIT, "the text is not what gcc's own C or C++ front end prints")
-    SLIM_LTO = ("slim_lto", Scope.UNIT, "-flto leaves no machine code in this text; the link step has it")
-    OPTIMISATION_OFF = ("optimisation_off", Scope.UNIT, "it is compiled below -O1, or for size, or for debugging")
-    SANITIZER = ("sanitizer", Scope.UNIT, "-fsanitize instruments the code")
-    COVERAGE = ("coverage", Scope.UNIT, "--coverage counts executions of gcc's own blocks")
-    PROFILING = ("profiling", Scope.UNIT, "-pg, -fprofile-generate or -finstrument-functions watch gcc's own code")
-    PATCHABLE_ENTRY = ("patchable_entry", Scope.UNIT, "-mfentry or -fpatchable-function-entry fix the bytes of every entry")
-    SPLIT_STACK = ("split_stack", Scope.UNIT, "-fsplit-stack changes every prologue")
-    INDIRECT_BRANCH = ("indirect_branch", Scope.UNIT, "-mindirect-branch= or -mfunction-return= route branches through thunks")
+    SLIM_LTO = ("slim_lto", Scope.UNIT, "-flto leaves no machine code in this text; the link step has it", "compile this file without -flto")
+    OPTIMISATION_OFF = ("optimisation_off", Scope.UNIT, "it is compiled below -O1, or for size, or for debugging", "compile with -O2 (CMAKE_BUILD_TYPE=Release, meson --buildtype=release)")
+    SANITIZER = ("sanitizer", Scope.UNIT, "-fsanitize instruments the code", _DROP)
+    COVERAGE = ("coverage", Scope.UNIT, "--coverage counts executions of gcc's own blocks", _DROP)
+    PROFILING = ("profiling", Scope.UNIT, "-pg, -fprofile-generate or -finstrument-functions watch gcc's own code", _DROP)
+    PATCHABLE_ENTRY = ("patchable_entry", Scope.UNIT, "-mfentry or -fpatchable-function-entry fix the bytes of every entry", _DROP)
+    SPLIT_STACK = ("split_stack", Scope.UNIT, "-fsplit-stack changes every prologue", _DROP)
+    INDIRECT_BRANCH = ("indirect_branch", Scope.UNIT, "-mindirect-branch= or -mfunction-return= route branches through thunks", _DROP)
     NOT_X86_64 = ("not_x86_64", Scope.UNIT, "the target is not 64-bit x86 with the LP64 ABI")
-    CODE_MODEL = ("code_model", Scope.UNIT, "-mcmodel is not small")
-    NO_SSE = ("no_sse", Scope.UNIT, "-mno-sse or -mgeneral-regs-only forbids the vector registers of the ABI")
-    FREESTANDING = ("freestanding", Scope.UNIT, "-ffreestanding code may run where the tests cannot")
-    PLUGIN = ("plugin", Scope.UNIT, "-fplugin may have changed what the text means")
-    ASSEMBLER_LISTING = ("assembler_listing", Scope.UNIT, "an assembler option asks for a listing of gcc's own text")
-    ASM_SYNTAX = ("asm_syntax", Scope.UNIT, "-masm=intel text is not parsed")
-    OPTION_UNKNOWN = ("option_unknown", Scope.UNIT, "nobody has said what one of its options means for a rewrite")
-    PRIVATE_ARRANGEMENTS = ("private_arrangements", Scope.UNIT, "its functions may rely on each other's registers and stack beyond the ABI")
+    CODE_MODEL = ("code_model", Scope.UNIT, "-mcmodel is not small", _DROP)
+    NO_SSE = ("no_sse", Scope.UNIT, "-mno-sse or -mgeneral-regs-only forbids the vector registers of the ABI", _DROP)
+    FREESTANDING = ("freestanding", Scope.UNIT, "-ffreestanding code may run where the tests cannot", _DROP)
+    PLUGIN = ("plugin", Scope.UNIT, "-fplugin may have changed what the text means", _DROP)
+    ASSEMBLER_LISTING = ("assembler_listing", Scope.UNIT, "an assembler option asks for a listing of gcc's own text", "drop -Wa,-a")
+    ASM_SYNTAX = ("asm_syntax", Scope.UNIT, "-masm=intel text is not parsed", _DROP)
+    OPTION_UNKNOWN = ("option_unknown", Scope.UNIT, "nobody has said what one of its options means for a rewrite", _DROP)
+    PRIVATE_ARRANGEMENTS = ("private_arrangements", Scope.UNIT, "its functions may rely on each other's registers and stack beyond the ABI", "let the launcher add its options (GCCLLM_OPT=o3 or keep), or drop the options that `gccllm explain` names")
     NOT_LOSSLESS = ("not_lossless", Scope.UNIT, "the text could not be parsed and printed back unchanged")
-    FOREIGN_COMPILER = ("foreign_compiler", Scope.UNIT, "the real compiler is not gcc")
-    NO_SOURCE = ("no_source", Scope.UNIT, "the source file could not be found again for a side compile")
+    FOREIGN_COMPILER = ("foreign_compiler", Scope.UNIT, "the real compiler is not gcc", "set GCCLLM_CC to a gcc")
+    NO_SOURCE = ("no_source", Scope.UNIT, "the source file could not be found again for a side compile", "compile from a file that is still there when the assembler runs, not from a pipe")
     SIDE_COMPILE = ("side_compile", Scope.UNIT, "a side compile with -g did not give the same code")
-    UNIT_TOO_LARGE = ("unit_too_large", Scope.UNIT, "the text is over the size limit")
+    UNIT_TOO_LARGE = ("unit_too_large", Scope.UNIT, "the text is over the size limit", "split the file")
     # --- function -------------------------------------------------------------------------------
-    NOT_HOT = ("not_hot", Scope.FUNCTION, "it has no loop and no recursion, or the profile or the recording never saw it")
-    COLD = ("cold", Scope.FUNCTION, "it is marked cold, or gcc placed it in a cold section")
-    EXCLUDED = ("excluded", Scope.FUNCTION, "gccllm.toml excludes it")
-    BUDGET = ("budget", Scope.FUNCTION, "the time for this unit was used up; it is queued")
-    SET_UP = ("set_up", Scope.FUNCTION, "it looks like set-up code, which a build does not wait for; it is queued")
-    QUEUED = ("queued", Scope.FUNCTION, "it waits for `gccllm tune`")
-    ASM_INLINE = ("asm_inline", Scope.FUNCTION, "it contains inline assembly, whose effects cannot be seen")
-    ATOMIC = ("atomic", Scope.FUNCTION, "it uses a lock prefix, an implicit lock or a fence")
-    VOLATILE = ("volatile", Scope.FUNCTION, "it reads or writes volatile memory")
-    ATTRIBUTE = ("attribute", Scope.FUNCTION, "an attribute of it, or of a function it reaches, asks more of its code than is checked")
+    NOT_HOT = ("not_hot", Scope.FUNCTION, "it has no loop and no recursion, or the profile or the recording never saw it", "name it in the setting `include`, or let `gccllm profile -- COMMAND` say what is hot")
+    COLD = ("cold", Scope.FUNCTION, "it is marked cold, or gcc placed it in a cold section", "drop the attribute, or name it in the setting `include`")
+    EXCLUDED = ("excluded", Scope.FUNCTION, "the settings leave it out", "change the setting that `gccllm explain` names")
+    BUDGET = ("budget", Scope.FUNCTION, "the time for this unit was used up; it is queued", "run `gccllm tune`, or raise GCCLLM_BUILD_BUDGET")
+    SET_UP = ("set_up", Scope.FUNCTION, "it looks like set-up code, which a build does not wait for; it is queued", "run `gccllm tune`, or name it in the setting `include`")
+    QUEUED = ("queued", Scope.FUNCTION, "it waits for `gccllm tune`", "run `gccllm tune`, then build again", "queue")
+    UNTRIED = ("untried", Scope.FUNCTION, "no build has worked on it yet", "build, or run `gccllm explain --work FILE`")
+    ASM_INLINE = ("asm_inline", Scope.FUNCTION, "it contains inline assembly, whose effects cannot be seen", "use plain C or an intrinsic, or move the loop into a function without it")
+    ATOMIC = ("atomic", Scope.FUNCTION, "it uses a lock prefix, an implicit lock or a fence", "move the loop into a function that does not reach it")
+    VOLATILE = ("volatile", Scope.FUNCTION, "it reads or writes volatile memory", "move the loop into a function that is not given what is volatile")
+    ATTRIBUTE = ("attribute", Scope.FUNCTION, "an attribute of it, or of a function it reaches, asks more of its code than is checked", "drop the attribute that `gccllm explain` names, where the program can do without it")
     EFFECTS_UNKNOWN = ("effects_unknown", Scope.FUNCTION, "it reaches a function of the unit whose effects are not known")
-    SETJMP = ("setjmp", Scope.FUNCTION, "it may return twice")
-    LSDA = ("lsda", Scope.FUNCTION, "it has exception tables")
+    SETJMP = ("setjmp", Scope.FUNCTION, "it may return twice", _OWN)
+    LSDA = ("lsda", Scope.FUNCTION, "it has exception tables", "compile with -fno-exceptions, or declare noexcept what it calls")
     TLS = ("tls", Scope.FUNCTION, "it reaches thread-local storage by a descriptor, by emulation or by a bare segment")
     REGISTER_VARIABLE = ("register_variable", Scope.FUNCTION, "its unit keeps a global variable in a register, which no rewrite knows to leave alone")
-    VARIADIC = ("variadic", Scope.FUNCTION, "it takes variable arguments")
-    NESTED = ("nested", Scope.FUNCTION, "it is a nested function or takes a static chain")
+    VARIADIC = ("variadic", Scope.FUNCTION, "it takes variable arguments", _OWN)
+    NESTED = ("nested", Scope.FUNCTION, "it is a nested function or takes a static chain", "make it a function of the file")
     RETURN_ADDRESS = ("return_address", Scope.FUNCTION, "it looks at its own return address or frame")
-    STACK_PROTECTOR = ("stack_protector", Scope.FUNCTION, "its stack protector must stay as gcc placed it")
-    INDIRECT_CALL = ("indirect_call", Scope.FUNCTION, "it calls through a pointer, whose target no test can choose")
-    IMPURE_CALLEE = ("impure_callee", Scope.FUNCTION, "it calls a function whose effects cannot be stood in for")
-    CALLEE_UNKNOWN = ("callee_unknown", Scope.FUNCTION, "the type of a function it calls is not known")
-    UNSUPPORTED_TYPE = ("unsupported_type", Scope.FUNCTION, "a parameter or result has a type that no input is made for")
-    UNSUPPORTED_CODE = ("unsupported_code", Scope.FUNCTION, "its assembly holds something that is not modelled")
-    TOO_LARGE = ("too_large", Scope.FUNCTION, "it has more instructions than the limit")
-    FAR_DATA = ("far_data", Scope.FUNCTION, "it needs data or functions of other units that no test can supply")
-    REPLACEABLE = ("replaceable", Scope.FUNCTION, "a name in it means both its own function and one that another unit may put in its place")
-    LOCAL_CONVENTION = ("local_convention", Scope.FUNCTION, "gcc gave it a private calling convention")
+    STACK_PROTECTOR = ("stack_protector", Scope.FUNCTION, "its stack protector must stay as gcc placed it", "compile the file with -fno-stack-protector, if you can do without")
+    INDIRECT_CALL = ("indirect_call", Scope.FUNCTION, "it calls through a pointer, whose target no test can choose", "move the loop into a function that calls nothing through a pointer")
+    IMPURE_CALLEE = ("impure_callee", Scope.FUNCTION, "it calls a function whose effects cannot be stood in for", _RECORD)
+    CALLEE_UNKNOWN = ("callee_unknown", Scope.FUNCTION, "the type of a function it calls is not known", "include the header that declares the function that `gccllm explain` names")
+    UNSUPPORTED_TYPE = ("unsupported_type", Scope.FUNCTION, "a parameter or result has a type that no input is made for", _RECORD)
+    UNSUPPORTED_CODE = ("unsupported_code", Scope.FUNCTION, "its assembly holds something that is not modelled", _OWN)
+    TOO_LARGE = ("too_large", Scope.FUNCTION, "it has more instructions than the limit", "raise GCCLLM_MAX_INSTRUCTIONS above the number that `gccllm explain` says")
+    FAR_DATA = ("far_data", Scope.FUNCTION, "it needs data or functions of other units that no test can supply", _RECORD)
+    REPLACEABLE = ("replaceable", Scope.FUNCTION, "a name in it means both its own function and one that another unit may put in its place", "make it static, or compile with -fvisibility=hidden")
+    LOCAL_CONVENTION = ("local_convention", Scope.FUNCTION, "gcc gave it a private calling convention", "compile the file with -fno-ipa-cp -fno-ipa-sra")
     NO_TYPES = ("no_types", Scope.FUNCTION, "its types were not found in the debug information")
-    NO_INPUTS = ("no_inputs", Scope.FUNCTION, "no input was found on which the baseline is defined")
-    EDGES_MISSED = ("edges_missed", Scope.FUNCTION, "no input takes some edge of the baseline, and nothing shows that none can")
-    MUTANTS_SURVIVED = ("mutants_survived", Scope.FUNCTION, "the tests let too many mutants of the baseline live")
-    NOTHING_FASTER = ("nothing_faster", Scope.FUNCTION, "no candidate was shown equal and faster")
-    NO_CANDIDATE = ("no_candidate", Scope.FUNCTION, "no proposer had an answer")
-    PREVIOUSLY_TRIED = ("previously_tried", Scope.FUNCTION, "an earlier attempt found nothing and has not expired")
-    NOT_IN_STORE = ("not_in_store", Scope.FUNCTION, "the store has no accepted rewrite and the mode does not look for one")
+    NO_INPUTS = ("no_inputs", Scope.FUNCTION, "no input was found on which the baseline is defined", _RECORD)
+    EDGES_MISSED = ("edges_missed", Scope.FUNCTION, "no input takes some edge of the baseline, and nothing shows that none can", _RECORD)
+    MUTANTS_SURVIVED = ("mutants_survived", Scope.FUNCTION, "the tests let too many mutants of the baseline live", _RECORD)
+    NOTHING_FASTER = ("nothing_faster", Scope.FUNCTION, "no candidate was shown equal and faster", "`gccllm explain --work -v FILE` shows each candidate; more of them: GCCLLM_SAMPLES, GCCLLM_ENDPOINT")
+    NO_CANDIDATE = ("no_candidate", Scope.FUNCTION, "no proposer had an answer", _LARGER)
+    PREVIOUSLY_TRIED = ("previously_tried", Scope.FUNCTION, "an earlier attempt found nothing and has not expired", "run `gccllm tune --again`")
+    NOT_IN_STORE = ("not_in_store", Scope.FUNCTION, "the store has no rewrite for it, and this mode only takes what is there", "build with GCCLLM_MODE=inline, then `gccllm cache export`", "cached")
     # --- refuted: static ------------------------------------------------------------------------
     COPY = ("copy", Scope.REFUTED, "it is the baseline again")
     UNPARSABLE = ("unparsable", Scope.REFUTED, "it is not assembly text that we can represent")
@@ -136,14 +153,14 @@ class Reason(enum.Enum):
     X87_STACK = ("x87_stack", Scope.REFUTED, "the x87 stack does not hold what it must at a return or call")
     DIRECTION_FLAG = ("direction_flag", Scope.REFUTED, "the direction flag may be set at a return or call")
     CONTROL_WORD = ("control_word", Scope.REFUTED, "it changes a floating-point control word")
-    ISA = ("isa", Scope.REFUTED, "it needs an instruction set that no guard tests")
+    ISA = ("isa", Scope.REFUTED, "it needs an instruction set that no guard tests", "allow it behind a test of the CPU: GCCLLM_ISA=guarded")
     HARDENING = ("hardening", Scope.REFUTED, "it drops hardening that the baseline has")
     FRAME = ("frame", Scope.REFUTED, "its stack frame is larger than the baseline's by more than a small bound")
     ABSOLUTE_ADDRESS = ("absolute_address", Scope.REFUTED, "it addresses memory by a bare number")
     ADDRESS_BITS = ("address_bits", Scope.REFUTED, "it computes with the bits of an address, which no program may rely on")
     NARROW = ("narrow", Scope.REFUTED, "it adds up in fewer bits than the baseline: equal on short inputs only")
     FAR_BOUND = ("far_bound", Scope.REFUTED, "it compares with a number that the baseline has not and no test reaches")
-    EARLY_EXIT = ("early_exit", Scope.REFUTED, "it leaves a comparison early that the baseline goes through to its end")
+    EARLY_EXIT = ("early_exit", Scope.REFUTED, "it leaves a comparison early that the baseline goes through to its end", "allow it where timing of secrets does not matter: GCCLLM_EARLY_EXITS=1")
     DEAD_READ = ("dead_read", Scope.REFUTED, "it reads a register or flag that is not defined at entry")
     # --- refuted: dynamic -----------------------------------------------------------------------
     WRONG_VALUE = ("wrong_value", Scope.REFUTED, "it returned something else than the baseline")
@@ -165,24 +182,24 @@ class Reason(enum.Enum):
     BEATEN = ("beaten", Scope.REFUTED, "another candidate for the same function is faster")
     # --- undecided ------------------------------------------------------------------------------
     EDGES_UNSEEN = ("edges_unseen", Scope.UNDECIDED, "no input takes some edge of the candidate, and nothing shows that none can")
-    NOISY = ("noisy", Scope.UNDECIDED, "the machine was too noisy to trust a timing")
+    NOISY = ("noisy", Scope.UNDECIDED, "the machine was too noisy to trust a timing", "run `gccllm tune` when the machine is quiet")
     TRACE_LIMIT = ("trace_limit", Scope.UNDECIDED, "the checked build's log overflowed on every input")
-    DEADLINE = ("deadline", Scope.UNDECIDED, "the time budget ended first")
-    NO_TIMING_INPUT = ("no_timing_input", Scope.UNDECIDED, "no input runs long enough to be timed")
-    SANDBOX_UNAVAILABLE = ("sandbox_unavailable", Scope.UNDECIDED, "the kernel refused the confinement; nothing was run")
+    DEADLINE = ("deadline", Scope.UNDECIDED, "the time budget ended first", "run `gccllm tune`, or raise GCCLLM_BUDGET")
+    NO_TIMING_INPUT = ("no_timing_input", Scope.UNDECIDED, "no input runs long enough to be timed", _RECORD)
+    SANDBOX_UNAVAILABLE = ("sandbox_unavailable", Scope.UNDECIDED, "the kernel refused the confinement; nothing was run", "run `gccllm doctor`; a container must allow seccomp")
     PAGES_UNMAPPABLE = ("pages_unmappable", Scope.UNDECIDED, "recorded memory cannot be put back at its addresses")
     # --- engine ---------------------------------------------------------------------------------
-    ENGINE_MISSING = ("engine_missing", Scope.ENGINE, "gccllm-engine is not where the launcher is installed")
-    ENGINE_CRASHED = ("engine_crashed", Scope.ENGINE, "the engine ended with an error")
-    ENGINE_TIMEOUT = ("engine_timeout", Scope.ENGINE, "the engine did not answer within the budget")
-    MODEL_ABSENT = ("model_absent", Scope.ENGINE, "no model is installed or the model file cannot be loaded")
-    MODEL_FAILED = ("model_failed", Scope.ENGINE, "the model did not answer")
-    ENDPOINT_FAILED = ("endpoint_failed", Scope.ENGINE, "the model server did not answer as asked")
+    ENGINE_MISSING = ("engine_missing", Scope.ENGINE, "gccllm-engine is not where the launcher is installed", _INSTALL)
+    ENGINE_CRASHED = ("engine_crashed", Scope.ENGINE, "the engine ended with an error", "run `gccllm doctor`")
+    ENGINE_TIMEOUT = ("engine_timeout", Scope.ENGINE, "the engine did not answer within the budget", "build with GCCLLM_BUILD_BUDGET=0, then run `gccllm tune`")
+    MODEL_ABSENT = ("model_absent", Scope.ENGINE, "no model is installed or the model file cannot be loaded", "run `gccllm doctor`; GCCLLM_MODEL must name a GGUF file, or nothing")
+    MODEL_FAILED = ("model_failed", Scope.ENGINE, "the model did not answer", "run `gccllm doctor`")
+    ENDPOINT_FAILED = ("endpoint_failed", Scope.ENGINE, "the model server did not answer as asked", "start the server that GCCLLM_ENDPOINT names (`gccllm serve`); `gccllm doctor` asks it")
     RECIPE_FAILED = ("recipe_failed", Scope.ENGINE, "the unit could not be compiled again with other flags")
-    PROMPT_UNKNOWN = ("prompt_unknown", Scope.ENGINE, "the function uses words that the model was never taught")
-    PROMPT_TOO_LONG = ("prompt_too_long", Scope.ENGINE, "the function does not fit into the model's context")
-    RECORDER = ("recorder", Scope.ENGINE, "the recorder could not be compiled as it must be; nothing of the unit is recorded")
-    STORE_UNWRITABLE = ("store_unwritable", Scope.ENGINE, "the store could not be written")
+    PROMPT_UNKNOWN = ("prompt_unknown", Scope.ENGINE, "the function uses words that the model was never taught", _LARGER)
+    PROMPT_TOO_LONG = ("prompt_too_long", Scope.ENGINE, "the function does not fit into the model's context", _LARGER)
+    RECORDER = ("recorder", Scope.ENGINE, "the recorder could not be compiled as it must be; nothing of the unit is recorded", "run `gccllm doctor`")
+    STORE_UNWRITABLE = ("store_unwritable", Scope.ENGINE, "the store could not be written", "make the store writable, or set GCCLLM_CACHE_DIR")
     ENTRY_CORRUPT = ("entry_corrupt", Scope.ENGINE, "a store entry was damaged and has been quarantined")
     ENTRY_VERSION = ("entry_version", Scope.ENGINE, "a store entry has another schema version")
     ENTRY_LIMITS = ("entry_limits", Scope.ENGINE, "a stored entry holds a directive, a name, a type or a size that no entry may hold")
@@ -190,8 +207,8 @@ class Reason(enum.Enum):
     CAPTURE_VERSION = ("capture_version", Scope.ENGINE, "a recorded call has another format version")
     TESTS_CORRUPT = ("tests_corrupt", Scope.ENGINE, "recorded tests were damaged and count as absent")
     TESTS_VERSION = ("tests_version", Scope.ENGINE, "recorded tests have another schema version")
-    RECORDED_SINCE = ("recorded_since", Scope.ENGINE, "calls were recorded that a stored answer knows nothing of; it is found anew")
-    TESTS_ABSENT = ("tests_absent", Scope.ENGINE, "a stored rewrite rests on recorded tests that are not on this machine")
-    ENTRY_REFUSED = ("entry_refused", Scope.ENGINE, "a stored rewrite did not pass its checks again")
+    RECORDED_SINCE = ("recorded_since", Scope.ENGINE, "calls were recorded that a stored answer knows nothing of; it is found anew", "build again, or run `gccllm tune`")
+    TESTS_ABSENT = ("tests_absent", Scope.ENGINE, "a stored rewrite rests on recorded tests that are not on this machine", _RECORD)
+    ENTRY_REFUSED = ("entry_refused", Scope.ENGINE, "a stored rewrite did not pass its checks again", "`gccllm cache verify` says what fails")
     SPLICE_REFUSED = ("splice_refused", Scope.ENGINE, "the assembler refused the spliced text")
     # fmt: on

@@ -1,27 +1,34 @@
-"""What a person reads: stats, explain and show. Only rendering; the facts come from the log and the store."""
+"""What a person reads: stats, ls and explain. Only rendering; the facts come from the log and the store."""
 
 from __future__ import annotations
 
-import difflib
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rich import box
-from rich.console import Console, Group
-from rich.panel import Panel
-from rich.syntax import Syntax
-from rich.table import Table
+from rich.console import Console
+from rich.padding import Padding
 from rich.text import Text
 
 from gccllm.assembly import LEVELS
+from gccllm.config import SETTINGS, Settings
+from gccllm.names import spoken
 from gccllm.reasons import Reason
 from gccllm.store import Entry
+from gccllm.terminal import Column, print_rows
 
-_WORD_STYLE = {"admitted": "bold green", "queued": "yellow", "declined": "dim"}
-_SAYS = {reason.label: reason.says for reason in Reason}
+_WORDS = {Reason.NOT_IN_STORE.label: "declined", Reason.UNTRIED.label: "undecided"}
+_WORD_STYLE = {"admitted": "bold green", "queued": "yellow", "undecided": "yellow", "declined": "dim"}
+_REASONS = {reason.label: reason for reason in Reason}
+NAME_WIDTH = 32
+"""Longer names push what stands behind them to the right."""
+ROOM_FOR_MEANING = 140
+
+
+def word_of(word: str, reason: str | None) -> str:
+    """What a person is told: the log says `queued` also where the mode works on nothing, or no build has been."""
+    return _WORDS.get(reason or "", word)
 
 
 def summarise(events: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -38,13 +45,15 @@ def summarise(events: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         # What the shim says of an engine that failed, not what that engine said itself (`engine`): once is enough.
         elif event["event"] in ("shim", "store", "model") and "reason" in event:
             engine[str(event["reason"])] += 1
-    words = Counter(str(event.get("word")) for event in last.values())
+    decided = [(word_of(str(e.get("word")), e.get("reason")), str(e.get("reason") or "")) for e in last.values()]
+    words = Counter(word for word, _ in decided)
     admitted = [event for event in last.values() if event.get("word") == "admitted"]
     return {
         "units": len(units),
         "units_declined": dict(Counter(str(e["reason"]) for e in units.values() if e.get("reason"))),
         "functions": {word: words.get(word, 0) for word in ("admitted", "declined", "queued")},
-        "reasons": dict(Counter(str(e.get("reason")) for e in last.values() if e.get("reason")).most_common()),
+        "reasons": dict(Counter(reason for _, reason in decided if reason).most_common()),
+        "queued": dict(Counter(reason for word, reason in decided if reason and word == "queued").most_common()),
         "proposers": dict(Counter(str(e.get("proposer")) for e in admitted)),
         "speedups": {str(e.get("function")): e.get("speedup") for e in admitted},
         "engine": dict(engine),
@@ -56,84 +65,135 @@ def print_stats(console: Console, summary: Mapping[str, Any], entries: Sequence[
     functions = summary["functions"]
     accepted = [entry for entry in entries if entry.outcome == "accepted"]
     console.print(
-        f"[bold]{summary['units']}[/] units seen, functions: [green]{functions['admitted']} admitted[/], "
+        f"[bold]{counted(summary['units'], 'unit')}[/] seen, functions: [green]{functions['admitted']} admitted[/], "
         f"{functions['declined']} declined, [yellow]{functions['queued']} queued[/]; "
-        f"store: {len(accepted)} rewrites, {len(entries) - len(accepted)} remembered failures"
+        f"store: {counted(len(accepted), 'rewrite')}, {counted(len(entries) - len(accepted), 'remembered failure')}"
     )
     if waiting:
-        console.print(f"[yellow]{waiting} units[/], of all projects, wait for `gccllm tune`")
+        verb = "waits" if waiting == 1 else "wait"
+        console.print(f"[yellow]{counted(waiting, 'unit')}[/], of all projects, {verb} for `gccllm tune`")
     if below := summary["units_declined"].get(Reason.OPTIMISATION_OFF.label, 0):
-        console.print(f"{below} units compiled below -O1: nothing to do there")
-    queued = {reason.label for reason in (Reason.BUDGET, Reason.SET_UP, Reason.NOT_IN_STORE)}
-    rows = [("queued" if reason in queued else "declined", reason, count)
-            for reason, count in summary["reasons"].items()]  # fmt: skip
-    rows += [("unit", reason, count) for reason, count in summary["units_declined"].items()]
-    rows += [("ours", reason, count) for reason, count in summary["engine"].items()]
-    if rows:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for column in ("what", "reason", "count", "because"):
-            table.add_column(column, justify="right" if column == "count" else "left")
-        most = max(count for _, _, count in rows)
-        for what, reason, count in sorted(rows, key=lambda row: -row[2]):
-            bar = "█" * max(1, round(12 * count / most))
-            table.add_row(what, reason, f"{count} {bar:<12}", _SAYS.get(reason, ""))
-        console.print(table)
+        console.print(f"{counted(below, 'unit')} compiled below -O1: nothing to do there")
+    _print_reasons(console, summary)
     if accepted:
-        console.print(entries_table(accepted))
+        print_entries(console, accepted)
 
 
-def entries_table(entries: Sequence[Entry], title: str | None = None) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title)
-    # Names and figures are never cut; what stands further right gives way on a narrow terminal.
-    for column in ("function", "speed-up", "95% interval", "ISA", "proposer", "recipe", "tests", "mutants", "evidence"):
-        table.add_column(
-            column,
-            justify="right" if column in ("tests", "mutants", "ISA", "speed-up") else "left",
-            no_wrap=column in ("function", "speed-up", "95% interval", "ISA"),
-        )
+def _print_reasons(console: Console, summary: Mapping[str, Any]) -> None:
+    queued = summary["queued"]
+    rows = [("queued", reason, count) for reason, count in queued.items()]
+    rows += [("declined", reason, count - queued.get(reason, 0)) for reason, count in summary["reasons"].items()]
+    rows += [("unit", reason, count) for reason, count in summary["units_declined"].items()]
+    rows += [("engine", reason, count) for reason, count in summary["engine"].items()]
+    rows = sorted((row for row in rows if row[2]), key=lambda row: -row[2])
+    if not rows:
+        return
+    most = rows[0][2]
+    table = []
+    for what, reason, count in rows:
+        known = _REASONS.get(reason)
+        because = Text(known.says if known else "")
+        if known and known.next_step:
+            because.append(f"\n→ {known.next_step}", style="cyan")
+        bar = "█" * max(1, round(12 * count / most))
+        table.append((reason, what, str(count), bar, because))
+    columns = (
+        Column("reason"),
+        Column("what"),
+        Column("count", is_right=True),
+        Column("", worth=1),
+        Column("because", wraps=True),
+    )
+    print_rows(console, columns, table)
+
+
+def counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+_ENTRY_COLUMNS = (
+    Column("function", wraps=True),
+    Column("speed-up", is_right=True),
+    Column("95% interval", worth=3),
+    Column("ISA", is_right=True, worth=4),
+    Column("proposer", worth=6),
+    Column("recipe", worth=5),
+    Column("tests", is_right=True, worth=7),
+    Column("mutants", is_right=True, worth=2),
+    Column("evidence", worth=1),
+)
+
+
+def print_entries(console: Console, entries: Sequence[Entry], title: str | None = None) -> None:
+    names = spoken(entry.function for entry in entries)
+    rows = []
     for entry in sorted(entries, key=lambda e: -(e.evidence.timing.speedup if e.evidence else 0)):
         if (evidence := entry.evidence) is None:
             continue
         timing = evidence.timing
-        table.add_row(
-            entry.function,
-            f"{timing.speedup:.2f}x",
-            f"{timing.low:.2f}-{timing.high:.2f}",
-            level_name(entry.isa_level),
-            entry.proposer,
-            recipe_name(entry.recipe),
-            str(evidence.tests),
-            f"{evidence.mutants[0]}/{evidence.mutants[1]}",
-            evidence.level,
+        rows.append(
+            (
+                Text(names[entry.function]),
+                f"{timing.speedup:.2f}x",
+                f"{timing.low:.2f}-{timing.high:.2f}",
+                level_name(entry.isa_level),
+                Text(entry.proposer),
+                Text(recipe_name(entry.recipe)),
+                str(evidence.tests),
+                f"{evidence.mutants[0]}/{evidence.mutants[1]}",
+                Text(evidence.level),
+            )
         )
-    return table
+    print_rows(console, _ENTRY_COLUMNS, rows, title)
 
 
 def print_decisions(console: Console, decisions: Sequence[Any], verbose: bool = False) -> None:
-    """One line per function: name, admitted/declined/queued, reason, what it means."""
-    width = max((len(d.function) for d in decisions), default=8)
+    """One line per function: name, word (`word_of`), reason, what it means; then what can be done."""
+    names = spoken(decision.function for decision in decisions)
+    width = min(max(map(len, names.values()), default=8), NAME_WIDTH)
     for decision in sorted(decisions, key=lambda d: (d.word != "admitted", d.word != "queued", d.function)):
-        line = Text(f"{decision.function:<{width}}  ")
-        line.append(f"{decision.word:<8}", style=_WORD_STYLE.get(decision.word, ""))
+        word = word_of(decision.word, decision.reason.label if decision.reason else None)
+        line = Text(f"{names[decision.function]:<{width}}  ")
+        line.append(f"{word:<9}", style=_WORD_STYLE.get(word, ""))
         if decision.reason is not None:
             line.append(f"  {decision.reason.label}: {decision.reason.says}")
         if decision.detail:
             line.append(f"  ({decision.detail})", style="dim")
         console.print(line, soft_wrap=True)
         if verbose and decision.entry is not None:
-            for words in (evidence_words(decision.entry), recording_words(decision.entry)):
-                if words:
-                    console.print(Text(f"    {words}", style="dim"), soft_wrap=True)
-            for attempt in decision.entry.attempts:
-                gain = f" {attempt['speedup']:.2f}x" if attempt.get("speedup") else ""
-                why = f" {attempt.get('reason') or ''} {attempt.get('detail') or ''}".rstrip()
-                console.print(
-                    Text(
-                        f"    {attempt['proposer']}: {recipe_name(attempt['recipe'])}: {attempt['outcome']}{gain}{why}",
-                        style="dim",
-                    ),
-                    soft_wrap=True,
-                )
+            _print_attempts(console, decision.entry)
+    counts = Counter(d.reason for d in decisions if d.reason is not None and d.reason.next_step)
+    if counts:
+        console.print("\nWhat can be done:", style="bold")
+        for reason, _ in counts.most_common():
+            console.print(Text.assemble((reason.label, "cyan"), f": {reason.next_step}"), soft_wrap=True)
+
+
+def decision_rows(decisions: Sequence[Any]) -> list[dict[str, Any]]:
+    """`print_decisions` for a machine."""
+    names = spoken(decision.function for decision in decisions)
+    return [
+        {
+            "function": d.function,
+            "name": names[d.function],
+            "word": word_of(d.word, d.reason.label if d.reason else None),
+            "reason": d.reason.label if d.reason else None,
+            "detail": d.detail,
+            "next_step": d.reason.next_step if d.reason else "",
+        }
+        for d in decisions
+    ]
+
+
+def _print_attempts(console: Console, entry: Entry) -> None:
+    for words in (evidence_words(entry), recording_words(entry)):
+        if words:
+            console.print(Text(f"    {words}", style="dim"), soft_wrap=True)
+    for attempt in entry.attempts:
+        gain = f" {attempt['speedup']:.2f}x" if attempt.get("speedup") else ""
+        why = f" {attempt.get('reason') or ''} {attempt.get('detail') or ''}".rstrip()
+        words = f"    {attempt['proposer']}: {recipe_name(attempt['recipe'])}: {attempt['outcome']}{gain}{why}"
+        console.print(Text(words, style="dim"), soft_wrap=True)
 
 
 def level_name(number: int) -> str:
@@ -171,52 +231,22 @@ def recording_words(entry: Entry) -> str:
     )
 
 
-def print_entry(console: Console, entry: Entry) -> None:
-    """Baseline and rewrite side by side, with the evidence under them."""
-    baseline = entry.bench.baseline if entry.bench else ""
-    if entry.outcome != "accepted":
-        console.print(
-            f"{entry.function}: nothing admitted: {entry.reason}: {_SAYS.get(entry.reason, '')} {entry.detail}"
-        )
-    left, right = align(baseline.splitlines(), entry.body.splitlines())
-    table = Table(box=box.SIMPLE_HEAD, expand=True, title=f"{entry.function}  ({entry.source})")
-    table.add_column("gcc", ratio=1)
-    name = entry.recipe.partition(":")[0]
-    table.add_column(f"{entry.proposer}: {name}" if entry.body else "no rewrite", ratio=1)
-    table.add_row(_syntax(left), _syntax(right))
-    parts: list[Any] = [table]
-    if evidence := entry.evidence:
-        timing = evidence.timing
-        lines = [
-            f"evidence    {evidence_words(entry)}",
-            *([f"recorded    {words}"] if (words := recording_words(entry)) else []),
-            f"speed-up    {timing.speedup:.3f} (95% {timing.low:.3f} to {timing.high:.3f}), A/A {timing.aa:.3f}, "
-            f"{timing.rounds} rounds in {timing.processes} processes, on {evidence.cpu}",
-            "classes     " + ", ".join(f"{name} {ratio:.2f}x" for name, ratio in timing.classes.items()),
-            f"needs       ISA level {entry.isa_level}",
-            f"made by     {entry.recipe}",
-            f"again       gccllm cache verify {entry.key[:12]}",
-        ]
-        parts.append(Panel("\n".join(lines), box=box.SIMPLE))
-    if entry.refusals:
-        parts.append(Text("refused: " + ", ".join(f"{k} {v}" for k, v in sorted(entry.refusals.items()))))
-    console.print(Group(*parts))
-
-
-def _syntax(lines: Sequence[str]) -> Syntax:
-    return Syntax("\n".join(line.expandtabs(8) for line in lines), "gas", theme="ansi_dark", background_color="default")
-
-
-def align(left: Sequence[str], right: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Pad two texts so that equal lines stand side by side."""
-    out_left: list[str] = []
-    out_right: list[str] = []
-    for _, a0, a1, b0, b1 in difflib.SequenceMatcher(a=left, b=right, autojunk=False).get_opcodes():
-        height = max(a1 - a0, b1 - b0)
-        out_left += [*left[a0:a1], *[""] * (height - (a1 - a0))]
-        out_right += [*right[b0:b1], *[""] * (height - (b1 - b0))]
-    return out_left, out_right
-
-
-def as_json(value: Any) -> str:
-    return json.dumps(value, indent=2, sort_keys=True, default=str)
+def print_settings(console: Console, settings: Settings) -> None:
+    """Where a line has no room for a setting's meaning, that stands below it."""
+    rows = [(s, ",".join(v) if isinstance(v := settings[s.name], tuple) else str(v)) for s in SETTINGS]
+    if console.width >= ROOM_FOR_MEANING:
+        columns = [Column(name) for name in ("setting", "value", "from", "environment")]
+        columns[1] = Column("value", wraps=True)
+        cells = [(s.name, Text(value), settings.origins[s.name], s.env, Text(s.says)) for s, value in rows]
+        print_rows(console, [*columns, Column("meaning", wraps=True)], cells)
+    else:
+        for setting, value in rows:
+            origin = settings.origins[setting.name]
+            line = Text.assemble((setting.name, "bold"), " = ", (value or "(none)", "green"), f"  from {origin}")
+            line.append(f"  ({setting.env})", style="dim")
+            console.print(line, overflow="fold")
+            console.print(Padding(Text(setting.says, style="dim"), (0, 0, 0, 4)))
+    console.print(f"project: {settings.project or 'none (no gccllm.toml here or above)'}", soft_wrap=True, markup=False)
+    console.print(f"store: {settings.store_dir}", soft_wrap=True, markup=False)
+    for complaint in settings.complaints:
+        console.print(Text(complaint, style="yellow"), soft_wrap=True)

@@ -120,6 +120,10 @@ class Toolchain:
             shutil.which("ld") or "ld",
         )
 
+    @property
+    def demangler(self) -> str:
+        return shutil.which("c++filt") or "c++filt"
+
     @cached_property
     def version(self) -> str:
         return run([self.gcc, "-dumpfullversion"]).out.decode().strip()

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from gccllm.names import spoken_name
+
 POLL_S = 0.3
 
 
@@ -42,12 +44,13 @@ def follow(store_dir: Path, wait: Callable[[], object] = lambda: time.sleep(POLL
 def words(event: dict[str, Any]) -> str:
     """An event as one line; empty for what a person does not wait for."""
     name = Path(str(event.get("source", ""))).name
+    function = spoken_name(str(event.get("function", "")))
     reason = f" {event['reason']}" if event.get("reason") else ""
     match event["event"]:
         case "worked":
-            return f"{name}: {event.get('function')}: {event.get('outcome')}{reason} after {event.get('seconds')} s"
+            return f"{name}: {function}: {event.get('outcome')}{reason} after {event.get('seconds')} s"
         case "function" if event.get("word") != "declined":
-            return f"{name}: {event.get('function')}: {event.get('word')}{reason} {event.get('detail', '')}".rstrip()
+            return f"{name}: {function}: {event.get('word')}{reason} {event.get('detail', '')}".rstrip()
         case "unit":
             return f"{name}: {event.get('admitted')} of {event.get('functions')} functions, {event.get('seconds')} s"
         case "unit_declined" | "shim" | "store" | "model":

@@ -54,7 +54,7 @@ from gccllm.propose import Attempt, CompileUnit, Prompt, Proposer, answerer, mak
 from gccllm.reasons import Reason
 from gccllm.record.recordings import Recordings
 from gccllm.situation import Situation, asked, relevant, told
-from gccllm.store.entry import Bench, Entry
+from gccllm.store.entry import Bench, Entry, printable
 from gccllm.verify import adequacy, hardening, timing
 from gccllm.verify.image import AssembleError
 from gccllm.verify.judge import judge_many
@@ -326,6 +326,8 @@ class Shop:
                 log.write("model" if source.name == "model" else "recompile", failure.reason, detail=failure.detail)
                 if failure.reason in UNHEARD:
                     job.unheard.add(failure.reason)
+            if source.failures and all(a.candidate.proposer != source.name for a in job.attempts):
+                job.silent[source.name] = source.failures[-1].reason
             source.failures.clear()
         deadline.check("the last answers")
 
@@ -364,10 +366,7 @@ class Shop:
                 if attempt.verdict.outcome is Outcome.UNDECIDED and attempt.verdict.reason in PASSING:
                     return self.failure(function, situation, job, attempt.verdict.reason, attempt.verdict.detail)
             reason = Reason.NOTHING_FASTER if job.attempts else Reason.NO_CANDIDATE
-            slow = sum(attempt.verdict.reason is Reason.NOT_FASTER for attempt in job.attempts)
-            return self.failure(
-                function, situation, job, reason, f"{len(job.attempts)} candidates, {slow} of them not faster"
-            )
+            return self.failure(function, situation, job, reason, _tried(job))
         noisy = False
         for attempt in equal[:FULL_TIMINGS]:
             if attempt.quick < 1.0 or deadline.is_over:
@@ -398,7 +397,8 @@ class Shop:
             function, situation, job, Reason.NOTHING_FASTER,
             f"{len(equal)} of {len(job.attempts)} candidates equal; the best, {best.candidate.proposer}: "
             f"{best.candidate.recipe.partition(':')[0]}, {best.quick:.2f}x"
-            + (f" ({best.verdict.reason.label})" if best.verdict.reason else ""),
+            + (f" ({best.verdict.reason.label})" if best.verdict.reason else "")
+            + _silent(job),
         )  # fmt: skip
 
     # --- entries ------------------------------------------------------------------------------
@@ -429,6 +429,7 @@ class Shop:
             proposer=winner.candidate.proposer,
             recipe=winner.candidate.recipe,
             dialect=winner.candidate.dialect,
+            answer=printable(winner.candidate.answer) if winner.candidate.dialect == "c" else "",
             evidence=evidence_record(evidence),
             bench=Bench(
                 slice=job.target.text,
@@ -543,6 +544,17 @@ def _as_attempt(attempt: Attempted, signature: Signature) -> Attempt:
         f"{attempt.verdict.detail}; input: {shown}" if shown else attempt.verdict.detail,
         attempt.candidate.dialect,
     )
+
+
+def _tried(job: Job) -> str:
+    """What became of the candidates, in words."""
+    counts = sorted(_refusals(job).items(), key=lambda row: -row[1])
+    became = ", ".join(f"{count} {label}" for label, count in counts)
+    return f"{len(job.attempts)} candidates{': ' if became else ''}{became}{_silent(job)}"
+
+
+def _silent(job: Job) -> str:
+    return "".join(f"; no answer of {name}: {reason.label}" for name, reason in job.silent.items())
 
 
 def _refusals(job: Job) -> dict[str, int]:

@@ -314,6 +314,11 @@ def data(name: str, args: str) -> list[tuple[str, str]]:
     return out
 
 
+def data_bytes(name: str, args: str) -> int:
+    """What a data directive adds. Raises BodyError, KeyError or ValueError for one that is not understood."""
+    return sum(_data_size(*pair) for pair in data(name, args))
+
+
 def _data_size(name: str, args: str) -> int:
     if name == ".zero":
         return int(args)
@@ -355,7 +360,7 @@ class Place:
     def pass_over(self, name: str, args: str) -> None:
         """A data directive. One that is not understood leaves nothing known."""
         try:
-            self.offset += sum(_data_size(*pair) for pair in data(name, args))
+            self.offset += data_bytes(name, args)
         except (BodyError, KeyError, ValueError):
             self.base, self.offset = 1, 0
 

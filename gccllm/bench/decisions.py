@@ -16,6 +16,7 @@ TRIED = frozenset(
         Reason.NO_CANDIDATE,
         Reason.BUDGET,
         Reason.QUEUED,
+        Reason.UNTRIED,
         Reason.PREVIOUSLY_TRIED,
         Reason.NOT_IN_STORE,
     )

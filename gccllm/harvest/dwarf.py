@@ -305,27 +305,27 @@ class _Reader:
 
 
 def refuse(label: str, ctype: CType) -> None:
-    """Raise the Quit of a parameter or result that reaches volatile or atomic memory, through pointers and records."""
+    """Raise the Quit of a parameter or result that reaches volatile or atomic memory, and the member that is it."""
     seen: set[int] = set()
 
-    def walk(inner: CType) -> None:
+    def walk(inner: CType, path: str, dot: str = ".") -> None:
         if id(inner) in seen:
             return
         seen.add(id(inner))
         if isinstance(inner, Opaque):
             if inner.what == "volatile":
-                raise Quit(Reason.VOLATILE, label)
+                raise Quit(Reason.VOLATILE, path)
             if inner.what == "atomic":
-                raise Quit(Reason.ATOMIC, label)
+                raise Quit(Reason.ATOMIC, path)
         elif isinstance(inner, Pointer):
-            walk(inner.to)
+            walk(inner.to, path, "->")
         elif isinstance(inner, Array):
-            walk(inner.of)
+            walk(inner.of, path, dot)
         elif isinstance(inner, Record):
             for member in inner.fields:
-                walk(member.type)
+                walk(member.type, f"{path}{dot}{member.name}")
 
-    walk(ctype)
+    walk(ctype, label)
 
 
 def base_type(die: Die) -> CType:

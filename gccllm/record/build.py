@@ -18,7 +18,7 @@ from gccllm.deadline import NEVER, Deadline
 from gccllm.events import Log
 from gccllm.harvest.far import far_symbols, with_far
 from gccllm.job import scratch
-from gccllm.pipeline import Decision, Result, defined_symbols
+from gccllm.pipeline import Decision, Result, defined_symbols, left_alone
 from gccllm.plan import Unit, plan
 from gccllm.profile import load_profile
 from gccllm.reasons import Reason
@@ -46,7 +46,7 @@ def record_unit(request: Request, settings: Settings, store: Store, log: Log, *,
     # A call that is not recorded cannot be had later: there is no limit to the number of functions.
     profile = load_profile(settings.profile_path) if settings.profile_path else None
     warm, left = hotness.rank(unit.module, settings.with_values(max_functions=EVERY_FUNCTION), profile)
-    decisions = [Decision(function.name, "declined", reason) for function, reason in left]
+    decisions = left_alone(left, settings)
 
     shop = work.Shop(unit, settings, log)
     tests = TestStore.of(store.user)

@@ -12,10 +12,12 @@ from rich.console import Console
 
 from gccllm.assembly import BodyError
 from gccllm.core import Quit
+from gccllm.names import named as named_functions
+from gccllm.names import spoken_name
 from gccllm.record import report
 from gccllm.record.garbage import garbage
 from gccllm.record.store import TestStore, counted
-from gccllm.report import as_json
+from gccllm.schema import dumps
 from gccllm.toolchain import Toolchain
 from gccllm.verify.image import AssembleError
 
@@ -42,7 +44,8 @@ def named(store: TestStore, words: Sequence[str]) -> list[str]:
     names = {key: known.function for key in keys if (known := store.bench(key))}
     chosen = []
     for word in words:
-        found = [key for key in keys if names.get(key) == word or (len(word) >= 4 and key.startswith(word))]
+        meant = named_functions(word, names.values())
+        found = [key for key in keys if names.get(key) in meant or (len(word) >= 4 and key.startswith(word))]
         if not found:
             raise Unknown(f"the test store has no tests of '{word}'; `gccllm tests ls` lists what it has")
         chosen += [key for key in found if key not in chosen]
@@ -52,7 +55,7 @@ def named(store: TestStore, words: Sequence[str]) -> list[str]:
 def ls(store: TestStore, console: Console, everything: bool, for_machines: bool) -> int:
     found = report.rows(store)
     if for_machines:
-        print(as_json(found))
+        print(dumps(found))
         return 0
     report.print_rows(console, found, everything)
     _complain(store, console)
@@ -73,11 +76,13 @@ def show(store: TestStore, console: Console, tools: Toolchain, word: str, everyt
         try:
             signature = signature_of(known.bench)
         except ValueError as error:
-            console.print(f"{recorded.function}: the bench holds no types: {error}")
+            console.print(f"{spoken_name(recorded.function)}: the bench holds no types: {error}")
             continue
         worth: Worth | None = None
         if not recorded.calls:
-            console.print(f"{recorded.function}: {recorded.total} calls seen, none kept{_dropped(store, key)}")
+            console.print(
+                f"{spoken_name(recorded.function)}: {recorded.total} calls seen, none kept{_dropped(store, key)}"
+            )
             continue
         try:
             with scratch() as directory:
@@ -85,7 +90,7 @@ def show(store: TestStore, console: Console, tools: Toolchain, word: str, everyt
             store.note(key, worth.coverage(store.stamp(key)))
         except UNUSABLE as error:
             if not for_machines:
-                console.print(f"{recorded.function}: its tests cannot be replayed: {error}")
+                console.print(f"{spoken_name(recorded.function)}: its tests cannot be replayed: {error}")
         if for_machines:
             tests = report.test_rows(recorded, signature, worth)
             rows.append({"key": key, "function": recorded.function, "calls": recorded.total, "tests": tests})
@@ -93,7 +98,7 @@ def show(store: TestStore, console: Console, tools: Toolchain, word: str, everyt
             most = len(recorded.calls) if everything else SHOWN
             report.print_tests(console, store, recorded, signature, worth, most)
     if for_machines:
-        print(as_json(rows))
+        print(dumps(rows))
     else:
         _complain(store, console)
     return 1 if store.problems else 0
@@ -110,7 +115,7 @@ def minimise_all(store: TestStore, console: Console, tools: Toolchain, words: Se
         except UNUSABLE as error:
             failed = True
             known = store.bench(key)
-            console.print(f"{known.function if known else key[:12]}: left as it is: {error}")
+            console.print(f"{spoken_name(known.function) if known else key[:12]}: left as it is: {error}")
     report.print_minimised(console, done)
     _complain(store, console)
     return 1 if failed or store.problems else 0

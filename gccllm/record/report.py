@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from gccllm.core import PAGE_BYTES
 from gccllm.harvest.types import Floating, Integer, Param, Pointer, Signature
+from gccllm.names import spoken, spoken_name
 from gccllm.record.capture import RecordedCall
 from gccllm.record.reservoir import argument
 from gccllm.record.store import Recorded, TestStore, counted
+from gccllm.terminal import print_table
 
 if TYPE_CHECKING:
     from gccllm.record.minimise import Minimised, Worth
@@ -50,12 +53,13 @@ def print_rows(console: Console, found: Sequence[dict[str, Any]], everything: bo
     shown = [row for row in found if everything or row["kept"]]
     if shown:
         table = _table("function", "source", "calls", "kept", "size", "runs", "edges", "mutants", "key")
+        names = spoken(row["function"] for row in shown)
         for row in shown:
             table.add_row(
-                row["function"] or "(no bench)", row["source"], str(row["calls"]), str(row["kept"]), size(row["size"]),
+                Text(names[row["function"]] or "(no bench)"), row["source"], str(row["calls"]), str(row["kept"]), size(row["size"]),
                 str(row["runs"]), _of(row["edges"]), _of(row["mutants"]), row["key"][:12],
             )  # fmt: skip
-        console.print(table)
+        print_table(console, table)
     if quiet := len(found) - len(shown):
         console.print(f"{quiet} functions can be recorded and have no test (`gccllm tests ls --all`)")
     if not found:
@@ -67,7 +71,8 @@ def print_tests(
 ) -> None:
     """One function: what is known of it, and a row a test, the heaviest first."""
     head = store.head(recorded.key)
-    console.print(f"[bold]{recorded.function}[/]  {recorded.source}  key {recorded.key[:12]}", highlight=False)
+    where = f"  {recorded.source}  key {recorded.key[:12]}"
+    console.print(Text.assemble((spoken_name(recorded.function), "bold"), where), soft_wrap=True)
     dropped = f"; dropped: {counted(head.dropped)}" if head and head.dropped else ""
     runs = head.runs if head else 0
     console.print(f"{recorded.total} calls in {runs} runs, {len(recorded.calls)} kept{dropped}")
@@ -88,7 +93,7 @@ def print_tests(
                 seen = [f"{read} B", str(worth.takes(number)), str(worth.kills(number))]
         values = [value_of(call, param, recorded.names) for param in signature.params]
         table.add_row(str(number), f"{recorded.weights[number]:.0f}", *values, f"{len(call.pages)} pages", *seen)
-    console.print(table)
+    print_table(console, table)
     if len(order) > most:
         console.print(f"{len(order) - most} more; --all shows them")
 
@@ -145,12 +150,12 @@ def print_minimised(console: Console, done: Iterable[Minimised]) -> None:
     for one in done:
         before, after = one.worth_before, one.worth_after
         table.add_row(
-            one.function, f"{one.before[0]} -> {one.after[0]}", f"{size(one.before[1])} -> {size(one.after[1])}",
+            Text(spoken_name(one.function)), f"{one.before[0]} -> {one.after[0]}", f"{size(one.before[1])} -> {size(one.after[1])}",
             f"{_of(before.edges)} -> {_of(after.edges)}", f"{_of(before.mutants)} -> {_of(after.mutants)}",
             str(one.pinned),
         )  # fmt: skip
     if table.row_count:
-        console.print(table)
+        print_table(console, table)
 
 
 def size(count: int) -> str:
@@ -164,5 +169,5 @@ def _of(pair: Sequence[int] | None) -> str:
 def _table(*columns: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        table.add_column(column, justify="right" if column in _RIGHT else "left")
+        table.add_column(column, justify="right" if column in _RIGHT else "left", overflow="fold")
     return table

@@ -7,13 +7,14 @@ On disk an entry is text:
 
 A reader takes only its own SCHEMA; another one, a wrong checksum or a wrong length are three different errors, and all
 of them are misses. History: 1 = keyed by the function's own text, which is not enough; 2 = by its situation
-(`gccllm.situation`), whose parts it carries.
+(`gccllm.situation`), whose parts it carries; `answer` came later and may be missing.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -22,6 +23,11 @@ from gccllm.reasons import Reason
 
 SCHEMA = 2
 MAX_BYTES = 8 << 20
+
+
+def printable(text: str) -> str:
+    """The text without characters that a terminal obeys: of a model, or of an entry from elsewhere."""
+    return re.sub(rf"[{_OBEYED}]", "?", text)
 
 
 class EntryError(Exception):
@@ -40,6 +46,9 @@ class Frozen(BaseModel):
 Key = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Symbol = Annotated[str, Field(pattern=r"^[^\x00-\x20\x7f\[\]]{1,4096}$")]
 """A function's name: no white space, nothing that a terminal or a table would read as more than a name."""
+_OBEYED = r"\x00-\x08\x0b-\x1f\x7f-\x9f"
+Answer = Annotated[str, Field(max_length=64 << 10, pattern=rf"^[^{_OBEYED}]*$")]
+"""C of a model: shown to a person and never compiled from here."""
 Time = Annotated[float, Field(ge=0, le=1e11)]
 """Seconds since 1970."""
 
@@ -112,6 +121,8 @@ class Entry(Frozen):
     proposer: str = ""
     recipe: str = ""
     dialect: str = ""
+    answer: Answer = ""
+    """The model's own words, where it answered in C."""
     evidence: EvidenceRecord | None = None
     bench: Bench | None = None
     recording: RecordingRecord | None = None

@@ -44,7 +44,7 @@ def test_export_takes_what_this_projects_builds_used(store: Store, tmp_path: Pat
 
 
 def test_stats_are_of_this_projects_builds(store: Store) -> None:
-    assert "1 units seen" in run("stats")
+    assert "1 unit seen" in run("stats")
     assert "2 units seen" in run("stats", "--all")
     assert '"mine"' in run("stats", "--json")
     assert '"theirs"' not in run("stats", "--json")
@@ -61,6 +61,6 @@ def test_without_gccllm_toml_the_repository_is_the_project(
 ) -> None:
     (tmp_path / "mine" / "gccllm.toml").unlink()
     (tmp_path / "mine" / ".git").mkdir()
-    assert "1 units seen" in run("stats")
+    assert "1 unit seen" in run("stats")
     monkeypatch.chdir(tmp_path / "mine" / ".git")
-    assert "1 units seen" in run("stats")
+    assert "1 unit seen" in run("stats")

@@ -8,7 +8,7 @@ import pytest
 from program_kit import UNIT, Program
 from rich.console import Console
 
-from gccllm import events, hotness, report
+from gccllm import events, hotness, report, show
 from gccllm.core import Candidate, Timing
 from gccllm.deadline import Deadline
 from gccllm.harvest.__main__ import target_of
@@ -131,7 +131,7 @@ def test_a_person_is_told_of_the_recorded_tests(worked: tuple[Shop, Unit, Job]) 
     console = Console(width=200)
     with console.capture() as said:
         report.print_decisions(console, [Decision("weigh", "admitted", None, "", entry)], verbose=True)
-        report.print_entry(console, entry)
+        show.print_entry(console, entry)
     assert said.get().count("are recorded calls, of 3000 in all") == 2
 
 

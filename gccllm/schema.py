@@ -1,0 +1,130 @@
+"""What `--json` prints: one table of commands and keys, from which docs/formats.md and a test are made.
+
+A key is a path: `[]` after a name means each member of a list, `*` any name. Lists and objects may hold more than what
+is named here; what is named stays. `tests ls` and `tests show` print a list and no `schema`, for they came before it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+SCHEMA = 1
+
+_EVERY = {
+    "schema": "1; another number means other keys",
+    "command": "whose output this is",
+}
+
+REPORTS: Mapping[str, Mapping[str, str]] = {
+    "stats": {
+        **_EVERY,
+        "units": "number of translation units seen",
+        "units_declined": "reason -> units that were left to gcc as a whole",
+        "functions.admitted": "functions with a rewrite",
+        "functions.declined": "functions without",
+        "functions.queued": "functions that wait for `gccllm tune`",
+        "reasons": "reason -> functions",
+        "queued": "reason -> functions, of these that wait",
+        "proposers": "proposer -> functions with a rewrite",
+        "speedups": "function -> speed-up of its rewrite",
+        "engine": "reason -> events: something of ours failed",
+        "waiting": "units in the queue, of all projects",
+        "store.accepted": "rewrites",
+        "store.entries": "rewrites and remembered failures",
+    },
+    "explain": {
+        **_EVERY,
+        "functions[].function": "symbol",
+        "functions[].name": "the same as C++ spells it",
+        "functions[].word": "`admitted`, `declined`, `queued`, or `undecided`: no build has worked on it yet",
+        "functions[].reason": "one of reasons.md, or null",
+        "functions[].detail": "the values compared, the option, the instruction, the member",
+        "functions[].next_step": "what can be done about it; may be empty",
+        "unit": "why the whole unit was left to gcc, or null",
+        "detail": "of `unit`",
+    },
+    "show": {
+        **_EVERY,
+        "entry": "the entry (section Entry) without `bench`",
+        "entry.key": "names it everywhere",
+        "entry.function": "symbol",
+        "entry.outcome": "`accepted` or `nothing`",
+        "entry.body": "assembly of the rewrite",
+        "entry.answer": "C of the model; may be empty",
+        "name": "`entry.function` as C++ spells it",
+        "baseline": "assembly of gcc; empty where nothing was found",
+        "others": "keys of other entries of that name",
+    },
+    "cache ls": {
+        **_EVERY,
+        "entries[].layer": "`project`, `imported` or `user`",
+        "entries[].key": "64 hex digits",
+        "entries[].function": "symbol",
+        "entries[].outcome": "`accepted` or `nothing`; the other keys are the entry's (section Entry), without `bench`",
+    },
+    "config": {
+        **_EVERY,
+        "settings.*.value": "in force",
+        "settings.*.origin": "`default`, `user`, `project` or `env`",
+        "settings.*.environment": "the variable that sets it",
+        "settings.*.says": "what it means",
+        "project": "directory of the gccllm.toml that counts, or null",
+        "store": "directory of the user's store",
+        "complaints": "lines about what was not taken",
+    },
+    "doctor": {
+        **_EVERY,
+        "ready": "whether no check failed",
+        "checks[].check": "its name",
+        "checks[].state": "`ok`, `warn` or `fail`",
+        "checks[].says": "what was found, and how to mend it",
+    },
+    "tests ls": {
+        "[].key": "64 hex digits",
+        "[].function": "symbol",
+        "[].source": "name of the file",
+        "[].calls": "calls seen",
+        "[].kept": "calls kept as tests",
+        "[].size": "bytes",
+        "[].runs": "recorded runs",
+        "[].ticks": "time-stamp-counter ticks of the calls seen",
+        "[].dropped": "reason -> calls that were not kept",
+        "[].edges": "taken and all, or null",
+        "[].mutants": "killed and all, or null",
+    },
+    "tests show": {
+        "[].key": "64 hex digits",
+        "[].function": "symbol",
+        "[].calls": "calls seen",
+        "[].tests": "one object a test: weight, arguments, pages, ticks, replays, edges, mutants",
+    },
+}
+
+
+def as_json(command: str, **words: Any) -> str:
+    """One object for a machine."""
+    return dumps({"schema": SCHEMA, "command": command, **words})
+
+
+def dumps(value: Any) -> str:
+    return json.dumps(value, indent=2, sort_keys=True, default=str)
+
+
+def missing(command: str, value: Any) -> list[str]:
+    """The documented keys that an output of the command lacks."""
+    return [path for path in REPORTS[command] if not _has(value, path.replace("[]", ".[]").strip(".").split("."))]
+
+
+def _has(value: Any, path: list[str]) -> bool:
+    if not path:
+        return True
+    first, rest = path[0], path[1:]
+    if first == "[]":
+        return isinstance(value, list) and all(_has(one, rest) for one in value)
+    if not isinstance(value, dict):
+        return False
+    if first == "*":
+        return all(_has(one, rest) for one in value.values())
+    return first in value and _has(value[first], rest)
