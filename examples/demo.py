@@ -81,7 +81,7 @@ def main() -> int:
             build(console, example, compiler)
     entries = [found.entry for found in Store(STORE).entries()]
     accepted = [entry for entry in entries if entry.outcome == "accepted"]
-    console.print(report.entries_table(accepted, "functions rewritten, each with its evidence (gccllm show FUNCTION)"))
+    report.print_entries(console, accepted, "functions rewritten, each with its evidence (gccllm show FUNCTION)")
     for entry in entries:
         if entry.outcome != "accepted":
             console.print(f"left to gcc: {entry.function}: {entry.reason} ({entry.detail[:100]})", soft_wrap=True)

@@ -49,7 +49,7 @@ def facts_of(entry: Entry) -> Iterator[tuple[str, str]]:
         yield from _why_nothing(entry)
     if evidence := entry.evidence:
         timing, (killed, mutants) = evidence.timing, evidence.mutants
-        yield "speed-up", f"{timing.speedup:.2f}x (95% {timing.low:.2f} to {timing.high:.2f}), A/A {timing.aa:.2f}"
+        yield "speed-up", f"{timing.speedup:.3f}x (95% {timing.low:.3f} to {timing.high:.3f}), A/A {timing.aa:.3f}"
         yield "classes", ", ".join(f"{name} {ratio:.2f}x" for name, ratio in timing.classes.items())
         yield "tests", f"{evidence.tests} (seed {evidence.seed}), {evidence.level}"
         if words := recording_words(entry):

@@ -56,8 +56,8 @@ def print_rows(console: Console, found: Sequence[dict[str, Any]], everything: bo
         names = spoken(row["function"] for row in shown)
         for row in shown:
             table.add_row(
-                Text(names[row["function"]] or "(no bench)"), row["source"], str(row["calls"]), str(row["kept"]), size(row["size"]),
-                str(row["runs"]), _of(row["edges"]), _of(row["mutants"]), row["key"][:12],
+                Text(names[row["function"]] or "(no bench)"), row["source"], str(row["calls"]), str(row["kept"]),
+                size(row["size"]), str(row["runs"]), _of(row["edges"]), _of(row["mutants"]), row["key"][:12],
             )  # fmt: skip
         print_table(console, table)
     if quiet := len(found) - len(shown):
@@ -149,8 +149,9 @@ def print_minimised(console: Console, done: Iterable[Minimised]) -> None:
     table = _table("function", "kept", "size", "edges", "mutants", "for edges and mutants")
     for one in done:
         before, after = one.worth_before, one.worth_after
+        name = Text(spoken_name(one.function))
         table.add_row(
-            Text(spoken_name(one.function)), f"{one.before[0]} -> {one.after[0]}", f"{size(one.before[1])} -> {size(one.after[1])}",
+            name, f"{one.before[0]} -> {one.after[0]}", f"{size(one.before[1])} -> {size(one.after[1])}",
             f"{_of(before.edges)} -> {_of(after.edges)}", f"{_of(before.mutants)} -> {_of(after.mutants)}",
             str(one.pinned),
         )  # fmt: skip
