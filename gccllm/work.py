@@ -54,7 +54,7 @@ from gccllm.propose import Attempt, CompileUnit, Prompt, Proposer, answerer, mak
 from gccllm.reasons import Reason
 from gccllm.record.recordings import Recordings
 from gccllm.situation import Situation, asked, relevant, told
-from gccllm.store.entry import Bench, Entry, printable
+from gccllm.store.entry import MOST_ANSWER, Bench, Entry, printable
 from gccllm.verify import adequacy, hardening, timing
 from gccllm.verify.image import AssembleError
 from gccllm.verify.judge import judge_many
@@ -429,7 +429,7 @@ class Shop:
             proposer=winner.candidate.proposer,
             recipe=winner.candidate.recipe,
             dialect=winner.candidate.dialect,
-            answer=printable(winner.candidate.answer) if winner.candidate.dialect == "c" else "",
+            answer=printable(winner.candidate.answer)[:MOST_ANSWER] if winner.candidate.dialect == "c" else "",
             evidence=evidence_record(evidence),
             bench=Bench(
                 slice=job.target.text,

@@ -47,7 +47,8 @@ Key = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Symbol = Annotated[str, Field(pattern=r"^[^\x00-\x20\x7f\[\]]{1,4096}$")]
 """A function's name: no white space, nothing that a terminal or a table would read as more than a name."""
 _OBEYED = r"\x00-\x08\x0b-\x1f\x7f-\x9f"
-Answer = Annotated[str, Field(max_length=64 << 10, pattern=rf"^[^{_OBEYED}]*$")]
+MOST_ANSWER = 64 << 10
+Answer = Annotated[str, Field(max_length=MOST_ANSWER, pattern=rf"^[^{_OBEYED}]*$")]
 """C of a model: shown to a person and never compiled from here."""
 Time = Annotated[float, Field(ge=0, le=1e11)]
 """Seconds since 1970."""
