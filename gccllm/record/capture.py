@@ -21,7 +21,7 @@ from gccllm.regular import read_regular
 
 MAGIC = b"GLLMCAP1"
 VERSION = 1
-MAX_PAGES = 1 << 14
+MAX_PAGES = 1 << 15
 MAX_SYMBOLS = 1 << 12
 MAX_BYTES = 1 << 28
 ADDRESS_END = 1 << 47

@@ -10,7 +10,8 @@ A page that was touched for a reason of its own is left out, unless some word of
 
     own frame       the page of the recorded rsp, and recorded pages right below it: the test's frame lies elsewhere.
                     What lies below the arguments on the stack is zero where the page is kept.
-    recorded whole  the thread control block: not known to be touched
+    recorded whole  the thread control block: not known to be touched. Its neighbours may end a large buffer that lies right
+                    below it: one beside a page that the call touched stays
     own data        pages of moved symbols. A word that points up to NEAR bytes before counts as well: arrays are
                     often named by their first element only. A page of nothing but moved symbols is always left out.
 
@@ -228,6 +229,7 @@ def _doubts(call: RecordedCall, pages: Sequence[RecordedPage], cut: Mask, frame_
     out: Doubts = {}
     home = call.before.rsp // PAGE_BYTES * PAGE_BYTES
     below = home
+    touched = {page.address for page in pages if not page.is_whole}
     for number in reversed(range(len(pages))):
         start, end = pages[number].address, pages[number].address + PAGE_BYTES
         ranges: list[tuple[int, int]] = []
@@ -236,7 +238,7 @@ def _doubts(call: RecordedCall, pages: Sequence[RecordedPage], cut: Mask, frame_
         elif end == below and home - start <= FRAME_BYTES:
             ranges.append((start, end - 1))
             below = start
-        if pages[number].is_whole:
+        if pages[number].is_whole and not touched & {start - PAGE_BYTES, end}:
             ranges.append((start, end - 1))
         if cut[number].all():
             out[number] = []

@@ -25,14 +25,14 @@ from gccllm.harvest.types import Place, Signature
 from gccllm.record.capture import RecordedCall, RecordedPage
 
 MAX_CALLS = 256
-MAX_BYTES = 32 << 20
+MAX_BYTES = 128 << 20
 """Distinct pages of one function, before compression."""
 RARE = 4
 """One call in so many is kept by its draw alone."""
 NO_BOUND = 2.0
 """Above every draw: none was dropped."""
-LARGE = 8
-"""A call may have this part of the bytes; a larger one would push out too many others."""
+LARGE = 3 / 4
+"""A call may have this part of the bytes, as all that are chosen by rank: one of 64 MiB fits in."""
 
 INTEGER = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")
 
@@ -84,7 +84,7 @@ class Reservoir:
         for call in given:
             weight = max(total, len(given)) / len(given)
             digest = identity(call, signature)
-            if len({page.content for page in call.pages}) > self.max_pages // LARGE:
+            if len({page.content for page in call.pages}) > self.max_pages * LARGE:
                 self.dropped["large"] += 1
             elif digest in self.items:
                 self.items[digest].weight += weight

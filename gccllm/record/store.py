@@ -44,8 +44,8 @@ from gccllm.regular import read_regular
 from gccllm.store.entry import Bench
 
 CALLEE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
-MAX_FILE = 128 << 20
-"""Bytes of a file that a reader takes: four times the budget of a writer."""
+MAX_FILE = 256 << 20
+"""Bytes of a file that a reader takes: twice the budget of a writer."""
 LOCK_S = 120.0
 """Longest wait for another process that merges."""
 

@@ -146,9 +146,9 @@ __attribute__((noipa)) int reaches(char *p, int n) {
 }
 int main(void) {
     shared = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    char *far = calloc(2000, 4096);
+    char *far = calloc(17000, 4096);
     int s = 0;
-    s += says(3) + grows(3) + shares(5) + looks(5) + lasts(600000000) + reaches(far, 2000);
+    s += says(3) + grows(3) + shares(5) + looks(5) + lasts(600000000) + reaches(far, 17000);
     printf("%d\n", s);
     return 0;
 }

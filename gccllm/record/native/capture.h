@@ -226,7 +226,6 @@ static void describe(struct scratch *here, const struct sample *of) {
 }
 
 static void capture(struct scratch *here, const struct sample *of) {
-    static const u64 limit[4] = {0, 0, CHILD_MS / 1000, CHILD_MS % 1000 * 1000};
     u64 own = (u64)function_returned, *slot;
 
     describe(here, of);
@@ -240,7 +239,7 @@ static void capture(struct scratch *here, const struct sample *of) {
     slot = (u64 *)here->head.before.rsp;
     here->return_address = *slot;
     *slot = own;
-    call3(SYS_setitimer, ITIMER_PROF, limit, 0);
+    allow_time();
     if (!is_confined())
         leave(here->said, SECCOMP, 0);
     find_thread_data(here);
@@ -253,10 +252,16 @@ static void capture(struct scratch *here, const struct sample *of) {
 
 /* In the child, still on the program's stack. The vector registers hold what the function was called with. */
 static __attribute__((noreturn)) void become_capture(const struct sample *of) {
-    struct scratch *here = map_memory(sizeof(*here), MAP_PRIVATE | MAP_NORESERVE);
+    u64 pages = MOST_PAGES;
+    struct scratch *here = map_memory(scratch_bytes(pages), MAP_PRIVATE | MAP_NORESERVE);
 
+    if (here == NULL) {
+        pages = FEW_PAGES;
+        here = map_memory(scratch_bytes(pages), MAP_PRIVATE | MAP_NORESERVE);
+    }
     if (here == NULL)
         leave(of->state->said, MEMORY, 0);
+    here->most_pages = pages;
     __asm__ volatile("movups %%xmm0, (%0)\n\tmovups %%xmm1, 16(%0)\n\tmovups %%xmm2, 32(%0)\n\tmovups %%xmm3, 48(%0)\n\t"
                      "movups %%xmm4, 64(%0)\n\tmovups %%xmm5, 80(%0)\n\tmovups %%xmm6, 96(%0)\n\tmovups %%xmm7, 112(%0)\n\t"
                      "stmxcsr 128(%0)"
@@ -316,6 +321,7 @@ static void finish(void) {
             here->head.pages * (sizeof(here->pages[0]) + PAGE) + (u64)dirty * PAGE;
     if (bytes > here->most_bytes)
         leave(here->said, BYTES, 0);
+    allow_time();
     if (!write_capture(here, dirty))
         leave(here->said, FILE_, 0);
     leave(here->said, CAPTURED, bytes);

@@ -7,10 +7,12 @@
 #include "text.h"
 
 enum {
-    MOST_PAGES = 1024,
+    MOST_PAGES = (64 << 20) / PAGE + 256, /* what a call may work on, its stack and its own data */
+    FEW_PAGES = 1024,                     /* where there is no room for as many */
+    STRETCH = 1024,
     MOST_MAPS = 4096,
     MOST_SYMBOLS = 1024,
-    HASHED = 4096,
+    HASHED = 1 << 16,
     IO_BYTES = 16384,
     STACK_BYTES = 65536,
     WIDEST_TCB = 3, /* pages around the thread control block */
@@ -55,6 +57,7 @@ struct scratch {
     struct said *said;
     u64 most_bytes;
     u64 return_address;
+    u64 most_pages;
     u64 maps_count, tcb_start, tcb_end;
     u64 symbols[MOST_SYMBOLS][2];
     struct page pages[MOST_PAGES];
@@ -65,13 +68,15 @@ struct scratch {
     u8 vectors[512] __attribute__((aligned(64))); /* x87, mxcsr, xmm0 to xmm15 */
     u8 signal_stack[STACK_BYTES] __attribute__((aligned(64)));
     u8 stack[STACK_BYTES] __attribute__((aligned(64)));
-    u8 content[MOST_PAGES][PAGE] __attribute__((aligned(PAGE)));
+    u8 content[][PAGE] __attribute__((aligned(PAGE))); /* most_pages of them */
 };
 
 _Static_assert(sizeof(struct head) == 560, "docs/recording.md");
 _Static_assert(offsetof(struct head, before) == 128 && offsetof(struct head, after) == 392, "below");
 _Static_assert(offsetof(struct head, vectors_after) == 520 && offsetof(struct head, mxcsr_after) == 552, "below");
 _Static_assert(offsetof(struct scratch, self) == 560 && offsetof(struct scratch, stack_top) == 584, "below");
+
+static u64 scratch_bytes(u64 pages) { return sizeof(struct scratch) + pages * PAGE; }
 
 static struct scratch *scratch_now(void) {
     struct scratch *here;
@@ -194,7 +199,7 @@ static int list_maps(struct scratch *here) {
         if (!is_lockable(&map, name) || map.start == (u64)here->said)
             continue;
         map.is_stack = name[0] == '[' && name[1] == 's';
-        if (!add_without(here, &map, (u64)here, (u64)(here + 1)))
+        if (!add_without(here, &map, (u64)here, (u64)here + scratch_bytes(here->most_pages)))
             return 0;
     }
     call1(SYS_close, from.descriptor);
@@ -225,11 +230,18 @@ static const struct map *map_of(const struct scratch *here, u64 address) {
 
 /* Where the page is entered in the hash, or where it would be. */
 static uint16_t *place_of(struct scratch *here, u64 page) {
-    u64 at = (page >> 12) * 0x9E3779B97F4A7C15ul >> 52;
+    u64 at = (page >> 12) * 0x9E3779B97F4A7C15ul >> 48;
 
     while (here->hash[at] != 0 && here->pages[here->hash[at] - 1].address != page)
         at = (at + 1) % HASHED;
     return &here->hash[at];
+}
+
+/* The processor time that the child may take from now on. */
+static void allow_time(void) {
+    const u64 limit[4] = {0, 0, CHILD_MS / 1000, CHILD_MS % 1000 * 1000};
+
+    call3(SYS_setitimer, ITIMER_PROF, limit, 0);
 }
 
 /* Keep what a readable page holds. NULL when there are too many. */
@@ -238,9 +250,11 @@ static struct page *save(struct scratch *here, u64 address, u32 flags) {
     u64 slot = here->head.before.rsp;
     struct page *page = &here->pages[index];
 
-    if (index == MOST_PAGES)
+    if (index == here->most_pages)
         return NULL;
-    here->head.pages++;
+    /* What goes over much memory takes long, and gets on; what does not get on is ended. */
+    if (++here->head.pages % STRETCH == 0)
+        allow_time();
     *place_of(here, address) = (uint16_t)(index + 1);
     page->address = address;
     page->flags = flags;
@@ -258,6 +272,8 @@ static void touch(struct scratch *here, u64 address, u64 error) {
 
     if (map == NULL || (is_write && !(map->protection & PROT_WRITE)))
         leave(here->said, FAULT, 0);
+    if ((u64)here->head.pages * PAGE > here->most_bytes)
+        leave(here->said, BYTES, 0);
     if (is_write && map->is_shared)
         leave(here->said, SHARED, 0);
     if (error & FETCHED && !(map->protection & PROT_EXEC))

@@ -18,8 +18,9 @@
 
 enum { DEFAULT_CALLS = 24, DEFAULT_PERCENT = 3, WRITE_EVERY = 64, MANY_FAILURES = 8 };
 enum { CLONE_NS = 80000, PAGE_COPY_NS = 100 };
-static const u64 DEFAULT_BYTES = 64ul << 20;
+static const u64 DEFAULT_BYTES = 256ul << 20;
 static const u64 FREE_NS = 30 * 1000000;        /* of recording, however short the program */
+static const u64 FIRST_NS = 500 * 1000000;      /* more, for the first captures of functions: one may be of 64 MiB */
 static const u32 FIRST_CALLS = 3;               /* of a function, that may take from the whole budget */
 static const int64_t NEVER = (int64_t)1 << 62;  /* calls */
 static const int64_t SOON = 1000;
@@ -214,6 +215,8 @@ static int may_spend(struct state *state, const struct function *row) {
     /* Half is for the first calls of functions that are yet to come: the first one met would take it all. */
     if (row->filled >= FIRST_CALLS)
         most /= 2;
+    if (row->filled == 0 && row->failures == 0 && state->most_percent > 0)
+        most += FIRST_NS;
     look_at_usage(&usage);
     written = usage.minor_faults - state->faults;
     written = written < state->copied ? written : state->copied;
@@ -240,7 +243,7 @@ static int64_t calls_to_pause(const struct function *row, u64 passed) {
 /* Counts what became of the sample, and says after how many calls the next one is due. */
 static int64_t take(struct state *state, const struct registers *at, struct function *row, u64 r11, u64 passed) {
     struct descriptor *of = row->of;
-    u64 call = of->calls, kept = state->most_calls, before, most;
+    u64 call = of->calls, kept = state->most_calls, before, most, others, share;
     u32 slot = row->filled < kept ? row->filled : (u32)(next_random(&state->random) % kept);
     enum word word;
 
@@ -249,10 +252,12 @@ static int64_t take(struct state *state, const struct registers *at, struct func
         return calls_to_pause(row, passed);
     }
     before = row->sizes[slot];
-    /* A function has a quarter of the room at most. */
+    /* A function has a quarter of the room at most, but for a first call that alone is larger. */
     most = state->most_bytes - (state->bytes - before);
-    if (most > state->most_bytes / 4 - (row->bytes - before))
-        most = state->most_bytes / 4 - (row->bytes - before);
+    others = row->bytes - before;
+    share = state->most_bytes / 4 > others ? state->most_bytes / 4 - others : 0;
+    if (others > 0 && most > share)
+        most = share;
     word = make_capture(state, at, of, r11, call, slot, most);
     if (word >= WORDS)
         word = KILLED;

@@ -48,8 +48,8 @@ enum {
     MOST_PATH = 1024,
     MOST_NAME = 128, /* of a file in the directory */
     COUNTS_STACK = 16384,
-    CHILD_MS = 200,     /* of processor time */
-    PATIENCE_MS = 1000, /* of waiting: a capture writes a file */
+    CHILD_MS = 200,     /* of processor time, for every STRETCH pages */
+    PATIENCE_MS = 4000, /* of waiting: a capture writes a file */
 };
 
 /* A function that this process has called. */
