@@ -22,8 +22,9 @@ from gccllm.events import Log
 from gccllm.harvest.harvest import Harvest, more_near
 from gccllm.harvest.harvest import harvest as find_tests
 from gccllm.harvest.large import enlarged
+from gccllm.harvest.long import SHORTENED
 from gccllm.harvest.probe import HarvestTarget
-from gccllm.harvest.recorded import CLASSES
+from gccllm.harvest.recorded import CLASSES, MUTATED, RECORDED
 from gccllm.harvest.solved import Solver
 from gccllm.harvest.types import CType, Pointer, Record, Signature
 from gccllm.reasons import Reason
@@ -200,12 +201,14 @@ def slower_elsewhere(job: Job, body: Body, level: int) -> str:
 def say_tests(log: Log, found: Harvest, tests: Sequence[Test], score: adequacy.Adequacy | None = None) -> None:
     """How good the tests of a function are, also where they are not good enough."""
     labels = Counter(test.label for test in tests)
-    recorded, mutated = labels["recorded"], labels["mutated"]
+    recorded, shortened, mutated = labels[RECORDED], labels[SHORTENED], labels[MUTATED]
     log.write(
         "tests",
-        made=len(tests) - recorded - mutated,
+        made=len(tests) - recorded - shortened - mutated,
         recorded=recorded,
+        shortened=shortened,
         mutated=mutated,
+        refused=found.refused,
         edges=[found.edges_taken, found.edges_all],
         mutants=[score.best.killed, score.best.total] if score else None,
         timing=sorted(found.timing),

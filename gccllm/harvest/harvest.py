@@ -144,6 +144,7 @@ def harvest(
         result.edges_all = result.edges_taken + len(result.missing)
         result.overlaps = search.overlaps
         result.discards = {what: count for what, count in probe.discards.most_common() if count}
+        result.refused = search.states.refused
         result.cut_short = search.cut_short
         result.why = explain(target, result, probe) + search.states.said()
         return result

@@ -44,7 +44,7 @@ def mutated(parent: Test, reads: Intervals, known: Known, rng: Random) -> Test |
 
     reads  what the baseline reads on `parent`, (n, 2) addresses
     """
-    state = _State(parent, reads, known)
+    state = Pieces(parent, reads, known)
     names = list(_CHANGES)
     weights = [_CHANGES[name][0] for name in names]
     changed = 0
@@ -63,21 +63,21 @@ def swept(parent: Test, reads: Intervals, known: Known, most: int = 600) -> list
     A branch on one word is then taken for certain, where chance would need many draws. One value for all words before
     the next value, so that each word of a parent that reads much is changed once at least.
     """
-    whole = _State(parent, reads, known)
+    whole = Pieces(parent, reads, known)
     numbers = [whole.get_argument(place) for place, _ in whole.arguments(Integer)]
     made: list[Test] = []
     for step in STEPS:
         for place, size in whole.movable():
-            state = _State(parent, reads, known)
+            state = Pieces(parent, reads, known)
             state.put_argument(place, state.get_argument(place) + step * size)
             made.append(state.test())
     for value in (-1, 0, 1, None, *numbers):
         for place, _ in whole.arguments(Integer, Pointer):
-            state = _State(parent, reads, known)
+            state = Pieces(parent, reads, known)
             state.put_argument(place, 1 << 8 * place.size - 1 if value is None else value)
             made.append(state.test())
         for address, size in whole.words() + whole.wide_words():
-            state = _State(parent, reads, known)
+            state = Pieces(parent, reads, known)
             state.put(address, size, 1 << 8 * size - 1 if value is None else value)
             made.append(state.test())
             if len(made) >= most:
@@ -85,7 +85,7 @@ def swept(parent: Test, reads: Intervals, known: Known, most: int = 600) -> list
     return made
 
 
-class _State:
+class Pieces:
     """A test taken apart: arguments as numbers, memory as pieces at addresses."""
 
     def __init__(self, parent: Test, reads: Intervals, known: Known) -> None:
@@ -230,7 +230,7 @@ class _State:
 # --- changes: each says whether it found something to act on ------------------------------------------
 
 
-def _near(number: int, state: _State, rng: Random) -> list[int]:
+def _near(number: int, state: Pieces, rng: Random) -> list[int]:
     """Numbers worth trying in place of one."""
     found = [number + 1, number - 1, number // 2, number * 2, 0, 1, -1, number + rng.randrange(-9, 10)]
     found.append(rng.randrange(100))
@@ -240,7 +240,7 @@ def _near(number: int, state: _State, rng: Random) -> list[int]:
     return found
 
 
-def _change_integer(state: _State, rng: Random) -> bool:
+def _change_integer(state: Pieces, rng: Random) -> bool:
     places = state.arguments(Integer)
     if not places:
         return False
@@ -258,13 +258,13 @@ def _change_integer(state: _State, rng: Random) -> bool:
     return _replace(state, place, value)
 
 
-def _replace(state: _State, place: Place, value: int) -> bool:
+def _replace(state: Pieces, place: Place, value: int) -> bool:
     before = state.get_argument(place)
     state.put_argument(place, value)
     return state.get_argument(place) != before
 
 
-def _change_floating(state: _State, rng: Random) -> bool:
+def _change_floating(state: Pieces, rng: Random) -> bool:
     places = state.arguments(Floating)
     if not places:
         return False
@@ -272,12 +272,12 @@ def _change_floating(state: _State, rng: Random) -> bool:
     return _replace(state, place, int.from_bytes(rng.choice(specials(ctype.size)), "little"))
 
 
-def _null_argument(state: _State, rng: Random) -> bool:
+def _null_argument(state: Pieces, rng: Random) -> bool:
     places = [place for place, ctype in state.arguments(Pointer) if isinstance(ctype, Pointer) and not ctype.nonnull]
     return bool(places) and _replace(state, rng.choice(places), 0)
 
 
-def _alias_arguments(state: _State, rng: Random) -> bool:
+def _alias_arguments(state: Pieces, rng: Random) -> bool:
     """One pointer argument becomes another, or a pointer out of memory. `restrict` forbids it."""
     places = [place for place, ctype in state.arguments(Pointer) if isinstance(ctype, Pointer) and not ctype.restrict]
     if not places:
@@ -286,7 +286,7 @@ def _alias_arguments(state: _State, rng: Random) -> bool:
     return bool(others) and _replace(state, rng.choice(places), rng.choice(others))
 
 
-def _move_argument(state: _State, rng: Random) -> bool:
+def _move_argument(state: Pieces, rng: Random) -> bool:
     """A pointer argument moves by a few elements: the rest of a buffer, and other alignments."""
     places = state.movable()
     if not places:
@@ -295,7 +295,7 @@ def _move_argument(state: _State, rng: Random) -> bool:
     return _replace(state, place, state.get_argument(place) + size * rng.choice(STEPS))
 
 
-def _change_length(state: _State, rng: Random) -> bool:
+def _change_length(state: Pieces, rng: Random) -> bool:
     """A small number in memory."""
     for _ in range(4):
         drawn = state.draw(rng, (4, 8, 4, 2))
@@ -309,7 +309,7 @@ def _change_length(state: _State, rng: Random) -> bool:
     return False
 
 
-def _change_number(state: _State, rng: Random) -> bool:
+def _change_number(state: Pieces, rng: Random) -> bool:
     """Any number in memory that is no pointer: its bits, its edges, another one of that size, a byte of it."""
     drawn = state.draw(rng, (1, 1, 2, 4, 4, 8))
     if drawn is None:
@@ -327,22 +327,22 @@ def _change_number(state: _State, rng: Random) -> bool:
     return state.get(address, size) != now
 
 
-def _null_pointer(state: _State, rng: Random) -> bool:
+def _null_pointer(state: Pieces, rng: Random) -> bool:
     return _redirect(state, rng, lambda now: 0)
 
 
-def _alias_pointer(state: _State, rng: Random) -> bool:
+def _alias_pointer(state: Pieces, rng: Random) -> bool:
     """A pointer in memory comes to point where another one does: shared tails, cycles, empty ranges."""
     others = state.pointers(rng)
     return bool(others) and _redirect(state, rng, lambda now: rng.choice(others))
 
 
-def _move_pointer(state: _State, rng: Random) -> bool:
+def _move_pointer(state: Pieces, rng: Random) -> bool:
     """A pointer in memory moves by a small step: cursors and ends of ranges."""
     return _redirect(state, rng, lambda now: now + rng.choice((-16, -8, -4, -1, 1, 4, 8, 16)))
 
 
-def _redirect(state: _State, rng: Random, target: Callable[[int], int]) -> bool:
+def _redirect(state: Pieces, rng: Random, target: Callable[[int], int]) -> bool:
     for _ in range(4):
         drawn = state.draw(rng, (8,))
         if drawn is not None and state.is_pointer(now := state.get(*drawn)):
@@ -351,7 +351,7 @@ def _redirect(state: _State, rng: Random, target: Callable[[int], int]) -> bool:
     return False
 
 
-def _copy_number(state: _State, rng: Random) -> bool:
+def _copy_number(state: Pieces, rng: Random) -> bool:
     """A number in memory becomes an argument's value, or one of two neighbours: what is searched for is found."""
     size = rng.choice((1, 4, 4, 8))
     first, second = state.draw(rng, (size,)), state.draw(rng, (size,))
@@ -363,7 +363,7 @@ def _copy_number(state: _State, rng: Random) -> bool:
     return state.get(*second) != now
 
 
-Change = Callable[[_State, Random], bool]
+Change = Callable[[Pieces, Random], bool]
 
 _CHANGES: Mapping[str, tuple[float, Change]] = {
     "integer": (3.0, _change_integer),

@@ -14,9 +14,10 @@ none. So one rule more for those: the traced baseline touches only the test's ow
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -41,6 +42,8 @@ DEADLINE_MS = 4
 SLOW_TICKS = 150_000
 """Tests slower than this (about 60 us) are left out: hundreds of candidates run every test. The faster of two runs
 counts, so that only inputs near the limit depend on the machine."""
+NO_LIMIT = 1 << 62
+"""Ticks: a slow call is a call."""
 GIVE_UP = 10
 """Time-outs in one batch after which its rest is not run."""
 
@@ -141,6 +144,8 @@ class Run:
     traced: bool = False
     fresh: bool = False
     """It took an edge that no input before it took."""
+    why: str = ""
+    """Why it could not be traced."""
 
 
 @dataclass(kw_only=True)
@@ -161,6 +166,8 @@ class State(Run):
 
     reads: Intervals = field(default_factory=lambda: np.zeros((0, 2), np.uint64))
     """What the baseline reads of it."""
+    touched: Intervals = field(default_factory=lambda: np.zeros((0, 2), np.uint64))
+    """What it reads or writes."""
 
 
 class Probe:
@@ -193,6 +200,9 @@ class Probe:
         self.traps_seen, self.trap_stride = 0, 1
         self.unrun: set[int] = set()
         """Positions in the last batch that were not run, because too many before them timed out."""
+        self.timed_out: set[int] = set()
+        self.refused: dict[int, str] = {}
+        """Why, for positions in the last batch that are not defined."""
 
     def __enter__(self) -> Probe:
         return self
@@ -201,6 +211,15 @@ class Probe:
         self.replayer.close()
         if self.trapping is not None:
             self.trapping.close()
+
+    @contextlib.contextmanager
+    def patient(self, deadline_ms: int) -> Iterator[None]:
+        """Let inputs run for longer inside."""
+        self.be_patient(deadline_ms)
+        try:
+            yield
+        finally:
+            self.be_patient(DEADLINE_MS)
 
     def be_patient(self, deadline_ms: int) -> None:
         """Let inputs run for longer from now on."""
@@ -229,9 +248,24 @@ class Probe:
 
     def defined_states(self, tests: Sequence[Test], slow_ticks: int = SLOW_TICKS) -> list[State]:
         """Those of the tests that are defined and keep to their own memory, traced, in order."""
-        states = [State(tests[i], ticks) for i, ticks in self._defined(tests, slow_ticks)]
+        states = [state for state in self.untraced_states(tests, slow_ticks) if state is not None]
         self.trace(states)
         return [state for state in states if state.traced]
+
+    def untraced_states(self, tests: Sequence[Test], slow_ticks: int = NO_LIMIT) -> list[State | None]:
+        """For each test the state when it is defined; whether it keeps to its own memory is not looked at."""
+        states: list[State | None] = [None] * len(tests)
+        for i, ticks in self._defined(tests, slow_ticks):
+            states[i] = State(tests[i], ticks)
+        return states
+
+    def ends_alone(self, test: Test) -> bool:
+        """Whether the baseline ends well, and alike under both poisons, in a fresh process that has no page but the
+        test's own: what else it would touch faults."""
+        self.replayer.close()
+        seen = [self.replayer.run_raw(self.target.name, [test], poison=n) for n in (0, 1)]
+        well = seen[0]["status"][0] == layout.Status.OK
+        return bool(well) and not replay.differs(seen[0], seen[1], self.returned, UNSEEN).any()
 
     def defined_tests(self, tests: Sequence[Test], slow_ticks: int = SLOW_TICKS) -> list[Test]:
         """Those of the tests that are defined, in order."""
@@ -239,11 +273,12 @@ class Probe:
 
     def _defined(self, tests: Sequence[Test], slow_ticks: int) -> list[tuple[int, int]]:
         """(position, ticks) of every test that is defined; fills `unrun`."""
-        self.unrun = set()
+        self.unrun, self.timed_out, self.refused = set(), set(), {}
         if not tests:
             return []
         keep, seen = self._runs_well(tests, slow_ticks)
         self.unrun = {int(i) for i in np.flatnonzero(seen["status"] == layout.Status.SKIPPED)}
+        self.timed_out = {int(i) for i in np.flatnonzero(seen["status"] == layout.Status.TIMEOUT)}
         return [(int(i), int(seen["ticks"][i])) for i in np.flatnonzero(keep)]
 
     def _runs_well(self, tests: Sequence[Test], slow_ticks: int) -> tuple[Mask, replay.Raw]:
@@ -253,6 +288,8 @@ class Probe:
         for value in np.unique(status):
             if value not in (layout.Status.OK, layout.Status.SKIPPED):
                 self.discards[layout.Status(int(value)).name.lower()] += int((status == value).sum())
+                for i in np.flatnonzero(status == value):
+                    self.refused[int(i)] = self._how_it_ended(first[i])
         keep: Mask = status == layout.Status.OK
         chosen = np.flatnonzero(keep)
         again = self.replayer.run_raw(
@@ -277,7 +314,19 @@ class Probe:
     def _narrow(self, keep: Mask, bad: Mask, what: str) -> None:
         """Drop from `keep` those of its members that are `bad`, (number kept,), and count them."""
         self.discards[what] += int(bad.sum())
-        keep[np.flatnonzero(keep)[bad]] = False
+        at = np.flatnonzero(keep)[bad]
+        self.refused |= {int(i): what for i in at}
+        keep[at] = False
+
+    def _how_it_ended(self, seen: np.void) -> str:
+        status = int(seen["status"])
+        if status == layout.Status.TIMEOUT:
+            return f"it takes more than {self.replayer.deadline_ms} ms"
+        if status == layout.Status.FAULT and seen["signal"] == signal.SIGSEGV:
+            return f"it touches {int(seen['fault']):#x}, which was not recorded"
+        if status == layout.Status.FAULT:
+            return f"signal {int(seen['signal'])}"
+        return f"the replay ended with {layout.Status(status).name.lower()}"
 
     def _doubt(self, tests: Sequence[Test], keep: Mask, which: Mask) -> None:
         """Remember those members of `keep` that `which`, (number kept,), says."""
@@ -350,12 +399,17 @@ class Probe:
         for ran, seen in zip(todo, traces, strict=True):
             if seen.status is not RunStatus.OK or seen.overflow:
                 self.discards["not traceable"] += 1
+                ran.why = f"its trace has more than {layout.LOG_BYTES // layout.LOG.itemsize} entries"
+                if not seen.overflow:
+                    ran.why = f"traced, it ended with {seen.status}"
                 continue
             if isinstance(ran, State):
-                if len(trace.foreign(seen, ran.test, self.replayer)):
+                if len(strange := trace.foreign(seen, ran.test, self.replayer)):
                     self.discards["touches what was not recorded"] += 1
+                    ran.why = f"it touches {int(strange[0][0]):#x}, which was not recorded"
                     continue
                 ran.reads = seen.reads
+                ran.touched = trace.merged(np.concatenate([seen.reads, seen.writes]))
             elif isinstance(ran, Ran):
                 ran.extents = extents(ran.scene, np.concatenate([seen.reads, seen.writes]))
                 ran.wrote = extents(ran.scene, seen.writes)

@@ -1,6 +1,7 @@
 """The recorded side of a harvest: calls of the program beside made inputs, and what is made of them.
 
     recorded ── defined? traced ──┬─ mutated toward edges that nobody took ── defined? traced ──┐
+       └─ long? shortened ────────┤                                                             │
                                   ├─ chosen: new edges, then every path in turn ◄───────────────┘
                                   └─ timing classes
 
@@ -13,8 +14,9 @@ where few calls were recorded. Every second call confirms.
 Inputs that were made stay as `Harvest.elsewhere`: they decide nothing, but a rewrite that is much slower there is
 refused, because its entry may serve programs that were never recorded.
 
-Not covered: calls over the deadline of the probe, and those whose trace does not fit its log. They are counted, by
-weight, in `said`.
+A long call is timed as it is, where that takes not too long; candidates are checked on shorter ones (`long`).
+
+Not covered: calls that `long` finds no use for. They are counted, with the reason, in `said`.
 """
 
 from __future__ import annotations
@@ -24,26 +26,30 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from random import Random
 
-from gccllm.core import Test
+from gccllm.core import PAGE_BYTES, Test
 from gccllm.harvest.far import far_symbols
+from gccllm.harvest.long import BATCH, MOST_WORK, Looked, look, refusals
 from gccllm.harvest.mutated import Known, mutated, swept
 from gccllm.harvest.probe import SLOW_TICKS, Edge, HarvestTarget, Probe, State
 from gccllm.harvest.solved import SOLVED
 from gccllm.harvest.workload import Tests
+from gccllm.verify.encode import BATCH_BYTES
 from gccllm.verify.image import Image
+from gccllm.verify.layout import MAX_TIMED_PAGES
 
 RECORDED = "recorded"
 MUTATED = "mutated"
-MOST_WORK = 60_000
-"""Log entries of a functional test; what works more is for the timing only."""
 FEWEST_TIMED = 8
-"""Different recorded calls from which on they decide how fast a rewrite is."""
+"""Different recorded calls from which on they decide how fast a rewrite is; with ENOUGH_WORK in them, fewer do."""
 CLASSES = ("recorded-short", "recorded-middle", "recorded-long")
 ENOUGH_WORK = 20_000
 """Work of all inputs of a class that makes up for few of them: a predictor does not learn so much by heart."""
 DECK = 256
 """Places in the deck of a class; an input may take several."""
-BATCH = 48
+DECK_TICKS = 200_000_000
+"""Ticks of all in a deck: each is run some times before the first sample."""
+DECK_BYTES = BATCH_BYTES // 2
+"""Different pages of a deck, but of its first input: what is loaded for one timing."""
 SWEPT, MOST_SWEPT = 4, 24
 """Parents whose words are all tried, at a time and in all."""
 PATIENCE = 4
@@ -60,7 +66,9 @@ class States:
         self.known = known_of(probe.target, probe.replayer.image, numbers)
         self.recorded: list[State] = []
         """All that are defined, those that are for the timing only included."""
+        self.shortened: list[State] = []
         self.mutants: list[State] = []
+        self.looked: list[Looked] = []
         self.given = 0.0
         """Weight of all recorded tests, and of those that cannot be used."""
         self.lost = 0.0
@@ -73,18 +81,16 @@ class States:
             weight = test.weight + (joined[key].weight if key in joined else 0.0)
             joined[key] = replace(test, label=RECORDED, weight=weight)
         self.given = sum(test.weight for test in joined.values())
-        waiting = list(joined.values())
-        while waiting and not self.is_over():
-            batch, waiting = waiting[:BATCH], waiting[BATCH:]
-            self.recorded += self.probe.defined_states(batch, slow_ticks=1 << 62)
-            # Too many calls before them were too long: that says nothing of these.
-            waiting += [batch[i] for i in sorted(self.probe.unrun)]
+        self.looked = look(self.probe, list(joined.values()), self.known, self.is_over)
+        self.recorded = [one.state for one in self.looked if one.state is not None]
+        self.shortened = [state for one in self.looked for state in one.shorter]
         self.lost = self.given - sum(state.test.weight for state in self.recorded)
 
     @property
     def quick(self) -> list[State]:
         """Those short enough to be run by every candidate, and those that first took an edge."""
-        return [one for one in self.recorded if one.fresh or (one.ticks <= SLOW_TICKS and one.work <= MOST_WORK)]
+        short = [one for one in self.recorded if one.fresh or (one.ticks <= SLOW_TICKS and one.work <= MOST_WORK)]
+        return short + self.shortened
 
     def chase(self, batches: int) -> None:
         """Change states that came near to an edge that nobody took; keep what is new.
@@ -174,16 +180,21 @@ class States:
 
     def timing(self, fewest: int = FEWEST_TIMED) -> tuple[Tests, Tests]:
         """(deciding, confirming) classes; empty when fewer than `fewest` different calls were recorded."""
-        if len(self.recorded) < fewest:
+        if len(self.recorded) < fewest and sum(state.work for state in self.recorded) < ENOUGH_WORK:
             return {}, {}
         ranked = sorted(self.recorded, key=lambda state: state.work)
         deciding: Tests = {}
         confirming: Tests = {}
         for label, members in classes(ranked):
-            tests = [replace(state.test, label=label) for state in members]
+            tests = [replace(state.test, label=label) for state in timeable(members)]
             deciding[label] = deck(tests[::2])
             confirming[label] = deck(tests[1::2]) or deciding[label]
         return deciding, confirming
+
+    @property
+    def refused(self) -> dict[str, int]:
+        """Why recorded calls do not replay, most frequent first."""
+        return dict(refusals(self.looked).most_common())
 
     def said(self) -> list[str]:
         """Sentences for `explain`."""
@@ -194,8 +205,13 @@ class States:
             f"recorded: {len(self.recorded)} different calls, which stand for {total:.0f}; {len(self.mutants)} defined "
             "states were made of them"
         ]
+        if self.shortened:
+            words.append(f"{len(self.shortened)} of the tests are recorded calls made shorter")
+        limited = Counter(one.why for one in self.looked if one.state is not None and one.why)
+        words += [f"timed shorter than they were, {count} calls: {why}" for why, count in limited.items()]
         if self.lost > 0.005 * self.given:
-            words.append(f"recorded calls that cannot be replayed: {self.lost / self.given:.0%} of the program's")
+            why = ", ".join(f"{why} ({count})" for why, count in self.refused.items())
+            words.append(f"recorded calls that do not replay: {self.lost / self.given:.0%} of the program's: {why}")
         return words
 
 
@@ -227,6 +243,22 @@ def is_varied(part: Sequence[State]) -> bool:
     return len(part) >= FEWEST_TIMED or (len(part) >= 2 and sum(state.work for state in part) >= ENOUGH_WORK)
 
 
+def timeable(members: Sequence[State]) -> list[State]:
+    """Those, the heaviest first, that one timing has room and time for; the order of work is kept."""
+    chosen: list[State] = []
+    contents: set[bytes] = set()
+    pages = ticks = 0
+    for state in sorted(members, key=lambda state: -state.test.weight):
+        more = contents.union(page.data for page in state.test.pages)
+        pages, ticks = pages + len(state.test.pages), ticks + state.ticks
+        if chosen and (pages > MAX_TIMED_PAGES or ticks > DECK_TICKS or len(more) * PAGE_BYTES > DECK_BYTES):
+            break
+        chosen.append(state)
+        contents = more
+    kept = set(map(id, chosen))
+    return [state for state in members if id(state) in kept]
+
+
 def deck(tests: Sequence[Test]) -> list[Test]:
     """Each test as often as its weight says, at least once; in all about `DECK` times at most."""
     if not tests:
@@ -235,7 +267,8 @@ def deck(tests: Sequence[Test]) -> list[Test]:
     if heaviest <= 1.5 * lightest:
         return list(tests)
     total = sum(test.weight for test in tests)
-    unit = max(lightest, total / max(DECK - len(tests), len(tests)))
+    places = min(DECK, MAX_TIMED_PAGES // max(max(len(test.pages) for test in tests), 1))
+    unit = max(lightest, total / max(places - len(tests), len(tests)))
     return [test for test in tests for _ in range(max(1, round(test.weight / unit)))]
 
 

@@ -36,6 +36,8 @@ class Harvest:
     overlaps: dict[str, int] = field(default_factory=dict)
     """For every two pieces of memory that may overlap and of which one is written: the defined inputs in which they
     do. 0: what the function does then is undefined, or it does not end."""
+    refused: dict[str, int] = field(default_factory=dict)
+    """Why recorded calls do not replay, by reason."""
     cut_short: bool = False
     """The deadline ended it before the budgets did; another run may find other tests."""
 

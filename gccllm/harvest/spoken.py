@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 
 from gccllm.core import Test, arena_address
+from gccllm.harvest.long import SHORTENED
 from gccllm.harvest.recorded import MUTATED, RECORDED
 from gccllm.harvest.types import CType, Floating, Integer, Pointer, Signature
 
@@ -17,7 +18,7 @@ ELEMENTS = 12
 
 def input_words(test: Test, signature: Signature) -> str:
     """`a = [3, -1, 4], n = 3`; empty for what was recorded."""
-    if test.pages or test.label in (RECORDED, MUTATED):
+    if test.pages or test.label in (RECORDED, SHORTENED, MUTATED):
         return ""
     files = {"int": test.ints, "vector": test.vectors, "stack": test.stack}
     said = []

@@ -83,6 +83,8 @@ def show(store: TestStore, console: Console, tools: Toolchain, word: str, everyt
             console.print(
                 f"{spoken_name(recorded.function)}: {recorded.total} calls seen, none kept{_dropped(store, key)}"
             )
+            for line in report.advice(head.dropped if (head := store.head(key)) else {}):
+                console.print(line, soft_wrap=True, highlight=False)
             continue
         try:
             with scratch() as directory:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from gccllm.assembly import Body
-from gccllm.harvest.probe import State
+from gccllm.harvest.long import Looked
 from gccllm.job import scratch, workbench
 from gccllm.record.onbench import OnBench
 from gccllm.record.store import Recorded, TestStore
@@ -39,8 +39,8 @@ Fact = tuple[str, int, int]
 class Worth:
     """The recorded tests of a function, looked at one by one."""
 
-    states: tuple[State | None, ...]
-    """For each call what the baseline does on it; None when it does not replay."""
+    looked: tuple[Looked, ...]
+    """For each call what the baseline does on it, or why it does not replay."""
     facts: tuple[frozenset[Fact], ...]
     """For each call the edges and mutants that it shows."""
     edges: tuple[int, int]
@@ -50,7 +50,7 @@ class Worth:
 
     @property
     def replayed(self) -> int:
-        return sum(state is not None for state in self.states)
+        return sum(one.state is not None for one in self.looked)
 
     def coverage(self, stamp: str) -> Coverage:
         return Coverage(stamp=stamp, edges=self.edges, mutants=self.mutants, tests=self.replayed)
@@ -79,14 +79,17 @@ class Minimised:
 def worth_of(known: Benched, recorded: Recorded, tools: Toolchain, workdir: Path) -> Worth:
     """Replay the calls, run mutants on them. Raises ValueError, BodyError, AssembleError or Quit: no usable bench."""
     with OnBench(known, tools, workdir) as bench:
-        states = bench.states(recorded.calls)
+        looked = bench.looked(recorded.calls)
         edges_all = frozenset(bench.probe.all_edges)
-    at = [number for number, state in enumerate(states) if state is not None]
-    facts: list[set[Fact]] = [{("edge", *e) for e in s.edges & edges_all} if s else set() for s in states]
+    # What a long call shows, shorter ones made of it show for it.
+    at = [(number, state) for number, one in enumerate(looked) for state in one.functional]
+    facts: list[set[Fact]] = [set() for _ in looked]
+    for number, state in at:
+        facts[number] |= {("edge", *edge) for edge in state.edges & edges_all}
     taken = len(set().union(*facts)) if facts else 0
     killed = total = 0
     if at:
-        tests = [state.test for state in states if state is not None]
+        tests = [state.test for _, state in at]
         scalar = Body.parse(known.bench.scalar) if known.bench.scalar else None
         work = workbench(bench.target, bench.context, tests, scalar, SEED)
         work.more = None  # the question is what these tests do, not what others would
@@ -95,8 +98,8 @@ def worth_of(known: Benched, recorded: Recorded, tools: Toolchain, workdir: Path
         body = work.scalar if best.of == "scalar" and work.scalar is not None else work.baseline
         for number, shown in enumerate(_killers(work, body)):
             for index in shown:
-                facts[at[index]].add(("mutant", number, 0))
-    return Worth(tuple(states), tuple(frozenset(f) for f in facts), (taken, len(edges_all)), (killed, total))
+                facts[at[index][0]].add(("mutant", number, 0))
+    return Worth(tuple(looked), tuple(frozenset(f) for f in facts), (taken, len(edges_all)), (killed, total))
 
 
 def _killers(work: Workbench, body: Body) -> list[list[int]]:
@@ -140,7 +143,7 @@ def minimise(store: TestStore, key: str, tools: Toolchain, keep: int = KEEP) -> 
     with scratch() as directory:
         worth = worth_of(known, recorded, tools, directory)
     pinned = {recorded.digests[number] for number in cover(worth, recorded.weights)}
-    lost = {digest for digest, state in zip(recorded.digests, worth.states, strict=True) if state is None}
+    lost = {digest for digest, one in zip(recorded.digests, worth.looked, strict=True) if one.state is None}
     with store.locked(key):
         pool = store.stored(key)
         if pool is None:

@@ -1,8 +1,8 @@
 """A recorded function on the bench: its calls replayed, what they read, and nothing but that kept (`redact`).
 
 Whether a call replays is decided by the harvest's rules (`Probe`): the baseline ends well and soon under both poisons,
-the trapping build does not trap, and nothing is touched but the call's own memory. Not covered: calls of more than
-`DEADLINE_MS` of `harvest.probe`.
+the trapping build does not trap, and nothing is touched but the call's own memory. What is long is looked at as a
+harvest does (`harvest.long`). Not covered: redaction of calls that are too long to be traced; they are dropped.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from types import TracebackType
 
 from gccllm.core import PAGE_BYTES, Slot, Test
 from gccllm.harvest.far import with_code
-from gccllm.harvest.probe import HarvestTarget, Probe, State
+from gccllm.harvest.long import Looked, look
+from gccllm.harvest.probe import NO_LIMIT, HarvestTarget, Probe, State
+from gccllm.harvest.recorded import known_of
 from gccllm.record.capture import RecordedCall, RecordedPage, Registers
 from gccllm.record.lower import lower
 from gccllm.record.reservoir import INTEGER, argument
@@ -23,9 +25,6 @@ from gccllm.toolchain import Toolchain
 from gccllm.verify.screen import Context
 from gccllm.verify.trace import Intervals
 from gccllm.wire import target_and_context
-
-NO_LIMIT = 1 << 62
-"""Ticks: a slow call is a call."""
 
 
 class OnBench:
@@ -52,25 +51,32 @@ class OnBench:
     def addresses(self) -> Mapping[str, int]:
         return self.probe.replayer.image.symbols
 
-    def lowered(self, call: RecordedCall) -> Test | None:
-        """The call as a test; None for one that is none."""
+    def lowered(self, call: RecordedCall) -> Test | str:
+        """The call as a test; for one that is none, why."""
         try:
             return lower(call, self.target.signature, self.addresses, self.known.symbols)
-        except ValueError:
-            return None
+        except ValueError as error:
+            return str(error)
 
-    def states(self, calls: Sequence[RecordedCall]) -> list[State | None]:
-        """For each call the test it makes and what the baseline does on it; None for one that does not replay."""
-        tests = [self.lowered(call) for call in calls]
-        defined = self.probe.defined_states([test for test in tests if test is not None], NO_LIMIT)
-        by_test = {id(state.test): state for state in defined}
-        return [by_test.get(id(test)) for test in tests]
+    def looked(self, calls: Sequence[RecordedCall]) -> list[Looked]:
+        """For each call what the baseline does on the test it makes, or why it does not replay."""
+        lowered = [self.lowered(call) for call in calls]
+        tests = [one for one in lowered if isinstance(one, Test)]
+        found = iter(look(self.probe, tests, known_of(self.target, self.probe.replayer.image, ())))
+        return [next(found) if isinstance(one, Test) else Looked(why=one) for one in lowered]
 
     def redacted(self, calls: Sequence[RecordedCall]) -> list[RecordedCall]:
         """Those that replay, without a byte that the baseline does not read; they replay like that, too."""
-        states = self.states(calls)
+        states = self.traced(calls)
         shorn = [self.redact(call, state.reads) for call, state in zip(calls, states, strict=True) if state is not None]
-        return [call for call, state in zip(shorn, self.states(shorn), strict=True) if state is not None]
+        return [call for call, state in zip(shorn, self.traced(shorn), strict=True) if state is not None]
+
+    def traced(self, calls: Sequence[RecordedCall]) -> list[State | None]:
+        """For each call what the baseline does on it, byte by byte; None where that is not known."""
+        lowered = [self.lowered(call) for call in calls]
+        defined = self.probe.defined_states([one for one in lowered if isinstance(one, Test)], NO_LIMIT)
+        by_test = {id(state.test): state for state in defined}
+        return [by_test.get(id(test)) for test in lowered]
 
     def redact(self, call: RecordedCall, reads: Intervals) -> RecordedCall:
         """The call with zeros for memory outside of `reads` and for all registers but arguments and results."""

@@ -43,7 +43,7 @@ class Supply:
             key=self.key,
             stamp=self.stamp,
             calls=self.calls,
-            recorded=labels.count("recorded"),
+            recorded=labels.count("recorded") + labels.count("shortened"),
             mutated=labels.count("mutated"),
         )
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -20,6 +21,7 @@ from gccllm.record.store import Recorded, TestStore, counted
 from gccllm.terminal import print_table
 
 if TYPE_CHECKING:
+    from gccllm.harvest.long import Looked
     from gccllm.record.minimise import Minimised, Worth
 
 _RIGHT = frozenset({"calls", "kept", "size", "runs", "edges", "mutants", "#", "memory", "reads", "kills"})
@@ -80,22 +82,67 @@ def print_tests(
         console.print(
             f"{worth.replayed} replay; these alone take {_of(worth.edges)} edges and kill {_of(worth.mutants)} mutants"
         )
+        for line in worth_words(worth):
+            console.print(line, soft_wrap=True, highlight=False)
+    for line in advice(head.dropped if head else {}):
+        console.print(line, soft_wrap=True, highlight=False)
     columns = [param.name or f"arg{n}" for n, param in enumerate(signature.params)]
     table = _table("#", "calls", *columns, "memory", "reads", "edges", "kills")
     order = sorted(range(len(recorded.calls)), key=lambda n: (-recorded.weights[n], n))
     for number in order[:most]:
-        call, state = recorded.calls[number], worth.states[number] if worth else None
+        call = recorded.calls[number]
         seen = ["", "", ""]
         if worth is not None:
-            seen = ["does not replay", "", ""]
-            if state is not None:
-                read = sum(int(end) - int(start) for start, end in state.reads)
-                seen = [f"{read} B", str(worth.takes(number)), str(worth.kills(number))]
+            seen = [_read(worth.looked[number]), str(worth.takes(number)), str(worth.kills(number))]
         values = [value_of(call, param, recorded.names) for param in signature.params]
         table.add_row(str(number), f"{recorded.weights[number]:.0f}", *values, f"{len(call.pages)} pages", *seen)
     print_table(console, table)
     if len(order) > most:
         console.print(f"{len(order) - most} more; --all shows them")
+
+
+def _read(one: Looked) -> str:
+    if one.state is None:
+        return "does not replay"
+    if not one.state.traced:
+        return f"long, {len(one.shorter)} shorter"
+    return f"{sum(int(end) - int(start) for start, end in one.state.reads)} B"
+
+
+def worth_words(worth: Worth) -> Iterator[str]:
+    """A line for each reason why calls do not replay, or not as they were."""
+    if long := [one for one in worth.looked if one.is_long and one.state is not None]:
+        shorter = sum(len(one.shorter) for one in long)
+        yield f"{len(long)} are too long for every candidate to run: they are timed; {shorter} shorter ones stand in"
+    for why, count in Counter(one.why for one in worth.looked if one.state is None).most_common():
+        yield f"{count} do not replay: {why}"
+    limited = Counter(one.why for one in worth.looked if one.state is not None and one.why)
+    for why, count in limited.items():
+        yield f"{count} are timed shorter than they were: {why}"
+
+
+ADVICE = {
+    "budget": "no processor time was left: GCCLLM_RECORD_CPU=100 lets the recording take as much as the program",
+    "bytes": "a process had no room left: GCCLLM_RECORD_BYTES, 268435456 unless it is set, gives it more",
+    "file": "a file could not be written: the disk is full, or the run had grown to --limit",
+    "pages": "a call worked on more than 64 MiB; no setting raises that: record a run on less data",
+    "timer": "a call took more than 200 ms for 4 MiB; no setting raises that: record a run on less data",
+    "syscall": "the function asks the kernel for something; such a call cannot be replayed",
+    "shared": "the function writes to memory that processes share; such a call cannot be replayed",
+    "large": "a call had more than 96 MiB of different pages; no setting raises that: record a run on less data",
+    "not_replayed": "the calls do not replay, so nothing can be redacted: `gccllm record` without --redact keeps them",
+    "no_bench": "the program was built with another store, or the store was emptied: build it again in mode record",
+    "seccomp": "the kernel refuses the confinement of the recorder",
+    "memory": "the recorder had no memory: is the address space limited (ulimit -v)?",
+}
+"""What a word for a dropped call means, and what can be done."""
+
+
+def advice(dropped: Mapping[str, int]) -> Iterator[str]:
+    """A line for each word that says something to do, the most frequent first."""
+    for word, count in sorted(dropped.items(), key=lambda pair: -pair[1]):
+        if count and word in ADVICE:
+            yield f"dropped: {word} {count}: {ADVICE[word]}"
 
 
 def value_of(call: RecordedCall, param: Param, names: Sequence[str]) -> str:
@@ -137,7 +184,9 @@ def test_rows(recorded: Recorded, signature: Signature, worth: Worth | None) -> 
             },
             "pages": len(call.pages),
             "ticks": call.ticks,
-            "replays": worth.states[number] is not None if worth else None,
+            "replays": worth.looked[number].state is not None if worth else None,
+            "why": worth.looked[number].why if worth else None,
+            "shorter": len(worth.looked[number].shorter) if worth else None,
             "edges": worth.takes(number) if worth else None,
             "mutants": worth.kills(number) if worth else None,
         }

@@ -30,6 +30,7 @@ from gccllm.command import run_through
 from gccllm.core import Quit
 from gccllm.record.capture import CaptureError, Counts, RecordedCall, read_capture, read_counts
 from gccllm.record.limit import Limit
+from gccllm.record.report import advice
 from gccllm.record.store import TestStore, counted
 from gccllm.store import Store
 from gccllm.toolchain import Toolchain
@@ -41,6 +42,8 @@ MOST_PATH = 1023
 """The recorder takes no longer path of a folder."""
 MOST_BYTES = 2 << 30
 """Of a run's folder, whatever the number of processes."""
+NOTHING_KEPT = 3
+"""Exit status where the command ended well and no call of it could be kept."""
 MOST_CALLS = 64
 """Slots that the recorder has for a function and process."""
 _CAPTURE = re.compile(r"(?P<process>.+)\.(?P<key>[0-9a-f]{16})\.[^.]+\.cap")
@@ -55,6 +58,8 @@ class Ingested:
     seen: int = 0
     """Calls that it made of them."""
     captured: int = 0
+    taken: int = 0
+    """Of these what the store could take."""
     kept: int = 0
     """Calls of this and earlier runs that the store holds of these functions."""
     size: int = 0
@@ -79,7 +84,8 @@ def run(
 
     The run's folder lies in `parent` (default: $TMPDIR); `keep` leaves it there. `calls` of a function and process are
     kept, else what the recorder thinks right. When its files have grown to `most` bytes the recording ends, and the
-    command goes on. Raises OSError when there is no place for the folder.
+    command goes on. NOTHING_KEPT where the command ended well and nothing was kept. Raises OSError when there is no
+    place for the folder.
     """
     if shutil.which(command[0]) is None:
         found = Path(command[0]).exists()
@@ -114,20 +120,29 @@ def run(
         )
     for line in report(done, store, redact):
         _say(line)
-    return code
+    return code or (0 if done.taken else NOTHING_KEPT)
 
 
 def report(done: Ingested, store: TestStore, redact: bool) -> Iterator[str]:
     """What a person is told, a line each."""
     words = f"; dropped: {counted(done.dropped)}" if +done.dropped else ""
+    hints = [*advice(done.dropped)]
     if not done.seen and not done.captured:
-        yield f"no call was recorded: nothing that ran was built with GCCLLM_MODE=record{words}"
+        yield (
+            "no call was recorded: nothing that ran was built with GCCLLM_MODE=record, or no recorded function was "
+            f"called (`gccllm tests ls --all` lists them){words}"
+        )
+    elif not done.taken:
+        why = hints[0].removeprefix("dropped: ") if hints else f"nothing was captured{words}"
+        yield f"no call was kept of the {done.seen} that {done.functions} functions made: {why}"
     else:
         size = f"{done.size / (1 << 20):.1f} MiB" if done.size >= 1 << 19 else f"{done.size / 1024:.1f} KiB"
         yield (
             f"{done.seen} calls of {done.functions} functions seen, {done.captured} captured; "
             f"{done.kept} kept with those of earlier runs ({size}){words}"
         )
+        if hints and sum(done.dropped.values()) > done.captured:
+            yield hints[0]
     yield from done.problems
     if done.captured:
         what = "the bytes that the functions read" if redact else "copies of the program's memory"
@@ -190,6 +205,8 @@ def _ingest_function(
                 calls = shear(calls)
                 done.dropped["not_replayed"] += number - len(calls)
             pool.add(calls, seen, signature)
+    done.taken += len(pool.items)
+    done.dropped["large"] += pool.dropped["large"]
     if pool.total:
         done.functions += 1
         done.seen += pool.total

@@ -30,8 +30,8 @@ from gccllm.verify.layout import Event
 from gccllm.verify.replay import Replayer, decode_observation
 
 __all__ = [
-    "Intervals", "Trace", "blocks_in_order", "foreign", "instrument", "instrument_callees", "merged", "minus", "trace",
-    "trace_many", "traced_name",
+    "Intervals", "Trace", "beginning", "blocks_in_order", "foreign", "instrument", "instrument_callees", "merged",
+    "minus", "trace", "trace_many", "traced_name",
 ]  # fmt: skip
 
 Intervals = npt.NDArray[np.uint64]
@@ -97,6 +97,13 @@ def blocks_in_order(replayer: Replayer, entry: str, test: Test) -> list[int]:
     if seen[0]["status"] != layout.Status.OK or (kind == _ENTER).sum() > 1:
         return []
     return [int(block) for block in log["site"][kind == _BLOCK] >> 16]
+
+
+def beginning(replayer: Replayer, entry: str, test: Test, entries: int, deadline_ms: int) -> Intervals:
+    """Bytes that the instrumented `entry` touches in its first log entries, however the run ends."""
+    _, log = replayer.run_traced(entry, [test], deadline_ms)
+    log = log[:entries]
+    return merged(np.concatenate(_touched(log, (log["site"] & 15).astype(np.uint32))))
 
 
 def _condensed(

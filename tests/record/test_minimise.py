@@ -80,7 +80,7 @@ def test_worth_is_what_replaying_shows(tmp_path: Path) -> None:
     (null,) = (n for (rdi, _, _), n in by_call.items() if rdi == 0)
     (mixed,) = (n for (rdi, rsi, _), n in by_call.items() if rdi == HEAP and rsi == 3)
     assert worth.replayed == 63
-    assert worth.states[broken] is None
+    assert worth.looked[broken].state is None
     assert worth.facts[broken] == frozenset()
     assert worth.edges[0] == worth.edges[1] > 4
     assert worth.mutants[0] > 5
@@ -101,7 +101,7 @@ def test_a_cover_shows_all_and_none_of_it_is_idle(tmp_path: Path) -> None:
     everything = frozenset[object]().union(*worth.facts)
     assert frozenset[object]().union(*(worth.facts[n] for n in chosen)) == everything
     assert 2 <= len(chosen) <= 12
-    assert all(worth.states[n] is not None for n in chosen)
+    assert all(worth.looked[n].state is not None for n in chosen)
 
 
 # --- minimise ---------------------------------------------------------------------------------------
