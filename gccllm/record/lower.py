@@ -10,8 +10,8 @@ A page that was touched for a reason of its own is left out, unless some word of
 
     own frame       the page of the recorded rsp, and recorded pages right below it: the test's frame lies elsewhere.
                     What lies below the arguments on the stack is zero where the page is kept.
-    recorded whole  the thread control block: not known to be touched. A page of it beside one that the call touched stays:
-                    a large buffer may lie right below
+    recorded whole  the thread control block: not known to be touched. A page of it beside one that the call touched
+                    stays: a large buffer may lie right below
     own data        pages of moved symbols. A word that points up to NEAR bytes before counts as well: arrays are
                     often named by their first element only. A page of nothing but moved symbols is always left out.
 

@@ -132,7 +132,7 @@ def report(done: Ingested, store: TestStore, redact: bool) -> Iterator[str]:
             "no call was recorded: nothing that ran was built with GCCLLM_MODE=record, or no recorded function was "
             f"called (`gccllm tests ls --all` lists them){words}"
         )
-    elif not done.taken:
+    elif not done.taken and not done.problems:
         why = hints[0].removeprefix("dropped: ") if hints else f"nothing was captured{words}"
         yield f"no call was kept of the {done.seen} that {done.functions} functions made: {why}"
     else:
@@ -205,12 +205,12 @@ def _ingest_function(
                 calls = shear(calls)
                 done.dropped["not_replayed"] += number - len(calls)
             pool.add(calls, seen, signature)
-    done.taken += len(pool.items)
-    done.dropped["large"] += pool.dropped["large"]
+    done.dropped += Counter(large=pool.dropped["large"])
     if pool.total:
         done.functions += 1
         done.seen += pool.total
         store.merge(key, pool)
+        done.taken += len(pool.items)
     if (head := store.head(key)) is not None:
         done.kept += len(head.rows)
         done.size += store.path(key).stat().st_size

@@ -60,11 +60,11 @@ int main(void) {
 class Program:
     """One directory: sources, a store, a log, and the program built both ways."""
 
-    def __init__(self, where: Path) -> None:
+    def __init__(self, where: Path, unit: str = UNIT, main: str = MAIN) -> None:
         self.where = where
         self.unit, self.main = where / "unit.c", where / "main.c"
-        self.unit.write_text(UNIT)
-        self.main.write_text(MAIN)
+        self.unit.write_text(unit)
+        self.main.write_text(main)
         self.store = Store(where / "store")
         self.log = Log(where / "store")
         self.tests = TestStore.of(where / "store")

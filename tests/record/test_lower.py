@@ -271,6 +271,12 @@ def test_what_a_page_that_stays_points_to_stays_as_well() -> None:
     assert kept(pages[1:], {}) == set()
 
 
+def test_a_page_beside_the_control_block_stays_where_a_buffer_ends_in_it() -> None:
+    buffer = page(THREAD - 2 * PAGE_BYTES)
+    around = [page(THREAD + PAGE_BYTES * n, whole=True) for n in (-1, 0, 1)]
+    assert kept([buffer, *around], {}) == {buffer.address, THREAD - PAGE_BYTES}
+
+
 def test_pages_right_below_the_frame_go_and_others_stay() -> None:
     pages = [page(STACK - PAGE_BYTES * n) for n in (0, 1, 2, 4)]
     assert kept(pages, {}) == {STACK - 4 * PAGE_BYTES}

@@ -246,7 +246,7 @@ def test_a_full_function_keeps_its_budget_of_calls_and_of_bytes(tmp_path: Path) 
     small.put_bench(KEY, BENCH, "f", "unit.c", ())
     rng = random.Random(5)
     small.add(KEY, [call(memory=rng.randbytes(3 * PAGE_BYTES)) for _ in range(40)], 40)
-    small.add(KEY, [call(memory=rng.randbytes(30 * PAGE_BYTES))], 1)
+    small.add(KEY, [call(memory=rng.randbytes(50 * PAGE_BYTES))], 1)
     pages = {page.content for one in kept(small) for page in one.pages}
     assert 58 <= len(pages) <= 64
     head = small.head(KEY)

@@ -91,17 +91,31 @@ def test_input_and_output_are_the_commands(store: TestStore, tmp_path: Path) -> 
     code = "from gccllm.record import run, store; from pathlib import Path; import sys; "
     code += f"sys.exit(run.run(['cat'], store.TestStore(Path({str(store.root)!r}))))"
     ran = subprocess.run([sys.executable, "-c", code], input=b"\0in and out\xff", capture_output=True, cwd=ROOT)
-    assert (ran.returncode, ran.stdout) == (0, b"\0in and out\xff")
+    assert (ran.returncode, ran.stdout) == (recorder.NOTHING_KEPT, b"\0in and out\xff")
     assert ran.stderr.decode().startswith("gccllm record: no call was recorded")
 
 
 def test_the_folder_is_private_and_named_to_the_command(store: TestStore, tmp_path: Path) -> None:
     parent = tmp_path / "somewhere" / "else"
     command = 'stat -c "%a %n" "$GCCLLM_RECORD_DIR" > "$0"; echo "$GCCLLM_RECORD_CALLS" >> "$0"'
-    assert recorder.run(["sh", "-c", command, str(tmp_path / "said")], store, parent=parent, calls=5) == 0
+    assert (
+        recorder.run(["sh", "-c", command, str(tmp_path / "said")], store, parent=parent, calls=5)
+        == recorder.NOTHING_KEPT
+    )
     mode, folder, calls = (tmp_path / "said").read_text().split()
     assert (mode, Path(folder).parent.parent, calls) == ("700", parent, "5")
     assert list(parent.iterdir()) == []
+
+
+def test_a_recording_that_kept_nothing_says_why_in_one_line_and_fails(
+    store: TestStore, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    leave(tmp_path / "run", counts=f"{KEY} f 30 0 budget=4 pages=1\n")
+    assert recorder.run(copying(tmp_path / "run"), store) == recorder.NOTHING_KEPT
+    (line,) = (line for line in capfd.readouterr().err.splitlines() if line != "oops")
+    assert line.startswith("gccllm record: no call was kept of the 30 that 1 functions made: budget 4: ")
+    assert "GCCLLM_RECORD_CPU=100" in line
+    assert recorder.run(copying(tmp_path / "run", 5), store) == 5, "the command's own status comes first"
 
 
 def test_what_is_to_be_kept_is_kept(store: TestStore, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -198,7 +212,7 @@ def test_a_store_that_cannot_be_written_keeps_the_files_and_says_where(
     place = tmp_path / "run"
     leave(place, *sums(1))
     store.path(KEY).mkdir()  # a folder in the way of the file
-    assert recorder.run(copying(place), store) == 0
+    assert recorder.run(copying(place), store) == recorder.NOTHING_KEPT
     err = capfd.readouterr().err
     (folder,) = temporary.iterdir()
     assert "the test store cannot be written" in err
@@ -326,7 +340,7 @@ def test_processes_of_a_recording_have_equal_addresses(tmp_path, capfd):
     store = TestStore(tmp_path / "tests")
     seen = []
     for _ in range(2):
-        assert recorder.run([sys.executable, "-c", program], store) == 0
+        assert recorder.run([sys.executable, "-c", program], store) == recorder.NOTHING_KEPT
         seen.append(capfd.readouterr().out)
     refused = subprocess.run(["setarch", "-R", "true"], check=False, capture_output=True).returncode != 0
     assert seen[0] == seen[1] or refused
