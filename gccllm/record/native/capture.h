@@ -1,14 +1,12 @@
 /*
- * The child that makes one capture: a copy of the program in which the function's body runs once more, locked
- * away from all memory but what it touches, and from the kernel.
+ * The child that makes one capture: a copy of the program in which the function's body runs once more, locked away from
+ * all memory but what it touches, and from the kernel.
  *
  * Covered: reads and writes of private and of read-only shared memory, by the function and whatever it calls.
- * Not covered: what the function reads of executable mappings, of the clock, or of memory that other
- * processes change.
+ * Not covered: what the function reads of executable mappings, of the clock, or of memory that other processes change.
  *
- * After `lock` nothing of the program may be touched here, neither data nor constants: what is needed is in
- * the scratch memory, whose address GS holds. (Constants of this code lie among its instructions, see
- * record/stub.py.)
+ * After `lock` nothing of the program may be touched here, neither data nor constants: what is needed is in the
+ * scratch memory, whose address GS holds. (Constants of this code lie among its instructions, see record/stub.py.)
  */
 #pragma once
 
@@ -128,9 +126,8 @@ static int is_confined(void) {
     enum { LOAD = 0x20, EQUAL = 0x15, RETURN = 0x06, POINTER = 8, ALLOW = 0x7fff0000, TRAP = 0x00030000 };
     u64 done = (u64)system_call_done;
     struct sock_filter rules[] = {
-        {LOAD, 0, 0, POINTER},     {EQUAL, 0, 3, (u32)done},
-        {LOAD, 0, 0, POINTER + 4}, {EQUAL, 0, 1, (u32)(done >> 32)},
-        {RETURN, 0, 0, ALLOW},     {RETURN, 0, 0, TRAP},
+        {LOAD, 0, 0, POINTER},   {EQUAL, 0, 3, (u32)done}, {LOAD, 0, 0, POINTER + 4}, {EQUAL, 0, 1, (u32)(done >> 32)},
+        {RETURN, 0, 0, ALLOW},   {RETURN, 0, 0, TRAP},
     };
     struct sock_fprog program = {sizeof(rules) / sizeof(*rules), rules};
 
@@ -138,8 +135,8 @@ static int is_confined(void) {
            call3(SYS_prctl, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
-/* The kernel writes to the thread control block (rseq) when it likes, and would kill us if it could not: the
- * pages around it stay open, and are recorded whole. */
+/* The kernel writes to the thread control block (rseq) when it likes, and would kill us if it could not: the pages
+ * around it stay open, and are recorded whole. */
 static void keep_control_block(struct scratch *here) {
     u64 middle = here->head.fs & -(u64)PAGE;
 
@@ -158,9 +155,8 @@ static void keep_control_block(struct scratch *here) {
     }
 }
 
-/* Where this thread has its thread-local data. To ask may make it, as the body's first access would: it is
- * part of the state before the call, which nothing has looked at yet. The body finds the vector registers as
- * they were. */
+/* Where this thread has its thread-local data. To ask may make it, as the body's first access would: it is part of the
+ * state before the call, which nothing has looked at yet. The body finds the vector registers as they were. */
 static void find_thread_data(struct scratch *here) {
     __asm__ volatile("fxsave64 %0" : "=m"(here->vectors));
     for (u32 i = 0; i < here->head.symbols; i++)
@@ -266,14 +262,12 @@ static __attribute__((noreturn)) void become_capture(const struct sample *of) {
     if (here == NULL)
         leave(of->state->said, MEMORY, 0);
     here->most_pages = pages;
-    __asm__ volatile(
-        "movups %%xmm0, (%0)\n\tmovups %%xmm1, 16(%0)\n\tmovups %%xmm2, 32(%0)\n\tmovups %%xmm3, 48(%0)\n\t"
-        "movups %%xmm4, 64(%0)\n\tmovups %%xmm5, 80(%0)\n\tmovups %%xmm6, 96(%0)\n\tmovups %%xmm7, "
-        "112(%0)\n\t"
-        "stmxcsr 128(%0)"
-        :
-        : "r"(here->head.vectors_before)
-        : "memory");
+    __asm__ volatile("movups %%xmm0, (%0)\n\tmovups %%xmm1, 16(%0)\n\tmovups %%xmm2, 32(%0)\n\tmovups %%xmm3, 48(%0)\n\t"
+                     "movups %%xmm4, 64(%0)\n\tmovups %%xmm5, 80(%0)\n\tmovups %%xmm6, 96(%0)\n\tmovups %%xmm7, 112(%0)\n\t"
+                     "stmxcsr 128(%0)"
+                     :
+                     : "r"(here->head.vectors_before)
+                     : "memory");
     capture_on(here, of, here->stack + STACK_BYTES);
 }
 

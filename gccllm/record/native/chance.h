@@ -1,9 +1,8 @@
 /*
  * When to sample next, in whole numbers: the program's floating-point state is not ours to use.
  *
- * With K of n calls kept, the next one to keep is call m with P(m > x) = (n/x)^K, which is what deciding "K
- * in n" at every call comes to (exactly for large n, and near enough for small). So m = n * U^(-1/K), U
- * uniform.
+ * With K of n calls kept, the next one to keep is call m with P(m > x) = (n/x)^K, which is what deciding "K in n" at
+ * every call comes to (exactly for large n, and near enough for small). So m = n * U^(-1/K), U uniform.
  */
 #pragma once
 

@@ -1,7 +1,6 @@
 /*
- * What is done in a child that borrows the program's memory but has a table of descriptors of its own, so
- * that the program never sees a descriptor that is ours: reading what /proc says of the program, writing the
- * counts.
+ * What is done in a child that borrows the program's memory but has a table of descriptors of its own, so that the
+ * program never sees a descriptor that is ours: reading what /proc says of the program, writing the counts.
  */
 #pragma once
 
@@ -9,14 +8,12 @@
 #include "text.h"
 
 /* Names of `enum word`, in its order; the first has none. */
-static const char word_names[] =
-    "captured\0budget\0busy\0bytes\0clone\0fault\0file\0killed\0maps\0memory\0pages\0seccomp\0"
-    "shared\0syscall\0timer\0borrowed\0";
+static const char word_names[] = "captured\0budget\0busy\0bytes\0clone\0fault\0file\0killed\0maps\0memory\0pages\0seccomp\0"
+                                 "shared\0syscall\0timer\0borrowed\0";
 
 /* Run function(state) in such a child, and wait. 0 when there was no child. */
 static int borrowing(struct state *state, void (*function)(void *)) {
-    long child =
-        clone_to(CLONE_VM | CLONE_VFORK | CLONE_UNTRACED, state->stack + COUNTS_STACK, function, state);
+    long child = clone_to(CLONE_VM | CLONE_VFORK | CLONE_UNTRACED, state->stack + COUNTS_STACK, function, state);
 
     if (child < 0)
         return 0;
@@ -30,8 +27,7 @@ static int borrowing(struct state *state, void (*function)(void *)) {
 static void set(struct state *state, const char *variable) {
     const char *value;
 
-    if ((value = after(variable, "GCCLLM_RECORD_DIR=")) != NULL && value[0] == '/' &&
-        length_of(value) < MOST_PATH)
+    if ((value = after(variable, "GCCLLM_RECORD_DIR=")) != NULL && value[0] == '/' && length_of(value) < MOST_PATH)
         copy(state->directory, value, length_of(value) + 1);
     else if ((value = after(variable, "GCCLLM_RECORD_CALLS=")) != NULL)
         state->most_calls = number_of(value, state->most_calls);
@@ -54,8 +50,8 @@ static int is_plain_process(void) {
     return is_plain;
 }
 
-/* The environment that the program was started with, by whatever C library. Fills `directory` when there is
- * to be a recording. */
+/* The environment that the program was started with, by whatever C library. Fills `directory` when there is to be a
+ * recording. */
 static void read_settings(void *argument) {
     struct state *state = argument;
     char chunk[1024], variable[MOST_PATH + 64];
@@ -148,8 +144,7 @@ static void write_line(struct writer *to, const struct function *row) {
 }
 
 /* DIRECTORY/PID-START-IMAGE.EXTENSION, with a dot before PID as long as it is not whole. */
-static char *put_file(char *at, const struct state *state, u64 pid, const char *before,
-                      const char *extension) {
+static char *put_file(char *at, const struct state *state, u64 pid, const char *before, const char *extension) {
     at = put(put(at, state->directory), before);
     at = put_number(at, pid, 10);
     *at++ = '-';

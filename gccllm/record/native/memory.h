@@ -73,8 +73,7 @@ struct scratch {
 
 _Static_assert(sizeof(struct head) == 560, "docs/recording.md");
 _Static_assert(offsetof(struct head, before) == 128 && offsetof(struct head, after) == 392, "below");
-_Static_assert(offsetof(struct head, vectors_after) == 520 && offsetof(struct head, mxcsr_after) == 552,
-               "below");
+_Static_assert(offsetof(struct head, vectors_after) == 520 && offsetof(struct head, mxcsr_after) == 552, "below");
 _Static_assert(offsetof(struct scratch, self) == 560 && offsetof(struct scratch, stack_top) == 584, "below");
 
 static u64 scratch_bytes(u64 pages) { return sizeof(struct scratch) + pages * PAGE; }
@@ -133,8 +132,7 @@ static u64 next_hex(struct reader *from, int *stop) {
     }
 }
 
-/* One line of /proc/self/maps: START-END rwxp OFFSET DEVICE INODE  NAME. 0 at the end. `name` gets two bytes.
- */
+/* One line of /proc/self/maps: START-END rwxp OFFSET DEVICE INODE  NAME. 0 at the end. `name` gets two bytes. */
 static int next_map(struct reader *from, struct map *map, char name[2]) {
     char mode[4];
     int byte, spaces = 0;

@@ -1,16 +1,15 @@
 /*
- * The recorder: linked into every image that has a recorded function. A stub at the function's entry counts
- * its calls and comes here for some of them; docs/recording.md has the whole way of a call.
+ * The recorder: linked into every image that has a recorded function. A stub at the function's entry counts its calls
+ * and comes here for some of them; docs/recording.md has the whole way of a call.
  *
- * Without GCCLLM_RECORD_DIR in the environment, or in a set-user-id program, the first call of each function
- * comes here, and no other. Otherwise samples of the calls are captured, each in a child process (capture.h).
+ * Without GCCLLM_RECORD_DIR in the environment, or in a set-user-id program, the first call of each function comes
+ * here, and no other. Otherwise samples of the calls are captured, each in a child process (capture.h).
  *
- * What the program cannot see: no descriptor is ever opened in it; the child sends it no SIGCHLD and is none
- * that its own wait finds; a sample that comes to nothing is counted and forgotten. All signals are blocked
- * around a sample: no handler of the program runs, or jumps away, between taking the lock and giving it back,
- * the wait is not interrupted, and the child starts with everything blocked. A signal that comes meanwhile is
- * delivered after it. What it can see: time, up to 8 MiB of address space, the processor time of waited-for
- * children, minor page faults.
+ * What the program cannot see: no descriptor is ever opened in it; the child sends it no SIGCHLD and is none that its
+ * own wait finds; a sample that comes to nothing is counted and forgotten. All signals are blocked around a sample:
+ * no handler of the program runs, or jumps away, between taking the lock and giving it back, the wait is not
+ * interrupted, and the child starts with everything blocked. A signal that comes meanwhile is delivered after it.
+ * What it can see: time, up to 8 MiB of address space, the processor time of waited-for children, minor page faults.
  *
  * Needs /proc. Not for programs that confine themselves by a filter which kills for clone or wait4.
  */
@@ -20,11 +19,10 @@
 enum { DEFAULT_CALLS = 24, DEFAULT_PERCENT = 3, WRITE_EVERY = 64, MANY_FAILURES = 8 };
 enum { CLONE_NS = 80000, PAGE_COPY_NS = 100 };
 static const u64 DEFAULT_BYTES = 256ul << 20;
-static const u64 FREE_NS = 30 * 1000000; /* of recording, however short the program */
-static const u64 FIRST_NS =
-    500 * 1000000;                /* more, for the first captures of functions: one may be of 64 MiB */
-static const u32 FIRST_CALLS = 3; /* of a function, that may take from the whole budget */
-static const int64_t NEVER = (int64_t)1 << 62; /* calls */
+static const u64 FREE_NS = 30 * 1000000;        /* of recording, however short the program */
+static const u64 FIRST_NS = 500 * 1000000;      /* more, for the first captures of functions: one may be of 64 MiB */
+static const u32 FIRST_CALLS = 3;               /* of a function, that may take from the whole budget */
+static const int64_t NEVER = (int64_t)1 << 62;  /* calls */
 static const int64_t SOON = 1000;
 
 /* Of this image. */
@@ -39,8 +37,8 @@ __asm__(".text\n"
         ".globl __gccllm_record_v2\n"
         ".hidden __gccllm_record_v2\n"
         ".type __gccllm_record_v2, @function\n"
-        /* r11: the descriptor. On the stack: our way back, r11 as it was, and what the function found. Keeps
-         * every register: a caller in the same unit may know which ones the function leaves alone. */
+        /* r11: the descriptor. On the stack: our way back, r11 as it was, and what the function found. Keeps every
+         * register: a caller in the same unit may know which ones the function leaves alone. */
         "__gccllm_record_v2:\n"
         "\tpushq %r11\n"
         "\tpushfq\n"
@@ -179,8 +177,8 @@ static void look_at_usage(struct usage *usage) {
     call2(SYS_getrusage, 0, usage);
 }
 
-static enum word make_capture(struct state *state, const struct registers *at, const struct descriptor *of,
-                              u64 r11, u64 call, u32 slot, u64 most_bytes) {
+static enum word make_capture(struct state *state, const struct registers *at, const struct descriptor *of, u64 r11,
+                              u64 call, u32 slot, u64 most_bytes) {
     /* The copy finds our own page zeroed, and has to be told who its parent is. */
     struct sample sample = {state, of, at, r11, call, most_bytes, slot, state->own.pid};
     const u64 began = nanoseconds(CLOCK_THREAD_CPUTIME_ID);
@@ -207,9 +205,9 @@ static enum word make_capture(struct state *state, const struct registers *at, c
     return word;
 }
 
-/* What is written again after the copy faults, at ten times the cost of having copied it: measured, 1.07 us a
- * page and 0.11 us. How many pages were copied is told by the time that it took. Before a sample, the guess
- * is that a quarter of all pages will be written again. */
+/* What is written again after the copy faults, at ten times the cost of having copied it: measured, 1.07 us a page
+ * and 0.11 us. How many pages were copied is told by the time that it took. Before a sample, the guess is that a
+ * quarter of all pages will be written again. */
 static int may_spend(struct state *state, const struct function *row) {
     u64 most = FREE_NS + nanoseconds(CLOCK_PROCESS_CPUTIME_ID) / 100 * state->most_percent, written, pages;
     struct usage usage;
@@ -243,8 +241,7 @@ static int64_t calls_to_pause(const struct function *row, u64 passed) {
 }
 
 /* Counts what became of the sample, and says after how many calls the next one is due. */
-static int64_t take(struct state *state, const struct registers *at, struct function *row, u64 r11,
-                    u64 passed) {
+static int64_t take(struct state *state, const struct registers *at, struct function *row, u64 r11, u64 passed) {
     struct descriptor *of = row->of;
     u64 call = of->calls, kept = state->most_calls, before, most, others, share;
     u32 slot = row->filled < kept ? row->filled : (u32)(next_random(&state->random) % kept);
@@ -286,8 +283,7 @@ static int64_t take(struct state *state, const struct registers *at, struct func
     return row->filled < kept ? 0 : (int64_t)(next_kept(call, kept, &state->random) - call - 1);
 }
 
-static void take_turn(struct state *state, const struct registers *at, struct descriptor *of, u64 r11,
-                      u64 passed) {
+static void take_turn(struct state *state, const struct registers *at, struct descriptor *of, u64 r11, u64 passed) {
     u64 pid = (u64)call0(SYS_getpid);
     struct function *row;
 

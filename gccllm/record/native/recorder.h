@@ -1,5 +1,4 @@
-/* What the parts of the recorder share: the stubs' descriptors, the words for what became of a sample, the
- * state. */
+/* What the parts of the recorder share: the stubs' descriptors, the words for what became of a sample, the state. */
 #pragma once
 
 #include "system.h"
@@ -12,8 +11,7 @@ struct descriptor {
     u64 resume;
     const char *key;
     const char *name;
-    const u64 *symbols;     /* how many, then address and size of each; with THREAD_LOCAL, of a function that
-                               tells the address */
+    const u64 *symbols; /* how many, then address and size of each; with THREAD_LOCAL, of a function that tells the address */
     struct function *state; /* NULL: not met by this process */
 };
 
@@ -83,11 +81,11 @@ struct state {
     struct own own;
     u8 rest[PAGE - sizeof(struct own)];
     struct said *said; /* a page that children share */
-    u64 start; /* nanoseconds of the clock when recording began: tells processes of one number apart */
+    u64 start;         /* nanoseconds of the clock when recording began: tells processes of one number apart */
     u64 random;
-    u64 spent;                    /* nanoseconds of processor time */
+    u64 spent; /* nanoseconds of processor time */
     u64 faults, copied, resident; /* pages; see may_spend */
-    u64 bytes;                    /* of the files that stand */
+    u64 bytes; /* of the files that stand */
     u64 captured;
     u64 most_calls, most_bytes, most_percent;
     u32 functions;

@@ -1,6 +1,6 @@
 /*
- * The kernel's x86-64 interface, as far as the recorder needs it, without a C library and without its
- * headers: the recorder is compiled by the user's gcc into the user's program, whatever library that has.
+ * The kernel's x86-64 interface, as far as the recorder needs it, without a C library and without its headers: the
+ * recorder is compiled by the user's gcc into the user's program, whatever library that has.
  *
  * Every system call is made by one instruction, whose address the filter of a capturing child lets through.
  */
@@ -112,8 +112,7 @@ struct timespec {
     int64_t tv_sec, tv_nsec;
 };
 
-/* struct rusage. The times are seconds and microseconds; the first of the sizes is the largest resident one,
- * in KiB. */
+/* struct rusage. The times are seconds and microseconds; the first of the sizes is the largest resident one, in KiB. */
 struct usage {
     u64 user[2], system[2], sizes[4], minor_faults, rest[9];
 };
@@ -149,8 +148,8 @@ struct sock_fprog {
 
 long system_call(long number, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f);
 extern const u8 system_call_done[];
-/* A child that calls function(argument) on the stack that ends at `stack`, and ends. The parent gets its
- * number or a negative error. */
+/* A child that calls function(argument) on the stack that ends at `stack`, and ends. The parent gets its number or a
+ * negative error. */
 long clone_to(u64 flags, void *stack, void (*function)(void *), void *argument);
 
 __asm__(".text\n"
@@ -217,14 +216,12 @@ static u64 nanoseconds(int clock) {
 
 /* Memory of our own, zeroed; NULL: none. */
 static void *map_memory(u64 bytes, int kind) {
-    long at =
-        system_call(SYS_mmap, 0, bytes, PROT_READ | PROT_WRITE, (u64)(kind | MAP_ANONYMOUS), (u64)-1, 0);
+    long at = system_call(SYS_mmap, 0, bytes, PROT_READ | PROT_WRITE, (u64)(kind | MAP_ANONYMOUS), (u64)-1, 0);
 
     return at < 0 && at > -PAGE ? NULL : (void *)at;
 }
 
-/* A new descriptor of a child, which has its own table: when that is full, what the program has open is given
- * up. */
+/* A new descriptor of a child, which has its own table: when that is full, what the program has open is given up. */
 static int open_in_child(const char *path, int flags) {
     long descriptor = call3(SYS_open, path, flags | O_CLOEXEC, 0600);
 

@@ -1,5 +1,4 @@
-/* Text in a buffer that is known to be long enough. Each returns the new end; the text has no NUL until
- * `finish`. */
+/* Text in a buffer that is known to be long enough. Each returns the new end; the text has no NUL until `finish`. */
 #pragma once
 
 #include "system.h"
