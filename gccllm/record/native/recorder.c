@@ -20,7 +20,7 @@ enum { DEFAULT_CALLS = 24, DEFAULT_PERCENT = 3, WRITE_EVERY = 64, MANY_FAILURES 
 enum { CLONE_NS = 80000, PAGE_COPY_NS = 100 };
 static const u64 DEFAULT_BYTES = 256ul << 20;
 static const u64 FREE_NS = 30 * 1000000;        /* of recording, however short the program */
-static const u64 FIRST_NS = 500 * 1000000;      /* more, for the first captures of functions: one may be of 64 MiB */
+static const u64 FIRST_NS = 1000 * 1000000;     /* more, for the first captures of functions: one may be of 64 MiB */
 static const u32 FIRST_CALLS = 3;               /* of a function, that may take from the whole budget */
 static const int64_t NEVER = (int64_t)1 << 62;  /* calls */
 static const int64_t SOON = 1000;
