@@ -297,6 +297,7 @@ class Probe:
         )
         first["ticks"][chosen] = np.minimum(first["ticks"][chosen], again["ticks"])
         unlucky = np.isin(again["status"], (layout.Status.TIMEOUT, layout.Status.SKIPPED))
+        first["status"][chosen[unlucky]] = again["status"][unlucky]  # near the limit, or behind such
         slow = (first["ticks"][chosen] > slow_ticks) | unlucky
         # Exception flags may depend on junk that is never read as a number; candidates are held to them all the same.
         differing = replay.differs(first[chosen], again, self.returned, UNSEEN) & ~slow
