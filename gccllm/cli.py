@@ -52,9 +52,10 @@ def main() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 @click.option("--clear", is_flag=True, help="Forget the log (the store stays).")
 @click.option("--all", "everything", is_flag=True, help="All projects, not only the one whose directory this is.")
-def stats(as_json: bool, clear: bool, everything: bool) -> None:
+@click.option("--stages", "by_stage", is_flag=True, help="CPU seconds of the work, by stage.")
+def stats(as_json: bool, clear: bool, everything: bool, by_stage: bool) -> None:
     """Counts of what this project's builds admitted, declined and queued, by reason."""
-    from gccllm import report
+    from gccllm import by_project, report, stages
     from gccllm.queue import queued_units
 
     settings = config.load()
@@ -62,11 +63,19 @@ def stats(as_json: bool, clear: bool, everything: bool) -> None:
         (settings.store_dir / "log" / "events.jsonl").unlink(missing_ok=True)
         return
     told, keys = _project(settings, everything)
+    if by_stage:
+        spent = stages.total(told)
+        if as_json:
+            click.echo(report.as_json(spent))
+        else:
+            report.print_stages(_console(), spent)
+        return
     summary = report.summarise(told)
     entries = [
         f.entry for f in _store(settings).entries() if keys is None or f.layer == "project" or f.entry.key in keys
     ]
-    waiting = len(queued_units(settings.store_dir))
+    root = None if everything else by_project.root_of(settings, Path.cwd())
+    waiting = len(queued_units(settings.store_dir, root))
     if as_json:
         held = {"accepted": sum(e.outcome == "accepted" for e in entries), "entries": len(entries)}
         click.echo(schema.as_json("stats", **summary, waiting=waiting, store=held))
@@ -168,12 +177,18 @@ for _row in STARTERS:
 @main.command()
 @click.option("--budget", type=click.FloatRange(0), help="Seconds in all; the rest stays queued.")
 @click.option("--again", is_flag=True, help="Also retry functions on which nothing was found.")
-def tune(budget: float | None, again: bool) -> None:
-    """Work the queue that builds have left."""
+@click.option(
+    "--jobs",
+    "-j",
+    type=click.IntRange(1),
+    help="Processes that work side by side (default: one a CPU that we may use).",
+)
+def tune(budget: float | None, again: bool, jobs: int | None) -> None:
+    """Work the queue that builds have left. Ctrl-C at any time: what is done is kept."""
     from gccllm import queue
 
     settings = config.load()
-    raise SystemExit(queue.tune(settings, terminal.console(), budget, again))
+    raise SystemExit(queue.tune(settings, terminal.console(), budget, again, jobs or queue.default_jobs()))
 
 
 @main.command()

@@ -140,17 +140,7 @@ def _unescape(value: str) -> str:
 
 def read_request(directory: Path) -> Request:
     """Raises OSError when a file is missing, ValueError when a needed key is."""
-    single: dict[str, str] = {}
-    lists: dict[str, list[str]] = {"as_arg": [], "gcc_option": [], "driver_arg": []}
-    raw = (directory / "request").read_text("utf-8", "surrogateescape")
-    for line in raw.split("\n"):
-        name, tab, value = line.partition("\t")
-        if not tab:
-            continue
-        if name in lists:
-            lists[name].append(_unescape(value))
-        else:
-            single[name] = _unescape(value)
+    single, lists = request_words(directory)
     if missing := {"compiler", "assembler", "cwd"} - single.keys():
         raise ValueError(f"request lacks {', '.join(sorted(missing))}")
     return Request(
@@ -164,6 +154,22 @@ def read_request(directory: Path) -> Request:
         unit_key=single.get("unit_key", ""),
         build=single.get("build", ""),
     )
+
+
+def request_words(directory: Path) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """What a request says, without the assembly: words that come once, words that come often. Raises OSError."""
+    single: dict[str, str] = {}
+    lists: dict[str, list[str]] = {"as_arg": [], "gcc_option": [], "driver_arg": []}
+    raw = (directory / "request").read_text("utf-8", "surrogateescape")
+    for line in raw.split("\n"):
+        name, tab, value = line.partition("\t")
+        if not tab:
+            continue
+        if name in lists:
+            lists[name].append(_unescape(value))
+        else:
+            single[name] = _unescape(value)
+    return single, lists
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gccllm.reasons import Reason
+from gccllm.stages import Stages
 
 CAP_BYTES = 16 << 20
 
@@ -26,12 +27,14 @@ class Log:
         self.path = store_dir / "log" / "events.jsonl"
         self.context = context
         self.watcher: Callable[[str, str], None] = lambda function, stage: None
-        """Told of every step: the function under work, and what is done for it."""
+        """Told of every step: the function under work (while there is none its file), and what is done for it."""
+        self.stages = Stages()
 
     def bind(self, **context: Any) -> Log:
         """The same log with more words on every line."""
         other = Log.__new__(Log)
-        other.path, other.context, other.watcher = self.path, {**self.context, **context}, self.watcher
+        other.path, other.context = self.path, {**self.context, **context}
+        other.watcher, other.stages = self.watcher, self.stages
         return other
 
     def silent(self) -> Log:
@@ -41,8 +44,10 @@ class Log:
         return other
 
     def step(self, stage: str) -> None:
-        """For who watches; not written."""
-        self.watcher(str(self.context.get("function", "")), stage)
+        """A stage begins: for who watches, and for what it costs."""
+        self.stages.begin(stage)
+        where = self.context.get("function") or Path(str(self.context.get("source", ""))).name
+        self.watcher(str(where), stage)
 
     def write(self, event: str, reason: Reason | None = None, **words: Any) -> None:
         line = {"at": round(time.time(), 3), "event": event, **self.context, **words}

@@ -3,27 +3,41 @@
 A queued unit is a directory `<store>/queue/<unit key>` with the engine's own request format. It leaves the queue only
 when every function of it is decided; a kill loses the function under work and nothing else. The whole answer then
 goes into the unit cache under the key that the shim will ask for, so that the next build needs no Python.
+
+Several processes work, each on a unit. Timings take turns, by the lock of `verify.timing`; what could not be timed
+beside the others' work is worked on once more at the end, alone.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
-from dataclasses import dataclass
+import signal
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from gccllm import config, hotness
 from gccllm.core import Quit, Request
+from gccllm.crew import Crew, Done, Lost, Said, Say
 from gccllm.deadline import NEVER, Deadline
-from gccllm.engine import read_request
-from gccllm.events import Log
+from gccllm.engine import read_request, request_words
+from gccllm.events import Log, read
 from gccllm.pipeline import rewrite_unit
 from gccllm.plan import plan
 from gccllm.profile import load_profile
+from gccllm.progress import Board, Pace
+from gccllm.reasons import Reason
 from gccllm.store import Store
 from gccllm.work import Shop
+
+POLL_S = 0.25
+"""How often the board is drawn and the deadline looked at."""
 
 
 @dataclass(frozen=True)
@@ -31,17 +45,52 @@ class Queued:
     """A unit of the queue, as its build left it."""
 
     place: Path
-    request: Request
-    settings: config.Settings
+    name: str
+    functions: int
+    """How many are worth work."""
     heat: tuple[float, bool, bool, int, int]
     """Of its hottest function (`hotness.Heat.rank`)."""
 
 
-def queued_units(store_dir: Path) -> list[Path]:
-    return sorted(path for path in (store_dir / "queue").glob("[0-9a-f]*") if (path / "request").is_file())
+@dataclass(frozen=True)
+class Finished:
+    """What became of a unit that was worked on."""
+
+    admitted: tuple[tuple[str, str], ...] = ()
+    """Functions newly or already admitted, and what the rewrite is."""
+    undecided: tuple[str, ...] = ()
+    is_untimed: bool = False
+    """Some function is undecided because it could not be timed."""
+    seconds: float = 0.0
 
 
-def tune(settings: config.Settings, console: Console, budget_s: float | None, again: bool) -> int:
+@dataclass
+class Tally:
+    done: int = 0
+    admitted: set[tuple[Path, str]] = field(default_factory=set)
+    untimed: list[Queued] = field(default_factory=list)
+
+
+def queued_units(store_dir: Path, root: Path | None = None) -> list[Path]:
+    """`root`: only those of builds in this directory."""
+    places = sorted(path for path in (store_dir / "queue").glob("[0-9a-f]*") if (path / "request").is_file())
+    return places if root is None else [place for place in places if _is_in(place, root)]
+
+
+def _is_in(place: Path, root: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(request_words(place)[0].get("cwd", "")).is_relative_to(root)
+    return False
+
+
+def default_jobs() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+# --- the parent -----------------------------------------------------------------------------------
+
+
+def tune(settings: config.Settings, console: Console, budget_s: float | None, again: bool, jobs: int) -> int:
     """Returns the exit status: 0 when it did what it was asked, a used up budget included; 130 when interrupted."""
     store = Store(settings.store_dir, settings.project_cache)
     if again:
@@ -53,23 +102,22 @@ def tune(settings: config.Settings, console: Console, budget_s: float | None, ag
         console.print("the queue is empty: builds have left nothing to work on")
         return 0
     deadline = Deadline(budget_s) if budget_s is not None else NEVER
-    admitted, interrupted = 0, False
-    columns = (BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("reading the queue", total=len(places))
+    tally, interrupted = Tally(), False
+    with _ended_as_interrupted():
         try:
-            for unit in by_heat(places, console):
-                if deadline.is_over:
-                    break
-                admitted += _work_on_unit(unit, store, console, deadline, bar, task)
-                bar.advance(task)
+            units = by_heat(places, console)
+            with Board(console, Pace.of(read(store.user)), deadline) as board:
+                _work_on(units, jobs, deadline, board, tally)
+                if jobs > 1 and tally.untimed and not deadline.is_over:
+                    board.say(f"{len(tally.untimed)} units could not be timed beside the others: once more, alone")
+                    _work_on(tuple(tally.untimed), 1, deadline, board, tally)
         except KeyboardInterrupt:
             interrupted = True
     left = len(queued_units(store.user))
-    console.print(f"{len(places) - left} units done, {admitted} functions admitted, {left} units still queued")
+    console.print(f"{tally.done} units done, {len(tally.admitted)} functions admitted, {left} units still queued")
     if left:
         console.print("nothing of it is lost: `gccllm tune` goes on from here")
-    if admitted:
+    if tally.admitted:
         console.print("build again (touch or `make clean` first) to link them")
     return 130 if interrupted else 0
 
@@ -82,39 +130,110 @@ def by_heat(places: list[Path], console: Console) -> list[Queued]:
             request = read_request(place)
         except (OSError, ValueError) as error:
             console.print(f"{place.name[:12]}: dropped, the request is not whole: {error}")
-            shutil.rmtree(place, ignore_errors=True)
+            _drop(place)
             continue
-        settings = config.load(request.cwd if request.cwd.is_dir() else None).with_values(mode="inline")
-        units.append(Queued(place, request, settings, _heat(request, settings)))
+        units.append(_looked_at(place, request, _settings(request)))
     return sorted(units, key=lambda unit: unit.heat, reverse=True)
 
 
-def _heat(request: Request, settings: config.Settings) -> tuple[float, bool, bool, int, int]:
+def _looked_at(place: Path, request: Request, settings: config.Settings) -> Queued:
+    coldest = (0.0, False, False, 0, 0)
     try:
         unit = plan(request, settings)
     except Quit:
-        return (0.0, False, False, 0, 0)
+        return Queued(place, place.name[:12], 0, coldest)
     profile = load_profile(settings.profile_path) if settings.profile_path else None
     recorded = (
         None if profile is not None else Shop(unit, settings, Log(settings.store_dir)).recordings.heat(unit.module)
     )
     warm, _ = hotness.rank(unit.module, settings, profile, recorded)
-    return warm[0].rank if warm else (0.0, False, False, 0, 0)
+    return Queued(place, unit.spelled or place.name[:12], len(warm), warm[0].rank if warm else coldest)
 
 
-def _work_on_unit(unit: Queued, store: Store, console: Console, deadline: Deadline, bar: Progress, task: TaskID) -> int:
-    """Functions newly or already admitted in one unit."""
-    request, settings = unit.request, unit.settings
-    store = Store(store.user, settings.project_cache)
+def _work_on(units: Iterable[Queued], jobs: int, deadline: Deadline, board: Board, tally: Tally) -> None:
+    """Every unit, the first ones first, until the deadline; with so many processes. Raises KeyboardInterrupt."""
+    waiting = deque(units)
+    board.expect([unit.functions for unit in waiting], jobs)
+    with Crew[Queued](work_on_unit, jobs) as crew:
+        while True:
+            while waiting and crew.has_room and not deadline.is_over:
+                unit = waiting.popleft()
+                board.begin(unit.place, unit.name, unit.functions)
+                crew.give(unit, (unit.place, deadline.left))
+            if not crew.at_work:
+                return
+            for news in crew.news(POLL_S):
+                unit = news.task
+                match news:
+                    case Said(_, (function, stage)):
+                        board.step(unit.place, f"{function}: {stage}")
+                    case Done(_, Finished() as finished):
+                        board.end(unit.place, finished.seconds)
+                        board.say(_line(unit, finished))
+                        tally.admitted |= {(unit.place, function) for function, _ in finished.admitted}
+                        tally.done += not finished.undecided
+                        if finished.is_untimed:
+                            tally.untimed.append(unit)
+                    case Lost(_, why):
+                        board.end(unit.place)
+                        board.say(f"{unit.name}: {why}; the unit stays queued")
+            board.draw()
+
+
+def _line(unit: Queued, finished: Finished) -> str:
+    admitted = ", ".join(f"{function} ({detail})" for function, detail in finished.admitted)
+    left = f"; undecided, and still queued: {', '.join(finished.undecided)}" if finished.undecided else ""
+    return f"{unit.name}: {len(finished.admitted)} of {unit.functions} functions admitted" + (
+        f": {admitted}{left}" if admitted else left
+    )
+
+
+@contextlib.contextmanager
+def _ended_as_interrupted() -> Iterator[None]:
+    """SIGTERM keeps what is done, as Ctrl-C does."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+# --- a worker -------------------------------------------------------------------------------------
+
+
+def work_on_unit(words: tuple[Path, float], say: Say) -> Finished:
+    """`words`: the unit's place in the queue, and seconds left."""
+    place, left_s = words
+    deadline, started = Deadline(left_s), time.monotonic()
+    try:
+        request = read_request(place)
+    except FileNotFoundError:
+        return Finished()  # another `gccllm tune` was faster
+    settings = _settings(request)
+    store = Store(place.parents[1], settings.project_cache)
     log = Log(store.user, cwd=str(request.cwd), unit=request.unit_key[:16])
-    log.watcher = lambda function, stage: bar.update(task, description=f"{function}: {stage}")
+    log.watcher = lambda function, stage: say((function, stage))
     result = rewrite_unit(request, settings, store, log, deadline=deadline)
-    admitted = [d for d in result.decisions if d.word == "admitted"]
-    for decision in admitted:
-        console.print(f"{decision.function}: admitted ({decision.detail})")
     text = (result.text or "").encode("latin-1")
     is_decided = not result.undecided
     store.put_unit(request.unit_key, text, result.sources if text else (), is_decided=is_decided)
     if is_decided:
-        shutil.rmtree(unit.place, ignore_errors=True)
-    return len(admitted)
+        _drop(place)
+    return Finished(
+        tuple((d.function, d.detail) for d in result.decisions if d.word == "admitted"),
+        result.undecided,
+        any(d.word == "queued" and d.reason in (Reason.NOISY, Reason.DEADLINE) for d in result.decisions),
+        time.monotonic() - started,
+    )
+
+
+def _settings(request: Request) -> config.Settings:
+    return config.load(request.cwd if request.cwd.is_dir() else None).with_values(mode="inline")
+
+
+def _drop(place: Path) -> None:
+    """Out of the queue at once: half of a request would keep builds from queueing the unit again."""
+    gone = place.with_name(f".{place.name[:16]}.{os.getpid()}")
+    with contextlib.suppress(OSError):
+        place.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)

@@ -71,7 +71,7 @@ def print_stats(console: Console, summary: Mapping[str, Any], entries: Sequence[
     )
     if waiting:
         verb = "waits" if waiting == 1 else "wait"
-        console.print(f"[yellow]{counted(waiting, 'unit')}[/], of all projects, {verb} for `gccllm tune`")
+        console.print(f"[yellow]{counted(waiting, 'unit')}[/] {verb} for `gccllm tune`")
     if below := summary["units_declined"].get(Reason.OPTIMISATION_OFF.label, 0):
         console.print(f"{counted(below, 'unit')} compiled below -O1: nothing to do there")
     _print_reasons(console, summary)
@@ -122,6 +122,16 @@ _ENTRY_COLUMNS = (
     Column("mutants", is_right=True, worth=2),
     Column("evidence", worth=1),
 )
+
+
+def print_stages(console: Console, spent: Mapping[str, float]) -> None:
+    """CPU seconds by stage, most first."""
+    if not spent:
+        console.print("no work is in the log")
+        return
+    whole = sum(spent.values()) or 1.0
+    rows = [(stage, f"{seconds:.1f}", f"{seconds / whole:.0%}") for stage, seconds in spent.items()]
+    print_rows(console, (Column("stage"), Column("CPU s", is_right=True), Column("share", is_right=True)), rows)
 
 
 def print_entries(console: Console, entries: Sequence[Entry], title: str | None = None) -> None:

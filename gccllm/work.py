@@ -54,6 +54,7 @@ from gccllm.propose import Attempt, CompileUnit, Prompt, Proposer, answerer, mak
 from gccllm.reasons import Reason
 from gccllm.record.recordings import Recordings
 from gccllm.situation import Situation, asked, relevant, told
+from gccllm.stages import BETWEEN
 from gccllm.store.entry import MOST_ANSWER, Bench, Entry, printable
 from gccllm.verify import adequacy, hardening, timing
 from gccllm.verify.image import AssembleError
@@ -131,16 +132,23 @@ class Shop:
 
     @cached_property
     def _found(self) -> Known | Quit:
-        unit = self.unit
+        self.log.step("side compile")
         try:
-            what, where = self.side.spelled, self.side.cwd
-            with scratch() as directory:
-                typed = typed_unit(
-                    unit.tools, unit.flags, what, unit.request.text, directory, language=unit.language, cwd=where
-                )
-            trapping = parsed(trapping_text(unit.tools, unit.flags, what, language=unit.language, cwd=where))
+            return self._compiled()
         except Quit as quit_:
             return quit_
+        finally:
+            self.log.stages.begin(BETWEEN)
+
+    def _compiled(self) -> Known:
+        """Raises Quit as `known`."""
+        unit = self.unit
+        what, where = self.side.spelled, self.side.cwd
+        with scratch() as directory:
+            typed = typed_unit(
+                unit.tools, unit.flags, what, unit.request.text, directory, language=unit.language, cwd=where
+            )
+        trapping = parsed(trapping_text(unit.tools, unit.flags, what, language=unit.language, cwd=where))
         return Known(typed, facts_in(typed.dump), trapping)
 
     @cached_property
@@ -213,7 +221,8 @@ class Shop:
                 entry = self.failure(function, situation, job, Reason.UNSUPPORTED_CODE, error.detail)
         passing = self.passing(entry, job, early if job is None else job.bench.deadline)
         seconds = round(time.monotonic() - started, 2)
-        log.write("worked", passing, seconds=seconds, outcome="undecided" if passing else entry.outcome)
+        outcome = "undecided" if passing else entry.outcome
+        log.write("worked", passing, seconds=seconds, outcome=outcome, stages=log.stages.taken())
         return passing or entry
 
     def passing(self, entry: Entry, job: Job | None, deadline: Deadline) -> Reason | None:
@@ -312,16 +321,17 @@ class Shop:
             log.step(f"asking {source.name}")
             count = self.settings["samples"] if source.name == "model" else 64
             fresh = _distinct(source.propose(prompt, count, deadline.left), seen)
-            self.judge(job, fresh)
+            self.judge(job, fresh, log)
             for _ in range(self.settings["refinements"]):
                 wrong = [a for a in job.attempts if a.candidate.proposer == source.name and not a.verdict.is_accepted]
                 if not wrong or len(wrong) < len(fresh) or deadline.is_over:
                     break
                 told = prompt.with_attempts([_as_attempt(a, job.target.signature) for a in wrong[-4:]])
+                log.step(f"asking {source.name}")
                 fresh = _distinct(source.refine(told, count, deadline.left), seen)
                 if not fresh:
                     break
-                self.judge(job, fresh)
+                self.judge(job, fresh, log)
             for failure in source.failures:
                 log.write("model" if source.name == "model" else "recompile", failure.reason, detail=failure.detail)
                 if failure.reason in UNHEARD:
@@ -331,8 +341,9 @@ class Shop:
             source.failures.clear()
         deadline.check("the last answers")
 
-    def judge(self, job: Job, candidates: list[Candidate]) -> None:
+    def judge(self, job: Job, candidates: list[Candidate], log: Log) -> None:
         """Verdicts on fresh candidates. A quick timing comes first: what is not faster is not worth its tests."""
+        log.step("timing")
         worth: list[Candidate] = []
         quick: dict[int, float] = {}
         for candidate in candidates:
@@ -343,6 +354,7 @@ class Shop:
             else:
                 worth.append(candidate)
                 quick[id(candidate)] = speed
+        log.step("judging")
         for case in judge_many(worth, job.bench):
             assert case.verdict is not None
             speed = quick[id(case.candidate)] if case.verdict.is_accepted else 0.0

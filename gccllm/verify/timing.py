@@ -112,7 +112,8 @@ def measure(
 
     `level` is the ISA level that the candidate's guard tests, 0 for none. `fresh` are the held-back tests of the same
     classes. `delta`: the gain that must be exceeded. The Timing is that of the deciding processes; None when
-    nothing could be measured. Never raises for what the candidate does.
+    nothing could be measured. Never raises for what the candidate does; Quit(DEADLINE) when the machine's lock stays
+    with others.
     """
     classes = {label: tests for label, tests in classes.items() if tests}
     if not classes:
@@ -137,9 +138,9 @@ def measure(
             if not held:
                 return undecided("timing", Reason.NO_TIMING_INPUT, "no inputs were held back"), timing
             return _confirmed(bench, candidate, held, seed, level, delta, verdict), timing
-    except Timeout:
-        return undecided("timing", Reason.DEADLINE, "another timing holds the machine"), None
     except (AssembleError, Quit) as error:
+        if isinstance(error, Quit) and error.reason is Reason.DEADLINE:
+            raise
         reason = error.reason if isinstance(error, Quit) else Reason.DOES_NOT_ASSEMBLE
         return undecided("timing", reason, str(error)), None
 
@@ -170,17 +171,20 @@ def screen_speed(
     seed: int = 1,
     lock_path: Path | None = None,
 ) -> float:
-    """A quick estimate of the speed-up, in one process and a few rounds (good to about 5%); 0.0 when it fails."""
+    """A quick estimate of the speed-up, in one process and a few rounds (good to about 5%); 0.0 when it fails.
+
+    Raises Quit(DEADLINE) as `measure`.
+    """
     classes = {label: tests for label, tests in classes.items() if tests}
     if not classes:
         return 0.0
-    try:
-        with _alone(lock_path):
+    with _alone(lock_path):
+        try:
             run = sample(
                 bench, candidate, classes, seed=seed, rounds=9, sample_ns=20_000, copies=2, level=level, limit_s=QUICK_S
             )
-    except (Timeout, AssembleError, Quit):
-        return 0.0
+        except (AssembleError, Quit):
+            return 0.0
     return math.exp(float(np.median(_combined(run, "second"))))
 
 
@@ -396,8 +400,8 @@ def _alone(lock_path: Path | None) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path, timeout=LOCK_TIMEOUT_S)
         lock.acquire()
-    except Timeout:
-        raise
+    except Timeout as error:
+        raise Quit(Reason.DEADLINE, "other timings hold the machine") from error
     except OSError:
         yield  # no place for a lock: the control still guards against noise
         return

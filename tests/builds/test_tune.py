@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from gccllm.events import read
 
@@ -40,8 +43,9 @@ class Project:
 
     def tune(self, *options: str) -> subprocess.Popen[str]:
         argv = [sys.executable, "-m", "gccllm.cli", "tune", *options]
-        env = self.environment() | {"PYTHONPATH": str(Path(__file__).parents[2])}
-        return subprocess.Popen(argv, cwd=self.here, env=env, text=True, stdout=subprocess.PIPE)
+        (self.here / "tmp").mkdir(exist_ok=True)
+        env = self.environment() | {"PYTHONPATH": str(Path(__file__).parents[2]), "TMPDIR": str(self.here / "tmp")}
+        return subprocess.Popen(argv, cwd=self.here, env=env, text=True, stdout=subprocess.PIPE, process_group=0)
 
     @property
     def worked(self) -> list[str]:
@@ -57,14 +61,52 @@ def project(prefix: Path, tmp_path: Path) -> Project:
     return Project(prefix, tmp_path)
 
 
+def children(pid: int) -> list[int]:
+    """Processes that this one has started and that are still there."""
+    with contextlib.suppress(OSError):
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
+
+
+def descendants(pid: int) -> list[int]:
+    return [one for child in children(pid) for one in (child, *descendants(child))]
+
+
+def workers(tune: subprocess.Popen[str]) -> list[int]:
+    """Those that are at work: they have started something."""
+    return [child for child in children(tune.pid) if children(child)]
+
+
+def is_there(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def until(holds: Callable[[], object], what: str) -> None:
+    end = time.monotonic() + 120
+    while not holds():
+        assert time.monotonic() < end, what
+        time.sleep(0.02)
+
+
+def assert_nothing_is_left(project: Project, were_there: list[int]) -> None:
+    until(lambda: not any(map(is_there, were_there)), "a process has outlived the work")
+    assert [path.name for path in (project.here / "tmp").iterdir()] == []
+    for lock in (project.store / "locks").iterdir():
+        FileLock(lock, timeout=0).acquire()
+
+
 def test_what_a_build_left_is_worked_on_hottest_first_and_served_without_an_engine(project: Project) -> None:
     own = project.build(BUILD_BUDGET="0")
     assert project.queued == 2
     tune = project.tune("--budget", "0")
     assert "2 units still queued" in tune.communicate()[0]
     assert (tune.returncode, project.worked) == (0, [])
-    tune = project.tune()
-    assert "still queued" in tune.communicate()[0]
+    tune = project.tune("--jobs", "1")
+    said = tune.communicate()[0]
+    assert "still queued" in said
+    assert [line.partition(":")[0] for line in said.splitlines()[:2]] == ["b.c", "a.c"], "a line a unit"
     assert tune.returncode == 0
     assert project.worked == ["deep", "table_init", "flat"]
     if project.queued == 0:  # a noisy moment leaves a unit in the queue
@@ -73,17 +115,71 @@ def test_what_a_build_left_is_worked_on_hottest_first_and_served_without_an_engi
         assert not any(event["event"] == "shim" for event in read(project.store))
 
 
-def test_an_interrupt_loses_nothing_and_says_how_to_go_on(project: Project) -> None:
+@pytest.mark.parametrize(
+    ("number", "to_all"),
+    [(signal.SIGINT, True), (signal.SIGINT, False), (signal.SIGTERM, True), (signal.SIGTERM, False)],
+    ids=["Ctrl-C", "SIGINT", "SIGTERM to the group", "SIGTERM"],
+)
+def test_an_interrupt_loses_nothing_and_says_how_to_go_on(
+    project: Project, number: signal.Signals, to_all: bool
+) -> None:
     project.build(BUILD_BUDGET="0")
-    tune = project.tune()
-    end = time.monotonic() + 60
-    while not (project.store / "locks").exists() and time.monotonic() < end:
-        time.sleep(0.05)
-    tune.send_signal(signal.SIGINT)
+    tune = project.tune("--jobs", "2")
+    until(lambda: len(workers(tune)) == 2, "two units are never worked on at once")
+    were_there = descendants(tune.pid)
+    os.killpg(tune.pid, number) if to_all else tune.send_signal(number)
     said = tune.communicate(timeout=60)[0]
     assert tune.returncode == 130
     assert "goes on from here" in said
     assert project.queued == 2
+    assert_nothing_is_left(project, were_there)
+
+
+def test_a_killed_worker_loses_its_unit_only(project: Project) -> None:
+    project.build(BUILD_BUDGET="0")
+    tune = project.tune("--jobs", "2")
+    until(lambda: len(workers(tune)) == 2, "two units are never worked on at once")
+    were_there = descendants(tune.pid)
+    os.kill(workers(tune)[0], signal.SIGKILL)
+    said = tune.communicate(timeout=300)[0]
+    assert tune.returncode == 0
+    [lost] = [line for line in said.splitlines() if "SIGKILL; the unit stays queued" in line]
+    assert project.queued >= 1
+    kept = {"a.c": "b.c", "b.c": "a.c"}[lost.partition(":")[0]]
+    assert f"{kept}: " in said, "the other unit is finished"
+    until(lambda: not any(map(is_there, were_there)), "a process has outlived the work")
+
+
+def test_workers_end_with_a_killed_parent(project: Project) -> None:
+    project.build(BUILD_BUDGET="0")
+    tune = project.tune("--jobs", "2")
+    until(lambda: len(workers(tune)) == 2, "two units are never worked on at once")
+    were_there = descendants(tune.pid)
+    tune.kill()
+    tune.wait()
+    assert_nothing_is_left(project, were_there)
+    assert project.queued == 2
+
+
+def test_a_budget_is_shared_by_all_workers(project: Project) -> None:
+    project.build(BUILD_BUDGET="0")
+    tune = project.tune("--jobs", "2", "--budget", "3")
+    assert "units still queued" in tune.communicate()[0]
+    assert tune.returncode == 0
+    late = [event for event in read(project.store) if event["event"] == "worked" and event["seconds"] > 60]
+    assert late == []
+
+
+def test_stages_of_the_work_are_known_by_what_they_cost(project: Project) -> None:
+    (project.here / "b.c").write_text("int nothing;\n")
+    project.build()
+    [worked] = [event for event in read(project.store) if event["event"] == "worked"]
+    assert {"side compile", "inputs", "mutants", "asking recompile", "judging"} <= worked["stages"].keys()
+    assert worked["stages"]["inputs"] > 0.0
+    argv = [sys.executable, "-m", "gccllm.cli", "stats", "--stages"]
+    env = project.environment(PROPOSERS="recompile") | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    said = subprocess.run(argv, cwd=project.here, env=env, text=True, capture_output=True, check=True).stdout
+    assert "asking recompile" in said
 
 
 def test_a_build_works_on_no_set_up_code(project: Project) -> None:

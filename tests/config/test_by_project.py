@@ -23,6 +23,8 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
         log = Log(tmp_path / "store", cwd=str(tmp_path / name / "src"), source=f"/{name}.c")
         log.write("unit", functions=1, admitted=1, options=[])
         log.write("function", function=name, word="admitted", key=key)
+        (tmp_path / "store" / "queue" / key).mkdir(parents=True)
+        (tmp_path / "store" / "queue" / key / "request").write_text(f"cwd\t{tmp_path / name / 'src'}\n")
     store = Store(tmp_path / "store")
     for name, key in (("mine", ONE), ("theirs", OTHER)):
         store.put(Entry(key=key, situation={}, function=name, source="a.c", outcome="accepted", created=1.0))
@@ -48,6 +50,11 @@ def test_stats_are_of_this_projects_builds(store: Store) -> None:
     assert "2 units seen" in run("stats", "--all")
     assert '"mine"' in run("stats", "--json")
     assert '"theirs"' not in run("stats", "--json")
+
+
+def test_waiting_units_are_of_this_projects_builds(store: Store) -> None:
+    assert "1 units wait" in run("stats")
+    assert "2 units wait" in run("stats", "--all")
 
 
 def test_what_the_store_holds_for_this_project(store: Store) -> None:
