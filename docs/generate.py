@@ -107,6 +107,21 @@ When the budget is used up, units are queued without starting anything. What is 
 builds for a day, or until `gccllm tune` has worked on it. Functions that look like set-up code by their names are left
 to `tune` at once.
 
+## What `gccllm tune` does
+
+It works on the queued units of all projects, the one with the hottest function first, and each leaves the queue when all its
+functions are decided. `--jobs N` processes work side by side, by default one for each CPU that it may use; each takes
+about 300 MB. `--budget S` is shared by all of them: no function is begun after so many seconds. A terminal shows a line for
+each process and how long it will take, from the time that functions took before; a pipe gets a line for each unit.
+
+Ctrl-C and SIGTERM end all processes and keep what is done (exit status 130); the same command goes on. A process that is
+killed loses its unit only, which stays queued.
+
+Timings take turns, so with many processes they wait for each other; and what the others do beside a timing is noise. A
+function that is too noisy stays undecided, so units that could not be timed are worked on once more at the end, alone.
+@@MEASURED@@
+`gccllm stats --stages` sums the CPU seconds of all work by stage.
+
 ## What a project may set
 
 A project is whatever was cloned or unpacked. Its `gccllm.toml` (`gccllm init toml` writes a first one) may set what changes effort (`by a project`: yes, or

@@ -12,6 +12,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -42,6 +43,8 @@ def clean_environment() -> dict[str, str]:
 
 LONGEST_S = 1e6
 """Longer deadlines are none: the system's calls do not take them."""
+TIDY_S = 1.0
+"""For a tool that has to end."""
 MOST_MEMORY = 4 << 30
 MOST_FILE = 256 << 20
 """Bytes of address space and of a file that an assembler or a linker may make out of a text from elsewhere."""
@@ -58,7 +61,7 @@ def run(
 ) -> Ran:
     """Run a tool to its end or its deadline; never raises for what the tool does.
 
-    `deadline_s` may be infinite. On the deadline the tool's whole process group is killed, so that cc1 does not outlive
+    `deadline_s` may be infinite. On the deadline the tool's whole process group is ended, so that cc1 does not outlive
     its driver. `is_limited`: within MOST_MEMORY and MOST_FILE. They are set once the tool runs and before it gets its
     input, so they hold for one process that reads standard input, or starts no other: not for a compiler's driver.
     """
@@ -80,11 +83,11 @@ def run(
     try:
         out, err = child.communicate(stdin, timeout=deadline_s if deadline_s < LONGEST_S else None)
     except subprocess.TimeoutExpired:
-        _kill_group(child.pid)
+        _end_group(child.pid)
         child.communicate()
         return Ran(-1, b"", f"no answer within {deadline_s:.1f} s")
     except BaseException:
-        _kill_group(child.pid)
+        _end_group(child.pid)
         child.wait()
         raise
     said = err.decode("utf-8", "replace")
@@ -99,8 +102,14 @@ def _limit(pid: int) -> None:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (MOST_FILE, MOST_FILE))
 
 
-def _kill_group(pid: int) -> None:
+def _end_group(pid: int) -> None:
+    """The driver is asked first, so that it removes its temporary files."""
     with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGTERM)
+        end = time.monotonic() + TIDY_S
+        # Not reaped yet: until it is, the group's number is nobody else's.
+        while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None and time.monotonic() < end:
+            time.sleep(0.01)
         os.killpg(pid, signal.SIGKILL)
 
 

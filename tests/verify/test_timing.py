@@ -9,12 +9,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 from replay_kit import INT, TOOLS, compiled
 
 from gccllm.assembly import Body, Module, slice_text
-from gccllm.core import Outcome, Region, Returned, Test, arena_address
+from gccllm.core import Outcome, Quit, Region, Returned, Test, arena_address
 from gccllm.job import gain_asked
 from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain
@@ -241,6 +242,18 @@ def test_what_cannot_be_timed_is_undecided(tmp_path: Path) -> None:
     verdict, _ = timing.measure(target, body, {}, {}, lock_path=tmp_path / "lock")
     assert verdict.reason is Reason.NO_TIMING_INPUT
     assert timing.screen_speed(target, body, {"a": inputs(4)}, lock_path=tmp_path / "lock") == 0.0
+
+
+def test_to_wait_for_others_in_vain_says_nothing_of_the_candidate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, body = bench(tmp_path, SORT)
+    monkeypatch.setattr(timing, "LOCK_TIMEOUT_S", 0.1)
+    with FileLock(tmp_path / "lock"):
+        with pytest.raises(Quit, match="deadline"):
+            timing.screen_speed(target, body, {"a": inputs(4)}, lock_path=tmp_path / "lock")
+        with pytest.raises(Quit, match="deadline"):
+            timing.measure(target, body, {"a": inputs(4)}, {}, lock_path=tmp_path / "lock")
 
 
 def test_a_candidate_that_leaves_other_memory_is_not_timed(tmp_path: Path) -> None:
