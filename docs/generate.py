@@ -117,11 +117,12 @@ a line for each process and the time left, by what functions have taken before; 
 Ctrl-C and SIGTERM end all processes and keep what is done (exit status 130); the same command goes on. A process that
 is killed loses its unit only, which stays queued.
 
-Timings take turns, and what the others do beside one is noise. A function that is too noisy stays undecided, so units
-that could not be timed are worked on once more at the end, alone. Measured on two CPUs with other work (load 7 to 14),
-12 functions of the kernel suite, proposer `recompile`: with `--jobs 1` 2 of them stayed noisy, with `--jobs 2` 3, of
-which the second look decided one; the same 6 were admitted. Timing was 12% of the CPU seconds (judging 57%), so up to
-about eight processes should hardly wait for each other. More than two were not tried.
+Timings take turns, and what the others do beside one is noise. A function that is too noisy stays undecided, and so
+does one for which other work left no time to make inputs; such units are worked on once more at the end, alone.
+Measured on two CPUs with other work (load 7 to 14), 12 functions of the kernel suite, proposer `recompile`: with
+`--jobs 1` 2 of them stayed noisy, with `--jobs 2` 3, of which the second look decided one; the same 6 were admitted.
+Timing was 12% of the CPU seconds (judging 57%), so up to about eight processes should hardly wait for each other. More
+than two were not tried.
 
 `gccllm stats --stages` sums the CPU seconds of all work by stage.
 

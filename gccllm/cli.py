@@ -63,12 +63,9 @@ def stats(as_json: bool, clear: bool, everything: bool, by_stage: bool) -> None:
         (settings.store_dir / "log" / "events.jsonl").unlink(missing_ok=True)
         return
     told, keys = _project(settings, everything)
-    if by_stage:
-        spent = stages.total(told)
-        if as_json:
-            click.echo(report.as_json(spent))
-        else:
-            report.print_stages(_console(), spent)
+    spent = stages.total(told)
+    if by_stage and not as_json:
+        report.print_stages(terminal.console(), spent)
         return
     summary = report.summarise(told)
     entries = [
@@ -78,7 +75,7 @@ def stats(as_json: bool, clear: bool, everything: bool, by_stage: bool) -> None:
     waiting = len(queued_units(settings.store_dir, root))
     if as_json:
         held = {"accepted": sum(e.outcome == "accepted" for e in entries), "entries": len(entries)}
-        click.echo(schema.as_json("stats", **summary, waiting=waiting, store=held))
+        click.echo(schema.as_json("stats", **summary, waiting=waiting, stages=spent, store=held))
     else:
         report.print_stats(terminal.console(), summary, entries, waiting)
 

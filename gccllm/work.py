@@ -54,7 +54,7 @@ from gccllm.propose import Attempt, CompileUnit, Prompt, Proposer, answerer, mak
 from gccllm.reasons import Reason
 from gccllm.record.recordings import Recordings
 from gccllm.situation import Situation, asked, relevant, told
-from gccllm.stages import BETWEEN
+from gccllm.stages import BETWEEN, cpu_seconds
 from gccllm.store.entry import MOST_ANSWER, Bench, Entry, printable
 from gccllm.verify import adequacy, hardening, timing
 from gccllm.verify.image import AssembleError
@@ -83,6 +83,8 @@ LEAST_S = 2.0
 """With less than this left a function is not begun: its tests alone take longer."""
 SEEDS = 3
 """Sets of tests with which a rewrite from elsewhere is checked until one of them decides."""
+LEAST_SHARE = 0.5
+"""Of a CPU that the search for inputs must have had, for its failure to be remembered."""
 FULL_TIMINGS = 6
 """Candidates put to the full timing, best first, before giving up."""
 
@@ -252,9 +254,14 @@ class Shop:
             signature = with_code(signature, self.recordings.callee)
         target = self.target(function.name, signature, directory)
         recorded = self.recordings.supply(key, target)
+        started, used = time.monotonic(), cpu_seconds()
         found = find_tests(target, seed, min(HARVEST_S, deadline.left), recorded=recorded.tests if recorded else ())
         if found.cut_short and deadline.is_over:
             raise Quit(Reason.DEADLINE)
+        took, used = time.monotonic() - started, cpu_seconds() - used
+        # Too few inputs say nothing of a function that others kept from the CPU.
+        if found.cut_short and used < LEAST_SHARE * took and (found.missing or not found.timing):
+            raise Quit(Reason.DEADLINE, f"other work keeps the machine busy: {used:.1f} s of CPU in {took:.1f} s")
         log = log or self.log
         if found.edges_taken < found.edges_all:
             say_tests(log, found, found.tests)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from test_policy import LOOP, settings
 from gccllm.core import Candidate
 from gccllm.deadline import Deadline
 from gccllm.events import Log
+from gccllm.harvest.harvest import Harvest, harvest
 from gccllm.oneshot import request_for
 from gccllm.plan import plan
 from gccllm.propose.protocol import Prompt
@@ -83,3 +85,17 @@ def test_what_was_found_before_the_time_was_up_is_still_timed(tmp_path: Path, mo
     assert timed == ["yes"], "the first answer, and not the second"
     # It is as fast as the baseline, or nearly: taken, or not; but that nothing is faster was not found out.
     assert found is Reason.BUDGET or (isinstance(found, Entry) and found.outcome == "accepted") or found is Reason.NOISY
+
+
+@pytest.mark.parametrize(("share", "is_starved"), [(0.1, True), (1.0, False)], ids=["starved", "a whole CPU"])
+def test_a_search_for_inputs_that_others_starved_says_nothing_of_the_function(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float, is_starved: bool
+) -> None:
+    def cut_short(*args: object, **words: object) -> Harvest:
+        found = harvest(*args, **words)  # type: ignore[arg-type]
+        found.cut_short, found.timing = True, {}
+        return found
+
+    monkeypatch.setattr("gccllm.work.find_tests", cut_short)
+    monkeypatch.setattr("gccllm.work.cpu_seconds", lambda: share * time.monotonic())
+    assert (worked_on(tmp_path, monkeypatch, Speaker(PLAIN)) is Reason.DEADLINE) == is_starved
