@@ -28,6 +28,7 @@ from gccllm.crew import Crew, Done, Lost, Said, Say
 from gccllm.deadline import NEVER, Deadline
 from gccllm.engine import read_request, request_words
 from gccllm.events import Log, read
+from gccllm.names import spoken_name
 from gccllm.pipeline import rewrite_unit
 from gccllm.plan import plan
 from gccllm.profile import load_profile
@@ -166,7 +167,7 @@ def _work_on(units: Iterable[Queued], jobs: int, deadline: Deadline, board: Boar
                 unit = news.task
                 match news:
                     case Said(_, (function, stage)):
-                        board.step(unit.place, f"{function}: {stage}")
+                        board.step(unit.place, f"{spoken_name(function)}: {stage}")
                     case Done(_, Finished() as finished):
                         board.end(unit.place, finished.seconds)
                         board.say(_line(unit, finished))
@@ -181,7 +182,7 @@ def _work_on(units: Iterable[Queued], jobs: int, deadline: Deadline, board: Boar
 
 
 def _line(unit: Queued, finished: Finished) -> str:
-    admitted = ", ".join(f"{function} ({detail})" for function, detail in finished.admitted)
+    admitted = ", ".join(f"{spoken_name(function)} ({detail})" for function, detail in finished.admitted)
     left = f"; undecided, and still queued: {', '.join(finished.undecided)}" if finished.undecided else ""
     return f"{unit.name}: {len(finished.admitted)} of {unit.functions} functions admitted" + (
         f": {admitted}{left}" if admitted else left

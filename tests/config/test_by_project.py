@@ -53,7 +53,7 @@ def test_stats_are_of_this_projects_builds(store: Store) -> None:
 
 
 def test_waiting_units_are_of_this_projects_builds(store: Store) -> None:
-    assert "1 units wait" in run("stats")
+    assert "1 unit waits" in run("stats")
     assert "2 units wait" in run("stats", "--all")
 
 
