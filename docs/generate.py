@@ -129,10 +129,10 @@ than two were not tried.
 ## What a project may set
 
 A project is whatever was cloned or unpacked. Its `gccllm.toml` (`gccllm init toml` writes a first one) may set what
-changes effort (`by a project`: yes, or the words listed). It may not name a program (`cc`), a place outside of it (`cache_dir`, `model`, a `profile`
-elsewhere) or a server (`endpoint`), nor loosen a gate: those come from the environment or from your own
-`config.toml`. What it may not set is ignored, with a line in `gccllm config` and `gccllm doctor`. One by one, where
-it is not plain:
+changes effort (`by a project`: yes, or the words listed). It may not name a program (`cc`), a place outside of it
+(`cache_dir`, `model`, a `profile` elsewhere) or a server (`endpoint`), nor loosen a gate: those come from the
+environment or from your own `config.toml`. What it may not set is ignored, with a line in `gccllm config` and
+`gccllm doctor`. One by one, where it is not plain:
 
 - `mode`: not `record`, which puts a recorder into the program that writes its memory to your store.
 - `isa`: not `native`. A rewrite for `native` has no guard: on an older processor the program ends with SIGILL.
