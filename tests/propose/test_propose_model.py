@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import tiny_gguf
 
-from gccllm.propose import Attempt, Deadline, Prompt, builtin_model, llama, model
+from gccllm.deadline import Deadline
+from gccllm.propose import Attempt, Prompt, builtin_model, llama, model
 from gccllm.propose.llama import Gguf, ModelError, PromptTooLong
 from gccllm.propose.model import BuiltinProposer, ChatProposer, model_proposer
 from gccllm.propose.signature import CSignature
