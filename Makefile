@@ -1,6 +1,7 @@
 # make demo    set everything up and show gcc-llm on two small projects
 # make check   lint, types and every test (what CI runs)
 # make campaign   try for hours to refute that no wrong rewrite is ever linked; goes on where it was stopped
+# make check-compilers   the same with other gccs on other Debian systems; as root, with debootstrap, for hours
 # make clean   drop the virtual environment and all build products
 #
 # PYTHON=python3.12 make demo    another Python (3.11 or newer)
@@ -17,7 +18,7 @@ PIP := CMAKE_ARGS="$(LLAMA_CMAKE)" $(BIN)/python -m pip --disable-pip-version-ch
 
 SOURCES := pyproject.toml $(shell find gccllm wrappers -type f -not -path '*/__pycache__/*')
 
-.PHONY: demo check campaign clean install venv
+.PHONY: demo check campaign check-compilers clean install venv
 .DELETE_ON_ERROR:
 
 demo: install
@@ -34,6 +35,10 @@ check: $(STAMPS)/package $(STAMPS)/dev
 # SUITES="DIR ..." adds public suites (tests/campaign/suites.py says where they are published).
 campaign: $(STAMPS)/package $(STAMPS)/dev
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.campaign --state .campaign $(SUITES:%=--suite %) $(CAMPAIGN)
+
+# COMPILERS_WORK=DIR: where roots and results go; COMPILERS="--release sid --gcc 15": a part of it (tests/compilers).
+check-compilers: $(STAMPS)/package
+	$(BIN)/python -m tests.compilers $(COMPILERS)
 
 $(STAMPS)/venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: PYTHON=python3.12 make $(MAKECMDGOALS)"; exit 1; }

@@ -60,6 +60,8 @@ def declines_unit(options: Sequence[str], as_argv: Sequence[str], text: str, set
         raise Quit(Reason.MODE_OFF)
     if len(text) > MAX_UNIT_BYTES:
         raise Quit(Reason.UNIT_TOO_LARGE, f"{len(text)} bytes, limit {MAX_UNIT_BYTES}")
+    if '\t.file\t"<artificial>"\n' in text:
+        raise Quit(Reason.LTO_LINK)
     unknown = set(gcc_options.unknown(options))
     for row in UNIT_ROWS:
         matched = [option for option in options if re.fullmatch(row.pattern, option)]

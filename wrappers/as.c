@@ -229,6 +229,10 @@ static int is_worth_a_look(struct unit *unit) {
         note(unit, "unit_declined", "slim_lto");
         return 0;
     }
+    if (is_lto_link(unit->text)) {
+        note(unit, "unit_declined", "lto_link");
+        return 0;
+    }
     /* `include` names functions to work on even without a loop; a recording keeps what other units may call.
      */
     return has_loop(unit->text) || setting(&unit->settings, "include") != NULL ||

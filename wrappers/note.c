@@ -48,7 +48,17 @@ static void print_options(FILE *file, char *const *options) {
     putc(']', file);
 }
 
-/* The unit's source by the driver's words: the last that looks like C or C++. */
+/* Does the text's .file name this word? Of one that was not read nobody knows. */
+static int is_named(struct bytes text, const char *word) {
+    char *line = formatted("\t.file\t\"%s\"\n", basename_of(word));
+    int is = line != NULL && text.data != NULL && memmem(text.data, text.length, line, strlen(line)) != NULL;
+
+    free(line);
+    return is;
+}
+
+/* The unit's source by the driver's words: of those that look like C or C++ the one that the text names, else
+ * the last. */
 static char *source_of(const struct unit *unit) {
     static const char *const endings[] = {".c",   ".cc", ".cp",  ".cxx", ".cpp",
                                           ".c++", ".C",  ".CPP", ".i",   ".ii"};
@@ -57,8 +67,11 @@ static char *source_of(const struct unit *unit) {
     for (char **word = unit->driver; word != NULL && *word != NULL; word++) {
         const char *dot = strrchr(*word, '.');
 
-        if (dot != NULL && **word != '-' && is_among(dot, endings, sizeof(endings) / sizeof(endings[0])))
+        if (dot != NULL && **word != '-' && is_among(dot, endings, sizeof(endings) / sizeof(endings[0]))) {
             found = *word;
+            if (is_named(unit->text, found))
+                break;
+        }
     }
     return found == NULL ? NULL : realpath(found, NULL);
 }

@@ -25,6 +25,7 @@ struct unit {
 /* text.c: cheap looks at the text and the options. */
 int is_gcc_output(struct bytes text);
 int is_slim_lto(struct bytes text);
+int is_lto_link(struct bytes text); /* what lto1 makes of several units */
 int has_loop(struct bytes text);
 int is_optimised(char *const *options);
 char **unquoted_options(const char *quoted);

@@ -18,6 +18,8 @@ static int contains(struct bytes text, const char *needle) {
  * has none. */
 int is_gcc_output(struct bytes text) { return contains(text, "\t.ident\t\"GCC: ("); }
 
+int is_lto_link(struct bytes text) { return contains(text, "\t.file\t\"<artificial>\"\n"); }
+
 int is_slim_lto(struct bytes text) { return contains(text, "\t.comm\t__gnu_lto_slim"); }
 
 /* Does the last -O option ask for speed? Same rule as the launcher's, but for -O3 and -Ofast. */

@@ -1,0 +1,1 @@
+"""gcc-llm on the compilers and systems that people have: `make check-compilers`."""
