@@ -37,8 +37,8 @@ campaign: $(STAMPS)/package $(STAMPS)/dev
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.campaign --state .campaign $(SUITES:%=--suite %) $(CAMPAIGN)
 
 # COMPILERS_WORK=DIR: where roots and results go; COMPILERS="--release sid --gcc 15": a part of it (tests/compilers).
-check-compilers: $(STAMPS)/package
-	$(BIN)/python -m tests.compilers $(COMPILERS)
+check-compilers:
+	$(PYTHON) -m tests.compilers $(COMPILERS)
 
 $(STAMPS)/venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: PYTHON=python3.12 make $(MAKECMDGOALS)"; exit 1; }

@@ -2,8 +2,8 @@
 
 usage: python -m tests.compilers [--work DIR] [--release NAME] [--gcc VERSION] [--check NAME] [--again]
 
-Every result is a line in WORK/results.jsonl, so that a rerun goes on where the last one stopped; what failed runs again, and
-what passed with --again. Logs are in WORK/logs. Ends by writing the tables in docs/compilers.md.
+Every result is a line in WORK/results.jsonl, so that a rerun goes on where the last one stopped; what failed runs
+again, and what passed with --again. Logs are in WORK/logs. Ends by writing the tables in docs/compilers.md.
 exit: 1 where anything failed, 2 where nothing can be run here.
 """
 
@@ -17,8 +17,6 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
-
-from platformdirs import user_cache_path
 
 from tests.campaign.runner import lines
 from tests.compilers import page
@@ -91,8 +89,9 @@ class Run:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.compilers", description=__doc__.split("\n")[0])
-    default = os.environ.get("COMPILERS_WORK") or user_cache_path("gcc-llm-compilers")
-    parser.add_argument("--work", type=Path, default=Path(default), help="roots and results; default: %(default)s")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    default = Path(os.environ.get("COMPILERS_WORK") or cache / "gcc-llm-compilers")
+    parser.add_argument("--work", type=Path, default=default, help="roots and results; default: %(default)s")
     parser.add_argument("--release", action="append", choices=[one.name for one in RELEASES])
     parser.add_argument("--gcc", action="append", metavar="VERSION")
     parser.add_argument("--check", action="append", choices=[one.name for one in CHECKS])
@@ -103,10 +102,7 @@ def main() -> int:
         print(f"check-compilers needs {', '.join(missing)}: apt-get install debootstrap", file=sys.stderr)
         return 2
     if os.geteuid() != 0:
-        print(
-            "check-compilers needs root: it makes Debian systems with debootstrap and changes root into them",
-            file=sys.stderr,
-        )
+        print("check-compilers needs root: it makes Debian systems and changes root into them", file=sys.stderr)
         return 2
     args.work.mkdir(parents=True, exist_ok=True)
     run = Run(args.work.resolve(), args.again)

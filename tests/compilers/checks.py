@@ -20,19 +20,22 @@ class Check:
 
 
 CHECKS = (
-    Check("doctor", "`gccllm doctor` with `GCCLLM_CC`", "PATH=${PATH#*:} GCCLLM_CC=$GCC gccllm doctor && echo saw: ready"),
+    Check("doctor", "`gccllm doctor` with `GCCLLM_CC`",
+          "PATH=${PATH#*:} GCCLLM_CC=$GCC gccllm doctor && echo saw: ready"),
     Check("forms", "gcc's command line, each form beside gcc", f"{_PYTEST} tests/forms"),
     Check("assembly", "gcc's text read and printed back", f"{_PYTEST} tests/assembly"),
     Check("situation", "what a verdict is bound to", f"{_PYTEST} tests/situation tests/policy"),
     Check("cases", "cases of the screen", f"{_PYTEST} tests/verify/test_screen.py"),
     Check("lto", "builds with -flto", f"{_PYTEST} tests/builds/test_lto.py"),
-    Check("demo", "`make demo`", "rm -rf build/demo; python examples/demo.py && "
+    Check("demo", "`make demo`",
+          "rm -rf build/demo; python examples/demo.py && "
           "GCCLLM_CACHE_DIR=build/demo/store python -m tests.compilers.seen store"),
     Check("kernels", f"{len(KERNELS)} kernels, checked against gcc's",
           "gccllm bench --suite kernels -- --no-timing --work $CHECK/work --json $CHECK/kernels.json "
-          + " ".join(f"--only {name}" for name in KERNELS) + "; python -m tests.compilers.seen kernels $CHECK/kernels.json"),
-    Check("campaign", f"{SERIES} series of edit and rebuild", "python -m tests.campaign --part edits --jobs 1 "
-          f"--count {SERIES} --state $CHECK --table $CHECK/table.md; "
+          + " ".join(f"--only {name}" for name in KERNELS)
+          + "; python -m tests.compilers.seen kernels $CHECK/kernels.json"),
+    Check("campaign", f"{SERIES} series of edit and rebuild",
+          f"python -m tests.campaign --part edits --jobs 1 --count {SERIES} --state $CHECK --table $CHECK/table.md; "
           "python -m tests.compilers.seen campaign $CHECK/edits.jsonl"),
 )  # fmt: skip
 
