@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gccllm.assembly import tls
 from gccllm.assembly.body import Body, BodyError, Constant, Line, constant_section, data, instruction
 from gccllm.assembly.cfg import cfg
-from gccllm.assembly.section import DATA_DIRECTIVES, Item
+from gccllm.assembly.section import DATA_DIRECTIVES, Item, is_known
 from gccllm.assembly.syntax import Kind, Statement, callee, symbols
 from gccllm.reasons import Reason
 
@@ -217,6 +217,8 @@ def _body_of(function: Function) -> Body:
                 raise BodyError(Reason.UNSUPPORTED_CODE, error.detail) from None
         elif s.kind is Kind.DIRECTIVE and s.name in DATA_DIRECTIVES:
             raise BodyError(Reason.UNSUPPORTED_CODE, f"data among the instructions: {s.name} {s.args}"[:80])
+        elif s.kind is Kind.DIRECTIVE and not is_known(s.name):
+            raise BodyError(Reason.UNSUPPORTED_CODE, f"among the instructions: {s.name} {s.args}"[:80])
         elif s.kind is Kind.ASSIGN:
             raise BodyError(Reason.UNSUPPORTED_CODE, f"assignment to {s.name}")
     if not parts:

@@ -10,14 +10,15 @@ no functions here; their symbols count as defined.
 
 from __future__ import annotations
 
+import base64
 import re
 from dataclasses import dataclass
 from functools import cached_property
 
 from gccllm.assembly.body import BodyError, Place, alignment
 from gccllm.assembly.function import Function
-from gccllm.assembly.section import DATA_DIRECTIVES, PLAIN, TEXT, Item, NotLossless, Section, switch
-from gccllm.assembly.syntax import Kind, LexError, callee, lex, split_commas, substitute, symbols, words
+from gccllm.assembly.section import DATA_DIRECTIVES, PLAIN, TEXT, Item, NotLossless, Section, is_known, switch
+from gccllm.assembly.syntax import Kind, LexError, Statement, callee, lex, split_commas, substitute, symbols, words
 
 # Directives that make what follows mean something else than it says.
 _OPAQUE = frozenset(
@@ -58,6 +59,16 @@ class DataObject:
             if directive not in (".string", ".ascii", ".asciz")
             for name in symbols(args)
         )
+
+
+def _as_ascii(statement: Statement, at: int) -> Statement:
+    """What gcc 15 prints as .base64 (long strings and tables of bytes), as the directive that every assembler knows."""
+    try:
+        parts = [base64.b64decode(part.strip('"'), validate=True) for part in split_commas(statement.args)]
+    except ValueError:
+        raise NotLossless(f"line {at + 1}: .base64") from None
+    plain = ",".join('"' + "".join(f"\\{byte:03o}" for byte in part) + '"' for part in parts)
+    return Statement(statement.kind, ".ascii", plain)
 
 
 class Module:
@@ -113,6 +124,8 @@ class Module:
             for statement in statements:
                 if statement.kind is Kind.DIRECTIVE:
                     name = statement.name
+                    if name == ".base64":
+                        statement = _as_ascii(statement, at)
                     if name in _OPAQUE:
                         raise NotLossless(f"line {at + 1}: {name}")
                     switched = switch(name, statement.args, line, known)
@@ -126,6 +139,8 @@ class Module:
                         section, previous = stack.pop()
                     elif name == ".previous":
                         section, previous = previous, section
+                    elif section.is_allocated and not section.is_code and not is_known(statement.name):
+                        raise NotLossless(f"line {at + 1}: {name} in data")
                 item = Item(at, statement, section, in_asm)
                 self.items.append(item)
                 self._define(item)

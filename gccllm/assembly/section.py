@@ -6,11 +6,24 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from gccllm.assembly.body import DATA
-from gccllm.assembly.syntax import Statement, split_commas
+from gccllm.assembly.syntax import Statement, split_commas, words
 
 DATA_DIRECTIVES = frozenset(DATA) | frozenset(
     (".uleb128", ".sleb128", ".octa", ".float", ".double", ".single", ".fill", ".dc.a", ".nops")
 )
+
+_AROUND = frozenset(
+    words(
+        """.align .balign .p2align .type .size .globl .global .weak .weakref .local .hidden .internal .protected .comm
+        .lcomm .set .equ .equiv .symver .section .text .data .bss .pushsection .popsection .previous .file .ident
+        .loc"""
+    )
+)
+
+
+def is_known(directive: str) -> bool:
+    """Whether it is known what a directive adds to data: an object is the sum of what stands in it."""
+    return directive in DATA_DIRECTIVES or directive in _AROUND or directive.startswith(".cfi_")
 
 
 class NotLossless(ValueError):

@@ -124,6 +124,20 @@ def test_aliases_of_constants_are_resolved() -> None:
     assert {c.label for c in body.constants} == {n for n in body.references if n not in body.labels}
 
 
+def test_base64_of_gcc_15_is_the_bytes_it_stands_for() -> None:
+    text = '\t.section\t.rodata\n\t.type\ttable, @object\ntable:\n\t.base64\t"AAECg/8="\n\t.string\t"x"\n'
+    unit = Module.parse(text)
+    assert unit.text() == text
+    assert unit.objects["table"].directives == ((".ascii", r'"\000\001\002\203\377"'), (".string", '"x"'))
+    with pytest.raises(NotLossless):
+        Module.parse(text.replace("AAECg/8=", "AAECg/8"))
+
+
+def test_a_directive_in_data_that_nobody_knows_declines_the_unit() -> None:
+    with pytest.raises(NotLossless, match=r"line 3: \.base85 in data"):
+        Module.parse('\t.section\t.rodata\ntable:\n\t.base85\t"x"\n')
+
+
 def test_data_of_the_unit_is_known_with_its_kind() -> None:
     objects = module(C_EXAMPLES[4], "-O3", "-fno-pic").objects
     assert objects["table4"].is_writable
