@@ -19,7 +19,7 @@ from gccllm import schema
 from gccllm.config import Settings
 from gccllm.core import Quit
 from gccllm.events import read
-from gccllm.toolchain import Toolchain, run
+from gccllm.toolchain import VERIFIED, Toolchain, run
 
 Check = Callable[[Settings], tuple[str, str]]
 """Returns (state, words): state is `ok`, `warn` (works, but less) or `fail` (gcc's own output only)."""
@@ -40,7 +40,11 @@ def check_gcc(settings: Settings) -> tuple[str, str]:
     first = version.out.decode().splitlines()[0]
     if b"Free Software Foundation" not in version.out:
         return "fail", f"{first} is not gcc; set GCCLLM_CC to a gcc"
-    return "ok", first
+    return (
+        ("ok", first)
+        if tools.major in VERIFIED
+        else ("warn", f"gcc {tools.major}: not verified; {VERIFIED[0]} to {VERIFIED[-1]} are (docs/compilers.md)")
+    )
 
 
 def check_shim(settings: Settings) -> tuple[str, str]:

@@ -113,6 +113,10 @@ def _end_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
+VERIFIED = range(9, 17)
+"""Versions of gcc on which `make check-compilers` passed: docs/compilers.md."""
+
+
 @dataclass(frozen=True)
 class Toolchain:
     """Paths of the real tools of one build."""
@@ -136,6 +140,12 @@ class Toolchain:
     @cached_property
     def version(self) -> str:
         return run([self.gcc, "-dumpfullversion"]).out.decode().strip()
+
+    @property
+    def major(self) -> int:
+        """0 where it says no version."""
+        first = self.version.partition(".")[0]
+        return int(first) if first.isdecimal() else 0
 
     def assemble(self, text: str, output: Path, *flags: str, deadline_s: float = 60.0) -> Ran:
         """Assemble `text` (latin-1) into `output` within limits; the caller looks at `.ok` and `.err`."""

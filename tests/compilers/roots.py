@@ -24,11 +24,12 @@ LONGEST_S = 3600
 CERTIFICATES = Path("etc/ssl/certs/ca-certificates.crt")
 _APT = re.compile(r"^Acquire::(?:https?|Check)\S* .*$", re.MULTILINE)
 _ENTER = """
-root=$1 pip=$2
+root=$1 wheels=$2
 shift 2
 mount --bind /dev "$root/dev"
 mount -t proc proc "$root/proc"
-mount --bind "$pip" "$root/var/cache/pip"
+mkdir -p "$root/var/cache/wheels"
+mount --bind "$wheels" "$root/var/cache/wheels"
 exec chroot "$root" env -i "$@"
 """
 
@@ -53,11 +54,12 @@ class Release:
 
 
 RELEASES = (
-    Release("trixie", "Debian 13", ("14", "13", "12")),
-    Release("bookworm", "Debian 12", ("12", "11", "10", "9"), older="bullseye"),
-    Release("sid", "Debian unstable", ("16", "15", "14")),
-    Release("bullseye", "Debian 11", ("10", "9")),
+    Release("bullseye", "Debian 11", ("9", "10")),
+    Release("bookworm", "Debian 12", ("9", "10", "11", "12"), older="bullseye"),
+    Release("trixie", "Debian 13", ("12", "13", "14")),
+    Release("sid", "Debian unstable", ("14", "15", "16")),
 )
+"""From the oldest to the newest."""
 
 
 def output(*argv: str, cwd: Path | None = None) -> str:
@@ -80,9 +82,9 @@ class Root:
     def __init__(self, release: Release, work: Path, tree: Path) -> None:
         self.release, self.tree = release, tree
         self.place, self.logs, self.debs = work / "roots" / release.name, work / "logs", work / "debs"
-        self.pip = work / "pip" / release.name
-        """pip's cache outlives the root, since llama.cpp takes minutes. Not shared: a wheel is bound to a libc."""
-        for directory in (self.place, self.logs, self.debs, self.pip):
+        self.wheels = work / "wheels"
+        """What was compiled (llama.cpp takes minutes), a directory a release: good for its C library and newer ones."""
+        for directory in (self.place, self.logs, self.debs, self.wheels / release.name):
             directory.mkdir(parents=True, exist_ok=True)
         self.base, self.made, self.installed = (self.place / name for name in (".base", ".made", ".installed"))
 
@@ -91,11 +93,10 @@ class Root:
         inside = {
             **{name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")},
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8",
-            "DEBIAN_FRONTEND": "noninteractive", "PIP_CACHE_DIR": "/var/cache/pip", "PIP_CERT": f"/{CERTIFICATES}",
-            **(env or {}),
+            "DEBIAN_FRONTEND": "noninteractive", "PIP_CERT": f"/{CERTIFICATES}", **(env or {}),
         }  # fmt: skip
         argv = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-ec", _ENTER, "sh",
-                str(self.place), str(self.pip), *(f"{name}={value}" for name, value in inside.items()),
+                str(self.place), str(self.wheels), *(f"{name}={value}" for name, value in inside.items()),
                 "sh", "-c", script]  # fmt: skip
         path = self.logs / f"{self.release.name}-{log}.txt"
         with path.open("w") as out:
@@ -130,7 +131,6 @@ class Root:
                 if code := subprocess.run(argv, stdout=log, stderr=subprocess.STDOUT).returncode:
                     raise Failed(f"debootstrap ended with {code}: see {log.name}")
             self.base.touch()
-        (self.place / "var/cache/pip").mkdir(parents=True, exist_ok=True)
         own = Path(os.environ.get("SSL_CERT_FILE", f"/{CERTIFICATES}"))
         if own.exists():
             shutil.copyfile(own, self.place / CERTIFICATES)
@@ -184,5 +184,10 @@ class Root:
                 shutil.rmtree(old) if old.is_dir() else old.unlink()
         archive = subprocess.run(["git", "archive", commit], cwd=self.tree, capture_output=True, check=True).stdout
         subprocess.run(["tar", "-x", "-m", "-C", str(tree)], input=archive, check=True)
-        self.step(f"cd {HERE} && make install && .venv/bin/python -m pip -q install {TESTS_NEED}", "install")
+        known = [one.name for one in RELEASES[: RELEASES.index(self.release) + 1]]
+        found = " ".join(f"/var/cache/wheels/{name}" for name in known if (self.wheels / name).is_dir())
+        self.step(f"cd {HERE} && make install && .venv/bin/python -m pip -q install {TESTS_NEED}", "install",
+                  {"PIP_FIND_LINKS": found})  # fmt: skip
+        for wheel in (self.place / "root/.cache/pip").rglob("*.whl"):
+            shutil.copy(wheel, self.wheels / self.release.name)
         self.installed.write_text(commit)
