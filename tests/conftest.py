@@ -21,7 +21,16 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def build_wrappers(build: Path, prefix: Path, *settings: str) -> None:
     """Configure, build and install `wrappers/`; raises CalledProcessError with cmake's output on failure."""
-    cmake = ["cmake", f"-DCMAKE_INSTALL_PREFIX={prefix}", *settings, "-S", str(ROOT / "wrappers"), "-B", str(build)]
+    cmake = [
+        "cmake",
+        f"-DCMAKE_INSTALL_PREFIX={prefix}",
+        "-DCMAKE_COMPILE_WARNING_AS_ERROR=ON",
+        *settings,
+        "-S",
+        str(ROOT / "wrappers"),
+        "-B",
+        str(build),
+    ]
     for command in (cmake, ["cmake", "--build", str(build)], ["cmake", "--install", str(build)]):
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:

@@ -213,13 +213,14 @@ char *strchrnul(const char *text, int byte) {
     return (char *)(uintptr_t)text;
 }
 
-char *strchr(const char *text, int byte) {
+/* In brackets: a C library that knows C23 has macros of these names. */
+char *(strchr)(const char *text, int byte) {
     char *found = strchrnul(text, byte);
 
     return *found == (char)byte ? found : NULL;
 }
 
-char *strrchr(const char *text, int byte) {
+char *(strrchr)(const char *text, int byte) {
     char *last = NULL;
 
     for (;; text++) {

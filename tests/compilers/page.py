@@ -36,7 +36,7 @@ def table(results: Results) -> list[str]:
             rows.append(f"| {release.title} | {root.get('python', '')} | {version} | {' | '.join(states)} |")
             where = f"| {release.title}, gcc {version}"
             seen += [f"{where} | | {root['state']}: {root['detail']} |"] if root.get("state", "ok") != "ok" else []
-            seen += [f"{where} | {name} | {one['state']}: {one['detail']} |"
+            seen += [f"{where} | {name} | {'' if one['state'] == 'passed' else one['state'] + ': '}{one['detail']} |"
                      for name, one in zip(names, found, strict=True) if one]  # fmt: skip
     says = ["", "| check | what runs |", "|---|---|", *(f"| {check.name} | {check.says} |" for check in CHECKS)]
     return [*rows, *says, "", "| where | check | seen |", "|---|---|---|", *seen]
