@@ -3,7 +3,7 @@
  *
  * A range is what the function's contract lets it touch on these arguments, not what its vector code reads
  * beyond that: strcmp reads up to and with the first difference, memchr up to and with the match. Copies between places
- * that overlap trap, where C leaves open what they do.
+ * that overlap trap, where C leaves open what they do. Names in brackets are never the macros that C23 may have of them.
  */
 #pragma once
 #include <ctype.h>
@@ -85,7 +85,7 @@ TRACED(int, bcmp, const void *a, const void *b, size_t n) {
     return bcmp(a, b, n);
 }
 TRACED(void *, memchr, const void *s, int c, size_t n) {
-    void *r = memchr(s, c, n);
+    void *r = (memchr)(s, c, n);
     note_read(s, match(s, r, n));
     return r;
 }
@@ -113,7 +113,7 @@ TRACED(size_t, strnlen, const char *s, size_t n) {
     return strnlen(s, n);
 }
 TRACED(char *, strchr, const char *s, int c) {
-    char *r = strchr(s, c);
+    char *r = (strchr)(s, c);
     note_read(s, r ? match(s, r, 0) : strlen(s) + 1);
     return r;
 }
@@ -124,7 +124,7 @@ TRACED(char *, strchrnul, const char *s, int c) {
 }
 TRACED(char *, strrchr, const char *s, int c) {
     note_read(s, strlen(s) + 1);
-    return strrchr(s, c);
+    return (strrchr)(s, c);
 }
 TRACED(int, strcmp, const char *a, const char *b) {
     size_t n = compared(a, b, SIZE_MAX, 0);
@@ -199,12 +199,12 @@ TRACED(size_t, strcspn, const char *s, const char *set) {
 TRACED(char *, strpbrk, const char *s, const char *set) {
     note_read(s, strcspn(s, set) + 1);
     note_read(set, strlen(set) + 1);
-    return strpbrk(s, set);
+    return (strpbrk)(s, set);
 }
 TRACED(char *, strstr, const char *h, const char *s) {
     note_read(h, strlen(h) + 1);
     note_read(s, strlen(s) + 1);
-    return strstr(h, s);
+    return (strstr)(h, s);
 }
 void *__memcpy_chk(void *, const void *, size_t, size_t),
     *__memmove_chk(void *, const void *, size_t, size_t);
