@@ -3,6 +3,10 @@
 . "$(dirname "$0")/lib.sh"
 
 form() { $CC -O2 -v -c loop.c; }
+plain() {
+    CC=gcc run plain
+    sed -i 's#^ /[^ ]*as -v # as -v #' plain.err # some gccs print its path
+}
 ours() {
     CC=$LLM run "$1"
     sed -i -e "s#$PREFIX/libexec/gccllm/as#as#" -e "s#$PREFIX/libexec/gccllm/:##" "$1.err"
