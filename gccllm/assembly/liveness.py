@@ -1,9 +1,10 @@
 """What a body reads before it has written it: registers and flags live at entry, and after calls.
 
 Backward dataflow, byte by byte of each register, over the decoded instructions. Covered: general and vector registers,
-mask registers, the arithmetic flags. Left out on purpose, because they read bits that need not be defined: pushes,
-zeroing and all-ones idioms, the untouched upper lanes of scalar vector instructions. Not covered: x87 and MMX
-registers, MXCSR; reads of memory (the red zone). Arguments of calls count as not read.
+mask registers, the arithmetic flags. Left out on purpose, because they read bits that need not be defined: pushes and
+other saves to the stack (gcc 16 moves registers there), zeroing and all-ones idioms, the untouched upper lanes of
+scalar vector instructions. Not covered: x87 and MMX registers, MXCSR; reads of memory (the red zone). Arguments of
+calls count as not read.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ FLAGS = "flags"
 CALLER_SAVED = ("rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11",
                 *(f"zmm{i}" for i in range(32)), *(f"k{i}" for i in range(8)))  # fmt: skip
 _FOLLOWED = frozenset((*CALLER_SAVED, "rbx", "rbp", "rsp", *(f"r{i}" for i in range(12, 16))))
+_SAVED = frozenset(("rbx", "rbp", *(f"r{i}" for i in range(12, 16))))
+_STACK = (iced.Register.RSP, iced.Register.RBP)
 _RETURNED = ("rax", "rdx", "zmm0", "zmm1")
 
 _FLAG_BITS = ((iced.RflagsBits.CF, 0), (iced.RflagsBits.PF, 1), (iced.RflagsBits.AF, 2), (iced.RflagsBits.ZF, 3),
@@ -137,6 +140,8 @@ def _ignored(instruction: iced.Instruction, mnemonic: str) -> frozenset[str]:
     names = [_full(register) for register in registers]
     if mnemonic in ("push", "pushq") and names:
         return frozenset(names)
+    if mnemonic == "movq" and instruction.op0_kind == iced.OpKind.MEMORY and instruction.memory_base in _STACK:
+        return _SAVED.intersection(names)
     if mnemonic in _SAME_IDIOMS and len(names) >= 2 and names[-1] == names[-2]:
         return frozenset(names[-1:])
     if mnemonic.startswith("vpternlog") and instruction.immediate8 in (0x00, 0xFF):

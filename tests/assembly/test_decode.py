@@ -83,7 +83,8 @@ def test_one_path_is_enough() -> None:
     "text",
     ["\txorl %r9d, %r9d\n", "\tpxor %xmm9, %xmm9\n", "\tpcmpeqd %xmm9, %xmm9\n",
      "\tvpternlogd $0xff, %zmm9, %zmm9, %zmm9\n",
-     "\tpushq %r10\n\tpopq %rcx\n", "\tpushq %rbx\n\tpopq %rbx\n", "\tvxorps %xmm9, %xmm9, %xmm9\n", "\tvzeroupper\n"],
+     "\tpushq %r10\n\tpopq %rcx\n", "\tpushq %rbx\n\tpopq %rbx\n",
+     "\tmovq %rbx, -8(%rsp)\n\tmovq -8(%rsp), %rbx\n", "\tvxorps %xmm9, %xmm9, %xmm9\n", "\tvzeroupper\n"],
 )  # fmt: skip
 def test_idioms_and_saves_read_nothing(text: str) -> None:
     assert live(text + "\tret\n") == ({}, 0)
