@@ -83,7 +83,8 @@ FUNCTIONS = {
 @pytest.mark.parametrize("reason", FUNCTIONS, ids=str)
 def test_each_static_reason_has_a_function_that_meets_it(tmp_path: Path, reason: Reason) -> None:
     (tmp_path / "t.c").write_text(FUNCTIONS[reason] + "\n")
-    module = Module.parse(request_for(tmp_path / "t.c", ["-O2"]).text)
+    text = request_for(tmp_path / "t.c", ["-O2"]).text
+    module = Module.parse(text.replace("\tud2\n", ""))  # gcc 16 prints one where older ones print nothing
     with pytest.raises(Quit) as caught:
         policy.declines_function(module.functions["f"], settings())
     assert caught.value.reason is reason
