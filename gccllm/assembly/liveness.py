@@ -28,7 +28,6 @@ CALLER_SAVED = ("rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11",
                 *(f"zmm{i}" for i in range(32)), *(f"k{i}" for i in range(8)))  # fmt: skip
 _FOLLOWED = frozenset((*CALLER_SAVED, "rbx", "rbp", "rsp", *(f"r{i}" for i in range(12, 16))))
 _SAVED = frozenset(("rbx", "rbp", *(f"r{i}" for i in range(12, 16))))
-_STACK = (iced.Register.RSP, iced.Register.RBP)
 _RETURNED = ("rax", "rdx", "zmm0", "zmm1")
 
 _FLAG_BITS = ((iced.RflagsBits.CF, 0), (iced.RflagsBits.PF, 1), (iced.RflagsBits.AF, 2), (iced.RflagsBits.ZF, 3),
@@ -140,7 +139,11 @@ def _ignored(instruction: iced.Instruction, mnemonic: str) -> frozenset[str]:
     names = [_full(register) for register in registers]
     if mnemonic in ("push", "pushq") and names:
         return frozenset(names)
-    if mnemonic == "movq" and instruction.op0_kind == iced.OpKind.MEMORY and instruction.memory_base in _STACK:
+    if (
+        mnemonic == "movq"
+        and instruction.op0_kind == iced.OpKind.MEMORY
+        and instruction.memory_base == iced.Register.RSP
+    ):
         return _SAVED.intersection(names)
     if mnemonic in _SAME_IDIOMS and len(names) >= 2 and names[-1] == names[-2]:
         return frozenset(names[-1:])
