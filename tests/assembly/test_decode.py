@@ -90,6 +90,13 @@ def test_idioms_and_saves_read_nothing(text: str) -> None:
     assert live(text + "\tret\n") == ({}, 0)
 
 
+def test_a_register_that_is_stored_elsewhere_is_read() -> None:
+    """It is no save: what is stored there, a caller sees."""
+    assert live("\tmovq %rbx, (%rdi)\n\tret\n")[0] == {"rbx": 0xFF, "rdi": 0xFF}
+    assert live("\tmovq %rbx, 8(%rbp)\n\tret\n")[0] == {"rbx": 0xFF, "rbp": 0xFF}
+    assert live("\tmovq %r9, -8(%rsp)\n\tret\n")[0] == {"r9": 0xFF}
+
+
 def test_registers_read_after_a_call_are_told_apart_from_its_result() -> None:
     found = liveness(decoded("\tcall f\n\taddl %eax, %edx\n\taddl %ecx, %edx\n\tret\n"))
     assert dict(found.entry) == {}
