@@ -16,6 +16,7 @@ from gccllm.config import Settings
 from gccllm.core import Quit
 from gccllm.reasons import Reason
 from gccllm.store import Entry
+from gccllm.toolchain import VERIFIED
 
 MAX_UNIT_BYTES = 24 << 20
 MIN_SPEEDUP = 1.02
@@ -48,6 +49,7 @@ UNIT_ROWS: tuple[UnitRow, ...] = (
     UnitRow(r"-f(non-call-exceptions|trapv|stack-check.*|stack-limit-.*)", Reason.UNSUPPORTED_CODE, "-ftrapv"),
 )  # fmt: skip
 
+_IDENT = re.compile(r'^\t\.ident\t"GCC: \(.*\) ([0-9]+)\.[0-9.]+', re.MULTILINE)
 PRIVATE = ("ipa-ra", "ipa-stack-alignment")
 """What gcc lets callers in a unit know of a function's registers and stack."""
 LAUNCHER_ADDS = tuple(f"-fno-{name}" for name in PRIVATE)
@@ -78,6 +80,8 @@ def declines_unit(options: Sequence[str], as_argv: Sequence[str], text: str, set
         raise Quit(Reason.SLIM_LTO)
     if '.ident\t"GCC: ' not in text:
         raise Quit(Reason.NOT_GCC_OUTPUT)
+    if (named := _IDENT.search(text)) and int(named[1]) < VERIFIED[0]:
+        raise Quit(Reason.GCC_UNVERIFIED, f"gcc {named[1]}")
     if (level := optimisation_level(options)) not in ("1", "2", "3", "fast"):
         raise Quit(Reason.OPTIMISATION_OFF, f"-O{level}")
     if private := [name for name in PRIVATE if gcc_options.is_in_force(options, name, default=True)]:

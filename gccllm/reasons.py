@@ -90,6 +90,7 @@ class Reason(enum.Enum):
     OPTION_UNKNOWN = ("option_unknown", Scope.UNIT, "nobody has said what one of its options means for a rewrite", _DROP)
     PRIVATE_ARRANGEMENTS = ("private_arrangements", Scope.UNIT, "its functions may rely on each other's registers and stack beyond the ABI", "let the launcher add its options (GCCLLM_OPT=o3 or keep), or drop the options that `gccllm explain` names")
     NOT_LOSSLESS = ("not_lossless", Scope.UNIT, "the text could not be parsed and printed back unchanged")
+    GCC_UNVERIFIED = ("gcc_unverified", Scope.UNIT, "gcc before 11 does not say all of what a rewrite has to leave alone", "use gcc 11 or newer")
     FOREIGN_COMPILER = ("foreign_compiler", Scope.UNIT, "the real compiler is not gcc", "set GCCLLM_CC to a gcc")
     NO_SOURCE = ("no_source", Scope.UNIT, "the source file could not be found again for a side compile", "compile from a file that is still there when the assembler runs, not from a pipe")
     SIDE_COMPILE = ("side_compile", Scope.UNIT, "a side compile with -g did not give the same code")

@@ -36,8 +36,8 @@
 
 enum { DEEPEST = 16, ARGV_BYTES = 100 << 10, NAME_BYTES = 256, MOST_ADDED = 3 };
 
-/* gcc's first version that knows both options against private arrangements between functions of a unit. */
-enum { FIRST_WITH_STACK_ALIGNMENT = 9 };
+/* gcc's first version whose units are worked on (VERIFIED in gccllm/toolchain.py). */
+enum { FIRST_VERIFIED = 11 };
 
 enum kind { NO_COMPILER, C_DRIVER, CXX_DRIVER, OTHER_DRIVER };
 
@@ -194,7 +194,7 @@ static char *joined(char *const *words) {
     return text;
 }
 
-/* Is this a gcc whose name says that it is too old for our options? Then its units are left alone. */
+/* Is this a gcc whose name says that it is too old for us? Then its units are left alone. */
 static int is_too_old(const char *path) {
     char *file = realpath(path, NULL);
     const char *dash = file == NULL ? NULL : strrchr(file, '-');
@@ -203,7 +203,7 @@ static int is_too_old(const char *path) {
     for (const char *digit = dash == NULL ? "" : dash + 1; *digit >= '0' && *digit <= '9'; digit++)
         version = version * 10 + *digit - '0';
     free(file);
-    return version > 0 && version < FIRST_WITH_STACK_ALIGNMENT;
+    return version > 0 && version < FIRST_VERIFIED;
 }
 
 /* argv with our options behind the one at `place`. */

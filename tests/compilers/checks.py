@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from gccllm.toolchain import VERIFIED
+
 KERNELS = ("sum_u8", "max_i32", "count_byte_n", "dot_i32", "popcnt_swar", "to_upper")
 SERIES = 2
 _PYTEST = "python -m pytest -q -rf -p no:cacheprovider"
@@ -17,11 +19,19 @@ class Check:
     name: str
     says: str
     script: str
+    old: bool | None = False
+    """Whether it is for gccs older than the verified ones; None: for all."""
+
+    def is_for(self, gcc: str) -> bool:
+        return self.old is None or self.old == (int(gcc) < VERIFIED[0])
 
 
 CHECKS = (
     Check("doctor", "`gccllm doctor` with `GCCLLM_CC`",
-          "PATH=${PATH#*:} GCCLLM_CC=$GCC gccllm doctor && echo saw: ready"),
+          "PATH=${PATH#*:} GCCLLM_CC=$GCC gccllm doctor && echo saw: ready", old=None),
+    Check("left", "gcc before 11: what is left to gcc says so",
+          "cd $CHECK; cp /gcc-llm/examples/make/*.[ch] .; for unit in *.c; do gcc-llm -O2 -c $unit || exit 1; done; "
+          "gccllm stats; gccllm stats --json | grep gcc_unverified && echo saw: gcc_unverified", old=True),
     Check("forms", "gcc's command line, each form beside gcc", f"{_PYTEST} tests/forms"),
     Check("assembly", "gcc's text read and printed back", f"{_PYTEST} tests/assembly"),
     Check("situation", "what a verdict is bound to", f"{_PYTEST} tests/situation tests/policy"),

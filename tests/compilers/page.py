@@ -29,15 +29,20 @@ def table(results: Results) -> list[str]:
     for release in RELEASES:
         for gcc in release.gccs:
             root = results.get((release.name, gcc, "root"), {})
-            found = [results.get((release.name, gcc, name), {}) for name in names]
-            states = [str(one.get("state", root.get("state") if root.get("state") == "declined" else "not run"))
-                      for one in found]  # fmt: skip
+            found = {
+                check.name: results.get((release.name, gcc, check.name), {}) for check in CHECKS if check.is_for(gcc)
+            }
+            other = "declined" if root.get("state") == "declined" else "not run"
+            states = [found[name].get("state", other) if name in found else "-" for name in names]
             version = root.get("version") or gcc
             rows.append(f"| {release.title} | {root.get('python', '')} | {version} | {' | '.join(states)} |")
             where = f"| {release.title}, gcc {version}"
-            seen += [f"{where} | | {root['state']}: {root['detail']} |"] if root.get("state", "ok") != "ok" else []
-            seen += [f"{where} | {name} | {'' if one['state'] == 'passed' else one['state'] + ': '}{one['detail']} |"
-                     for name, one in zip(names, found, strict=True) if one]  # fmt: skip
+            if root.get("state") in ("declined", "failed"):
+                seen.append(f"{where} | | {root['state']}: {root['detail']} |")
+            for name, one in found.items():
+                if one:
+                    state = "" if one["state"] == "passed" else f"{one['state']}: "
+                    seen.append(f"{where} | {name} | {state}{one['detail']} |")
     says = ["", "| check | what runs |", "|---|---|", *(f"| {check.name} | {check.says} |" for check in CHECKS)]
     return [*rows, *says, "", "| where | check | seen |", "|---|---|---|", *seen]
 

@@ -20,10 +20,10 @@ def gcc(tmp_path: Path, version: str) -> config.Settings:
     return config.load().with_values(cc=str(other))
 
 
-@pytest.mark.parametrize("version", ["99.1.0", "8.3.0"])
+@pytest.mark.parametrize("version", ["99.1.0", "10.2.1"])
 def test_a_version_on_which_nobody_ran_the_checks_is_named(tmp_path: Path, version: str) -> None:
     state, words = check_gcc(gcc(tmp_path, version))
-    assert (state, words.split(";")[0]) == ("warn", f"gcc {version.partition('.')[0]}: not verified")
+    assert (state, words.split(",")[0]) == ("warn", f"gcc {version.partition('.')[0]}: not verified")
 
 
 def test_a_verified_version_is_well(tmp_path: Path) -> None:

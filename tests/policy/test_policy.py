@@ -60,6 +60,15 @@ def test_a_debug_or_size_build_is_left_alone(options: list[str]) -> None:
     assert unit_reason(options) is Reason.OPTIMISATION_OFF
 
 
+@pytest.mark.parametrize(
+    ("version", "reason"),
+    [("(Debian 10.2.1-6) 10.2.1 20210110", Reason.GCC_UNVERIFIED), ("(GNU) 9.5.0", Reason.GCC_UNVERIFIED),
+     ("(GNU) 11.3.0", None)],
+)  # fmt: skip
+def test_units_of_a_gcc_that_says_too_little_are_left_alone(version: str, reason: Reason | None) -> None:
+    assert unit_reason(["-O2"], text=f'f:\n\tret\n\t.ident\t"GCC: {version}"\n') is reason
+
+
 def test_text_that_gcc_did_not_print_is_left_alone() -> None:
     assert unit_reason(["-O2"], text="f:\n\tret\n") is Reason.NOT_GCC_OUTPUT
 
