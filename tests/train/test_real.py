@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gccllm.deadline import NEVER
 from gccllm.propose.c_words import KEEP
 from gccllm.propose.tokens import Tokens
 from gccllm.toolchain import Toolchain
@@ -104,7 +105,7 @@ def test_the_gate_names_the_winner_and_is_not_asked_twice(tmp_path: Path, monkey
 def test_a_text_that_no_build_has_is_not_put_to_the_gate(source: real.Source, tmp_path: Path) -> None:
     rows, _ = real.scan(TOOLS, source, set())
     row = rows[0] | {"prompt": rows[1]["prompt"]}
-    assert [r["status"] for r in real.verify([row], source, tmp_path, float("inf"))] == [real.DIFFERS]
+    assert [r["status"] for r in real.verify([row], source, tmp_path, NEVER)] == [real.DIFFERS]
 
 
 def row_of(number: int, **more: Any) -> dict[str, Any]:

@@ -100,6 +100,6 @@ def test_the_steps_of_a_ci_job_build_test_and_report(project: Site, word: str, p
     shell(project, f"gccllm init {word}")
     said = shell(project, steps(yaml.safe_load((project.src / path).read_text())))
     assert "100% tests passed" in said
-    assert "units seen" in said
+    assert "1 unit seen" in said
     assert b"seen_by_engine" in (project.src / "build" / "main").read_bytes()
     assert project.request["mode"] == ["cached"]
