@@ -38,13 +38,13 @@ def table(results: Results) -> list[str]:
             rows.append(f"| {release.title} | {root.get('python', '')} | {version} | {' | '.join(states)} |")
             where = f"| {release.title}, gcc {version}"
             if root.get("state") in ("declined", "failed"):
-                seen.append(f"{where} | | {root['state']}: {root['detail']} |")
+                seen.append(f"{where} | | {root['state']}: {root['detail']} | {root['commit']} |")
             for name, one in found.items():
                 if one:
                     state = "" if one["state"] == "passed" else f"{one['state']}: "
-                    seen.append(f"{where} | {name} | {state}{one['detail']} |")
+                    seen.append(f"{where} | {name} | {state}{one['detail']} | {one['commit']} |")
     says = ["", "| check | what runs |", "|---|---|", *(f"| {check.name} | {check.says} |" for check in CHECKS)]
-    return [*rows, *says, "", "| where | check | seen |", "|---|---|---|", *seen]
+    return [*rows, *says, "", "| where | check | seen | commit |", "|---|---|---|---|", *seen]
 
 
 def in_words(results: Sequence[Mapping[str, Any]]) -> Results:
