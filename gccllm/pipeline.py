@@ -9,7 +9,6 @@ text when that fails.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -25,6 +24,7 @@ from gccllm.propose import answerer
 from gccllm.reasons import Reason
 from gccllm.situation import Situation
 from gccllm.store import Entry, Found, Store
+from gccllm.store.entry import recipe_name
 from gccllm.verify.screen import screen_stamp
 
 
@@ -224,7 +224,7 @@ def _of_entry(function: Function, entry: Entry, settings: Settings) -> Decision:
 
 def _gain(entry: Entry) -> str:
     timing = entry.evidence.timing if entry.evidence else None
-    made = f"{entry.proposer}: {re.split('[:,]', entry.recipe)[0]}"  # its flags are in `gccllm show`
+    made = f"{entry.proposer}: {recipe_name(entry.recipe)}"  # its flags are in `gccllm show`
     return f"{made}, {timing.speedup:.2f}x" if timing else made
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -16,6 +15,7 @@ from gccllm.config import SETTINGS, Settings
 from gccllm.names import spoken
 from gccllm.reasons import Reason
 from gccllm.store import Entry
+from gccllm.store.entry import recipe_name
 from gccllm.terminal import Column, print_rows
 
 _WORDS = {Reason.NOT_IN_STORE.label: "declined", Reason.UNTRIED.label: "undecided"}
@@ -209,11 +209,6 @@ def _print_attempts(console: Console, entry: Entry) -> None:
 def level_name(number: int) -> str:
     """A level as x86-64 has it: v1 is what every such processor runs."""
     return {level.number: level.name for level in LEVELS}.get(number, str(number)).removeprefix("x86-64-") or "v1"
-
-
-def recipe_name(recipe: str) -> str:
-    """How a rewrite was made, without its flags: those are in `gccllm show`."""
-    return re.split("[:,]", recipe)[0]
 
 
 def evidence_words(entry: Entry) -> str:

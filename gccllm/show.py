@@ -21,7 +21,7 @@ from gccllm.names import spoken_name
 from gccllm.reasons import Reason
 from gccllm.report import recording_words
 from gccllm.store import Entry
-from gccllm.store.entry import printable
+from gccllm.store.entry import printable, recipe_name
 from gccllm.terminal import print_table
 
 FOLDED_ROWS = 4
@@ -95,7 +95,7 @@ def _print_code(console: Console, baseline: str, entry: Entry) -> None:
     """Line beside line, wrapped and never cut."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
     table.add_column("gcc", ratio=1, overflow="fold")
-    table.add_column(f"{entry.proposer}: {re.split('[:,]', entry.recipe)[0]}", ratio=1, overflow="fold")
+    table.add_column(f"{entry.proposer}: {recipe_name(entry.recipe)}", ratio=1, overflow="fold")
     sides = align(shown_code(baseline), shown_code(entry.body))
     left, right = (_highlighted("\n".join(lines), "gas").split("\n", allow_blank=True) for lines in sides)
     for one, other in zip(left, right, strict=False):

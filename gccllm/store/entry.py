@@ -30,6 +30,11 @@ def printable(text: str) -> str:
     return re.sub(rf"[{_OBEYED}]", "?", text)
 
 
+def recipe_name(recipe: str) -> str:
+    """How a rewrite was made, without its flags: those are in `gccllm show`."""
+    return re.split("[:,]", recipe)[0]
+
+
 class EntryError(Exception):
     """The bytes are not a whole entry of this schema. `reason` is ENTRY_CORRUPT or ENTRY_VERSION."""
 
