@@ -12,6 +12,11 @@ from typing import TypeVar
 
 import torch
 import torch.distributed as dist
+
+# Imported here, before any group exists: the default arguments of its functions keep the group that exists when it is
+# imported (an optimizer imports it). A group that is kept keeps its threads, and one of them at the end of the
+# interpreter aborts the process.
+import torch.distributed.nn
 from torch import Tensor, nn
 
 T = TypeVar("T")

@@ -327,7 +327,7 @@ def train(
                 saved = time.monotonic()
     if rank == 0:
         save()
-    parallel.wait()
+    parallel.leave()
     return path
 
 
