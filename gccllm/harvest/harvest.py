@@ -23,7 +23,7 @@ from gccllm.harvest import overlap, wide, workload
 from gccllm.harvest.generate import Generator, dictionary_of
 from gccllm.harvest.modes import in_modes
 from gccllm.harvest.perturb import perturbed
-from gccllm.harvest.probe import Edge, HarvestTarget, Probe, Ran, Run, no_inputs
+from gccllm.harvest.probe import SLOW_TICKS, Edge, HarvestTarget, Probe, Ran, Run, no_inputs
 from gccllm.harvest.recorded import States
 from gccllm.harvest.result import Harvest as Harvest
 from gccllm.harvest.result import explain
@@ -67,6 +67,8 @@ T = TypeVar("T")
 DEFAULT = Budget()
 MORE_S = 10.0
 """Most seconds for further inputs; it normally ends by its own counts."""
+PATIENCE = 8
+"""Times the usual work, of further inputs: an unrolled loop over the columns of square matrices needs many rows too."""
 QUICK = Budget(5, 40, 2, 1, 5, 48, 400, 160, timing=False)
 """For a first look."""
 
@@ -170,7 +172,7 @@ def more_near(
             scenes = [generator.scene(search.rng.choice(GRID[:48]), "more") for _ in range(16)]
             if parents:
                 scenes += [search.perturb(search.rng.choice(parents), "more") for _ in range(64)]
-            search.take(scenes, trace=len(scenes), learn=True)
+            search.take(scenes, trace=len(scenes), learn=True, patience=PATIENCE)
         # Both kinds get a half where both are there.
         changed = search.states.chosen(most if not search.pool else most // 2)
         return changed + [ran.test for ran in search.place(search.pool[:most])][: most - len(changed)]
@@ -346,14 +348,17 @@ class Search:
 
     # --- running a batch ----------------------------------------------------------------------
 
-    def take(self, scenes: Sequence[Scene], *, trace: int, learn: bool) -> None:
-        """Run scenes; trace up to `trace` of the defined ones; learn from all; pool what was traced."""
-        rans = self.probe.defined(scenes)
+    def take(self, scenes: Sequence[Scene], *, trace: int, learn: bool, patience: int = 1) -> None:
+        """Run scenes; trace up to `trace` of the defined ones; learn from all; pool what was traced.
+
+        `patience`: how many times the usual work they may be.
+        """
+        rans = self.probe.defined(scenes, patience * SLOW_TICKS)
         looked = [ran for ran in rans if ran is not None][:trace]
         self.probe.trace(looked)
         for ran in looked:
             self.most_work = max(self.most_work, ran.work)
-            if ran.traced and (ran.fresh or ran.work <= MOST_WORK):
+            if ran.traced and (ran.fresh or ran.work <= patience * MOST_WORK):
                 ran.scene = trimmed(ran.scene, ran.extents)
                 self.pool.append(ran)
         if learn:

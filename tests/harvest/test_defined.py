@@ -76,6 +76,20 @@ def test_more_inputs_near_given_ones_are_new_and_defined() -> None:
     assert not set(more) & set(near)
 
 
+def test_more_inputs_may_cost_more_where_a_loop_in_a_candidate_needs_it() -> None:
+    """An unrolled loop over columns that runs twice in the product of square matrices needs many rows too."""
+    place = scratch()
+    code = """void f(const unsigned *a, const unsigned *b, unsigned *restrict c, unsigned long n) {
+      for (unsigned long i = 0; i < n; i++) for (unsigned long j = 0; j < n; j++) {
+        unsigned s = 0;
+        for (unsigned long k = 0; k < n; k++) s += a[i * n + k] * b[k * n + j];
+        c[i * n + j] = s; } }"""
+    (place / "t.c").write_text(PRELUDE + code)
+    target = target_of(place / "t.c", "f", ["-O3"], place)
+    near = harvest(target, 3, 60, QUICK).tests
+    assert max(test.ints[3] for test in more_near(target, near[:20], 3)) > max(test.ints[3] for test in near)
+
+
 def test_a_test_survives_the_way_back_to_a_scene() -> None:
     code = """struct n { int v; struct n *next; };
     int f(struct n *p, int k) { while (p && p->v != k) p = p->next; return p != 0; }"""
