@@ -399,7 +399,7 @@ def bench(suite: str, args: tuple[str, ...]) -> None:
 
     # Called by its path, from no active environment: the launcher beside us is the one to measure.
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    raise SystemExit(importlib.import_module(f"gccllm.bench.{suite}").main(list(args)))
+    raise SystemExit(importlib.import_module(f"gccllm.lab.bench.{suite}").main(list(args)))
 
 
 @main.command("config")

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gccllm.bench import kernels, objects
-from gccllm.bench.kernels import Options, main, run_kernels
-from gccllm.bench.numbers import geometric_mean, median_interval
+from gccllm.lab.bench import kernels, objects
+from gccllm.lab.bench.kernels import Options, main, run_kernels
+from gccllm.lab.bench.numbers import geometric_mean, median_interval
 
 
 def fake_compiler(tmp_path: Path, edit_source: str = "", edit_assembly: str = "") -> str:

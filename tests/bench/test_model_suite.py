@@ -12,18 +12,27 @@ from pathlib import Path
 
 import pytest
 
-from gccllm.bench import model, model_programs, model_tables, show
-from gccllm.bench.model_check import NOTHING, O3, Checker, Proposal
-from gccllm.bench.model_gates import gate_rows, passes_screen
-from gccllm.bench.model_methods import Drawn, RandomEdits, Row
-from gccllm.bench.model_results import Findings, Outcome, Sample, curve, evaluate, gains_and_losses, pass_share, speed
-from gccllm.bench.numbers import best_weights, bootstrap_interval, pass_at
+from gccllm.lab.bench import model, model_programs, model_tables, show
+from gccllm.lab.bench.model_check import NOTHING, O3, Checker, Proposal
+from gccllm.lab.bench.model_gates import gate_rows, passes_screen
+from gccllm.lab.bench.model_methods import Drawn, RandomEdits, Row
+from gccllm.lab.bench.model_results import (
+    Findings,
+    Outcome,
+    Sample,
+    curve,
+    evaluate,
+    gains_and_losses,
+    pass_share,
+    speed,
+)
+from gccllm.lab.bench.numbers import best_weights, bootstrap_interval, pass_at
+from gccllm.lab.train import corpus, kernels
+from gccllm.lab.train.families import scans
+from gccllm.lab.train.shapes import Pair
 from gccllm.propose.c_words import KEEP
 from gccllm.propose.tokens import Tokens
 from gccllm.toolchain import Toolchain
-from gccllm.train import corpus, kernels
-from gccllm.train.families import scans
-from gccllm.train.shapes import Pair
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "propose"))
 
@@ -229,7 +238,7 @@ def test_a_program_that_prints_something_else_counts_one(tmp_path: Path) -> None
 
 
 def test_gates_without_an_admitted_row_are_a_line_of_ones() -> None:
-    from gccllm.bench.model_gates import Gated
+    from gccllm.lab.bench.model_gates import Gated
 
     (line,) = gate_rows([Gated("sft", "unseen", rows=4)])
     assert line[3:7] == ["0 (0%)", "1.000", "1.000", "1.000"]

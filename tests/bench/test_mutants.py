@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from gccllm.bench import mutants
-from gccllm.bench.mutants import Options, attack, main
+from gccllm.lab.bench import mutants
+from gccllm.lab.bench.mutants import Options, attack, main
 
 
 @pytest.fixture(scope="module")

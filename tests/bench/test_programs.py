@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gccllm.bench import programs
-from gccllm.bench.decisions import count
-from gccllm.bench.programs import PROGRAMS, Program, build, compare, fetch, inputs
+from gccllm.lab.bench import programs
+from gccllm.lab.bench.decisions import count
+from gccllm.lab.bench.programs import PROGRAMS, Program, build, compare, fetch, inputs
 
 LIBRARY = "int twice(int x) { return x + x; }\n"
 DRIVER = '#include <stdio.h>\nint twice(int);\nint main(void) { return printf("%d\\n", twice(getchar())) < 0; }\n'

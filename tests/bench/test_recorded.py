@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from gccllm.bench import recorded_projects, recorded_tables
-from gccllm.bench.objects import BuildFailed
-from gccllm.bench.recorded import run_project, whole_program
-from gccllm.bench.recorded_projects import PROJECTS, Project, Recipe
-from gccllm.bench.recorded_tables import Function, Outcome, as_markdown, functions, outcome_of
-from gccllm.bench.recorded_ways import Make, Pip, read_junit
+from gccllm.lab.bench import recorded_projects, recorded_tables
+from gccllm.lab.bench.objects import BuildFailed
+from gccllm.lab.bench.recorded import run_project, whole_program
+from gccllm.lab.bench.recorded_projects import PROJECTS, Project, Recipe
+from gccllm.lab.bench.recorded_tables import Function, Outcome, as_markdown, functions, outcome_of
+from gccllm.lab.bench.recorded_ways import Make, Pip, read_junit
 
 LIBRARY = r"""
 #include <Python.h>

@@ -18,13 +18,13 @@ from typing import Any
 
 from gccllm import config, prove, work
 from gccllm.assembly import BodyError
-from gccllm.bench import objects
-from gccllm.bench.mutants import Options, _behaviour
 from gccllm.core import Candidate, Quit, Slot, Timing
 from gccllm.deadline import Deadline
 from gccllm.events import Log
 from gccllm.harvest.types import Pointer
 from gccllm.job import Attempted, Job
+from gccllm.lab.bench import objects
+from gccllm.lab.bench.mutants import Options, _behaviour
 from gccllm.oneshot import request_for
 from gccllm.plan import Unit, plan
 from gccllm.propose.recompile import RecompileProposer

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from gccllm.assembly import Body, BodyError
-from gccllm.bench.mutants import HOSTILE_TEXTS
+from gccllm.lab.bench.mutants import HOSTILE_TEXTS
 from gccllm.verify.mutate import mutants
 
 ARGUMENTS = ("rdi", "rsi", "rdx", "rcx", "r8")

@@ -138,7 +138,7 @@ def test_row_and_step_say_the_same(answer: str) -> None:
 
 
 def test_answers_of_every_family_pass() -> None:
-    families = pytest.importorskip("gccllm.train.families")
+    families = pytest.importorskip("gccllm.lab.train.families")
     rng = random.Random(4)
     pairs = [draw(rng) for _, draw in families.FAMILIES.values() for _ in range(60)]
     tokens = Tokens.build([("\tret\n", pair.answer) for pair in pairs])
@@ -213,8 +213,8 @@ def test_locals_are_no_memory() -> None:
 
 
 def test_every_expert_keeps_what_its_own_code_says() -> None:
-    families = pytest.importorskip("gccllm.train.families")
-    corpus = pytest.importorskip("gccllm.train.corpus")
+    families = pytest.importorskip("gccllm.lab.train.families")
+    corpus = pytest.importorskip("gccllm.lab.train.corpus")
     rng, tools = random.Random(11), Toolchain.find()
     pairs = [draw(rng) for _, draw in families.FAMILIES.values() for _ in range(5)]
     prompts = corpus.prompts_of(tools, pairs)

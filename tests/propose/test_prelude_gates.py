@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from prelude_answers import ANSWERS, REFUSED
 
-from gccllm import bench, config, oneshot
+from gccllm import config, oneshot
 from gccllm.core import Verdict
 from gccllm.deadline import Deadline
 from gccllm.events import Log
@@ -19,6 +19,7 @@ from gccllm.harvest.harvest import QUICK, harvest
 from gccllm.harvest.probe import HarvestTarget
 from gccllm.harvest.words import words_of
 from gccllm.job import signature_registers, workbench
+from gccllm.lab import bench
 from gccllm.plan import plan
 from gccllm.propose import c_bodies
 from gccllm.propose.protocol import Failure

@@ -13,10 +13,10 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
-from gccllm.train import bulk  # noqa: E402
-from gccllm.train.corpus import mark, read  # noqa: E402
-from gccllm.train.model import Model, Shape  # noqa: E402
-from gccllm.train.sft import load, loss_of  # noqa: E402
+from gccllm.lab.train import bulk  # noqa: E402
+from gccllm.lab.train.corpus import mark, read  # noqa: E402
+from gccllm.lab.train.model import Model, Shape  # noqa: E402
+from gccllm.lab.train.sft import load, loss_of  # noqa: E402
 
 SMALL = {"hidden": 32, "inner": 64, "layers": 2, "heads": 2}
 Example = tuple[list[int], int]

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from gccllm.lab.train import families
+from gccllm.lab.train.checking import build_checker, check
+from gccllm.lab.train.corpus import draw_batch, prompts_of, reserved_texts, split_of
+from gccllm.lab.train.examples import composition, taught
+from gccllm.lab.train.shapes import Pair
 from gccllm.propose import prelude
 from gccllm.propose.c_words import KEEP
 from gccllm.propose.recipes import LEVEL_FLAGS
 from gccllm.propose.tokens import Tokens
 from gccllm.toolchain import Toolchain
-from gccllm.train import families
-from gccllm.train.checking import build_checker, check
-from gccllm.train.corpus import draw_batch, prompts_of, reserved_texts, split_of
-from gccllm.train.examples import composition, taught
-from gccllm.train.shapes import Pair
 
 TOOLS = Toolchain.find()
 

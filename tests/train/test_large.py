@@ -18,10 +18,10 @@ torch = pytest.importorskip("torch", reason="training needs torch")
 pytest.importorskip("transformers", reason="the tiny model needs transformers")
 pytest.importorskip("gguf", reason="the conversion needs gguf")
 
+from gccllm.lab.train.large import config, convert, dryrun, options, parity, prompts, reward  # noqa: E402
+from gccllm.lab.train.large.__main__ import main  # noqa: E402
+from gccllm.lab.train.reward import REWARDS, Outcome  # noqa: E402
 from gccllm.propose import prompt_text  # noqa: E402
-from gccllm.train.large import config, convert, dryrun, options, parity, prompts, reward  # noqa: E402
-from gccllm.train.large.__main__ import main  # noqa: E402
-from gccllm.train.reward import REWARDS, Outcome  # noqa: E402
 
 SHIPPED = Path(config.__file__).with_name("qwen2.5-coder-7b.toml")
 

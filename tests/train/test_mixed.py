@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gccllm.lab.train import families
+from gccllm.lab.train.checking import build_checker, check
+from gccllm.lab.train.corpus import prompts_of
+from gccllm.lab.train.families import mixed
+from gccllm.lab.train.families.mixed_parts import Draft, Expr, inner
+from gccllm.lab.train.shapes import I8, I32, U8, U32, Pair
 from gccllm.propose import prelude
 from gccllm.propose.recipes import LEVEL_FLAGS
 from gccllm.propose.slots import STRUCTURAL, Slots
 from gccllm.toolchain import Toolchain
-from gccllm.train import families
-from gccllm.train.checking import build_checker, check
-from gccllm.train.corpus import prompts_of
-from gccllm.train.families import mixed
-from gccllm.train.families.mixed_parts import Draft, Expr, inner
-from gccllm.train.shapes import I8, I32, U8, U32, Pair
 
 TOOLS = Toolchain.find()
 

@@ -15,12 +15,12 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs torch")
 gguf = pytest.importorskip("gguf", reason="the export needs gguf")
 
+from gccllm.lab.train import examples, sft  # noqa: E402
+from gccllm.lab.train.export import export, restore  # noqa: E402
+from gccllm.lab.train.model import Model, Shape, orthogonal  # noqa: E402
 from gccllm.propose.llama import library  # noqa: E402
 from gccllm.propose.signature import CSignature  # noqa: E402
 from gccllm.propose.tokens import Tokens  # noqa: E402
-from gccllm.train import examples, sft  # noqa: E402
-from gccllm.train.export import export, restore  # noqa: E402
-from gccllm.train.model import Model, Shape, orthogonal  # noqa: E402
 
 SMALL = Shape(vocabulary=96, hidden=64, inner=96, layers=3, heads=2, context=128)
 
@@ -143,7 +143,7 @@ def test_training_lowers_the_loss_and_goes_on_from_its_checkpoint(folder: Path) 
 
 def test_two_processes_train_one_model_and_leave_no_thread_behind(folder: Path) -> None:
     code = (
-        "import os, pathlib, sys; from gccllm.train import sft; "
+        "import os, pathlib, sys; from gccllm.lab.train import sft; "
         f"sft.train(pathlib.Path(sys.argv[1]), 1e6, steps=4, shape={SMALL_SHAPE}, reserved=frozenset(), quiet=True, "
         "step_tokens=64); "
         # one that wants the interpreter while it ends aborts the process, once in some twenty runs

@@ -15,14 +15,14 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs torch")
 
-from gccllm.train import parallel, sft  # noqa: E402
-from gccllm.train import ppo_math as pm  # noqa: E402
-from gccllm.train.model import Model, Shape  # noqa: E402
-from gccllm.train.plot import plot_csv, read_columns  # noqa: E402
-from gccllm.train.ppo import COLUMNS, Settings, Value, fit, train, update  # noqa: E402
-from gccllm.train.ppo_batch import Batch, Drawn, collect, evaluate, whiten  # noqa: E402
-from gccllm.train.reward import Outcome  # noqa: E402
-from gccllm.train.rollout import sample  # noqa: E402
+from gccllm.lab.train import parallel, sft  # noqa: E402
+from gccllm.lab.train import ppo_math as pm  # noqa: E402
+from gccllm.lab.train.model import Model, Shape  # noqa: E402
+from gccllm.lab.train.plot import plot_csv, read_columns  # noqa: E402
+from gccllm.lab.train.ppo import COLUMNS, Settings, Value, fit, train, update  # noqa: E402
+from gccllm.lab.train.ppo_batch import Batch, Drawn, collect, evaluate, whiten  # noqa: E402
+from gccllm.lab.train.reward import Outcome  # noqa: E402
+from gccllm.lab.train.rollout import sample  # noqa: E402
 
 MASK = torch.tensor([[True, True, True], [True, True, False]])
 

@@ -10,7 +10,7 @@ import types
 
 import pytest
 
-from gccllm.train.reward import (
+from gccllm.lab.train.reward import (
     ALARMS,
     COPY,
     REWARDS,
@@ -23,7 +23,7 @@ from gccllm.train.reward import (
     failures,
     summarise,
 )
-from gccllm.train.workers import WorkerError, Workers
+from gccllm.lab.train.workers import WorkerError, Workers
 
 
 def passing(over_best: float, **more) -> Outcome:

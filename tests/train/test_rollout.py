@@ -6,9 +6,9 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs torch")
 
-from gccllm.train.model import Model, Shape  # noqa: E402
-from gccllm.train.ppo_math import token_log_probs  # noqa: E402
-from gccllm.train.rollout import (  # noqa: E402
+from gccllm.lab.train.model import Model, Shape  # noqa: E402
+from gccllm.lab.train.ppo_math import token_log_probs  # noqa: E402
+from gccllm.lab.train.rollout import (  # noqa: E402
     draw,
     new_cache,
     pack,

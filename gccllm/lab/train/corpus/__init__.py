@@ -1,0 +1,195 @@
+"""The corpus: pairs drawn, compiled, checked, timed; what is taught is what beats the compilers.
+
+A row's expert must pass the quick check on fresh random states, else the row is dropped (and counted). Every
+TIMED_EVERY-th batch is also timed on a medium state. Where the experts of a composition run at least 5% faster than the
+fastest of gcc -O3 and the recipes, they are the answers; where they do not, the answer is the word `KEEP`: leave this
+one to the compilers (`examples.taught`). Draws are a function of the seed and the batch number; which rows pass the
+timing depends on the machine. Batches are appended whole, so a stopped run goes on where it was.
+
+Splits: `family` holds families that training never sees under any name (`held-...`), `unseen` compositions that
+training never sees (by family, kind, type and predicate, whatever the count's type and loop form), `random` rows of
+compositions that it does see. No row has the canonical text of a benchmark kernel, and no training row that of a
+held-out row.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import time
+from collections.abc import Iterator, Set
+from concurrent.futures import ProcessPoolExecutor
+from itertools import count, islice
+from pathlib import Path
+from typing import Any
+
+from gccllm.lab.train import families
+from gccllm.lab.train.checking import build_checker, check
+from gccllm.lab.train.shapes import Pair
+from gccllm.lab.train.text import HEADER, SCALAR, VARIANTS, bodies, compile_text, kernel_texts
+from gccllm.propose.c_words import KEEP
+from gccllm.propose.signature import CSignature
+from gccllm.toolchain import Toolchain
+
+BATCH = 600
+TESTS = 24
+TIMED_EVERY = 4
+"""Timing beside the recipes costs as much again as all the rest."""
+WORTH = 1.05
+"""Least speed-up over the fastest recipe for an answer to be taught."""
+BAR = ("gcc-unrolled", "clang-wide")
+"""Recipes that an answer is timed against here: the two that are hardest to beat; evaluation has them all."""
+KERNELS = Path(__file__).resolve().parents[2] / "bench" / "kernels"
+HELD = "held-"
+NAME = "corpus.jsonl"
+REAL = "real.jsonl"
+"""Rows of functions of real programs (`real`), beside the corpus."""
+
+
+def split_of(key: str, prompt: str) -> str:
+    if key.startswith(HELD):
+        return "family"
+    composition = "/".join(key.split("/")[:4])
+    if int.from_bytes(hashlib.sha256(composition.encode()).digest()[:4], "big") % 25 == 0:
+        return "unseen"
+    return "random" if int.from_bytes(hashlib.sha256(prompt.encode()).digest()[:4], "big") % 100 == 0 else "train"
+
+
+def reserved_texts(tools: Toolchain, folder: Path = KERNELS) -> frozenset[str]:
+    """Canonical texts of the benchmark's kernels under the flags prompts are made with: never rows."""
+    texts: set[str] = set()
+    if folder.is_dir():
+        for flags in dict.fromkeys(VARIANTS):
+            texts.update(kernel_texts(tools, folder, flags).values())
+    return frozenset(texts)
+
+
+def draw_batch(seed: int, batch: int, size: int = BATCH) -> list[Pair]:
+    rng = random.Random(f"{seed}/{batch}")
+    return [families.draw(rng) for _ in range(size)]
+
+
+def prompts_of(tools: Toolchain, pairs: list[Pair], flags: tuple[str, ...] = ()) -> dict[int, str]:
+    """Canonical scalar text by position; pairs whose text is no prompt (calls, data) are left out."""
+    source = HEADER + "\n".join(p.c.replace("KERN", f"fn{i}") for i, p in enumerate(pairs))
+    return {int(name[2:]): text for name, text in bodies(compile_text(tools, source, [*SCALAR, *flags])).items()}
+
+
+def mark(prompt: str) -> int:
+    """64 bits that stand for a text: the texts of a corpus are too many to send to every worker."""
+    return int.from_bytes(hashlib.sha256(prompt.encode()).digest()[:8], "big")
+
+
+def make_batch(
+    folder: Path, seed: int, batch: int, reserved: Set[str], *, timing: bool = False, known: Set[int] = frozenset(),
+    quick: bool = False,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Rows of one batch, each text once; `timing`: all of them timed; texts whose mark is `known` are not looked at.
+
+    `quick`: none is timed, and the experts are checked with the macros' plain loops, which compile faster.
+    """
+    tools = Toolchain.find()
+    pairs = draw_batch(seed, batch)
+    prompts = prompts_of(tools, pairs, VARIANTS[batch % len(VARIANTS)])
+    chosen: dict[str, Pair] = {}
+    for i, pair in enumerate(pairs):
+        prompt = prompts.get(i)
+        if prompt is not None and prompt not in reserved and mark(prompt) not in known:
+            chosen.setdefault(prompt, pair)
+    timing = not quick and (timing or batch % TIMED_EVERY == 0)
+    return rows_of(tools, folder, chosen, seed=batch, timing=timing, draft=quick)
+
+
+def rows_of(
+    tools: Toolchain, folder: Path, chosen: dict[str, Pair], *, seed: int, timing: bool = True, draft: bool = False
+) -> list[dict[str, Any]]:
+    """Checked rows of prompts and their pairs; ticks are 0 where nothing was timed."""
+    pairs = list(chosen.values())
+    verdicts = check(
+        tools,
+        build_checker(tools, folder),
+        pairs,
+        [p.answer for p in pairs],
+        tests=TESTS,
+        seed=seed,
+        bar=BAR,
+        timing=timing,
+        draft=draft,
+    )
+    made = []
+    for (prompt, pair), verdict in zip(chosen.items(), verdicts, strict=True):
+        right = verdict.is_pass and verdict.tests >= TESTS // 2 and (verdict.ticks[2] > 0 or not timing)
+        made.append({
+            "prompt": prompt, "split": split_of(pair.key, prompt) if right else "dropped",
+            "answer": KEEP if timing and verdict.over_best < WORTH else pair.answer, "expert": pair.answer, "c": pair.c,
+            "types": [pair.types.returns, list(pair.types.params)], "kinds": pair.kinds, "values": pair.values,
+            "family": pair.family, "key": pair.key, "status": verdict.status, "tests": verdict.tests,
+            "ticks": verdict.ticks, "recipe": verdict.recipe,
+        })  # fmt: skip
+    return made
+
+
+def generate(
+    out: Path, seed: int, rows: int, seconds: float, *, workers: int = 1, quick: bool = False
+) -> None:  # fmt: skip
+    """Append batches to `out/corpus.jsonl` until there are `rows` useful ones or the time is over.
+
+    `quick`: `make_batch`'s, for a large corpus beside one that was timed.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    tools = Toolchain.find()
+    build_checker(tools, out)
+    path, marks = out / NAME, out / "corpus.done"
+    done = int(marks.read_text()) if marks.exists() else 0
+    seen: set[str] = set()
+    useful = 0
+    if path.exists():
+        for row in read(path):
+            seen.add(row["prompt"])
+            useful += row["split"] != "dropped"
+    reserved = reserved_texts(tools)
+    end = time.monotonic() + seconds
+    known = {mark(prompt) for prompt in seen}
+    with ProcessPoolExecutor(workers) as pool:
+        numbers = count(done)
+        waiting = [
+            pool.submit(make_batch, out, seed, n, reserved, known=known, quick=quick)
+            for n in islice(numbers, workers + 1)
+        ]
+        while waiting and useful < rows and time.monotonic() < end:
+            lines = [row for row in waiting.pop(0).result() if row["prompt"] not in seen]
+            waiting.append(pool.submit(make_batch, out, seed, next(numbers), reserved, known=known, quick=quick))
+            with path.open("a") as file:
+                file.writelines(json.dumps(line) + "\n" for line in lines)
+            done += 1
+            marks.write_text(str(done))
+            seen.update(row["prompt"] for row in lines)
+            known = known | {mark(row["prompt"]) for row in lines}
+            useful += sum(row["split"] != "dropped" for row in lines)
+            taught = sum(row["answer"] != KEEP for row in lines)
+            print(
+                f"corpus: batch {done}, {useful} rows useful of {len(seen)}; {taught} of {len(lines)} taught",
+                flush=True,
+            )
+        for future in waiting:
+            future.cancel()
+
+
+def read(path: Path) -> Iterator[dict[str, Any]]:
+    """Rows of a corpus; a last line that is not complete (a run was stopped) is left out."""
+    with path.open() as file:
+        for line in file:
+            if line.endswith("\n"):
+                yield json.loads(line)
+
+
+def types_of(row: dict[str, Any]) -> CSignature:
+    return CSignature(row["types"][0], tuple(row["types"][1]))
+
+
+def pair_of(row: dict[str, Any]) -> Pair:
+    """The pair of a row; its answer is the expert's, taught or not."""
+    return Pair(
+        row["family"], row["key"], row["c"], row["expert"], types_of(row), tuple(row["kinds"]), tuple(row["values"])
+    )

@@ -1,0 +1,223 @@
+"""One answer judged in a process of its own: the project's tests, verifier and timer, and what came out as numbers.
+
+Reads a task from standard input, writes a record to standard output, both JSON:
+
+    {"source": C text, "function": name, "flags": [...], "permitted": level, "allowed": level, "answer": text}
+    {"status": word, "passed_share": 0..1, "over_o3": x, "over_best": x, "is_copy": bool, "reason": label, "detail": ..}
+
+`status` is one of `gccllm.lab.train.reward.STATUSES`: `pass`, or the first thing that was wrong. `build` is no code, or
+code that does not compile or assemble; `abi` also what the static screen refuses; `value` with a share of 1 has passed
+all tests but has an edge that none of them took; `died` says nothing about the answer: no sandbox, no tests for the
+function, another CPU. `reason` is always the gate's own. Speed-ups are 0 unless it passed.
+
+Covered: what the gate of a build covers, `over_o3` by the same decision rule. A gain that the rule does not confirm
+counts as none. Not covered: `over_best` is a quick estimate of gcc with the best instruction set allowed, not of
+every compiler.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from pathlib import Path
+from typing import Any
+
+from gccllm.assembly import Body, BodyError, Function, canonical
+from gccllm.config import SETTINGS, Settings
+from gccllm.core import Candidate, Outcome, Quit, Verdict
+from gccllm.deadline import Deadline
+from gccllm.events import Log
+from gccllm.isa_allowance import isa_for
+from gccllm.job import Job, is_equal_on, scratch
+from gccllm.oneshot import request_for
+from gccllm.plan import plan
+from gccllm.propose.answers import to_candidate
+from gccllm.propose.protocol import Failure, Isa, Prompt
+from gccllm.propose.recipes import LEVEL_FLAGS
+from gccllm.reasons import Reason
+from gccllm.verify import timing
+from gccllm.verify.decode import Refused, assemble
+from gccllm.verify.image import AssembleError
+from gccllm.verify.judge import Case, judge
+from gccllm.verify.replay import differs
+from gccllm.work import Shop
+
+WORK_S = 90.0
+"""Seconds for one answer, harvest included."""
+MEMORY_BYTES = 16 << 30
+"""Address space of the judging process; the sandbox inside has narrower limits of its own."""
+CPU_S = 300
+
+_STATUS = {
+    Reason.WRONG_VALUE: "value",
+    Reason.WRONG_CALLS: "value",
+    Reason.ARGUMENT_NARROWED: "value",
+    Reason.EDGES_UNSEEN: "value",
+    Reason.TRACE_LIMIT: "value",
+    Reason.WRONG_MEMORY: "memory",
+    Reason.STRAY_STORE: "memory",
+    Reason.STRAY_READ: "memory",
+    Reason.FAULTED: "fault",
+    Reason.TIMED_OUT: "timeout",
+    Reason.ABI_BROKEN: "abi",
+    Reason.SYSTEM_CALL: "abi",
+}
+UNDECIDED = "died"
+_NOT_BUILT = frozenset({Reason.DOES_NOT_ASSEMBLE, Reason.UNKNOWN_SYMBOL, Reason.BRANCH_TARGET})
+
+Record = dict[str, Any]
+
+
+def record(
+    status: str, reason: str = "", detail: str = "", *, share: float = 0.0, over_o3: float = 0.0,
+    over_best: float = 0.0, is_copy: bool = False,
+) -> Record:  # fmt: skip
+    return {
+        "status": status, "passed_share": share, "over_o3": over_o3, "over_best": over_best, "is_copy": is_copy,
+        "reason": reason, "detail": detail[:300],
+    }  # fmt: skip
+
+
+def settings_of() -> Settings:
+    """Defaults, whatever the environment and the files of a trainer's node say."""
+    return Settings({setting.name: setting.default for setting in SETTINGS}, {})
+
+
+def shop_of(source: str, flags: list[str], directory: Path) -> Shop:
+    """The unit of a C text, as a build would meet it. Raises Quit."""
+    path = directory / "unit.c"
+    path.write_text(source)
+    settings = settings_of()
+    request = request_for(path, flags, settings["cc"] or None, directory)
+    return Shop(plan(request, settings), settings, Log(directory / "store"))
+
+
+def judge_task(task: Record) -> Record:
+    """The record of one answer. Never raises for what the answer or the function is."""
+    with scratch() as directory:
+        try:
+            return _judged(task, directory)
+        except Quit as quit_:
+            return record(UNDECIDED, quit_.reason.label, quit_.detail)
+        except (BodyError, AssembleError) as error:
+            return record(UNDECIDED, Reason.UNSUPPORTED_CODE.label, str(error))
+
+
+def _judged(task: Record, directory: Path) -> Record:
+    deadline = Deadline(WORK_S)
+    shop = shop_of(task["source"], task["flags"], directory)
+    name = task["function"]
+    function = shop.unit.module.functions.get(name)
+    if function is None:
+        raise Quit(Reason.NO_SOURCE, f"gcc made no function {name}")
+    isa = Isa(permitted=task["permitted"], allowed=task["allowed"])
+    if isa_for("native", shop.unit.march, shop.unit.tools).allowed < isa.allowed:
+        raise Quit(Reason.ISA, f"the prompt allows level {isa.allowed}, which this CPU does not have")
+
+    # The answer first: most that are wrong are wrong here, and cost no tests.
+    prompt = Prompt(name, "", isa=isa, unit=shop.side)
+    candidate = to_candidate(task["answer"], prompt, "answer", Deadline(20.0))
+    if isinstance(candidate, Failure):
+        return record("build", candidate.reason.label, candidate.detail)
+    if (early := _untested(candidate, function, shop, directory)) is not None:
+        return early
+
+    # From here on the job is the one that a build would do.
+    job = shop.set_up(function, directory, deadline)
+    case = judge(candidate, job.bench)
+    verdict = case.verdict
+    assert verdict is not None
+    if not verdict.is_accepted:
+        return _refused(job, case, verdict)
+    assert case.body is not None
+    if not is_equal_on(job.bench, case.body, job.harvest):
+        return record("value", Reason.WRONG_VALUE.label, "on the inputs of the timing", share=0.99)
+    return _timed(job, case, shop, isa)
+
+
+def _untested(candidate: Candidate, function: Function, shop: Shop, directory: Path) -> Record | None:
+    """The record of an answer that needs no test: it does not build, or it is gcc's own body."""
+    try:
+        body = Body.parse(candidate.body)
+    except BodyError as error:
+        return record("build", error.reason.label, error.detail)
+    if canonical(body.without_endbr()) == canonical(function.body.without_endbr()):
+        return record("pass", Reason.COPY.label, share=1.0, over_o3=1.0, over_best=1.0, is_copy=True)
+    code = assemble("answer", body.text(), shop.unit.tools, directory)
+    return record("build", Reason.DOES_NOT_ASSEMBLE.label, code.message) if isinstance(code, Refused) else None
+
+
+def _refused(job: Job, case: Case, verdict: Verdict) -> Record:
+    reason = verdict.reason
+    label = reason.label if reason else ""
+    if verdict.stage in ("parse", "assemble") or reason in _NOT_BUILT:
+        return record("build", label, verdict.detail)
+    if verdict.stage == "screen":
+        return record("abi", label, verdict.detail)
+    status = _STATUS.get(reason, UNDECIDED) if reason else UNDECIDED
+    share = 1.0 if verdict.outcome is Outcome.UNDECIDED else _passed_share(job, case)
+    return record(status, label, verdict.detail, share=share)
+
+
+def _passed_share(job: Job, case: Case) -> float:
+    """Share of the tests whose result is the baseline's. Below 1: an answer that is here failed something."""
+    bench = job.bench
+    if case.body is None:
+        return 0.0
+    with bench.replayer(bench.image([bench.entry_text(case.body, "share")])) as replayer:
+        got = replayer.run_raw("share", bench.tests)
+    wrong = int(differs(bench.observed(0), got, bench.returns).sum())
+    return min(1.0 - wrong / len(bench.tests), 0.99)
+
+
+def _timed(job: Job, case: Case, shop: Shop, isa: Isa) -> Record:
+    """The gain by the rule of a build; what the rule does not confirm is at most 1."""
+    assert case.body is not None
+    verdict, measured = timing.measure(
+        job.bench, case.body, job.harvest.timing, job.harvest.confirm, level=case.level
+    )  # fmt: skip
+    gain = measured.speedup if measured is not None else 1.0
+    if not verdict.is_accepted:
+        gain = min(gain, 1.0)
+    bar = max(1.0, _best_flags(job, shop, isa))
+    label = verdict.reason.label if verdict.outcome is not Outcome.ACCEPTED and verdict.reason else ""
+    return record("pass", label, verdict.detail, share=1.0, over_o3=gain, over_best=gain / bar)
+
+
+def _best_flags(job: Job, shop: Shop, isa: Isa) -> float:
+    """Speed-up of gcc's own code with every instruction set that the answer may use; 0.0 when it cannot be timed."""
+    flags = LEVEL_FLAGS.get(isa.allowed, ()) if isa.allowed > isa.permitted else ()
+    module = shop.side.module(flags) if flags else None
+    twin = module.functions.get(job.target.name) if module is not None else None
+    if twin is None:
+        return 0.0
+    try:
+        return timing.screen_speed(job.bench, twin.body.without_endbr(), job.harvest.timing, level=isa.allowed)
+    except BodyError:
+        return 0.0
+
+
+def declined(source: str, function: str, flags: list[str]) -> str | None:
+    """Why no answer for this function could ever be judged; None when its tests are adequate."""
+    with scratch() as directory:
+        try:
+            shop = shop_of(source, flags, directory)
+            shop.set_up(shop.unit.module.functions[function], directory, Deadline(WORK_S))
+        except Quit as quit_:
+            return str(quit_)
+        except (BodyError, AssembleError, KeyError) as error:
+            return f"{type(error).__name__}: {error}"
+    return None
+
+
+def main() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    task = json.load(sys.stdin)
+    json.dump(judge_task(task), sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
