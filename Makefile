@@ -16,7 +16,7 @@ STAMPS := $(VENV)/.stamps
 LLAMA_CMAKE := -DLLAVA_BUILD=OFF -DLLAMA_OPENSSL=OFF -DCMAKE_PROJECT_INCLUDE=$(CURDIR)/wrappers/llama-trim.cmake
 PIP := CMAKE_ARGS="$(LLAMA_CMAKE)" $(BIN)/python -m pip --disable-pip-version-check -q
 
-SOURCES := pyproject.toml $(shell find gccllm wrappers -type f -not -path '*/__pycache__/*')
+SOURCES := pyproject.toml $(shell find gccllm wrappers -type f -not -path '*/__pycache__/*' -not -path 'gccllm/lab/*')
 
 .PHONY: demo check campaign check-compilers clean install venv
 .DELETE_ON_ERROR:
@@ -58,10 +58,12 @@ $(STAMPS)/package: $(SOURCES) $(STAMPS)/needs
 	$(PIP) install --no-deps --no-build-isolation --force-reinstall .
 	@touch $@
 
-$(STAMPS)/dev: pyproject.toml $(STAMPS)/needs
+# The lab, and what it and the tests need.
+$(STAMPS)/dev: pyproject.toml gccllm/lab/pyproject.toml $(STAMPS)/package
 	$(PIP) install "$(TORCH)"
-	@$(BIN)/python -c 'import tomllib; x = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; print("\n".join(r for k in ("serve", "train", "large", "dev") for r in x.get(k, ()) if not r.startswith("torch")))' > $(STAMPS)/dev.txt
+	@$(BIN)/python -c 'import tomllib; read = lambda p: tomllib.load(open(p, "rb"))["project"]["optional-dependencies"]; x = read("pyproject.toml") | read("gccllm/lab/pyproject.toml"); print("\n".join(r for k in ("serve", "train", "large", "dev") for r in x[k] if not r.startswith("torch")))' > $(STAMPS)/dev.txt
 	$(PIP) install -r $(STAMPS)/dev.txt
+	$(PIP) install --no-deps --no-build-isolation --force-reinstall ./gccllm/lab
 	@touch $@
 
 clean:

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from gccllm import __version__, config, schema, terminal
-from gccllm.extras import WithExtras
+from gccllm.extras import WithPlugins
 from gccllm.init import STARTERS, Differs, Starter
 
 
@@ -38,7 +38,7 @@ COMMAND_LAST = {"ignore_unknown_options": True, "allow_interspersed_args": False
 """What follows the first argument is another program's: click would look for `-h` in the middle of `-I/path/h`."""
 
 
-@click.group(cls=WithExtras, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=WithPlugins, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="gcc-llm")
 def main() -> None:
     """Read, tune and check what gcc-llm does in your builds. To build: CC=gcc-llm make."""
@@ -382,24 +382,6 @@ def cache_gc(everything: bool) -> None:
     from gccllm import maintenance
 
     click.echo(maintenance.gc(_store(config.load()), everything))
-
-
-@main.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
-@click.option(
-    "--suite",
-    type=click.Choice(["kernels", "model", "mutants", "overhead", "programs", "recorded"]),
-    default="kernels",
-    show_default=True,
-)
-@click.argument("args", nargs=-1, type=click.UNPROCESSED)
-def bench(suite: str, args: tuple[str, ...]) -> None:
-    """Run a benchmark; ARGS go to the suite (try `gccllm bench --suite kernels -- --help`)."""
-    import importlib
-    import os
-
-    # Called by its path, from no active environment: the launcher beside us is the one to measure.
-    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    raise SystemExit(importlib.import_module(f"gccllm.lab.bench.{suite}").main(list(args)))
 
 
 @main.command("config")

@@ -1,4 +1,4 @@
-"""Parts of the package that need more than it installs: a missing library is one line that says what to install."""
+"""Commands and libraries of other distributions: a missing one is one line that says what to install."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from typing import Any
 
 import click
 
-PACKAGE = "gcc-llm"
+PACKAGES = ("gcc-llm", "gcc-llm-lab")
+COMMANDS = "gccllm.commands"
+"""The entry points that are subcommands of `gccllm`."""
+LAB_COMMANDS = ("bench",)
 
 
 class WithExtras(click.Group):
@@ -19,19 +22,37 @@ class WithExtras(click.Group):
             return super().invoke(context)
         except ModuleNotFoundError as error:
             if extra := extra_of((error.name or "").split(".")[0]):
-                said = f"this needs {error.name}: pip install '{PACKAGE}[{extra}]'"
-                raise click.ClickException(said) from error
+                raise click.ClickException(f"this needs {error.name}: pip install '{extra}'") from error
             raise
 
 
+class WithPlugins(WithExtras):
+    """Such a group, with the commands that other distributions bring."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        brought = metadata.entry_points(group=COMMANDS).names
+        return sorted({*super().list_commands(context), *brought})
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if own := super().get_command(context, name):
+            return own
+        for point in metadata.entry_points(group=COMMANDS, name=name):
+            command: click.Command = point.load()
+            return command
+        if name in LAB_COMMANDS:
+            raise click.ClickException(f"`{name}` is a command of the lab: pip install 'gcc-llm[lab]'")
+        return None
+
+
 def extra_of(module: str) -> str:
-    """The extra of this package that brings a library; empty when none does."""
-    try:
-        needed = metadata.requires(PACKAGE) or []
-    except metadata.PackageNotFoundError:
-        return ""
-    for row in needed:
-        found = re.match(rf"{re.escape(module)}\b.*extra == ['\"](\w+)['\"]", row, re.IGNORECASE)
-        if found is not None and found[1] != "dev":
-            return found[1]
+    """What to install for a library, as `package[extra]`; empty when no extra of ours brings it."""
+    for package in PACKAGES:
+        try:
+            needed = metadata.requires(package) or []
+        except metadata.PackageNotFoundError:
+            continue
+        for row in needed:
+            found = re.match(rf"{re.escape(module)}\b.*extra == ['\"](\w+)['\"]", row, re.IGNORECASE)
+            if found is not None and found[1] != "dev":
+                return f"{package}[{found[1]}]"
     return ""

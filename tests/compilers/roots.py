@@ -186,8 +186,9 @@ class Root:
         subprocess.run(["tar", "-x", "-m", "-C", str(tree)], input=archive, check=True)
         known = [one.name for one in RELEASES[: RELEASES.index(self.release) + 1]]
         found = " ".join(f"/var/cache/wheels/{name}" for name in known if (self.wheels / name).is_dir())
-        self.step(f"cd {HERE} && make install && .venv/bin/python -m pip -q install {TESTS_NEED}", "install",
-                  {"PIP_FIND_LINKS": found})  # fmt: skip
+        pip = ".venv/bin/python -m pip -q install"
+        lab = f"{pip} --no-deps --no-build-isolation ./gccllm/lab"
+        self.step(f"cd {HERE} && make install && {lab} && {pip} {TESTS_NEED}", "install", {"PIP_FIND_LINKS": found})
         for wheel in (self.place / "root/.cache/pip").rglob("*.whl"):
             shutil.copy(wheel, self.wheels / self.release.name)
         self.installed.write_text(commit)

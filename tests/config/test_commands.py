@@ -1,14 +1,17 @@
 """What follows a file or a command belongs to another program."""
 
 import os
+import re
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
+import gccllm
 from gccllm.cli import main
 from gccllm.extras import WithExtras
 
@@ -42,12 +45,15 @@ def test_the_options_of_a_profiled_command_are_its_own(tmp_path: Path) -> None:
     assert out.read_text() == "-o x -h\n"
 
 
-@pytest.mark.parametrize(("missing", "extra"), [("uvicorn", "serve"), ("torch", "train"), ("pyarrow", "large")])
+@pytest.mark.parametrize(
+    ("missing", "package", "extra"),
+    [("uvicorn", "gcc-llm", "serve"), ("torch", "gcc-llm-lab", "train"), ("pyarrow", "gcc-llm-lab", "large")],
+)
 def test_a_library_of_an_extra_that_is_missing_is_one_line(
-    monkeypatch: pytest.MonkeyPatch, missing: str, extra: str
+    monkeypatch: pytest.MonkeyPatch, missing: str, package: str, extra: str
 ) -> None:
-    rows = [f"{missing}>=1; extra == 'dev'", f"{missing}>=1; extra == '{extra}'"]
-    monkeypatch.setattr("gccllm.extras.metadata.requires", lambda package: rows)
+    rows = {"gcc-llm": [f"{missing}>=1; extra == 'dev'"], package: [f"{missing}>=1; extra == '{extra}'"]}
+    monkeypatch.setattr("gccllm.extras.metadata.requires", lambda name: rows.get(name, []))
 
     @click.group(cls=WithExtras)
     def group() -> None: ...
@@ -58,7 +64,24 @@ def test_a_library_of_an_extra_that_is_missing_is_one_line(
 
     done = CliRunner().invoke(group, ["needs"])
     assert done.exit_code == 1
-    assert done.output == f"Error: this needs {missing}.part: pip install 'gcc-llm[{extra}]'\n"
+    assert done.output == f"Error: this needs {missing}.part: pip install '{package}[{extra}]'\n"
+
+
+def test_the_benchmarks_come_with_the_lab(monkeypatch: pytest.MonkeyPatch) -> None:
+    helped = CliRunner().invoke(main, ["bench", "--help"])
+    assert "--suite" in helped.output
+    assert "\n  bench " in CliRunner().invoke(main, ["--help"]).output
+    nothing = metadata.EntryPoints()
+    monkeypatch.setattr("gccllm.extras.metadata.entry_points", lambda **group: nothing)
+    done = CliRunner().invoke(main, ["bench"])
+    assert done.exit_code == 1
+    assert done.output == "Error: `bench` is a command of the lab: pip install 'gcc-llm[lab]'\n"
+
+
+def test_nothing_of_the_product_imports_the_lab() -> None:
+    product = Path(gccllm.__file__).parent
+    files = [path for path in product.rglob("*.py") if product / "lab" not in path.parents]
+    assert [path.name for path in files if re.search(r"gccllm\.lab\b", path.read_text())] == []
 
 
 def test_a_server_for_everybody_has_to_be_asked_for_in_one_line() -> None:
