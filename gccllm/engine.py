@@ -17,6 +17,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
+from typing import NoReturn
 
 from gccllm import config
 from gccllm.build_budget import process_age_s, share
@@ -44,6 +45,14 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as error:
         log.write("engine", Reason.ENGINE_CRASHED, detail=f"{type(error).__name__}: {error}")
         raise
+
+
+def run() -> NoReturn:
+    """`main` as a process that leaves at once: a build would wait .1 to .3 s more while Python takes itself apart."""
+    status = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def answer(
@@ -173,4 +182,4 @@ def request_words(directory: Path) -> tuple[dict[str, str], dict[str, list[str]]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()
