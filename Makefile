@@ -1,5 +1,6 @@
 # make demo    set everything up and show gcc-llm on two small projects
 # make check   lint, types and every test (what CI runs)
+# make check-full   the same, and wider samples of the same behaviour
 # make campaign   try for hours to refute that no wrong rewrite is ever linked; goes on where it was stopped
 # make check-compilers   the same with other gccs on other Debian systems; as root, with debootstrap, for hours
 # make clean   drop the virtual environment and all build products
@@ -18,7 +19,9 @@ PIP := CMAKE_ARGS="$(LLAMA_CMAKE)" $(BIN)/python -m pip --disable-pip-version-ch
 
 SOURCES := pyproject.toml $(shell find gccllm wrappers -type f -not -path '*/__pycache__/*' -not -path 'gccllm/lab/*')
 
-.PHONY: demo check campaign check-compilers clean install venv
+PYTEST := $(BIN)/python -m pytest -q
+
+.PHONY: demo check check-full test lint campaign check-compilers clean install venv
 .DELETE_ON_ERROR:
 
 demo: install
@@ -26,11 +29,20 @@ demo: install
 
 install: $(STAMPS)/package
 
-check: $(STAMPS)/package $(STAMPS)/dev
+check: lint test
+
+check-full:
+	GCCLLM_FULL=1 $(MAKE) check
+
+lint: $(STAMPS)/package $(STAMPS)/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q
+
+# A worker for each CPU; then, one at a time, the tests that time something or take every CPU (marker `serial`).
+test: $(STAMPS)/package $(STAMPS)/dev
+	$(PYTEST) -m "not serial" -n auto --maxprocesses 8 --dist worksteal
+	$(PYTEST) -m serial
 
 # SUITES="DIR ..." adds public suites (tests/campaign/suites.py says where they are published).
 campaign: $(STAMPS)/package $(STAMPS)/dev

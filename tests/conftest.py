@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,18 @@ settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "on_its_own" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.serial)
+
+
+@pytest.fixture(scope="session")
+def on_its_own() -> None:
+    """For fixtures that time something: the tests that use them are marked `serial`."""
 
 
 def build_wrappers(build: Path, prefix: Path, *settings: str) -> None:
@@ -37,31 +51,50 @@ def build_wrappers(build: Path, prefix: Path, *settings: str) -> None:
             pytest.fail(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
 
 
-@pytest.fixture(scope="session")
-def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An installation as pip would make it: bin/gcc-llm, libexec/gccllm/as, and bin/gccllm-engine run from this tree.
+@pytest.fixture(scope="session", autouse=True)
+def own_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Each worker has its own: no two meet at a fixed name in /tmp, and nothing stays there."""
+    place = str(tmp_path_factory.mktemp("tmp"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", place)
+        patch.setattr(tempfile, "tempdir", place)
+        yield
 
-    Built once, also when several workers run the tests.
-    """
-    shared = tmp_path_factory.getbasetemp()
+
+def shared(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that `make` fills: by the first worker that asks, for all of them. Nobody may write to it afterwards."""
+    root = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
-    place = shared / "prefix"
+        root = root.parent
+    place, new = root / name, root / f"{name}-new"
     with FileLock(f"{place}.lock"):
         if not place.exists():
-            build_wrappers(shared / "prefix-build", shared / "prefix-new")
-            engine = shared / "prefix-new" / "bin" / "gccllm-engine"
-            # All tests together are one build, where make runs them: it may wait.
-            patient = "GCCLLM_BUILD_BUDGET=${GCCLLM_BUILD_BUDGET-100000}"
-            engine.write_text(f'#!/bin/sh\n{patient} PYTHONPATH={ROOT} exec {sys.executable} -m gccllm.engine "$@"\n')
-            engine.chmod(0o755)
-            (shared / "prefix-new").rename(place)
+            new.mkdir(exist_ok=True)
+            make(new)
+            new.rename(place)
     return place
+
+
+@pytest.fixture(scope="session")
+def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An installation as pip would make it: bin/gcc-llm, libexec/gccllm/as, bin/gccllm-engine run from this tree."""
+
+    def make(place: Path) -> None:
+        build_wrappers(place / "build", place / "prefix")
+        engine = place / "prefix" / "bin" / "gccllm-engine"
+        # All tests together are one build, where make runs them: it may wait.
+        patient = "GCCLLM_BUILD_BUDGET=${GCCLLM_BUILD_BUDGET-100000}"
+        engine.write_text(f'#!/bin/sh\n{patient} PYTHONPATH={ROOT} exec {sys.executable} -m gccllm.engine "$@"\n')
+        engine.chmod(0o755)
+
+    return shared(tmp_path_factory, "installed", make) / "prefix"
 
 
 @pytest.fixture(scope="session")
 def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An installation built with address and undefined behaviour sanitizers, without an engine."""
-    place = tmp_path_factory.mktemp("sanitized")
-    build_wrappers(place / "build", place / "prefix", "-DGCCLLM_SANITIZE=ON", "-DCMAKE_BUILD_TYPE=Debug")
-    return place / "prefix"
+
+    def make(place: Path) -> None:
+        build_wrappers(place / "build", place / "prefix", "-DGCCLLM_SANITIZE=ON", "-DCMAKE_BUILD_TYPE=Debug")
+
+    return shared(tmp_path_factory, "sanitized", make) / "prefix"

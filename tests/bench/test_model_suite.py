@@ -184,6 +184,7 @@ def test_random_edits_give_right_code_or_nothing(rows: list[Row], checker: Check
     assert found.outcomes[0].samples[0].status in ("pass", "none")
 
 
+@pytest.mark.serial
 def test_the_command_writes_tables_with_a_control_and_copies_are_worth_nothing(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

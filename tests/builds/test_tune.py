@@ -16,6 +16,8 @@ from filelock import FileLock
 
 from gccllm.events import read
 
+pytestmark = pytest.mark.serial  # two workers, and each wants a CPU
+
 FLAT = "int flat(const int *a, int n) { int s = 0; for (int i = 0; i < n; i++) s += a[i]; return s; }\n"
 DEEP = (
     "int deep(const int *a, int n) {\n    int s = 0;\n"

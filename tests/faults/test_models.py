@@ -147,6 +147,7 @@ def test_a_server_that_sleeps_costs_no_more_than_the_budget(project: Project) ->
     assert project.prints() == PRINTED
 
 
+@pytest.mark.serial
 def test_a_right_answer_is_linked(project: Project) -> None:
     """The neighbour of all of the above: a good answer changes the object, and the program is right."""
     good = Path(__file__).with_name("total_fast.s").read_text()

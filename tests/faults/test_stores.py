@@ -28,7 +28,7 @@ def model() -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def tuned(tmp_path_factory: pytest.TempPathFactory, prefix: Path) -> Project:
+def tuned(on_its_own: None, tmp_path_factory: pytest.TempPathFactory, prefix: Path) -> Project:
     """A project with a full store and its object; tests copy it, since working it out takes seconds."""
     from fault_kit import MAIN, SOURCE
 
@@ -142,6 +142,7 @@ def test_no_home_is_no_reason_to_fail(project: Project) -> None:
     assert project.object() == project.gccs_own()
 
 
+@pytest.mark.serial
 def test_two_builds_at_once_give_one_answer(project: Project, model: dict[str, str]) -> None:
     other = Project(project.prefix, project.directory / "other")
     shutil.copytree(project.directory, other.directory, ignore=shutil.ignore_patterns("other"))

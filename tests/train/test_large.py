@@ -91,7 +91,9 @@ def test_a_split_goes_by_program() -> None:
 
 
 @pytest.fixture(scope="module")
-def scored(bits: prompts.Example, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, float]]:
+def scored(
+    on_its_own: None, bits: prompts.Example, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, float]]:
     """The parts of the reward of each answer, by the gate itself."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GCCLLM_REWARD_CACHE", str(tmp_path_factory.mktemp("rewards")))

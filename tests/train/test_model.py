@@ -141,6 +141,7 @@ def test_training_lowers_the_loss_and_goes_on_from_its_checkpoint(folder: Path) 
     assert sft.held_out(model, made["train"])[0] < 0.5 * float(rows[0]["train_loss"])
 
 
+@pytest.mark.serial
 def test_two_processes_train_one_model_and_leave_no_thread_behind(folder: Path) -> None:
     code = (
         "import os, pathlib, sys; from gccllm.lab.train import sft; "

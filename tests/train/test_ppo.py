@@ -240,6 +240,7 @@ def _part(rank, folder, port, out):
     parallel.leave()
 
 
+@pytest.mark.serial
 def test_two_processes_share_a_run_and_end_with_the_same_weights(tmp_path, start):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

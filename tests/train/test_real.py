@@ -84,6 +84,7 @@ def test_a_package_without_a_permissive_licence_is_left_out(
     assert not (tmp_path / REAL).exists()
 
 
+@pytest.mark.serial
 def test_the_gate_names_the_winner_and_is_not_asked_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = toy(tmp_path / "toy-1.2", {"sums.c": SUM.format("total")})
     real.harvest_real(tmp_path, [source], 300)

@@ -187,6 +187,7 @@ def inputs(n: int, seed: int = 0, count: int = 6) -> list[Test]:
     ]
 
 
+@pytest.mark.serial
 def test_samples_have_every_round_and_put_modified_inputs_back(tmp_path: Path) -> None:
     target, body = bench(tmp_path, SORT)
     classes = {"small": inputs(20), "medium": inputs(80)}
@@ -199,6 +200,7 @@ def test_samples_have_every_round_and_put_modified_inputs_back(tmp_path: Path) -
     assert per_call[1] > 4 * per_call[0]
 
 
+@pytest.mark.serial
 def test_a_function_against_itself_is_not_accepted(tmp_path: Path) -> None:
     target, body = bench(tmp_path, SORT)
     verdict, measured = timing.measure(
@@ -208,6 +210,7 @@ def test_a_function_against_itself_is_not_accepted(tmp_path: Path) -> None:
     assert measured is None or 0.5 < measured.speedup < 2
 
 
+@pytest.mark.serial
 def test_a_far_slower_baseline_is_beaten_and_never_the_other_way_round(tmp_path: Path) -> None:
     slow, slow_body = bench(tmp_path, TWICE)
     fast, fast_body = bench(tmp_path, SORT)
@@ -262,6 +265,7 @@ def test_a_candidate_that_leaves_other_memory_is_not_timed(tmp_path: Path) -> No
     assert timing.screen_speed(target, other, {"a": inputs(4)}, lock_path=tmp_path / "lock") == 0.0
 
 
+@pytest.mark.serial
 def test_a_quick_look_at_what_takes_for_ever_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each call ends well, and in time."""
     target, body = bench(tmp_path, "unsigned f(unsigned *p, int n) { return p[0]; }")
