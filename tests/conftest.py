@@ -18,6 +18,8 @@ settings.register_profile("here", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 
+pytest.register_assert_rewrite("tests.kit")
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -8,11 +8,11 @@ import os
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sources import C_EXAMPLES, CPP_EXAMPLES, corpus, units
 
 from gccllm.assembly import Body, BodyError, Module, NotLossless, canonical, cfg
 from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain
+from tests.kit.sources import C_EXAMPLES, CPP_EXAMPLES, corpus, units
 
 TOOLS = Toolchain.find()
 

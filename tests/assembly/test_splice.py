@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from elftools.elf.elffile import ELFFile
-from sources import C_EXAMPLES, CPP_EXAMPLES, units
 from test_module import FULL, TOOLS, compiled, module
 
 from gccllm.assembly import Body, BodyError, Module, Rewrite, splice
 from gccllm.reasons import Reason
+from tests.kit.sources import C_EXAMPLES, CPP_EXAMPLES, units
 
 # A body that answers otherwise than gcc's, so that a test sees which one ran.
 PLUS_100 = Body.parse("\tleal 100(%rdi), %eax\n\tret\n")

@@ -7,7 +7,6 @@ import json
 import math
 import random
 import statistics
-import sys
 from pathlib import Path
 
 import pytest
@@ -33,8 +32,6 @@ from gccllm.lab.train.shapes import Pair
 from gccllm.propose.c_words import KEEP
 from gccllm.propose.tokens import Tokens
 from gccllm.toolchain import Toolchain
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "propose"))
 
 
 def outcome(*samples: Sample, kind: str = "samples") -> Outcome:
@@ -118,7 +115,7 @@ TOOLS = Toolchain.find()
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A training folder with a handful of scans, and a random model of the right vocabulary."""
-    import tiny_gguf
+    from tests.kit import tiny_gguf
 
     out = tmp_path_factory.mktemp("out")
     rng = random.Random(3)

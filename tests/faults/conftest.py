@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from fault_kit import MAIN, SOURCE, Project
+
+from tests.kit.project import MAIN, SOURCE, Project
 
 
 @pytest.fixture

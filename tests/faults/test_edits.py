@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fake_endpoint import serving
-from fault_kit import MAIN, PRINTED, Project
 
 from gccllm.store import Entry
+from tests.kit.endpoint import serving
+from tests.kit.project import MAIN, PRINTED, Project
 
 GOOD = Path(__file__).with_name("total_fast.s").read_text()
 SOURCE = """\

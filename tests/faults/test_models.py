@@ -7,14 +7,13 @@ import time
 from pathlib import Path
 
 import pytest
-import tiny_gguf
-import tiny_words
-from fake_endpoint import Exchange, serving
-from fault_kit import PRINTED, Project
 
 from gccllm.assembly import Module, canonical
 from gccllm.propose import SCALAR
 from gccllm.propose.tokens import Tokens
+from tests.kit import tiny_gguf, tiny_words
+from tests.kit.endpoint import Exchange, serving
+from tests.kit.project import PRINTED, Project
 
 # A right and much faster `total` would be admitted; each of these is wrong, or not assembly, in its own way.
 HOSTILE = {

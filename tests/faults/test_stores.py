@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fake_endpoint import serving
-from fault_kit import PRINTED, Project
 
 from gccllm.store import Entry
+from tests.kit.endpoint import serving
+from tests.kit.project import PRINTED, Project
 
 GOOD = Path(__file__).with_name("total_fast.s").read_text()
 
@@ -30,7 +30,7 @@ def model() -> Iterator[dict[str, str]]:
 @pytest.fixture(scope="module")
 def tuned(on_its_own: None, tmp_path_factory: pytest.TempPathFactory, prefix: Path) -> Project:
     """A project with a full store and its object; tests copy it, since working it out takes seconds."""
-    from fault_kit import MAIN, SOURCE
+    from tests.kit.project import MAIN, SOURCE
 
     directory = tmp_path_factory.mktemp("tuned")
     (directory / "total.c").write_text(SOURCE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from kit import PRELUDE, harvested, memory, scratch, signature, signed
 
 from gccllm.core import Quit, arena_address
 from gccllm.harvest.__main__ import target_of
@@ -13,6 +12,7 @@ from gccllm.harvest.scene import lifted, lower
 from gccllm.harvest.side import trapping_text, typed_unit
 from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain
+from tests.kit.harvest import PRELUDE, harvested, memory, scratch, signature, signed
 
 SUM = "int f(const int *a, int n) { int s = 0; for (int i = 0; i < n; i++) s += a[i]; return s; }"
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kit import PRELUDE, compiled, scratch
 
 from gccllm.assembly import Module
 from gccllm.core import Candidate, Outcome
@@ -18,6 +17,7 @@ from gccllm.harvest.large import enlarged
 from gccllm.reasons import Reason
 from gccllm.verify.judge import judge
 from gccllm.verify.workbench import Workbench
+from tests.kit.harvest import PRELUDE, compiled, scratch
 
 BYTES = (
     "unsigned long f(const unsigned char *p, long n) { WIDE s = 0; for (long i = 0; i < n; i++) s += p[i]; return s; }"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from kit import verdicts
 
 from gccllm.core import Quit
 from gccllm.reasons import Reason
+from tests.kit.harvest import verdicts
 
 WRONG = frozenset({Reason.WRONG_VALUE, Reason.WRONG_MEMORY, Reason.WRONG_CALLS, Reason.FAULTED})
 

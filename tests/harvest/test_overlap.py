@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from kit import PRELUDE, compiled, scratch
 
 from gccllm.assembly import Module, is_pointed_to
 from gccllm.core import Candidate, Test
@@ -16,6 +15,7 @@ from gccllm.harvest.overlap import LABEL
 from gccllm.job import pointer_registers
 from gccllm.verify.judge import judge
 from gccllm.verify.workbench import Workbench
+from tests.kit.harvest import PRELUDE, compiled, scratch
 
 PLAIN = ("-O3", "-fno-tree-vectorize")
 

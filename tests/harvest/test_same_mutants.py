@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from kit import bench_of
 
 from gccllm.deadline import Deadline
 from gccllm.prove.change import Equivalence
 from gccllm.verify.mutate import assembling, mutants
+from tests.kit.harvest import bench_of
 
 CLIPPED = """
 long f(const short *a, int n, short low, short high) {

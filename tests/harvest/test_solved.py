@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from kit import bench_of, compiled, harvested
 
 from gccllm.assembly import Module
 from gccllm.core import Candidate, Outcome
@@ -15,6 +14,7 @@ from gccllm.harvest.solved import SOLVED
 from gccllm.reasons import Reason
 from gccllm.verify.adequacy import score
 from gccllm.verify.judge import judge
+from tests.kit.harvest import bench_of, compiled, harvested
 
 KEYED = """
 unsigned f(const unsigned *a, unsigned n) {

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from kit import arena_end, harvested, memory, prefix, signed
 
 from gccllm.core import Test, arena_address
 from gccllm.harvest.probe import LAST_RESORT, UNDEFINED
+from tests.kit.harvest import arena_end, harvested, memory, prefix, signed
 
 SCAN = "int f(const int *a, int n) { for (int i = 0; i < n; i++) if (a[i] < 0) return i; return -1; }"
 COPY = "void f(uint8_t *d, const uint8_t *s, int n) { for (int i = 0; i < n; i++) d[i] = s[i]; }"

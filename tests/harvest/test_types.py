@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from kit import signature
 
 from gccllm.core import Quit, Returned, Slot
 from gccllm.harvest.types import Array, Integer, Pointer, Record, describe, unmakeable
 from gccllm.reasons import Reason
+from tests.kit.harvest import signature
 
 
 def places(code: str) -> list[list[tuple[str, int, int]]]:

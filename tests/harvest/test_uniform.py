@@ -9,12 +9,12 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kit import bench_of, harvested
 
 from gccllm.core import Candidate
 from gccllm.harvest.uniform import LABEL, turning_points
 from gccllm.harvest.values import Dictionary
 from gccllm.verify.judge import judge
+from tests.kit.harvest import bench_of, harvested
 
 SMALL = """void f(char *d, const char *s, size_t n) {
   for (size_t i = 0; i < n; i++) { char c = s[i]; d[i] = (c >= 'A' && c <= 'Z') ? c + 32 : c; } }"""

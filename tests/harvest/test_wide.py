@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from kit import harvested, prefix, signed
-
 from gccllm.core import Test, arena_address
+from tests.kit.harvest import harvested, prefix, signed
 
 FIND = "const uint8_t *f(const uint8_t *p, int c, size_t n) { while (n--) if (*p++ == (uint8_t)c) return p; return 0; }"
 POWER = "uint32_t f(uint32_t b, uint64_t e) { uint32_t r = 1; for (; e; e >>= 1, b *= b) if (e & 1) r *= b; return r; }"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,8 +9,7 @@ import pytest
 from gccllm.assembly import Module
 from gccllm.propose import CompileUnit
 from gccllm.toolchain import Toolchain
-
-Make = Callable[..., CompileUnit]
+from tests.kit.units import Make
 
 
 @pytest.fixture

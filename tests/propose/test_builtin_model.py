@@ -7,8 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import tiny_gguf
-import tiny_words
 
 from gccllm.assembly import Body, Module, canonical
 from gccllm.propose import Attempt, Isa, Prompt, builtin_model
@@ -18,6 +16,7 @@ from gccllm.propose.llama import Gguf
 from gccllm.propose.signature import CSignature
 from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain
+from tests.kit import tiny_gguf, tiny_words
 
 TYPES = CSignature("i32", ("pu8", "i64"))
 WORDS = Prompt("f", "\tret\n", scalar=tiny_words.SCALAR, isa=Isa(0, 3), types=TYPES)

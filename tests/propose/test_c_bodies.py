@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from conftest import Make
 
 from gccllm.assembly import Body, canonical
 from gccllm.deadline import Deadline
@@ -13,6 +12,7 @@ from gccllm.propose.protocol import Failure
 from gccllm.propose.signature import CSignature
 from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain
+from tests.kit.units import Make
 
 TYPES = CSignature("i32", ("pu8", "i64"))
 TOOLS = Toolchain.find()

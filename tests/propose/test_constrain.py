@@ -6,7 +6,6 @@ import random
 
 import numpy as np
 import pytest
-import tiny_words
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +16,7 @@ from gccllm.propose.signature import CSignature
 from gccllm.propose.slots import Slots
 from gccllm.propose.tokens import Tokens
 from gccllm.toolchain import Toolchain
+from tests.kit import tiny_words
 
 TYPES = CSignature("i64", ("pu8", "i32"))
 TOKENS = tiny_words.vocabulary()

@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from prelude_answers import ANSWERS, REFUSED
 
 from gccllm import config, oneshot
 from gccllm.core import Verdict
@@ -26,6 +25,7 @@ from gccllm.propose.protocol import Failure
 from gccllm.verify.judge import judge_many
 from gccllm.verify.screen import Context
 from gccllm.work import Shop
+from tests.kit.prelude_answers import ANSWERS, REFUSED
 
 KERNELS = Path(bench.__file__).parent / "kernels"
 FAST = ("all_positive", "clamp_i32", "count_byte_n", "fib_mod", "json_skip_ws", "reverse_array")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import Make
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +13,7 @@ from gccllm.core import Quit
 from gccllm.propose import CompileUnit, Isa, Prompt, c_dialect
 from gccllm.propose.c_dialect import checked, compile_answer
 from gccllm.reasons import Reason
+from tests.kit.units import Make
 
 SUM = "int f(const int *a, int n) { int s = 0; for (int i = 0; i < n; i++) s += a[i]; return s; }"
 

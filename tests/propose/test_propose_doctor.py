@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tiny_gguf
-import tiny_words
 
 from gccllm.propose import doctor
+from tests.kit import tiny_gguf, tiny_words
 
 
 def settings(path: Path, **more: Any) -> dict[str, Any]:

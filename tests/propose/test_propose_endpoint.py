@@ -6,11 +6,11 @@ import json
 import socket
 
 import pytest
-from fake_endpoint import Exchange, serving
 
 from gccllm.propose import Isa, Prompt, endpoint
 from gccllm.propose.endpoint import EndpointProposer
 from gccllm.reasons import Reason
+from tests.kit.endpoint import Exchange, serving
 
 PROMPT = Prompt("f", "\tmovl\t%edi, %eax\n\tret\n", isa=Isa(0, 3))
 GOOD = "Sure!\n```asm\nf:\n\tleal\t(%rdi,%rdi), %eax\n\tret\n```\n"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from conftest import Make
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +11,7 @@ from gccllm.propose import Isa, make_prompt
 from gccllm.propose.hybrid import hybrid, length_register
 from gccllm.propose.prune import prune
 from gccllm.propose.recompile import RecompileProposer
+from tests.kit.units import Make
 
 
 @pytest.mark.parametrize(

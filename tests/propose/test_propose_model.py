@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tiny_gguf
 
 from gccllm.deadline import Deadline
 from gccllm.propose import Attempt, Prompt, builtin_model, llama, model
@@ -16,6 +15,7 @@ from gccllm.propose.llama import Gguf, ModelError, PromptTooLong
 from gccllm.propose.model import BuiltinProposer, ChatProposer, model_proposer
 from gccllm.propose.signature import CSignature
 from gccllm.reasons import Reason
+from tests.kit import tiny_gguf
 
 TYPES = CSignature("i32", ("pu8", "i64"))
 PROMPT = Prompt("f", "\tret\n", scalar="\tnop\n\tret\n", types=TYPES)

@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import Make
 
 from gccllm.assembly import Body, canonical, isa
 from gccllm.propose import CompileUnit, Isa, Prompt, make_prompt
@@ -15,6 +14,7 @@ from gccllm.propose.recompile import RecompileProposer
 from gccllm.propose.unit import compile_flags, find_clang
 from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain, run
+from tests.kit.units import Make
 
 DOT = """\
 int dot(const int *a, const int *b, int n) {

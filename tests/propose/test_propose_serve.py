@@ -12,11 +12,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-import tiny_gguf
 
 from gccllm.propose import Isa, Prompt, endpoint, prompt_text
 from gccllm.propose.endpoint import EndpointProposer
 from gccllm.serve import MAX_REQUEST, is_loopback, serve
+from tests.kit import tiny_gguf
 
 # The server of the tests: real but for the tokens, which are letters here.
 SERVER = """

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import pytest
-import tiny_words
 
 from gccllm.deadline import Deadline
 from gccllm.propose import repair
@@ -14,6 +13,7 @@ from gccllm.propose.constrain import Constraint
 from gccllm.propose.repair import Edited, Tally, search, siblings
 from gccllm.propose.signature import CSignature
 from gccllm.propose.slots import Slots
+from tests.kit import tiny_words
 
 TOKENS = tiny_words.vocabulary()
 KIN = siblings(TOKENS.words)

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from record_kit import HEAP, KEY, call, ints
 
 from gccllm.core import PAGE_BYTES
 from gccllm.reasons import Reason
@@ -24,6 +23,7 @@ from gccllm.record.capture import (
     read_counts,
     write_capture,
 )
+from tests.kit.calls import HEAP, KEY, call, ints
 
 patient = settings(deadline=None)  # the machine may be busy
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from program_kit import Program
 
 from gccllm.core import PAGE_BYTES
 from gccllm.harvest.long import Looked
@@ -19,6 +18,7 @@ from gccllm.record.onbench import OnBench
 from gccllm.record.report import worth_words
 from gccllm.record.store import Recorded
 from gccllm.toolchain import Toolchain
+from tests.kit.program import Program
 
 TOOLS = Toolchain.find()
 LOOPS = """

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from record_kit import HEAP, KEY, RSP, call, ints, known
 from rich.console import Console
 
 from gccllm.cli import main
@@ -24,6 +23,7 @@ from gccllm.record.report import value_of
 from gccllm.record.store import TestStore
 from gccllm.toolchain import Toolchain
 from gccllm.wire import signature_of
+from tests.kit.calls import HEAP, KEY, RSP, call, ints, known
 
 BRANCHY = """
 int f(const int *p, int n) {

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from states_kit import HEAP, SOURCE, Heap, lookups, table, target
 
 from gccllm.assembly import Body
 from gccllm.core import PAGE_BYTES, Candidate, Page, Quit, Test
@@ -20,6 +19,7 @@ from gccllm.verify import adequacy, timing
 from gccllm.verify.judge import judge
 from gccllm.verify.screen import Context
 from gccllm.verify.workbench import Workbench
+from tests.kit.states import HEAP, SOURCE, Heap, lookups, table, target
 
 ALONE = Budget(explore_rounds=0, perturb_rounds=6, states=120)
 """Nothing is made: recorded calls stand alone."""

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from recorder_kit import GENEROUS, Ran, Workplace
 
 from gccllm import events
 from gccllm.harvest.types import Signature
 from gccllm.record.store import TestStore
 from gccllm.wire import signature_of, target_and_context
+from tests.kit.recorder import GENEROUS, Ran, Workplace
 
 PROGRAM = r"""
 #include <stdio.h>

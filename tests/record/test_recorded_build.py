@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from program_kit import UNIT, Program
 from rich.console import Console
 
 from gccllm import events, hotness, report, show
@@ -21,6 +20,7 @@ from gccllm.situation import Situation
 from gccllm.store.entry import Entry
 from gccllm.verify.judge import judge
 from gccllm.work import Shop
+from tests.kit.program import UNIT, Program
 
 QUICK = {"only": "weigh", "isa": "baseline"}
 """Fewer recipes to try."""

@@ -17,7 +17,6 @@ import pytest
 import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from record_kit import HEAP, KEY, RSP, STACK, call, ints, known
 
 from gccllm.core import PAGE_BYTES
 from gccllm.reasons import Reason
@@ -25,6 +24,7 @@ from gccllm.record.capture import Counts, RecordedCall
 from gccllm.record.reservoir import Reservoir, draw_of, identity
 from gccllm.record.store import TestStore
 from gccllm.store.entry import Bench
+from tests.kit.calls import HEAP, KEY, RSP, STACK, call, ints, known
 
 SOURCE = "int f(const int *p, int n) { int s = 0; for (int i = 0; i < n; i++) s += p[i]; return s; }"
 BENCH = Bench(slice="f:\n\tret\n", baseline="\tret\n", facts={})

@@ -7,10 +7,10 @@ import struct
 from pathlib import Path
 
 import pytest
-from recorder_kit import GENEROUS, Workplace, alike
-from recorder_programs import CRASHES, IMPURE, LIST, PROCESSES, SHAPES, THREADS
 
 from gccllm.record.capture import RecordedCall
+from tests.kit.recorder import GENEROUS, Workplace, alike
+from tests.kit.recorder_programs import CRASHES, IMPURE, LIST, PROCESSES, SHAPES, THREADS
 
 
 @pytest.fixture

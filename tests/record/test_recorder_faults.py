@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from recorder_kit import GENEROUS, Ran, Workplace
-from recorder_programs import FILTERED, LIST
+
+from tests.kit.recorder import GENEROUS, Ran, Workplace
+from tests.kit.recorder_programs import FILTERED, LIST
 
 
 @pytest.fixture

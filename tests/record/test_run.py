@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from record_kit import HEAP, KEY, call, ints, known
 
 from gccllm import maintenance
 from gccllm.cli import main
@@ -21,6 +20,7 @@ from gccllm.record.capture import RecordedCall, write_capture
 from gccllm.record.store import TestStore
 from gccllm.store import Store
 from gccllm.toolchain import Toolchain
+from tests.kit.calls import HEAP, KEY, call, ints, known
 
 SOURCE = "int f(const int *p, int n) { int s = 0; for (int i = 0; i < n; i++) s += p[i]; return s; }"
 SECRET = b"correct horse battery staple"

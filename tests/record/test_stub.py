@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from elftools.dwarf.callframe import FDE
 from elftools.elf.elffile import ELFFile
-from recorder_kit import TOOLS, Workplace, stubs_of
 
 from gccllm.assembly import BodyError, Module
 from gccllm.pipeline import defined_symbols
 from gccllm.record.stub import ENTRY, data_symbols, entry_line, grouped, recorded_text, recorder_text
+from tests.kit.recorder import TOOLS, Workplace, stubs_of
 
 UNIT = r"""
 extern int outside[4];

@@ -6,9 +6,9 @@ import struct
 from pathlib import Path
 
 import pytest
-from recorder_kit import Ran, Workplace, alike
 
 from gccllm.record.capture import RecordedCall
+from tests.kit.recorder import Ran, Workplace, alike
 
 UNIT = r"""
 static __thread unsigned state = 7;

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from report_kit import MANGLED, rewrite
 
 from gccllm import schema
 from gccllm.cli import main
 from gccllm.events import Log
 from gccllm.store import Store
+from tests.kit.rewrites import MANGLED, rewrite
 
 COMMANDS = {
     "stats": ["stats", "--json"],

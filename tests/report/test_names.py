@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from report_kit import KEY, MANGLED, SPOKEN, rewrite
 from rich.console import Console
 
 from gccllm import config, engine, maintenance, report, watch
@@ -16,6 +15,7 @@ from gccllm.names import named, spoken
 from gccllm.pipeline import Decision
 from gccllm.reasons import Reason
 from gccllm.store import Store
+from tests.kit.rewrites import KEY, MANGLED, SPOKEN, rewrite
 
 
 def at(width: int) -> Console:

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from pydantic import ValidationError
-from report_kit import KEY, MANGLED, SPOKEN, rewrite
 from rich.console import Console
 
 from gccllm.cli import main
 from gccllm.show import print_entry, shown_c, shown_code
 from gccllm.store import Entry, Store
+from tests.kit.rewrites import KEY, MANGLED, SPOKEN, rewrite
 
 ANSWER = "i32 k = SUM2( i32 , c , b , a , x * y ) ; return k ;"
 

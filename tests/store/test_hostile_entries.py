@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import hostile_kit as kit
 import pytest
 
 from gccllm.core import Quit
@@ -21,6 +20,7 @@ from gccllm.reasons import Reason
 from gccllm.store import Entry, EntryError, Store
 from gccllm.toolchain import MOST_FILE, Toolchain
 from gccllm.wire import signature_of
+from tests.kit import hostile as kit
 
 MOST_MEMORY_KB = 768 << 10
 MOST_DISK = 32 << 20
@@ -28,7 +28,7 @@ MOST_DISK = 32 << 20
 
 RUN = """
 import json, resource, sys
-import hostile_kit as kit
+from tests.kit import hostile as kit
 from gccllm.config import load
 from gccllm.job import recheck
 from gccllm.store import Entry, EntryError
@@ -51,10 +51,9 @@ json.dump({"said": said, "memory": memory}, sys.stdout)
 def run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """All of them, one after the other, in one process that may write no large file."""
     place = tmp_path_factory.mktemp("hostile")
-    path = os.pathsep.join((str(kit.ROOT), str(Path(__file__).parent)))
     done = subprocess.run(
         [sys.executable, "-c", RUN], capture_output=True, text=True, timeout=300,
-        env={**os.environ, "PYTHONPATH": path, "TMPDIR": str(place)},
+        env={**os.environ, "PYTHONPATH": str(kit.ROOT), "TMPDIR": str(place)},
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_DISK, MOST_DISK)),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]

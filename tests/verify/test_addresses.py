@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from replay_kit import TOOLS, compiled
 
 from gccllm.assembly import BodyError, Module
 from gccllm.reasons import Reason
 from gccllm.verify.addresses import check_addresses, uses_of
 from gccllm.verify.decode import Decoded, assemble
+from tests.kit.replay import TOOLS, compiled
 
 LOOP = "\txorl %eax, %eax\n.L2:\n\taddl (%rdi), %eax\n\taddq $4, %rdi\n\tcmpq %rsi, %rdi\n\tjne .L2\n"
 POINTERS = frozenset({"RDI", "RSI"})

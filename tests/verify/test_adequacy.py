@@ -7,7 +7,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from bench_kit import SUM, array_tests, bench
 
 from gccllm.assembly import Body, cfg
 from gccllm.deadline import Deadline
@@ -15,6 +14,7 @@ from gccllm.toolchain import Toolchain
 from gccllm.verify import adequacy
 from gccllm.verify.adequacy import Score, score
 from gccllm.verify.mutate import Mutant
+from tests.kit.bench import SUM, array_tests, bench
 
 TOOLS = Toolchain.find()
 

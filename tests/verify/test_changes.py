@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from replay_kit import INT, image
 
 from gccllm.core import GlobalBytes, Observation, Region, Returned, RunStatus, Slot, Test, arena_address
 from gccllm.verify.image import CalleeSpec
 from gccllm.verify.replay import Replayer, same
+from tests.kit.replay import INT, image
 
 SOURCE = """
 extern int ext(int);

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from replay_kit import function, image, needs
 
 from gccllm.core import Returned, RunStatus, Slot, Test
 from gccllm.reasons import Reason
@@ -15,6 +14,7 @@ from gccllm.verify.environment import Environment, environment_of
 from gccllm.verify.image import CalleeSpec
 from gccllm.verify.layout import AbiBit
 from gccllm.verify.replay import Replayer, difference, differs
+from tests.kit.replay import function, image, needs
 
 SOURCE = """
 #include <math.h>

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from replay_kit import TOOLS, compiled
 
 from gccllm.assembly import BodyError, Module
 from gccllm.reasons import Reason
@@ -13,6 +12,7 @@ from gccllm.verify.abi_flow import Flow, analyse
 from gccllm.verify.decode import Decoded, assemble
 from gccllm.verify.frame import ALLOWED, check_frame
 from gccllm.verify.hardening import check_hardening, is_speculation_trap
+from tests.kit.replay import TOOLS, compiled
 
 SOURCES = (
     "void target(unsigned char *p, const unsigned char *k, long n) { for (long i = 0; i < n; i++) p[i] ^= k[i]; }",

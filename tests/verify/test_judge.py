@@ -6,8 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from bench_kit import CLEAR, SUM, array_tests, bench, offered, other_body
-from replay_kit import TOOLS
 
 from gccllm.assembly import Body
 from gccllm.core import ARENA_BYTES, Outcome, Quit, Region, Test, Verdict, arena_address
@@ -17,6 +15,8 @@ from gccllm.verify.judge import Case, judge, judge_many, outcome_counts
 from gccllm.verify.layout import Status
 from gccllm.verify.mutate import assembling, mutants
 from gccllm.verify.workbench import Workbench
+from tests.kit.bench import CLEAR, SUM, array_tests, bench, offered, other_body
+from tests.kit.replay import TOOLS
 
 RIGHT = """
 	xorl	%eax, %eax

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from bench_kit import SUM
-from replay_kit import TOOLS, compiled
 
 from gccllm.assembly import Body, Module
 from gccllm.verify.dead import is_dead_change
 from gccllm.verify.decode import Decoded, assemble
 from gccllm.verify.mutate import OPERATORS, assembling, mutants
 from gccllm.verify.mutate_tables import CONDITION_SIBLINGS, SIBLINGS
+from tests.kit.bench import SUM
+from tests.kit.replay import TOOLS, compiled
 
 BODY = Module.parse(compiled(SUM, "-O3")).functions["target"].body
 SMALL = Body.parse(

@@ -13,8 +13,6 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from page_kit import HEAP, SOURCE, STACK, Memory, chain
-from replay_kit import TOOLS, compiled, function
 from test_timing import SORT, Bench
 
 from gccllm.assembly import Module, slice_text
@@ -36,6 +34,8 @@ from gccllm.verify import contract, encode, layout, replay, timing, trace
 from gccllm.verify.image import CalleeSpec, build_image
 from gccllm.verify.layout import RequestKind
 from gccllm.verify.replay import Replayer, difference, differs, same
+from tests.kit.pages import HEAP, SOURCE, STACK, Memory, chain
+from tests.kit.replay import TOOLS, compiled, function
 
 LONG = (Returned(Slot.RAX, 8),)
 EXT = {"ext": CalleeSpec(ints=(8, 8), returns=LONG)}

@@ -7,10 +7,8 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from bench_kit import bench, offered
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from replay_kit import TOOLS, compiled
 
 from gccllm.core import (
     ARENA_BYTES,
@@ -30,6 +28,8 @@ from gccllm.verify.image import build_image
 from gccllm.verify.judge import judge
 from gccllm.verify.placement import CANONICAL, Moves, Placement, drawn, moved
 from gccllm.verify.replay import Replayer
+from tests.kit.bench import bench, offered
+from tests.kit.replay import TOOLS, compiled
 
 LINKS = """
 struct n { struct n *next; long v; };

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from replay_kit import INT, TOOLS, function, image, on_array
 
 from gccllm.core import GlobalBytes, Quit, Region, Returned, RunStatus, Slot, Test, arena_address
 from gccllm.reasons import Reason
@@ -17,6 +16,7 @@ from gccllm.verify.image import AssembleError, CalleeSpec, build_image
 from gccllm.verify.layout import AbiBit
 from gccllm.verify.program import replayer_path
 from gccllm.verify.replay import Replayer, difference, differs, same
+from tests.kit.replay import INT, TOOLS, function, image, on_array
 
 NATIVE = Path(layout.__file__).parent / "native"
 

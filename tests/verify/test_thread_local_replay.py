@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bench_kit import bench, offered, other_body
 from elftools.elf.elffile import ELFFile
-from replay_kit import INT, TOOLS, compiled, function
 
 from gccllm.assembly import Body, BodyError, Module
 from gccllm.core import FarData, GlobalBytes, Quit, Returned, RunStatus, Slot, Test
@@ -22,6 +20,8 @@ from gccllm.verify.judge import judge
 from gccllm.verify.replay import Replayer, same
 from gccllm.verify.trace import instrument, trace
 from gccllm.verify.workbench import Workbench
+from tests.kit.bench import bench, offered, other_body
+from tests.kit.replay import INT, TOOLS, compiled, function
 
 MODELS = {
     "local exec": ("-fno-pie",),

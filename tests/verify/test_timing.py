@@ -12,7 +12,6 @@ import pytest
 from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
-from replay_kit import INT, TOOLS, compiled
 
 from gccllm.assembly import Body, Module, slice_text
 from gccllm.core import Outcome, Quit, Region, Returned, Test, arena_address
@@ -21,6 +20,7 @@ from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain
 from gccllm.verify import layout, timing
 from gccllm.verify.image import CalleeSpec
+from tests.kit.replay import INT, TOOLS, compiled
 
 ROUNDS = 41
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from replay_kit import INT, TOOLS, compiled, needs, on_array
 
 from gccllm.assembly import Body, BodyError, Module, cfg, slice_text
 from gccllm.core import ARENA_BASE, Region, RunStatus, Test, arena_address
@@ -16,6 +15,7 @@ from gccllm.reasons import Reason
 from gccllm.verify import contract, trace
 from gccllm.verify.image import build_image
 from gccllm.verify.replay import Replayer, same
+from tests.kit.replay import INT, TOOLS, compiled, needs, on_array
 
 SOURCE = """
 #include <string.h>

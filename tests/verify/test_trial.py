@@ -7,8 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from bench_kit import SUM, array_tests, bench
-from replay_kit import compiled
 
 from gccllm.core import Region, Test
 from gccllm.deadline import Deadline
@@ -17,6 +15,8 @@ from gccllm.propose.signature import CSignature
 from gccllm.toolchain import Toolchain
 from gccllm.verify.trial import ASKED, Trial
 from gccllm.verify.workbench import Workbench
+from tests.kit.bench import SUM, array_tests, bench
+from tests.kit.replay import compiled
 
 
 def variant(name: str, old: str = "", new: str = "") -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from replay_kit import TOOLS, compiled
 
 from gccllm.assembly import BodyError, Module
 from gccllm.reasons import Reason
 from gccllm.verify.decode import Decoded, assemble
 from gccllm.verify.widths import check_widths, needed_width
+from tests.kit.replay import TOOLS, compiled
 
 HEAD = "#include <immintrin.h>\n#include <stddef.h>\n#include <stdint.h>\n"
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import tiny_gguf
-
 from gccllm.propose.beam import Answer
 from gccllm.propose.tokens import Tokens
+from tests.kit import tiny_gguf
 
 SCALAR = """\
 \ttestl\t%esi, %esi

@@ -6,12 +6,11 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from replay_kit import INT, TOOLS, compiled
-
 from gccllm.assembly import Module
 from gccllm.core import ARENA_BYTES, Candidate, Region, Returned, Test, arena_address
 from gccllm.verify.screen import argument_registers
 from gccllm.verify.workbench import Workbench
+from tests.kit.replay import INT, TOOLS, compiled
 
 SUM = "int target(int *p, int n) { int s = 0; for (int i = 0; i < n; i++) if (p[i] > 3) s += p[i]; return s; }"
 CLEAR = "void target(char *p, int n) { for (int i = 0; i < n; i++) if (p[i] == 7) p[i] = 1; }"
