@@ -16,14 +16,14 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from gccllm.assembly import Body, BodyError, Module, NotLossless, cfg, replaceable, slice_text
+from gccllm.assembly import Body, BodyError, Module, NotLossless, cfg
 from gccllm.assembly.cfg import Edge
 from gccllm.core import Quit, Returned, StandIn, Test
 from gccllm.deadline import NEVER, Deadline
 from gccllm.reasons import Reason
 from gccllm.toolchain import Toolchain
 from gccllm.verify import layout
-from gccllm.verify.environment import STRICT, Environment, environment_of
+from gccllm.verify.environment import STRICT, Environment
 from gccllm.verify.image import AssembleError, Image, build_image
 from gccllm.verify.placement import CANONICAL, Placement
 from gccllm.verify.replay import Raw, Replayer, differs, forget_undefined_flags
@@ -97,37 +97,6 @@ class Workbench:
         self._observed: dict[int, Raw] = {}
         self._traces: list[Trace] = []
         self._serial = 0
-
-    @classmethod
-    def of(
-        cls,
-        module: Module,
-        name: str,
-        *,
-        tests: Sequence[Test],
-        returns: tuple[Returned, ...],
-        tools: Toolchain,
-        workdir: Path,
-        callees: Mapping[str, StandIn] | None = None,
-        scalar: Module | None = None,
-        more: More | None = None,
-        arguments: frozenset[str] = frozenset(),
-        march: frozenset[str] = frozenset(),
-        seed: int = 0,
-        large: Callable[[Deadline], Sequence[Test]] | None = None,
-        options: Sequence[str] = (),
-    ) -> Workbench:
-        """From the parsed unit (and the parsed scalar side compile). Raises BodyError for what cannot be read."""
-        context = Context(name, march, arguments=arguments, unit_functions=frozenset(module.functions))
-        other = None
-        if scalar is not None and name in scalar.functions:
-            with contextlib.suppress(BodyError):
-                other = scalar.functions[name].body
-        return cls(
-            name, slice_text(module, name, replaceable=replaceable(module, options)), module.functions[name].body,
-            list(tests), returns, context, tools, workdir, callees or {}, other, more, None, seed, large,
-            environment_of(options),
-        )  # fmt: skip
 
     # --- bodies into images -----------------------------------------------------------------------
 

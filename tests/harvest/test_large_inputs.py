@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -11,13 +11,11 @@ from hypothesis import strategies as st
 from gccllm.assembly import Module
 from gccllm.core import Candidate, Outcome
 from gccllm.harvest import large
-from gccllm.harvest.__main__ import target_of
-from gccllm.harvest.harvest import QUICK, harvest
 from gccllm.harvest.large import enlarged
 from gccllm.reasons import Reason
 from gccllm.verify.judge import judge
 from gccllm.verify.workbench import Workbench
-from tests.kit.harvest import PRELUDE, compiled, scratch
+from tests.kit.harvest import bench_of, compiled, target
 
 BYTES = (
     "unsigned long f(const unsigned char *p, long n) { WIDE s = 0; for (long i = 0; i < n; i++) s += p[i]; return s; }"
@@ -36,12 +34,9 @@ BEST = """long f(const unsigned *p, long n) {
 
 
 def bench(code: str) -> Workbench:
-    place: Path = scratch()
-    (place / "t.c").write_text(PRELUDE + code)
-    target = target_of(place / "t.c", "f", ["-O3"], place)
-    tests = harvest(target, 7, 60.0, QUICK).tests
-    return Workbench.of(Module.parse(compiled(code, "-O3")), "f", tests=tests, returns=target.signature.returned,
-                        tools=target.tools, workdir=place, large=lambda _: enlarged(target, tests))  # fmt: skip
+    one = target(code)
+    work = bench_of(one)
+    return replace(work, large=lambda _: enlarged(one, work.tests))
 
 
 @pytest.mark.parametrize(

@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from gccllm.assembly import Module, is_pointed_to
 from gccllm.core import Candidate, Test
-from gccllm.harvest.__main__ import target_of
-from gccllm.harvest.harvest import QUICK, harvest
 from gccllm.harvest.overlap import LABEL
-from gccllm.job import pointer_registers
 from gccllm.verify.judge import judge
 from gccllm.verify.workbench import Workbench
-from tests.kit.harvest import PRELUDE, compiled, scratch
+from tests.kit.harvest import bench_of, compiled, target
 
 PLAIN = ("-O3", "-fno-tree-vectorize")
 
 
 def bench(code: str, *flags: str, strict: bool = True) -> Workbench:
-    place: Path = scratch()
-    (place / "t.c").write_text(PRELUDE + code)
-    target = target_of(place / "t.c", "f", [*PLAIN, *flags], place)
-    target = replace(target, signature=replace(target.signature, strict_aliasing=strict))
-    module = Module.parse(compiled(code, *PLAIN, *flags))
-    work = Workbench.of(module, "f", tests=harvest(target, 7, 60.0, QUICK).tests, returns=target.signature.returned,
-                        tools=target.tools, workdir=place, callees=target.signature.callees)  # fmt: skip
-    work.context = replace(work.context, pointers=pointer_registers(target.signature))
-    return work
+    one = target(code, *PLAIN, *flags)
+    return bench_of(replace(one, signature=replace(one.signature, strict_aliasing=strict)))
 
 
 def overlapping(work: Workbench) -> list[Test]:

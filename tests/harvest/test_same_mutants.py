@@ -9,7 +9,7 @@ import pytest
 from gccllm.deadline import Deadline
 from gccllm.prove.change import Equivalence
 from gccllm.verify.mutate import assembling, mutants
-from tests.kit.harvest import bench_of
+from tests.kit.harvest import solved_bench
 
 CLIPPED = """
 long f(const short *a, int n, short low, short high) {
@@ -44,7 +44,7 @@ int f(const unsigned *a, int n, unsigned key) {
 
 @pytest.mark.parametrize("code", [CLIPPED, PARSED, SEARCHED], ids=["clipped", "parsed", "searched"])
 def test_no_mutant_that_a_test_kills_is_shown_the_same(tmp_path: Path, code: str) -> None:
-    bench = bench_of(code, tmp_path)
+    bench = solved_bench(code)
     body = bench.baseline
     made = assembling([m for m in mutants(body, limit=240, seed=1) if m.line >= 0], bench.tools, tmp_path)
     asked = Equivalence(body, bench.tools, Deadline(120.0))

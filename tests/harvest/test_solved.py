@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +13,7 @@ from gccllm.harvest.solved import SOLVED
 from gccllm.reasons import Reason
 from gccllm.verify.adequacy import score
 from gccllm.verify.judge import judge
-from tests.kit.harvest import bench_of, compiled, harvested
+from tests.kit.harvest import compiled, harvested, solved_bench
 
 KEYED = """
 unsigned f(const unsigned *a, unsigned n) {
@@ -88,8 +87,8 @@ WRONG, AGAIN = "s ^= 1;", "for (i = 0, s = 0; i < n; i++) s = s * 31 + a[i];"
 
 
 @pytest.mark.parametrize(("extra", "outcome"), [(WRONG, Outcome.REFUTED), (AGAIN, Outcome.ACCEPTED)])
-def test_what_a_candidate_does_on_one_value_only_is_seen(tmp_path: Path, extra: str, outcome: Outcome) -> None:
-    bench, candidate = bench_of(SUM.replace("EXTRA", ""), tmp_path), body_of(SUM.replace("EXTRA", HIDDEN + extra))
+def test_what_a_candidate_does_on_one_value_only_is_seen(extra: str, outcome: Outcome) -> None:
+    bench, candidate = solved_bench(SUM.replace("EXTRA", "")), body_of(SUM.replace("EXTRA", HIDDEN + extra))
     alone = judge(candidate, replace(bench, solver=None)).verdict
     assert alone is not None
     assert alone.reason is Reason.EDGES_UNSEEN
@@ -108,9 +107,9 @@ unsigned f(unsigned a) {
 """
 
 
-def test_mutants_that_one_value_tells_apart_are_killed(tmp_path: Path) -> None:
+def test_mutants_that_one_value_tells_apart_are_killed() -> None:
     """`jb` and `jbe` part on one number in four thousand million."""
-    bench = bench_of(STEPS, tmp_path)
+    bench = solved_bench(STEPS)
     alone, asked = (score(replace(bench, solver=one, more=lambda near, _: [])).best for one in (None, bench.solver))
     assert asked.killed > alone.killed
     assert asked.total == alone.total

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from random import Random
 
 import pytest
@@ -14,7 +13,7 @@ from gccllm.core import Candidate
 from gccllm.harvest.uniform import LABEL, turning_points
 from gccllm.harvest.values import Dictionary
 from gccllm.verify.judge import judge
-from tests.kit.harvest import bench_of, harvested
+from tests.kit.harvest import harvested, solved_bench
 
 SMALL = """void f(char *d, const char *s, size_t n) {
   for (size_t i = 0; i < n; i++) { char c = s[i]; d[i] = (c >= 'A' && c <= 'Z') ? c + 32 : c; } }"""
@@ -27,8 +26,8 @@ REALS = """void f(float *d, const float *s, int n) {
 
 
 @pytest.mark.parametrize("code", [SMALL, WORDS], ids=["bytes", "words"])
-def test_every_single_comparison_that_is_off_by_one_is_refused(code: str, tmp_path: Path) -> None:
-    bench = bench_of(code, tmp_path)
+def test_every_single_comparison_that_is_off_by_one_is_refused(code: str) -> None:
+    bench = solved_bench(code)
     text = bench.baseline.text()
     places = list(re.finditer(r"\tcmp[bl]\t\$(\d+), %", text))
     assert len(places) > 3
@@ -38,8 +37,8 @@ def test_every_single_comparison_that_is_off_by_one_is_refused(code: str, tmp_pa
         assert not verdict.is_accepted, text[place.start() : place.end() + 20]
 
 
-def test_a_strict_comparison_that_is_not_is_refused_in_every_place(tmp_path: Path) -> None:
-    bench = bench_of(REALS, tmp_path)
+def test_a_strict_comparison_that_is_not_is_refused_in_every_place() -> None:
+    bench = solved_bench(REALS)
     text = bench.baseline.text()
     strict = {"jbe": "jb", "ja": "jnb"}
     places = [place for place in re.finditer(r"\t(\w+)\t", text) if place[1] in strict]

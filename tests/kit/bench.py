@@ -6,9 +6,9 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from gccllm.assembly import Module
+from gccllm.assembly import Module, slice_text
 from gccllm.core import ARENA_BYTES, Candidate, Region, Returned, Test, arena_address
-from gccllm.verify.screen import argument_registers
+from gccllm.verify.screen import Context, argument_registers
 from gccllm.verify.workbench import Workbench
 from tests.kit.replay import INT, TOOLS, compiled
 
@@ -46,9 +46,12 @@ def bench(
     def unit(*more: str) -> Module:
         return Module.parse(compiled(source, "-O3", "-fcf-protection=none", *flags, *more))
 
-    return Workbench.of(
-        unit(), "target", tests=array_tests() if tests is None else tests, returns=returns, tools=TOOLS, workdir=where,
-        arguments=argument_registers(2, 0), scalar=unit("-fno-tree-vectorize") if scalar else None,
+    module = unit()
+    return Workbench(
+        "target", slice_text(module, "target"), module.functions["target"].body,
+        array_tests() if tests is None else list(tests), returns,
+        Context("target", arguments=argument_registers(2, 0), unit_functions=frozenset(module.functions)), TOOLS, where,
+        scalar=unit("-fno-tree-vectorize").functions["target"].body if scalar else None,
     )  # fmt: skip
 
 

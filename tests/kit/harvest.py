@@ -12,10 +12,13 @@ from gccllm.core import ARENA_BYTES, Candidate, Test, Verdict, arena_address
 from gccllm.harvest.__main__ import target_of
 from gccllm.harvest.dwarf import signature_of
 from gccllm.harvest.harvest import QUICK, Harvest, harvest
+from gccllm.harvest.probe import HarvestTarget
 from gccllm.harvest.solved import Solver
 from gccllm.harvest.types import Signature
+from gccllm.job import pointer_registers, signature_registers, workbench
 from gccllm.toolchain import Toolchain
 from gccllm.verify.judge import judge
+from gccllm.verify.screen import Context
 from gccllm.verify.workbench import Workbench
 
 PRELUDE = "#include <stddef.h>\n#include <stdint.h>\n#include <string.h>\n"
@@ -75,14 +78,25 @@ def arena_end(address: int) -> int:
     raise AssertionError(f"{address:#x} is in no arena")
 
 
-def bench_of(code: str, place: Path) -> Workbench:
-    """A function at -O3 with a quick harvest's tests; nobody is asked for more but the solver."""
+def target(code: str, *flags: str) -> HarvestTarget:
+    """Function `f` of a unit, compiled with these flags (-O3)."""
+    place = scratch()
     (place / "t.c").write_text(PRELUDE + code)
-    target = target_of(place / "t.c", "f", ["-O3"], place)
-    module = Module.parse(compiled(code, "-O3"))
-    bench = Workbench.of(module, "f", tests=harvest(target, 7, 60.0, QUICK).tests, returns=target.signature.returned,
-                         tools=target.tools, workdir=place)  # fmt: skip
-    return replace(bench, solver=Solver(target, 1))
+    return target_of(place / "t.c", "f", flags or ("-O3",), place)
+
+
+def bench_of(target: HarvestTarget) -> Workbench:
+    """The product's workbench with a quick harvest's tests; nobody is asked for more."""
+    signature = target.signature
+    context = Context(target.name, arguments=signature_registers(signature), pointers=pointer_registers(signature))
+    bench = workbench(target, context, list(harvest(target, 7, 60.0, QUICK).tests), None, 7)
+    return replace(bench, more=None, solver=None, large=None)
+
+
+def solved_bench(code: str) -> Workbench:
+    """The solver is asked for more, and nobody else."""
+    one = target(code)
+    return replace(bench_of(one), solver=Solver(one, 1))
 
 
 def compiled(code: str, *flags: str) -> str:
@@ -95,14 +109,7 @@ def compiled(code: str, *flags: str) -> str:
 
 def verdicts(code: str, *others: str, flags: tuple[str, ...] = ()) -> list[Verdict]:
     """What the judge says of the code's own -O1 body of `f`, and of the bodies of other texts of `f`."""
-    place: Path = scratch()
-    (place / "t.c").write_text(PRELUDE + code)
-    target = target_of(place / "t.c", "f", ["-O3", *flags], place)
-    bench = Workbench.of(
-        Module.parse(compiled(code, "-O3", *flags)), "f", tests=harvest(target, 7, 60.0, QUICK).tests,
-        returns=target.signature.returned, tools=target.tools, workdir=place, callees=target.signature.callees,
-        options=flags,
-    )  # fmt: skip
+    bench = bench_of(target(code, "-O3", *flags))
     said = []
     for text in (code, *others):
         unit = Module.parse(compiled(text, "-O1", "-fcf-protection=none", "-fno-ipa-ra", *flags))
