@@ -28,6 +28,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "on_its_own" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.serial)
+        if item.get_closest_marker("full") and not os.environ.get("GCCLLM_FULL"):
+            item.add_marker(pytest.mark.skip(reason="make check-full runs it"))
 
 
 @pytest.fixture(scope="session")
