@@ -45,7 +45,7 @@ def harvested(code: str, name: str = "f", *flags: str) -> Harvest:
     place = scratch()
     source = place / "t.c"
     source.write_text(PRELUDE + code)
-    return harvest(target_of(source, name, ["-O3", *flags], place), seed=7, deadline_s=60, budget=QUICK)
+    return harvest(target_of(source, name, ["-O3", *flags], place), seed=7, deadline_s=600, budget=QUICK)
 
 
 def signed(value: int, size: int) -> int:
@@ -89,7 +89,7 @@ def bench_of(target: HarvestTarget) -> Workbench:
     """The product's workbench with a quick harvest's tests; nobody is asked for more."""
     signature = target.signature
     context = Context(target.name, arguments=signature_registers(signature), pointers=pointer_registers(signature))
-    bench = workbench(target, context, list(harvest(target, 7, 60.0, QUICK).tests), None, 7)
+    bench = workbench(target, context, list(harvest(target, 7, 600.0, QUICK).tests), None, 7)
     return replace(bench, more=None, solver=None, large=None)
 
 

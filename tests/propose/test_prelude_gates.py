@@ -41,13 +41,13 @@ def verdicts(kernel: str, answer: str, workdir: Path) -> list[Verdict]:
     types = words_of(signature)
     assert types is not None
     target = HarvestTarget.of(unit.module, "kern", signature, unit.tools, workdir, shop.known.trapping)
-    found = harvest(target, deadline_s=60.0, budget=QUICK)
+    found = harvest(target, deadline_s=600.0, budget=QUICK)
     registers = signature_registers(signature)
     context = Context("kern", unit.march, arguments=registers)
     desk = workbench(target, context, list(found.tests), None, 1)
     prompt = shop.prompt(unit.module.functions["kern"])
     failures: list[Failure] = []
-    candidates = list(c_bodies.candidates([answer], types, prompt, ["hand"], failures, Deadline(60.0)))
+    candidates = list(c_bodies.candidates([answer], types, prompt, ["hand"], failures, Deadline(600.0)))
     assert not failures
     return [case.verdict for case in judge_many(candidates, desk) if case.verdict is not None]
 

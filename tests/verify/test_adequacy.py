@@ -94,7 +94,7 @@ def test_a_mutant_of_a_jump_that_no_input_takes(changed: str, is_none: bool) -> 
     mutant = Mutant(replace(body, lines=tuple(lines)), changed, "by hand", at)
     taken = graph.edges - {untaken}
     bench = SimpleNamespace(
-        baseline=body, all_edges=graph.edges, edges_taken=taken, tools=TOOLS, deadline=Deadline(60.0)
+        baseline=body, all_edges=graph.edges, edges_taken=taken, tools=TOOLS, deadline=Deadline(600.0)
     )
     idle = adequacy._idle_edges(bench, body, [mutant])
     assert idle == {untaken}

@@ -239,7 +239,7 @@ def found(flags: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> t
     place = tmp_path_factory.mktemp("harvest")
     (place / "unit.c").write_text(TARGET)
     target = target_of(place / "unit.c", "target", ["-O3", "-fcf-protection=none", *flags], place)
-    made = harvest(target, seed=7, deadline_s=60, budget=QUICK)
+    made = harvest(target, seed=7, deadline_s=600, budget=QUICK)
     room = place / "bench"
     room.mkdir()
     return made, bench(room, TARGET, *flags, tests=made.tests, returns=(Returned(Slot.RAX, 4),))
