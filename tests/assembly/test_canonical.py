@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from test_module import module
-
 from gccllm.assembly import Body, Module, baseline_key_text, canonical, canonicalize
+from tests.kit.units import module
 
 ONE = """
 .Lunused:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from test_module import compiled, module
 
 from gccllm.assembly import Body, BodyError, Module, cfg
 from tests.kit.sources import C_EXAMPLES
+from tests.kit.units import compiled, module
 
 NEST = """
 	testl %esi, %esi

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from test_module import TOOLS, module
 
 from gccllm.assembly import Body, BodyError, Function, synthesize_cfi
 from gccllm.assembly.cfi import unwind
 from gccllm.reasons import Reason
 from tests.kit.eh_frame import Rules, marked, rows_of
 from tests.kit.sources import C_EXAMPLES, CPP_EXAMPLES
+from tests.kit.units import TOOLS, module
 
 
 def ours(function: Function, numbers: list[int]) -> dict[str, Rules]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from test_module import TOOLS, module
 
 from gccllm.assembly import Body, BodyError, Decoded, decode, liveness
 from gccllm.reasons import Reason
 from tests.kit.sources import C_EXAMPLES
+from tests.kit.units import TOOLS, module
 
 
 def decoded(text: str) -> Decoded:

@@ -6,11 +6,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from test_module import TOOLS, module
 from test_splice import MAIN, PLUS_100, WHICH, link, run
 
 from gccllm.assembly import LEVELS, Rewrite, guard_level, level_of, march_features, splice
 from gccllm.assembly.isa import LEVEL_SYMBOL, constructor
+from tests.kit.units import TOOLS, module
 
 
 def test_levels_rise_and_share_no_feature() -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from test_module import module
 
 from gccllm.assembly import reachable, replaceable, slice_text
 from gccllm.core import Quit
 from gccllm.reasons import Reason
+from tests.kit.units import module
 
 SOURCE = """
 #define NOINLINE __attribute__((noinline))

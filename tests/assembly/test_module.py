@@ -10,20 +10,8 @@ from hypothesis import strategies as st
 
 from gccllm.assembly import Body, BodyError, Module, NotLossless, canonical, cfg
 from gccllm.reasons import Reason
-from gccllm.toolchain import Toolchain
 from tests.kit.sources import C_EXAMPLES, CPP_EXAMPLES, corpus, units
-
-TOOLS = Toolchain.find()
-
-
-def compiled(source: str, *flags: str, language: str = "c") -> str:
-    ran = TOOLS.compile([*flags, "-w", "-S", "-x", language, "-", "-o", "-"], stdin=source.encode())
-    assert ran.ok, ran.err
-    return ran.out.decode("latin-1")
-
-
-def module(source: str, *flags: str, language: str = "c") -> Module:
-    return Module.parse(compiled(source, *flags, language=language))
+from tests.kit.units import TOOLS, compiled, module
 
 
 def check_unit(text: str) -> int:

@@ -6,11 +6,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from test_module import TOOLS, module
 from test_splice import link, run
 
 from gccllm.assembly import BodyError, Module, layout_text, reachable, slice_text
 from tests.kit.sources import C_EXAMPLES, CPP_EXAMPLES
+from tests.kit.units import TOOLS, module
 
 SOURCE = """
 #include <string.h>
