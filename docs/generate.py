@@ -1,4 +1,4 @@
-"""Write the pages that are tables of the code: `python docs/generate.py`. Of docs/formats.md it is the end.
+"""Write the pages that are tables of the code, and the end of docs/internals/formats.md: `python docs/generate.py`.
 
 A test compares them with the tables.
 """
@@ -41,8 +41,8 @@ def settings() -> str:
 
 
 def formats() -> str:
-    """docs/formats.md, which is written by hand but for its last section."""
-    page = (Path(__file__).parent / "formats.md").read_text().partition(_JSON_TITLE)[0]
+    """docs/internals/formats.md, which is written by hand but for its last section."""
+    page = (Path(__file__).parent / "internals" / "formats.md").read_text().partition(_JSON_TITLE)[0]
     tables = ""
     for command, keys in schema.REPORTS.items():
         rows = "".join(f"| `{key}` | {says} |\n" for key, says in keys.items())
@@ -162,7 +162,7 @@ static const struct by_project {{
 PAGES = {
     "docs/reasons.md": reasons,
     "docs/settings.md": settings,
-    "docs/formats.md": formats,
+    "docs/internals/formats.md": formats,
     "wrappers/by_project.h": by_project,
 }
 

@@ -1,4 +1,4 @@
-"""What the assembler shim starts: one unit in, one answer out. `docs/formats.md` gives the request's format.
+"""What the assembler shim starts: one unit in, one answer out. `docs/internals/formats.md` gives the request's format.
 
 usage: gccllm-engine DIRECTORY
 

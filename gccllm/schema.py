@@ -1,4 +1,4 @@
-"""What `--json` prints: one table of commands and keys, from which docs/formats.md and a test are made.
+"""What `--json` prints: one table of commands and keys, from which docs/internals/formats.md and a test are made.
 
 A key is a path: `[]` after a name means each member of a list, `*` any name. Lists and objects may hold more than what
 is named here; what is named stays. `tests ls` and `tests show` print a list and no `schema`, for they came before it.

@@ -20,7 +20,7 @@
  * Environment read: GCCLLM_MODE, GCCLLM_BUDGET, GCCLLM_CACHE_DIR, GCCLLM_ENGINE (another engine program, for
  * tests), and what gcc and the launcher leave: COLLECT_GCC_OPTIONS, GCCLLM_COMPILER, GCCLLM_ARGV.
  *
- * File formats: docs/formats.md.
+ * File formats: docs/internals/formats.md.
  *
  * exit: the real assembler's; 1 with one line when GCCLLM_STRICT is not met or there is no assembler.
  */

@@ -3,7 +3,7 @@
  *
  * The engine runs in our process group, so that a terminal's Ctrl-C reaches it as it reaches gcc. Its own
  * children may have left that group: while it runs we are the reaper of orphans, and whoever is left after it
- * is killed. See shim.h, and docs/formats.md for the files.
+ * is killed. See shim.h, and docs/internals/formats.md for the files.
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* The unit cache and the queue: files of the store. Formats: docs/formats.md. See
+/* The unit cache and the queue: files of the store. Formats: docs/internals/formats.md. See
  * shim.h. */
 #define _GNU_SOURCE
 #include <errno.h>

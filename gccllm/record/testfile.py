@@ -1,4 +1,4 @@
-"""The two files that the test store keeps of a function, as bytes; specified in `docs/formats.md`, "Test store".
+"""The two files that the test store keeps of a function, as bytes: "Test store" in `docs/internals/formats.md`.
 
 `.tests` is
 

@@ -3,8 +3,8 @@
 usage: python -m tests.campaign [--state DIR] [--part NAME] [--count N] [--jobs N] [--suite DIR] [--options "..."]
 
 Every case is a line in DIR/PART.jsonl, so that a rerun goes on where the last one stopped; what is wrong is kept in
-DIR/failed/NAME with a run.sh. Ends by writing the table in docs/assurance.md (a single case writes none). exit: 1 when
-anything is wrong, 2 when too little was rewritten to show anything.
+DIR/failed/NAME with a run.sh. Ends by writing the table in docs/internals/assurance.md (a single case writes none).
+exit: 1 when anything is wrong, 2 when too little was rewritten to show anything.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the parts that run as a whole")
     parser.add_argument("--options", default="", help="options added to every build")
     parser.add_argument("--suite", action="append", default=[], metavar="DIR", help="directories with public suites")
-    parser.add_argument("--table", type=Path, default=Path("docs/assurance.md"))
+    parser.add_argument("--table", type=Path, default=Path("docs/internals/assurance.md"))
     args = parser.parse_args()
     args.state.mkdir(parents=True, exist_ok=True)
     state = args.state.resolve()

@@ -1,4 +1,4 @@
-"""The results table of docs/assurance.md, made from the campaign's logs; the text around it is written by hand."""
+"""The results table of docs/internals/assurance.md, made from the campaign's logs; the rest is written by hand."""
 
 from __future__ import annotations
 

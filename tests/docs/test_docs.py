@@ -20,12 +20,14 @@ def _pages() -> dict[str, str]:
     return {name: page() for name, page in module.PAGES.items()}
 
 
-@pytest.mark.parametrize("name", ["docs/reasons.md", "docs/settings.md", "docs/formats.md", "wrappers/by_project.h"])
+@pytest.mark.parametrize(
+    "name", ["docs/reasons.md", "docs/settings.md", "docs/internals/formats.md", "wrappers/by_project.h"]
+)
 def test_the_page_is_the_table(name: str) -> None:
     assert (ROOT / name).read_text() == _pages()[name], "run: python docs/generate.py"
 
 
-@pytest.mark.parametrize("page", [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")], ids=lambda p: p.name)
+@pytest.mark.parametrize("page", [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")], ids=lambda p: p.name)
 def test_relative_links_lead_to_files(page: Path) -> None:
     targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
     assert [t for t in targets if not (page.parent / t).exists()] == []

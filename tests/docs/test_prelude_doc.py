@@ -1,4 +1,4 @@
-"""docs/prelude.md has every macro of the prelude with its arguments, and no other."""
+"""docs/internals/prelude.md has every macro of the prelude with its arguments, and no other."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gccllm.propose import prelude
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "prelude.md").read_text()
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "internals" / "prelude.md").read_text()
 
 
 def test_every_macro_has_one_row_with_its_arguments() -> None:

@@ -1,4 +1,4 @@
-"""Every command that reports prints what docs/formats.md says, for a machine."""
+"""Every command that reports prints what docs/internals/formats.md says, for a machine."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ class Site:
         return self.store / "units" / self.key[:2] / self.key
 
     def write_entry(self, payload: bytes, rows: Sequence[str] = ()) -> None:
-        """As docs/formats.md says."""
+        """As docs/internals/formats.md says."""
         data = b"".join(row.encode() + b"\n" for row in rows) + b"\n" + payload
         digest = blake2b(data, digest_size=32).hexdigest()
         self.entry.parent.mkdir(parents=True, exist_ok=True)
@@ -124,7 +124,7 @@ class Site:
 
 
 def read_request(data: bytes) -> dict[str, list[str]]:
-    """The request's lines by key, as docs/formats.md says."""
+    """The request's lines by key, as docs/internals/formats.md says."""
     fields: dict[str, list[str]] = {}
     escapes = {"\\": "\\", "n": "\n", "t": "\t"}
     for line in os.fsdecode(data).split("\n")[:-1]:

@@ -71,7 +71,7 @@ struct scratch {
     u8 content[][PAGE] __attribute__((aligned(PAGE))); /* most_pages of them */
 };
 
-_Static_assert(sizeof(struct head) == 560, "docs/recording.md");
+_Static_assert(sizeof(struct head) == 560, "docs/internals/recording.md");
 _Static_assert(offsetof(struct head, before) == 128 && offsetof(struct head, after) == 392, "below");
 _Static_assert(offsetof(struct head, vectors_after) == 520 && offsetof(struct head, mxcsr_after) == 552, "below");
 _Static_assert(offsetof(struct scratch, self) == 560 && offsetof(struct scratch, stack_top) == 584, "below");

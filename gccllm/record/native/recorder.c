@@ -1,6 +1,6 @@
 /*
  * The recorder: linked into every image that has a recorded function. A stub at the function's entry counts its calls
- * and comes here for some of them; docs/recording.md has the whole way of a call.
+ * and comes here for some of them; docs/internals/recording.md has the whole way of a call.
  *
  * Without GCCLLM_RECORD_DIR in the environment, or in a set-user-id program, the first call of each function comes
  * here, and no other. Otherwise samples of the calls are captured, each in a child process (capture.h).

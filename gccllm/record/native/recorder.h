@@ -3,7 +3,7 @@
 
 #include "system.h"
 
-/* Of one recorded function, in the program's data; docs/recording.md. */
+/* Of one recorded function, in the program's data; docs/internals/recording.md. */
 struct descriptor {
     int64_t countdown;
     int64_t started;
@@ -94,7 +94,7 @@ struct state {
     struct function table[MOST_FUNCTIONS];
 };
 
-_Static_assert(sizeof(struct descriptor) == 64, "docs/recording.md");
+_Static_assert(sizeof(struct descriptor) == 64, "docs/internals/recording.md");
 _Static_assert(offsetof(struct state, said) == PAGE, "own page");
 
 /* The address of the runtime tells the images of a process apart. */
