@@ -1,7 +1,8 @@
 """The files that a recorded run leaves: one recorded call (`*.cap`) and the counts of a process (`*.counts`).
 
 `docs/internals/recording.md`, "Files of a run", is the specification. A reader takes only what is whole: every length,
-flag and address is checked before it is used, and whatever else is wrong with a file is a `CaptureError` with a named reason.
+flag and address is checked before it is used, and whatever else is wrong with a file is a `CaptureError` with a named
+reason.
 
 Not covered: whether the state makes sense. That is found out by replaying it (`gccllm.record.lower`).
 """
