@@ -21,12 +21,12 @@ _TITLES = {
 
 def reasons() -> str:
     parts = [
-        "# Reasons\n\nEvery exit has a name; `gccllm stats` counts them, `gccllm explain FILE` gives each with its\n"
-        "detail: the option, the instruction, the member, the values compared. Made from `gccllm/reasons.py`.\n"
+        "# Reasons\n\nEvery exit has a name. `gccllm stats` counts them; `gccllm explain FILE` prints each with its\n"
+        "detail: the option, the instruction, the member, the values compared. Generated from `gccllm/reasons.py`.\n"
     ]
     for scope, title in _TITLES.items():
         rows = "".join(f"| `{r.label}` | {r.says} | {r.next_step} |\n" for r in Reason if r.scope is scope)
-        parts.append(f"\n## {title} ...\n\n| reason | ... | what can be done |\n|---|---|---|\n{rows}")
+        parts.append(f"\n## {title} ...\n\n| reason | ... | what to do |\n|---|---|---|\n{rows}")
     return "".join(parts)
 
 
@@ -65,25 +65,25 @@ def by_project() -> str:
 _JSON_TITLE = "## Output of `--json`\n"
 
 _JSON_HEAD = """
-What commands print for a machine. Made from `gccllm/schema.py` by `docs/generate.py`; a test holds each command to it.
-A key is a path: `[]` after a name means each member of a list, `*` any name. There may be more keys than these; these
-stay as long as `schema` is 1. `tests ls` and `tests show` print a list. C++ names are mangled in `function`, and as the
-source spells them in `name`.
+Machine-readable output. Generated from `gccllm/schema.py` by `docs/generate.py`; a test checks each command against
+it. A key is a path: `[]` after a name means each member of a list, `*` any name. There may be further keys; these
+stay as long as `schema` is 1. `tests ls` and `tests show` print a list. C++ names are mangled in `function` and as in
+the source in `name`.
 """
 
 _SETTINGS_HEAD = """\
 # Settings
 
-In falling precedence: environment, `gccllm.toml` (nearest upward from the compile's directory), the user's
-`~/.config/gccllm/config.toml`, default. `gccllm config` shows each with its origin. A bad value is named there and
-in `gccllm doctor`; the build goes on with the next origin's. This page is made from `gccllm/config.py`.
+In decreasing order of precedence: environment, `gccllm.toml` (the nearest one upward from the compile's directory),
+the user's `~/.config/gccllm/config.toml`, default. `gccllm config` shows each setting with its origin. A bad value is
+reported there and in `gccllm doctor`, and the build uses the next origin's value. Generated from `gccllm/config.py`.
 
 | name in a file | environment | default | by a project | meaning |
 |---|---|---|---|---|
 """
 
 _OTHERS_HEAD = """
-Variables that are no settings, and stand in no file:
+Variables that are not settings, and that no file can set:
 
 | environment | meaning |
 |---|---|
@@ -91,62 +91,60 @@ Variables that are no settings, and stand in no file:
 
 _SETTINGS_TAIL = """
 
-Another `GCCLLM_*` is named in `gccllm config`, in `gccllm doctor` and in the log; with `GCCLLM_STRICT=1` it fails the
-compile, as a bad value does.
+Any other `GCCLLM_*` variable is reported by `gccllm config`, by `gccllm doctor` and in the log; with
+`GCCLLM_STRICT=1` it fails the compile, as a bad value does.
 
 ## What a build waits for
 
-`build_budget` is shared by all compiles of one build: the seconds in which at least one of them waits for work count
-once. There is no daemon. A build is named by its outermost build tool (`make`, `ninja`, `cmake`, `meson`, `pip`,
-`cargo`, `bazel` and the like: `wrappers/build.c`) among the processes above the compile; where there is none, by the
-outermost process below the leader of the session, which is the command that was typed. So one `make`, with all it
-calls, is one build, and a script that calls `gcc-llm` is one. `<store>/builds/` holds the accounts; a day later they
-are removed.
+All compiles of one build share `build_budget`. A second in which several of them wait counts once. There is no
+daemon. A build is identified by the outermost build tool (`make`, `ninja`, `cmake`, `meson`, `pip`, `cargo`, `bazel`
+and the like: `wrappers/build.c`) among the parent processes of the compile or, without one, by the outermost process
+below the session leader: the command that was typed. So one `make` with everything it calls is one build, and so is a
+script that calls `gcc-llm`. The accounts are in `<store>/builds/` and are removed after a day.
 
-When the budget is used up, units are queued without starting anything. What is queued or undecided is left alone by
-builds for a day, or until `gccllm tune` has worked on it. Functions that look like set-up code by their names are left
-to `tune` at once.
+Once the budget is used up, units are queued without starting anything. Builds leave queued and undecided functions
+alone for a day, or until `gccllm tune` has worked on them. Functions whose names look like set-up code go to the
+queue at once.
 
 ## What `gccllm tune` does
 
-It works on the queued units of all projects, the one with the hottest function first; each leaves the queue when all
-its functions are decided. `--jobs N` processes work side by side, by default one for each CPU that it may use; each
-takes about 300 MB. `--budget S` is shared by all of them: no function is begun after so many seconds. A terminal shows
-a line for each process and the time left, by what functions have taken before; a pipe gets a line for each unit.
+It works through the queued units of all projects, the one with the hottest function first. A unit leaves the queue
+when all its functions are decided. `--jobs N` processes work in parallel, by default one per available CPU; each
+takes about 300 MB. They share `--budget S`: no function is started after that many seconds. A terminal shows one line
+per process and an estimate of the time left, based on earlier functions; a pipe gets one line per unit.
 
-Ctrl-C and SIGTERM end all processes and keep what is done (exit status 130); the same command goes on. A process that
-is killed loses its unit only, which stays queued.
+Ctrl-C and SIGTERM end all processes and keep what is done (exit status 130); the same command resumes. A process that
+is killed loses its current unit only, which stays queued.
 
-Timings take turns, and what the others do beside one is noise. A function that is too noisy stays undecided, and so
-does one for which other work left no time to make inputs; such units are worked on once more at the end, alone.
-Measured on two CPUs with other work (load 7 to 14), 12 functions of the kernel suite, proposer `recompile`: with
-`--jobs 1` 2 of them stayed noisy, with `--jobs 2` 3, of which the second look decided one; the same 6 were admitted.
-Timing was 12% of the CPU seconds (judging 57%), so up to about eight processes should hardly wait for each other. More
-than two were not tried.
+Timings take turns, but the other processes still add noise. A function that is too noisy stays undecided, and so does
+one for which other work left no time to generate inputs; such units are retried at the end, alone. Measured on two
+CPUs with other work (load 7 to 14), 12 functions of the kernel suite, proposer `recompile`: with `--jobs 1` 2 of them
+stayed noisy, with `--jobs 2` 3, of which the retry decided one; the same 6 were admitted. Timing took 12% of the CPU
+seconds (judging 57%), so up to about eight processes should hardly wait for each other. More than two were not tried.
 
 `gccllm stats --stages` sums the CPU seconds of all work by stage.
 
 ## What a project may set
 
-A project is whatever was cloned or unpacked. Its `gccllm.toml` (`gccllm init toml` writes a first one) may set what
-changes effort (`by a project`: yes, or the words listed). It may not name a program (`cc`), a place outside of it
-(`cache_dir`, `model`, a `profile` elsewhere) or a server (`endpoint`), nor loosen a gate: those come from the
-environment or from your own `config.toml`. What it may not set is ignored, with a line in `gccllm config` and
-`gccllm doctor`. One by one, where it is not plain:
+A project is anything that was cloned or unpacked. Its `gccllm.toml` (`gccllm init toml` writes a first one) may set
+effort (column `by a project`: yes, or the values listed). It may not name a program (`cc`), a place outside the
+project (`cache_dir`, `model`, a `profile` elsewhere) or a server (`endpoint`), nor loosen a gate: those come from the
+environment or from your own `config.toml`. What it may not set is ignored, with a line in `gccllm config` and `gccllm
+doctor`. The less obvious ones:
 
-- `mode`: not `record`, which puts a recorder into the program that writes its memory to your store.
-- `isa`: not `native`. A rewrite for `native` has no guard: on an older processor the program ends with SIGILL.
-- `opt`, `strict`: a Makefile can say -O3, or fail, as well.
-- `seed`: no. It decides which inputs are made; who has seen the inputs could choose a seed whose inputs miss a
-  mistake.
-- `exclude` adds to yours: a project cannot take away a function that you exclude.
-- `trust`: no, of course.
+- `mode`: not `record`, which builds a recorder into the program that writes the program's memory to your store.
+- `isa`: not `native`. A rewrite for `native` has no guard: on an older processor the program dies with SIGILL.
+- `opt`, `strict`: yes, because a Makefile can also say -O3, or fail.
+- `seed`: no. It decides which inputs are generated; somebody who knows them could choose a seed whose inputs miss an
+  error.
+- `exclude` adds to yours: a project cannot re-enable a function that you exclude.
+- `project_owner`: no. Whose files count is not for those files to say.
 
-A `gccllm.toml` counts only when you or root own it and not everybody may write it. Another one (say
-`/tmp/gccllm.toml` of somebody else, above the directory of a build) is passed over with a line in `doctor`; the
-search goes on above it. With it go `cache/` and `gccllm.profile` beside it. Files that their group may write count:
-with a umask of 002 all are like that. In a container that builds as root in a checkout of another user, set
-`GCCLLM_PROJECT_OWNER=any`. The whole picture: [threat-model.md](threat-model.md).
+A `gccllm.toml` counts only if you or root own it and it is not world-writable. Any other one (for example somebody
+else's `/tmp/gccllm.toml` above a build directory) is skipped, with a line in `doctor`, and the search continues
+upward. The same goes for `cache/` and `gccllm.profile` beside it. Group-writable files count, because a umask of 002
+makes all files so. In a container that builds as root in another user's checkout, set `GCCLLM_PROJECT_OWNER=any`. The
+whole picture: [threat-model.md](threat-model.md).
 """
 
 _HEADER = """\

@@ -1,11 +1,11 @@
 """Settings: one table, and for each value where it came from.
 
-Origins in falling precedence: flag (a subcommand's own option), env, project (`gccllm.toml`, nearest upward), user
+Origins in decreasing order of precedence: flag (a subcommand's own option), env, project (`gccllm.toml`, nearest upward), user
 (`config.toml` in the user's config directory), default. A bad value never stops a build: `load` keeps the next origin's
 value and records one line in `Settings.complaints`, which `gccllm config` and `gccllm doctor` print.
 
-A project is whatever was unpacked or cloned: it may set what changes effort, and nothing that names a program, a place
-outside of it or a server, or that loosens a gate. The column `by_project` says so for each setting, and
+A project is whatever was unpacked or cloned: it may set effort, and nothing that names a program, a place
+outside the project or a server, or that loosens a gate. The column `by_project` says so for each setting, and
 `wrappers/by_project.h` is made from it for the C side.
 """
 
@@ -93,7 +93,7 @@ class ByProject(enum.Enum):
     NOT = "no"
     YES = "yes"
     ADDS = "adds to yours"
-    INSIDE = "a file of its own"
+    INSIDE = "a file inside it"
     """A relative path that stays below the project's directory."""
 
 
@@ -126,52 +126,52 @@ NOT, YES, ADDS, INSIDE = ByProject
 OWNERS = ("own", "any")
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("mode", "GCCLLM_MODE", "inline", _one_of("inline", "queue", "cached", "record", "off"), "when to work on unknown hot functions; record: put recording stubs into them instead", ("inline", "queue", "cached", "off")),
+    Setting("mode", "GCCLLM_MODE", "inline", _one_of("inline", "queue", "cached", "record", "off"), "when to work on hot functions without an answer; record: put recording stubs into them instead", ("inline", "queue", "cached", "off")),
     Setting("budget", "GCCLLM_BUDGET", 120.0, _seconds, "seconds of work per translation unit in mode inline", YES),
-    Setting("build_budget", "GCCLLM_BUILD_BUDGET", 60.0, _seconds, "seconds that all compiles of one build together may wait for work in mode inline; the rest is queued; 0: all is, as in mode queue", YES),
-    Setting("progress", "GCCLLM_PROGRESS", True, _flag, "one line on the terminal, when a build has waited 5 s", YES),
-    Setting("proposers", "GCCLLM_PROPOSERS", ("model", "recompile"), _proposers, "who proposes rewrites, in this order", YES),
-    Setting("endpoint", "GCCLLM_ENDPOINT", "", str, "OpenAI-compatible server to ask instead of the built-in model", NOT),
+    Setting("build_budget", "GCCLLM_BUILD_BUDGET", 60.0, _seconds, "seconds that all compiles of one build together may wait for work in mode inline; the rest is queued; 0 queues everything, as mode queue does", YES),
+    Setting("progress", "GCCLLM_PROGRESS", True, _flag, "print one line on the terminal when a build has waited 5 s", YES),
+    Setting("proposers", "GCCLLM_PROPOSERS", ("model", "recompile"), _proposers, "the proposers of rewrites, in the order in which they are asked", YES),
+    Setting("endpoint", "GCCLLM_ENDPOINT", "", str, "OpenAI-compatible server to use instead of the built-in model", NOT),
     Setting("model", "GCCLLM_MODEL", "", str, "GGUF file to use instead of the built-in model", NOT),
     Setting("samples", "GCCLLM_SAMPLES", 8, _count, "answers to draw from the model per function", YES),
-    Setting("refinements", "GCCLLM_REFINE", 1, _count, "rounds in which the model mends, or is told of, its answers that failed", YES),
+    Setting("refinements", "GCCLLM_REFINE", 1, _count, "rounds in which the model repairs its failed answers, or gets them as feedback", YES),
     Setting("isa", "GCCLLM_ISA", "guarded", _one_of("baseline", "guarded", "native"), "instruction sets a rewrite may use", ("baseline", "guarded")),
-    Setting("opt", "GCCLLM_OPT", "o3", _one_of("o3", "keep", "untouched"), "o3: the launcher raises -O1 and -O2 to -O3; keep: it does not; untouched: it adds no option at all, so most units are left to gcc", YES),
+    Setting("opt", "GCCLLM_OPT", "o3", _one_of("o3", "keep", "untouched"), "o3: the launcher raises -O1 and -O2 to -O3; keep: it keeps the level; untouched: it adds no option at all, so most units are left to gcc", YES),
     Setting("ub", "GCCLLM_UB", "as-gcc", _one_of("as-gcc", "language"), "where C leaves behaviour undefined: agree with gcc's machine code, or use the language's freedom", NOT),
-    Setting("early_exits", "GCCLLM_EARLY_EXITS", False, _flag, "let a rewrite leave a comparison early that gcc's code goes through to its end", NOT),
-    Setting("strict", "GCCLLM_STRICT", False, _flag, "fail a unit that has an undecided eligible function", YES),
+    Setting("early_exits", "GCCLLM_EARLY_EXITS", False, _flag, "let a rewrite exit early from a comparison that gcc's code always completes", NOT),
+    Setting("strict", "GCCLLM_STRICT", False, _flag, "fail the compile of a unit with an eligible function that is still undecided", YES),
     Setting("cc", "GCCLLM_CC", "", str, "the real compiler", NOT),
     Setting("cache_dir", "GCCLLM_CACHE_DIR", "", str, "the user's store", NOT),
-    Setting("project_owner", "GCCLLM_PROJECT_OWNER", "own", _one_of(*OWNERS), "own: a gccllm.toml counts only when you or root own it; any: whoever owns it", NOT),
+    Setting("project_owner", "GCCLLM_PROJECT_OWNER", "own", _one_of(*OWNERS), "own: a gccllm.toml counts only when you or root own it; any: the owner does not matter", NOT),
     Setting("seed", "GCCLLM_SEED", 1, _count, "seed of the harvest and of sampling", NOT),
-    Setting("exclude", "GCCLLM_EXCLUDE", (), _words, "globs of function names never to touch", ADDS),
-    Setting("include", "GCCLLM_INCLUDE", (), _words, "globs of function names to work on even without a loop", YES),
-    Setting("only", "GCCLLM_ONLY", (), _words, "globs: when given, no other function is touched", YES),
-    Setting("profile", "GCCLLM_PROFILE", "", str, "profile file that outranks the static guess of what is hot", INSIDE),
-    Setting("max_functions", "GCCLLM_MAX_FUNCTIONS", 32, _count, "hottest functions to work on per unit", YES),
+    Setting("exclude", "GCCLLM_EXCLUDE", (), _words, "globs of functions never to rewrite", ADDS),
+    Setting("include", "GCCLLM_INCLUDE", (), _words, "globs of functions to work on even without a loop", YES),
+    Setting("only", "GCCLLM_ONLY", (), _words, "globs: if given, no other function is rewritten", YES),
+    Setting("profile", "GCCLLM_PROFILE", "", str, "profile file, which overrides the static guess of what is hot", INSIDE),
+    Setting("max_functions", "GCCLLM_MAX_FUNCTIONS", 32, _count, "number of hottest functions to work on per unit", YES),
     Setting("max_instructions", "GCCLLM_MAX_INSTRUCTIONS", 1000, _count, "largest baseline, in instructions", YES),
-    Setting("negative_days", "GCCLLM_NEGATIVE_DAYS", 30, _count, "days until a function on which nothing was found is tried again", YES),
+    Setting("negative_days", "GCCLLM_NEGATIVE_DAYS", 30, _count, "days until a function for which nothing was found is tried again", YES),
 )  # fmt: skip
 
 OTHER_VARIABLES: Mapping[str, str] = {
-    "GCCLLM_ENDPOINT_MODEL": "name of the model that the endpoint is asked for; default: `default`",
-    "GCCLLM_ENDPOINT_KEY": "the endpoint's key, sent as a bearer token; in no file, for files get committed",
-    "GCCLLM_ROOT": "an installation that CMake's toolchain file looks into first",
-    "GCCLLM_ENGINE": "another engine program, for tests",
-    "GCCLLM_RECORD_DIR": "where a recording program leaves its files; set by `gccllm record`",
-    "GCCLLM_RECORD_CALLS": "calls that it keeps of a function; set by `gccllm record --calls`",
-    "GCCLLM_RECORD_BYTES": "bytes of memory that a process keeps; default 268435456 (256 MiB)",
+    "GCCLLM_ENDPOINT_MODEL": "name of the model to request from the endpoint; default: `default`",
+    "GCCLLM_ENDPOINT_KEY": "the endpoint's key, sent as a bearer token; not a setting, because files get committed",
+    "GCCLLM_ROOT": "an installation that CMake's toolchain file searches first",
+    "GCCLLM_ENGINE": "another engine program; for tests",
+    "GCCLLM_RECORD_DIR": "where a recorded program writes its files; set by `gccllm record`",
+    "GCCLLM_RECORD_CALLS": "calls to keep of each function; set by `gccllm record --calls`",
+    "GCCLLM_RECORD_BYTES": "bytes of memory that a process may record; default 268435456 (256 MiB)",
     "GCCLLM_RECORD_CPU": "percent of its processor time that a program may spend on recording; default 3",
-    "GCCLLM_SAMPLER_DIR": "where a profiled program leaves its samples; set by `gccllm profile`",
-    "GCCLLM_SAMPLER_US": "microseconds between two samples",
+    "GCCLLM_SAMPLER_DIR": "where a profiled program writes its samples; set by `gccllm profile`",
+    "GCCLLM_SAMPLER_US": "microseconds between samples",
     "GCCLLM_REWARD_JOBS": "processes that judge answers in training",
-    "GCCLLM_REWARD_CACHE": "where training keeps what was judged",
-    "GCCLLM_FULL": "1: tests that take many minutes run too",
+    "GCCLLM_REWARD_CACHE": "where training caches judged answers",
+    "GCCLLM_FULL": "1: run tests that take many minutes as well",
     "GCCLLM_ARGV": "from launcher to shim: the driver's arguments",
     "GCCLLM_COMPILER": "from launcher to shim: the real compiler",
-    "GCCLLM_DEPTH": "from launcher to launcher: the files passed through",
+    "GCCLLM_DEPTH": "from launcher to launcher: the programs passed through so far",
 }
-"""Variables that are no settings: they stand in no file, and a project cannot set them."""
+"""Variables that are not settings: no file sets them, and neither can a project."""
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 
@@ -244,7 +244,7 @@ def load(cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Setti
 
 
 def _unknown(env: Mapping[str, str]) -> list[str]:
-    """A line for each variable of ours that nobody reads: a misspelt setting would be ignored in silence."""
+    """A line for each `GCCLLM_*` variable that is not known: a misspelt setting would be ignored silently."""
     known = {s.env for s in SETTINGS} | OTHER_VARIABLES.keys()
     lines = []
     for name in sorted(name for name in env if name.startswith("GCCLLM_") and name not in known):

@@ -13,8 +13,8 @@ from typing import Any
 SCHEMA = 1
 
 _EVERY = {
-    "schema": "1; another number means other keys",
-    "command": "whose output this is",
+    "schema": "1; changes when keys change",
+    "command": "the command that printed it",
 }
 
 REPORTS: Mapping[str, Mapping[str, str]] = {
@@ -23,13 +23,13 @@ REPORTS: Mapping[str, Mapping[str, str]] = {
         "units": "number of translation units seen",
         "units_declined": "reason -> units that were left to gcc as a whole",
         "functions.admitted": "functions with a rewrite",
-        "functions.declined": "functions without",
-        "functions.queued": "functions that wait for `gccllm tune`",
+        "functions.declined": "functions left to gcc",
+        "functions.queued": "functions waiting for `gccllm tune`",
         "reasons": "reason -> functions",
-        "queued": "reason -> functions, of these that wait",
+        "queued": "reason -> functions, of those that wait",
         "proposers": "proposer -> functions with a rewrite",
         "speedups": "function -> speed-up of its rewrite",
-        "engine": "reason -> events: something of ours failed",
+        "engine": "reason -> events: a part of gcc-llm failed",
         "waiting": "units in the queue",
         "stages": "stage of the work -> CPU seconds",
         "store.accepted": "rewrites",
@@ -38,24 +38,24 @@ REPORTS: Mapping[str, Mapping[str, str]] = {
     "explain": {
         **_EVERY,
         "functions[].function": "symbol",
-        "functions[].name": "the same as C++ spells it",
-        "functions[].word": "`admitted`, `declined`, `queued`, or `undecided`: no build has worked on it yet",
+        "functions[].name": "the same name as in the source (C++)",
+        "functions[].word": "`admitted`, `declined`, `queued`, or `undecided`: no build has tried it yet",
         "functions[].reason": "one of reasons.md, or null",
         "functions[].detail": "the values compared, the option, the instruction, the member",
-        "functions[].next_step": "what can be done about it; may be empty",
+        "functions[].next_step": "what to do about it; may be empty",
         "unit": "why the whole unit was left to gcc, or null",
         "detail": "of `unit`",
     },
     "show": {
         **_EVERY,
         "entry": "the entry (section Entry) without `bench`",
-        "entry.key": "names it everywhere",
+        "entry.key": "its identity",
         "entry.function": "symbol",
         "entry.outcome": "`accepted` or `nothing`",
         "entry.body": "assembly of the rewrite",
-        "entry.answer": "C of the model; may be empty",
-        "name": "`entry.function` as C++ spells it",
-        "baseline": "assembly of gcc; empty where nothing was found",
+        "entry.answer": "the model's answer in C; may be empty",
+        "name": "`entry.function` as in the source (C++)",
+        "baseline": "gcc's assembly; empty where nothing was found",
         "others": "keys of other entries of that name",
     },
     "cache ls": {
@@ -73,14 +73,14 @@ REPORTS: Mapping[str, Mapping[str, str]] = {
         "settings.*.says": "what it means",
         "project": "directory of the gccllm.toml that counts, or null",
         "store": "directory of the user's store",
-        "complaints": "lines about what was not taken",
+        "complaints": "one line for each value that was ignored",
     },
     "doctor": {
         **_EVERY,
         "ready": "whether no check failed",
         "checks[].check": "its name",
         "checks[].state": "`ok`, `warn` or `fail`",
-        "checks[].says": "what was found, and how to mend it",
+        "checks[].says": "what was found, and how to fix it",
     },
     "tests ls": {
         "[].key": "64 hex digits",
@@ -92,14 +92,14 @@ REPORTS: Mapping[str, Mapping[str, str]] = {
         "[].runs": "recorded runs",
         "[].ticks": "time-stamp-counter ticks of the calls seen",
         "[].dropped": "reason -> calls that were not kept",
-        "[].edges": "taken and all, or null",
-        "[].mutants": "killed and all, or null",
+        "[].edges": "covered and total, or null",
+        "[].mutants": "killed and total, or null",
     },
     "tests show": {
         "[].key": "64 hex digits",
         "[].function": "symbol",
         "[].calls": "calls seen",
-        "[].tests": "one object a test: weight, arguments, pages, ticks, replays, edges, mutants",
+        "[].tests": "one object for each test: weight, arguments, pages, ticks, replays, edges, mutants",
     },
 }
 
