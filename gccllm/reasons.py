@@ -26,7 +26,7 @@ class Scope(enum.StrEnum):
 
 
 # Next steps that several reasons share.
-_DROP = "drop the option that `gccllm explain` names, where the program can do without it"
+_DROP = "drop the option that `gccllm explain` names, if the program can do without it"
 _RECORD = "record the program: GCCLLM_MODE=record, then `gccllm record -- COMMAND`"
 _INSTALL = "install again: pip install --force-reinstall gcc-llm"
 _LARGER = "use a larger model: GCCLLM_ENDPOINT"
@@ -106,7 +106,7 @@ class Reason(enum.Enum):
     ASM_INLINE = ("asm_inline", Scope.FUNCTION, "it contains inline assembly, whose effects cannot be seen", "use plain C or an intrinsic, or move the loop into a function without it")
     ATOMIC = ("atomic", Scope.FUNCTION, "it uses a lock prefix, an implicit lock or a fence", "move the loop into a function that does not use it")
     VOLATILE = ("volatile", Scope.FUNCTION, "it reads or writes volatile memory", "move the loop into a function that does not access volatile memory")
-    ATTRIBUTE = ("attribute", Scope.FUNCTION, "an attribute of it, or of a function it calls, demands more of the code than is checked", "drop the attribute that `gccllm explain` names, where the program can do without it")
+    ATTRIBUTE = ("attribute", Scope.FUNCTION, "an attribute of it, or of a function it calls, demands more of the code than is checked", "drop the attribute that `gccllm explain` names, if the program can do without it")
     EFFECTS_UNKNOWN = ("effects_unknown", Scope.FUNCTION, "it calls a function of the unit whose effects are not known")
     SETJMP = ("setjmp", Scope.FUNCTION, "it may return twice", _OWN)
     LSDA = ("lsda", Scope.FUNCTION, "it has exception tables", "compile with -fno-exceptions, or declare noexcept what it calls")
