@@ -129,8 +129,8 @@ seconds (judging 57%), so up to about eight processes should hardly wait for eac
 A project is anything that was cloned or unpacked. Its `gccllm.toml` (`gccllm init toml` writes a first one) may set
 effort (column `by a project`: yes, or the values listed). It may not name a program (`cc`), a place outside the
 project (`cache_dir`, `model`, a `profile` elsewhere) or a server (`endpoint`), nor loosen a gate: those come from the
-environment or from your own `config.toml`. What it may not set is ignored, with a line in `gccllm config` and `gccllm
-doctor`. The less obvious ones:
+environment or from your own `config.toml`. What it may not set is ignored, with a line in `gccllm config` and
+`gccllm doctor`. The less obvious ones:
 
 - `mode`: not `record`, which builds a recorder into the program that writes the program's memory to your store.
 - `isa`: not `native`. A rewrite for `native` has no guard: on an older processor the program dies with SIGILL.
