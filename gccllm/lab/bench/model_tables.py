@@ -1,4 +1,4 @@
-"""Tables and curves of suite `model`: the same for a terminal, a log and docs/model.md."""
+"""Tables and curves of suite `model`: the same for a terminal, a log and docs/internals/model.md."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ first N; `recipes`, repair and random edits are searches and stand with the larg
 holds: the headroom. A KEEP (leave it to the compilers) is neither a pass nor a failure: it has a column of its own,
 and a ratio of 1.0. `screen`: of some bodies that build, those that the project's static gate lets by. `A/A` is gcc
 -O3 against itself, up to eight copies chosen from and timed like answers: what it shows is noise. The clock's grain
-is some 25 ticks, so functions of a few hundred ticks are coarse; the kernels suite ([results.md](results.md)) has the
+is some 25 ticks, so functions of a few hundred ticks are coarse; the kernels suite ([results.md](../results.md)) has the
 figures to the percent.
 
 """

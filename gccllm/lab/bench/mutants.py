@@ -245,7 +245,7 @@ def as_markdown(lines: Sequence[dict[str, Any]]) -> str:
 
 _DOCUMENT = """# A fake model that lies
 
-Made by `gccllm bench --suite mutants --docs docs/mutants.md`: wrong versions of gcc's own body of {kernels} benchmark
+Made by `gccllm bench --suite mutants --docs docs/internals/mutants.md`: wrong versions of gcc's own body of {kernels} benchmark
 kernels, and hostile texts, judged as candidates are. A row is a way to be wrong, a column the stage that ended it.
 `equal, admitted`: no gate objects; each of these was linked and compared with gcc's object in the benchmark's harness,
 which shares no code with the gates, on thousands of inputs up to eight times the usual size. `differ` counts those that

@@ -22,7 +22,7 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--out", type=click.Path(path_type=Path), help="Where --dry-run leaves its files.")
 @click.pass_context
 def main(context: click.Context, dry_run: bool, out: Path | None) -> None:
-    """Train a large model with the project's own reward, and bring its weights home. See docs/train-7b.md."""
+    """Train a large model with the project's own reward, and bring its weights home. See docs/internals/train-7b.md."""
     if context.invoked_subcommand is not None:
         return
     if not dry_run:

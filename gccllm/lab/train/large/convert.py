@@ -2,7 +2,7 @@
 
 One tensor is in memory at a time: the embedding of a 7B model is the largest, about 6 GB with its copies (not
 measured). llama.cpp's own `convert_hf_to_gguf.py` knows many more architectures and is the way for everything that is
-refused here; docs/train-7b.md says how.
+refused here; docs/internals/train-7b.md says how.
 
 Checked, each with one sentence: every tensor is there, has the shape the configuration says, and is finite; none is
 left over; F16 does not overflow; the tokenizer fits the embedding and has a pre-tokenizer that llama.cpp knows by
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 KINDS = ("f32", "f16", "q8_0")
 ARCHITECTURES = {"Qwen2ForCausalLM": "qwen2", "LlamaForCausalLM": "llama"}
-ELSEWHERE = "use llama.cpp's convert_hf_to_gguf.py for it (docs/train-7b.md)"
+ELSEWHERE = "use llama.cpp's convert_hf_to_gguf.py for it (docs/internals/train-7b.md)"
 F16_MOST = 65504.0
 
 # The expressions by which tokenizer.json cuts text before the merges, and llama.cpp's name for each.
