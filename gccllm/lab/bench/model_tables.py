@@ -154,8 +154,8 @@ first N; `recipes`, repair and random edits are searches and stand with the larg
 holds: the headroom. A KEEP (leave it to the compilers) is neither a pass nor a failure: it has a column of its own,
 and a ratio of 1.0. `screen`: of some bodies that build, those that the project's static gate lets by. `A/A` is gcc
 -O3 against itself, up to eight copies chosen from and timed like answers: what it shows is noise. The clock's grain
-is some 25 ticks, so functions of a few hundred ticks are coarse; the kernels suite ([results.md](../results.md)) has the
-figures to the percent.
+is some 25 ticks, so functions of a few hundred ticks are coarse; the kernels suite ([results.md](../results.md)) has
+the figures to the percent.
 
 """
 

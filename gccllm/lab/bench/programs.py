@@ -293,8 +293,8 @@ def as_markdown(results: Sequence[Outcome]) -> str:
 
 _DOCUMENT = """# Real programs
 
-Made by `gccllm bench --suite programs --docs docs/internals/programs.md`: C programs out of source archives of the Python
-package index, every file compiled with gcc-llm inline. `same output`: round trips, hash vectors and a Lua script
+Made by `gccllm bench --suite programs --docs docs/internals/programs.md`: C programs out of source archives of the
+Python package index, every file compiled with gcc-llm inline. `same output`: round trips, hash vectors and a Lua script
 pass and print the same bytes as gcc's build. `whole program`: CPU time of gcc's build over ours, with an A/A
 control beside it; it holds start-up and all functions that were left alone.
 

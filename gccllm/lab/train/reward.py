@@ -77,9 +77,9 @@ def ours(outcome: Outcome) -> float:
 
     No credit for tests passed: nearly right is not linked either, and partial credit scored lower in the paper. A
     copy is worth no more than no code: PPO's prompts are functions that can be made faster, a build has gcc's text
-    anyway, and at -0.2, and again at -0.6, the policy learnt to say KEEP where it was unsure (docs/internals/log.md). Slower
-    than gcc is not clamped to 1, or noise would count as speed. The length of an answer is worth nothing either way.
-    Over ABSURD the value stays, and `alarms` says so.
+    anyway, and at -0.2, and again at -0.6, the policy learnt to say KEEP where it was unsure
+    (docs/internals/log.md). Slower than gcc is not clamped to 1, or noise would count as speed. The
+    length of an answer is worth nothing either way. Over ABSURD the value stays, and `alarms` says so.
     """
     if outcome.status in NO_CODE:
         return UNBUILT
