@@ -307,23 +307,6 @@ class Timing:
     processes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What supports an accepted rewrite; stored with it, and enough to run everything again."""
-
-    level: str
-    """`tested+covered` for everything admitted today."""
-    tests: int
-    seed: int
-    edges_baseline: tuple[int, int]
-    """(taken, all)."""
-    edges_candidate: tuple[int, int]
-    mutants: tuple[int, int]
-    """(killed, all that are not shown equivalent)."""
-    timing: Timing
-    cpu: str = ""
-
-
 class Quit(Exception):
     """A stage ends work on a unit or function for a named reason."""
 

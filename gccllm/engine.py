@@ -75,7 +75,7 @@ def answer(
     is_recorded = settings["mode"] == "record"
     deadline = Deadline(settings["budget"])
     if is_recorded:
-        from gccllm.record.build import record_unit
+        from gccllm.record_unit import record_unit
 
         result = record_unit(request, settings, store, log, deadline=deadline)
     elif settings["mode"] == "inline":

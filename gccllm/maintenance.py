@@ -24,7 +24,7 @@ def verify(store: Store, settings: Settings, console: Console, keys: Sequence[st
     A failing entry of the user's own store is removed; a project's is reported, since it belongs to the project. One
     that needs another CPU is left as it is: nothing was found out about it.
     """
-    from gccllm.job import recheck
+    from gccllm.recheck import recheck
 
     tools = Toolchain.find(settings["cc"] or None)
 
@@ -78,7 +78,7 @@ def import_(store: Store, settings: Settings, directory: Path, console: Console)
 
     They stay untrusted: a build that finds one checks it again as its own unit's.
     """
-    from gccllm.job import recheck
+    from gccllm.recheck import recheck
 
     other = Store(directory)
     taken = refused = 0

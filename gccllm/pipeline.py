@@ -12,19 +12,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from gccllm import hotness, policy, work
+from gccllm import hotness, policy
 from gccllm.assembly import Body, BodyError, Function, Module, Rewrite, splice
+from gccllm.attempt import LEAST_S, attempt
 from gccllm.config import Settings
 from gccllm.core import Quit, Request
 from gccllm.deadline import NEVER, Deadline
 from gccllm.events import Log
-from gccllm.plan import Unit, plan
+from gccllm.plan import plan
 from gccllm.profile import load_profile
 from gccllm.propose import answerer
-from gccllm.reasons import Reason
+from gccllm.reasons import TRANSIENT, Reason
+from gccllm.recheck import recheck_in, rescreen_in
 from gccllm.situation import Situation
 from gccllm.store import Entry, Found, Store
 from gccllm.store.entry import recipe_name
+from gccllm.unit_session import Target, UnitSession
 from gccllm.verify.screen import screen_stamp
 
 
@@ -78,15 +81,15 @@ def rewrite_unit(
 
     # Which functions are worth it? The hottest come first, so that a short budget is spent on them.
     profile = load_profile(settings.profile_path) if settings.profile_path else None
-    shop = work.Shop(unit, settings, log)
-    recorded = None if profile is not None else shop.recordings.heat(unit.module)
+    session = UnitSession(unit, settings, log)
+    recorded = None if profile is not None else session.recordings.heat(unit.module)
     warm, left = hotness.rank(unit.module, settings, profile, recorded)
     decisions = left_alone(left, settings)
 
     # From here on a function is either admitted with evidence, declined for good, or queued; each on its own.
     for heat in warm:
         is_left = is_build and heat.is_set_up
-        decision = decide(heat.function, unit, shop, settings, store, log, Deadline(0.0) if is_left else deadline)
+        decision = decide(heat.function, session, store, Deadline(0.0) if is_left else deadline)
         if is_left and decision.reason is Reason.BUDGET:
             decision = replace(decision, reason=Reason.SET_UP)
         decisions.append(decision)
@@ -112,7 +115,7 @@ def rewrite_unit(
         detail = f"symbols changed: {', '.join(sorted(name for name, _ in changed)[:4])}"
         log.write("unit_declined", Reason.SPLICE_REFUSED, detail=detail)
         return Result(None, tuple(decisions), Reason.SPLICE_REFUSED, detail)
-    return Result(text, tuple(decisions), sources=shop.sources)
+    return Result(text, tuple(decisions), sources=session.sources)
 
 
 def left_alone(left: Sequence[tuple[Function, Reason]], settings: Settings) -> list[Decision]:
@@ -120,76 +123,76 @@ def left_alone(left: Sequence[tuple[Function, Reason]], settings: Settings) -> l
     return [Decision(one.name, "declined", reason, hotness.why(one, reason, settings)) for one, reason in left]
 
 
-def decide(
-    function: Function, unit: Unit, shop: work.Shop, settings: Settings, store: Store, log: Log, deadline: Deadline
-) -> Decision:
+def decide(function: Function, session: UnitSession, store: Store, deadline: Deadline) -> Decision:
     """The answer for one function: from the store, or by working on it, or none yet."""
+    settings = session.settings
     try:
         policy.declines_function(function, settings)
 
         # Without a compile: is there anything to be found for this text, at the price of side compiles?
-        known = Situation(shop.told(function), {})
+        known = Situation(session.told(function), {})
         if settings["mode"] == "cached" and not store.may_have(known.prefix):
             return Decision(function.name, "queued", Reason.NOT_IN_STORE)
         if deadline.is_over and not store.may_have(known.prefix):
             return Decision(function.name, "queued", Reason.BUDGET)
 
         # All that a verdict depends on. What forbids a rewrite leaves here, whatever the store holds.
-        situation = shop.situation(function)
+        target = session.target(function)
     except Quit as quit_:
-        word = "queued" if quit_.reason in work.PASSING else "declined"
+        word = "queued" if quit_.reason in TRANSIENT else "declined"
         return Decision(function.name, word, quit_.reason, quit_.detail)
     except BodyError as error:
         return Decision(function.name, "declined", Reason.UNSUPPORTED_CODE, str(error))
 
-    if found := _from_store(function, situation, shop, settings, store, log):
+    if found := _from_store(target, store):
         return found
     if settings["mode"] == "cached":
         return Decision(function.name, "queued", Reason.NOT_IN_STORE)
-    if deadline.left < work.LEAST_S:
+    if deadline.left < LEAST_S:
         return Decision(function.name, "queued", Reason.BUDGET)
 
     # One build works on a function at a time; the others wait for its answer as long as their budget lasts.
-    with store.working_on(situation.key, deadline.left) as mine:
-        if found := _from_store(function, situation, shop, settings, store, log):
+    with store.working_on(target.situation.key, deadline.left) as mine:
+        if found := _from_store(target, store):
             return found
         if not mine:
             return Decision(function.name, "queued", Reason.BUDGET)
-        made = shop.work_on(function, situation, deadline)
+        made = attempt(target, deadline)
         if isinstance(made, Reason):  # a transient failure: nothing is remembered
             return Decision(function.name, "queued", made)
         try:
             store.put(made)
         except OSError as error:
-            log.write("store", Reason.STORE_UNWRITABLE, detail=str(error))
+            session.log.write("store", Reason.STORE_UNWRITABLE, detail=str(error))
         return _of_entry(function, made, settings)
 
 
-def _from_store(
-    function: Function, situation: Situation, shop: work.Shop, settings: Settings, store: Store, log: Log
-) -> Decision | None:
-    found = store.find(situation.key)
+def _from_store(target: Target, store: Store) -> Decision | None:
+    session, function = target.session, target.function
+    found = store.find(target.situation.key)
     for reason, detail in store.problems:
-        log.write("store", reason, detail=detail)
+        session.log.write("store", reason, detail=detail)
     store.problems.clear()
     if found is None:
         return None
     # Calls recorded since, another one to ask: what was decided without them is decided again, where there is time to
     # work. A project's own answers stand: they were committed to be the same everywhere.
-    may_work = found.layer == "user" and settings["mode"] != "cached"
-    if may_work and shop.is_outdated(function, found.entry):
+    entry = found.entry
+    may_work = found.layer == "user" and session.settings["mode"] != "cached"
+    if may_work and session.is_outdated(function, entry):
         return None
-    if may_work and found.entry.outcome == "nothing" and found.entry.answerer != answerer(settings):
+    if may_work and entry.outcome == "nothing" and entry.answerer != answerer(session.settings):
         return None
-    if found.entry.outcome == "accepted" and (failure := _refusal(function, situation, found, shop, store)):
-        log.write("store", Reason.ENTRY_REFUSED, function=function.name, detail=failure, path=str(found.path))
+    if entry.outcome == "accepted" and (failure := _refusal(target, found, store)):
+        session.log.write("store", Reason.ENTRY_REFUSED, function=function.name, detail=failure, path=str(found.path))
         return None
-    return _of_entry(function, found.entry, settings)
+    return _of_entry(function, entry, session.settings)
 
 
-def _refusal(function: Function, situation: Situation, found: Found, shop: work.Shop, store: Store) -> str | None:
+def _refusal(target: Target, found: Found, store: Store) -> str | None:
     """Why a stored rewrite is not for this function; None when it is."""
     # Whatever its file is called and wherever it came from: made in this situation.
+    situation = target.situation
     if part := situation.mismatch(found.entry.situation):
         return f"it was made in another situation: {part}"
 
@@ -202,13 +205,13 @@ def _refusal(function: Function, situation: Situation, found: Found, shop: work.
                 return f"it was made in another situation: {part} of its tests"
         except (BodyError, ValueError) as error:
             return f"its tests cannot be read: {error}"
-        if failure := shop.rescreen(function, found.entry):
+        if failure := rescreen_in(target.session, target.function, found.entry):
             return failure
         store.mark("screened", mark)
 
     # What came with the project or from elsewhere is untrusted until it has passed every check but timing here.
     if found.layer != "user" and not store.is_marked("vouched", mark):
-        if failure := shop.recheck(function, found.entry, store.secret()):
+        if failure := recheck_in(target.session, target.function, found.entry, store.secret()):
             return failure
         store.mark("vouched", mark)
     return None

@@ -35,7 +35,7 @@ from gccllm.profile import load_profile
 from gccllm.progress import Board, Pace
 from gccllm.reasons import Reason
 from gccllm.store import Store
-from gccllm.work import Shop
+from gccllm.unit_session import UnitSession
 
 POLL_S = 0.25
 """How often the board is drawn and the deadline looked at."""
@@ -144,9 +144,8 @@ def _looked_at(place: Path, request: Request, settings: config.Settings) -> Queu
     except Quit:
         return Queued(place, place.name[:12], 0, coldest)
     profile = load_profile(settings.profile_path) if settings.profile_path else None
-    recorded = (
-        None if profile is not None else Shop(unit, settings, Log(settings.store_dir)).recordings.heat(unit.module)
-    )
+    session = UnitSession(unit, settings, Log(settings.store_dir))
+    recorded = None if profile is not None else session.recordings.heat(unit.module)
     warm, _ = hotness.rank(unit.module, settings, profile, recorded)
     return Queued(place, unit.spelled or place.name[:12], len(warm), warm[0].rank if warm else coldest)
 

@@ -214,3 +214,16 @@ class Reason(enum.Enum):
     ENTRY_REFUSED = ("entry_refused", Scope.ENGINE, "a stored rewrite failed re-verification", "`gccllm cache verify` says what fails")
     SPLICE_REFUSED = ("splice_refused", Scope.ENGINE, "the assembler rejected the spliced text")
     # fmt: on
+
+
+TRANSIENT = frozenset(
+    {
+        Reason.BUDGET,
+        Reason.MODEL_FAILED,
+        Reason.ENDPOINT_FAILED,
+        Reason.DEADLINE,
+        Reason.NOISY,
+        Reason.SANDBOX_UNAVAILABLE,
+    }
+)
+"""Failures that say nothing of the function: never remembered."""

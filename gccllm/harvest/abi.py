@@ -7,11 +7,25 @@ Source: System V ABI, AMD64 supplement, section 3.2.3.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from gccllm.core import CalleeSpec, Quit, Returned, Slot
-from gccllm.harvest.types import Array, CType, Floating, Integer, Param, Place, Pointer, Record, Void, describe
+from gccllm.harvest.types import (
+    Array,
+    CType,
+    Floating,
+    Integer,
+    Param,
+    Place,
+    Pointer,
+    Record,
+    Signature,
+    Void,
+    describe,
+)
 from gccllm.reasons import Reason
+from gccllm.verify.abi_state import INTEGER_ARGUMENTS
+from gccllm.verify.screen import argument_registers
 
 INT_REGISTERS = 6
 VECTOR_REGISTERS = 8
@@ -142,3 +156,38 @@ def callee_spec(params: Sequence[CType], returns: CType | None) -> CalleeSpec | 
         tuple(slots["int"]), tuple(slots["vector"]), tuple(slots["stack"]), returned, is_float,
         not writes and not returns_pointer, returns_pointer,
     )  # fmt: skip
+
+
+# --- registers ---------------------------------------------------------------------------------------
+
+
+def signature_registers(signature: Signature) -> frozenset[str]:
+    """Full names of the registers that hold arguments (RDI.., ZMM0..)."""
+    places = [place for param in signature.params for place in param.places]
+    return argument_registers(
+        max((p.index + 1 for p in places if p.file == "int"), default=0),
+        max((p.index + 1 for p in places if p.file == "vector"), default=0),
+    )
+
+
+def pointer_registers(signature: Signature) -> frozenset[str]:
+    """Full names of the registers that hold arguments of pointer type, or pointers of a record that is passed so."""
+    return frozenset(
+        INTEGER_ARGUMENTS[param.places[i].index]
+        for param in signature.params
+        for i in _pointers_in(param.type)
+        if i < len(param.places) and param.places[i].file == "int"
+    )
+
+
+def _pointers_in(type_: CType) -> Iterator[int]:
+    """The eightbytes of a value that are pointers."""
+    if isinstance(type_, Pointer):
+        yield 0
+    elif isinstance(type_, Record):
+        yield from (one.offset // 8 + i for one in type_.fields for i in _pointers_in(one.type))
+
+
+def result_bytes(signature: Signature) -> int:
+    """Size of what is returned in rax and rdx."""
+    return sum(one.size for one in signature.returned if one.slot in (Slot.RAX, Slot.RDX))

@@ -64,8 +64,8 @@ def ls(store: TestStore, console: Console, everything: bool, for_machines: bool)
 
 def show(store: TestStore, console: Console, tools: Toolchain, word: str, everything: bool, for_machines: bool) -> int:
     """Every test of a function: its arguments, and what it is worth when the bench can be used."""
-    from gccllm.job import scratch
     from gccllm.record.minimise import worth_of
+    from gccllm.scratch import scratch
     from gccllm.wire import signature_of
 
     rows = []

@@ -18,10 +18,11 @@ import numpy as np
 
 from gccllm.assembly import Body
 from gccllm.harvest.long import Looked
-from gccllm.job import scratch, workbench
 from gccllm.record.onbench import OnBench
 from gccllm.record.store import Recorded, TestStore
 from gccllm.record.testfile import Benched, Coverage
+from gccllm.scratch import scratch
+from gccllm.suite import workbench
 from gccllm.toolchain import Toolchain
 from gccllm.verify import adequacy, layout
 from gccllm.verify.mutate import Mutant, assembling, mutants

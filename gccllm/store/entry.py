@@ -71,12 +71,17 @@ class TimingRecord(Frozen):
 
 
 class EvidenceRecord(Frozen):
+    """What supports an accepted rewrite; enough to run everything again."""
+
     level: str
+    """`tested+covered` for everything admitted today."""
     tests: int
     seed: int
     edges_baseline: tuple[int, int]
+    """(taken, all)."""
     edges_candidate: tuple[int, int]
     mutants: tuple[int, int]
+    """(killed, all that are not shown equivalent)."""
     timing: TimingRecord
     cpu: str
 

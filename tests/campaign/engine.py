@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gccllm import config, work
+from gccllm import attempt, config, suite, unit_session
 from gccllm.assembly import Body, BodyError, canonical, cfg
 from gccllm.config import Settings
 from gccllm.core import Candidate, Request, Returned, Slot, Timing, accepted
@@ -28,6 +28,8 @@ from gccllm.propose.recipes import CLANG_FIXED, SAME_SYMBOLS, clang_flags
 from gccllm.propose.recompile import _cut, _like_gcc
 from gccllm.propose.unit import find_clang
 from gccllm.store import Store
+from gccllm.suite import Suite
+from gccllm.unit_session import UnitSession
 from gccllm.verify import adequacy, judge
 from gccllm.verify.workbench import Workbench
 
@@ -127,17 +129,17 @@ def junk(body: Body, returns: Sequence[Returned]) -> Body | None:
 
 
 ORIGINAL: dict[str, Any] = {
-    "work.find_tests": work.find_tests,
-    "work.adequacy.score": work.adequacy.score,
-    "work.judge_many": work.judge_many,
-    "work.timing.measure": work.timing.measure,
-    "work.is_equal_on": work.is_equal_on,
-    "work.slower_elsewhere": work.slower_elsewhere,
-    "work.proposers": work.proposers,
-    "Shop.set_up": work.Shop.set_up,
-    "Shop.prompt": work.Shop.prompt,
-    "Shop.quick_speed": work.Shop.quick_speed,
-    "Shop.scalar_body": work.Shop.scalar_body,
+    "attempt.set_up": attempt.set_up,
+    "attempt.judge_many": attempt.judge_many,
+    "attempt.timing.measure": attempt.timing.measure,
+    "attempt.is_equal_on": attempt.is_equal_on,
+    "attempt.slower_elsewhere": attempt.slower_elsewhere,
+    "attempt.quick_speed": attempt.quick_speed,
+    "suite.find_tests": suite.find_tests,
+    "suite.adequacy.score": suite.adequacy.score,
+    "unit_session.proposers": unit_session.proposers,
+    "unit_session.UnitSession.prompt": unit_session.UnitSession.prompt,
+    "unit_session.UnitSession.scalar_body": unit_session.UnitSession.scalar_body,
 }
 """All that a campaign replaces in the product, by name, as it is without a campaign."""
 
@@ -145,10 +147,10 @@ ORIGINAL: dict[str, Any] = {
 def replace_all(by: Mapping[str, Any]) -> None:
     """Put these in place, and the product's own wherever `by` has nothing. In this process only."""
     for name, own in ORIGINAL.items():
-        *path, last = name.split(".")
-        holder: Any = work
+        module, *path, last = name.split(".")
+        holder: Any = {"attempt": attempt, "suite": suite, "unit_session": unit_session}[module]
         for step in path:
-            holder = holder if step == "work" else getattr(holder, step)
+            holder = getattr(holder, step)
         setattr(holder, last, by.get(name, own))
 
 
@@ -187,30 +189,30 @@ class Engine:
         def measure(*args: Any, **more: Any) -> tuple[Any, Timing]:
             return accepted("timing"), Timing(2.0, 1.9, 2.1, {"typical": 2.0}, 100.0, 1.0, 1, 1)
 
-        def set_up(shop: work.Shop, *args: Any, **more: Any) -> work.Job:
+        def set_up(session: UnitSession, *args: Any, **more: Any) -> Suite:
             engine.worked += 1
             engine.names.add(args[0].name)
-            engine.plain_calls = not any(flag.startswith(OWN_CALLS) for flag in shop.unit.flags)
-            job: work.Job = ORIGINAL["Shop.set_up"](shop, *args, **more)
-            return job
+            engine.plain_calls = not any(flag.startswith(OWN_CALLS) for flag in session.unit.flags)
+            made: Suite = ORIGINAL["attempt.set_up"](session, *args, **more)
+            return made
 
-        def prompt(shop: work.Shop, function: Any, job: Any = None) -> Prompt:
-            return Prompt(function.name, canonical(function.body), unit=shop.side)
+        def prompt(session: UnitSession, function: Any, signature: Any = None) -> Prompt:
+            return Prompt(function.name, canonical(function.body), unit=session.side)
 
         both = {
-            "work.timing.measure": measure,
-            "work.slower_elsewhere": lambda *_: "",
-            "work.proposers": lambda settings: engine.proposers(settings),
-            "Shop.set_up": set_up,
-            "Shop.quick_speed": lambda *_: 2.0,
+            "attempt.timing.measure": measure,
+            "attempt.slower_elsewhere": lambda *_: "",
+            "unit_session.proposers": lambda settings: engine.proposers(settings),
+            "attempt.set_up": set_up,
+            "attempt.quick_speed": lambda *_: 2.0,
         }
         construction = {
-            "work.find_tests": find_tests,
-            "work.adequacy.score": score,
-            "work.judge_many": judge_many,
-            "work.is_equal_on": lambda *_: True,
-            "Shop.prompt": prompt,
-            "Shop.scalar_body": lambda *_: None,
+            "suite.find_tests": find_tests,
+            "suite.adequacy.score": score,
+            "attempt.judge_many": judge_many,
+            "attempt.is_equal_on": lambda *_: True,
+            "unit_session.UnitSession.prompt": prompt,
+            "unit_session.UnitSession.scalar_body": lambda *_: None,
         }
         replace_all(both if mode == "gates" else both | construction)
 

@@ -16,18 +16,20 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from gccllm import config, prove, work
+from gccllm import config, outcome, prove
 from gccllm.assembly import BodyError
 from gccllm.core import Candidate, Quit, Slot, Timing
 from gccllm.deadline import Deadline
 from gccllm.events import Log
 from gccllm.harvest.types import Pointer
-from gccllm.job import Attempted, Job
 from gccllm.lab.bench import objects
 from gccllm.lab.bench.mutants import Options, _behaviour
 from gccllm.oneshot import request_for
-from gccllm.plan import Unit, plan
+from gccllm.outcome import Judgement, Judgements
+from gccllm.plan import plan
 from gccllm.propose.recompile import RecompileProposer
+from gccllm.suite import Suite, set_up
+from gccllm.unit_session import UnitSession
 from gccllm.verify.judge import Case, judge_many
 from tests.campaign.builder import place
 from tests.campaign.callers import compared
@@ -83,17 +85,17 @@ def case(number: int, state: Path, options: tuple[str, ...]) -> dict[str, Any]:
             source, name, flags = target(number, here, options)
         try:
             unit = plan(request_for(source, flags, cwd=here), settings)
-            shop = work.Shop(unit, settings, Log(here / "log"))
+            session = UnitSession(unit, settings, Log(here / "log"))
             function = unit.module.functions.get(name)
             if function is None:
                 return {"case": number, "wrong": [], "inlined away": 1}
-            job = shop.set_up(function, here, Deadline(SET_UP_S))
-            for lie, found in accepted(shop, job, number, counts):
-                word = look(lie, found, shop, job, unit, name, here, is_kernel=number < len(names), counts=counts)
+            suite = set_up(session, function, here, Deadline(SET_UP_S))
+            for lie, found in accepted(session, suite, number, counts):
+                word = look(lie, found, session, suite, name, here, is_kernel=number < len(names), counts=counts)
                 if word:
                     kept = state / "failed" / f"hostile-{number}-{name}-{counts['wrong accepted']}"
                     counts["wrong accepted"] += 1
-                    keep(kept, source, number, name, flags, lie, job, word)
+                    keep(kept, source, number, name, flags, lie, suite, word)
                     wrong.append(f"{kept.name}: {lie.operator}: {lie.what}: {word}")
             counts["functions"] += 1
         except (Quit, BodyError) as reason:
@@ -114,11 +116,11 @@ def target(number: int, here: Path, options: tuple[str, ...]) -> tuple[Path, str
     return here / f"unit_{part.home}.c", f"target_{part.number}", ("-O3", "-w", *extras, *options)
 
 
-def accepted(shop: work.Shop, job: Job, number: int, counts: Counter[str]) -> Iterator[tuple[Lie, Case]]:
-    bodies = [job.bench.baseline]
-    prompt = shop.prompt(_function(shop, job), job)
+def accepted(session: UnitSession, suite: Suite, number: int, counts: Counter[str]) -> Iterator[tuple[Lie, Case]]:
+    bodies = [suite.bench.baseline]
+    prompt = session.prompt(_function(session, suite), suite.target.signature)
     for candidate in RecompileProposer(FEW).propose(prompt, 3, 60.0):
-        found = judge_many([candidate], job.bench)[0]
+        found = judge_many([candidate], suite.bench)[0]
         if found.verdict is not None and found.verdict.is_accepted and found.body is not None:
             bodies.append(found.body)
     share = len(bodies)
@@ -128,11 +130,11 @@ def accepted(shop: work.Shop, job: Job, number: int, counts: Counter[str]) -> It
             param.type.to.align if isinstance(param.type, Pointer) else 1,
             isinstance(param.type, Pointer),
         )
-        for param in job.target.signature.params
+        for param in suite.target.signature.params
         for place in param.places
         if place.file == "int"
     ]
-    has_result = any(returned.slot is Slot.RAX for returned in job.bench.returns)
+    has_result = any(returned.slot is Slot.RAX for returned in suite.bench.returns)
     told = [
         lie
         for index, body in enumerate(bodies)
@@ -148,7 +150,7 @@ def accepted(shop: work.Shop, job: Job, number: int, counts: Counter[str]) -> It
     ]
     for start in range(0, len(told), BATCH):
         batch = told[start : start + BATCH]
-        judged = judge_many([Candidate(lie.text, "model", lie.operator) for lie in batch], job.bench)
+        judged = judge_many([Candidate(lie.text, "model", lie.operator) for lie in batch], suite.bench)
         for lie, found in zip(batch, judged, strict=True):
             counts["candidates"] += 1
             if found.verdict is not None and found.verdict.is_accepted:
@@ -159,22 +161,22 @@ def accepted(shop: work.Shop, job: Job, number: int, counts: Counter[str]) -> It
                 counts[f"refused: {found.verdict.stage if found.verdict else 'none'}"] += 1
 
 
-def _function(shop: work.Shop, job: Job) -> Any:
-    return shop.unit.module.functions[job.target.name]
+def _function(session: UnitSession, suite: Suite) -> Any:
+    return session.unit.module.functions[suite.target.name]
 
 
-def look(lie: Lie, found: Case, shop: work.Shop, job: Job, unit: Unit, name: str, here: Path, *, is_kernel: bool,
+def look(lie: Lie, found: Case, session: UnitSession, suite: Suite, name: str, here: Path, *, is_kernel: bool,
          counts: Counter[str]) -> str:  # fmt: skip
     """What the program with the lie does otherwise, in words; empty when nothing is seen."""
     if lie.operator == "length clamped":  # of a whole number that the gates took: wrong above the clamp, unseen or not
         return f"accepted, and wrong beyond: {lie.what}"
-    base = job.bench.baseline
+    base = suite.bench.baseline
     is_near = lie.body is not None and lie.line >= 0 and lie.body.lines[: lie.line] == base.lines[: lie.line]
-    if is_near and lie.body is not None and prove.same(base, [(lie.line, lie.body)], unit.tools)[0]:
+    if is_near and lie.body is not None and prove.same(base, [(lie.line, lie.body)], session.unit.tools)[0]:
         counts["proved"] += 1
         return ""
     if is_kernel:
-        said = _behaviour(found, unit, name, here, Options())
+        said = _behaviour(found, session.unit, name, here, Options())
         if said == "yes":
             counts["compared"] += 1
             return ""
@@ -182,10 +184,9 @@ def look(lie: Lie, found: Case, shop: work.Shop, job: Job, unit: Unit, name: str
             counts["no place"] += 1
             return ""
         return said
-    winner = Attempted(Candidate(lie.text, "model", lie.operator), found.verdict, found, 2.0)  # type: ignore[arg-type]
+    winner = Judgement(Candidate(lie.text, "model", lie.operator), found.verdict, found, 2.0)  # type: ignore[arg-type]
     timing = Timing(2.0, 1.9, 2.1, {}, 100.0, 1.0, 1, 1)
-    function = _function(shop, job)
-    entry = shop.entry(function, shop.situation(function), job, winner, timing)
+    entry = outcome.accepted(session.target(_function(session, suite)), Judgements(suite), winner, timing)
     callers: Counter[str] = Counter()
     with place() as apart:
         said = compared(entry, apart, callers, levels=(("-O2",),))
@@ -194,13 +195,13 @@ def look(lie: Lie, found: Case, shop: work.Shop, job: Job, unit: Unit, name: str
 
 
 def keep(
-    directory: Path, source: Path, number: int, name: str, flags: tuple[str, ...], lie: Lie, job: Job, word: str
+    directory: Path, source: Path, number: int, name: str, flags: tuple[str, ...], lie: Lie, suite: Suite, word: str
 ) -> None:
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     shutil.copy(source, directory)
     (directory / "lie.s").write_text(lie.text)
-    (directory / "gcc.s").write_text(job.bench.baseline.text())
+    (directory / "gcc.s").write_text(suite.bench.baseline.text())
     facts = {"function": name, "flags": flags, "operator": lie.operator, "what": lie.what, "seen": word}
     (directory / "why").write_text(json.dumps(facts, indent=1) + "\n")
     script = directory / "run.sh"

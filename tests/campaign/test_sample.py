@@ -11,15 +11,16 @@ from typing import Any
 
 import pytest
 
-from gccllm import config, work
+from gccllm import config, outcome
 from gccllm.assembly import Body
 from gccllm.core import Candidate, Timing, accepted
-from gccllm.deadline import NEVER
 from gccllm.events import Log
-from gccllm.job import Attempted, Job
 from gccllm.oneshot import request_for
+from gccllm.outcome import Judgement, Judgements
 from gccllm.plan import plan
 from gccllm.store.entry import Entry
+from gccllm.suite import Suite, set_up
+from gccllm.unit_session import UnitSession
 from gccllm.verify.judge import Case
 from tests.campaign import edits, runner, suites, table, unwind
 from tests.campaign.builder import Builder
@@ -59,25 +60,25 @@ class Fixed:
 
 
 @pytest.fixture(scope="module")
-def total(tmp_path_factory: pytest.TempPathFactory) -> tuple[work.Shop, Job]:
+def total(tmp_path_factory: pytest.TempPathFactory) -> tuple[UnitSession, Suite]:
     """`total` on the bench, tests in place."""
     here = tmp_path_factory.mktemp("total")
     source = here / "total.c"
     source.write_text(SUM)
     settings = config.load(Path("/"), env={}).with_values(cache_dir=str(here / "store"))
-    shop = work.Shop(plan(request_for(source, FLAGS, cwd=here), settings), settings, Log(here))
+    session = UnitSession(plan(request_for(source, FLAGS, cwd=here), settings), settings, Log(here))
     bench = here / "bench"
     bench.mkdir()
-    return shop, shop.set_up(shop.unit.module.functions["total"], bench, NEVER)
+    return session, set_up(session, session.unit.module.functions["total"], bench)
 
 
-def entry_of(total: tuple[work.Shop, Job], change: Any) -> Entry:
+def entry_of(total: tuple[UnitSession, Suite], change: Any) -> Entry:
     """An entry of `total` with a body that nobody judged."""
-    shop, job = total
-    function = shop.unit.module.functions["total"]
-    candidate = Candidate(change(job.bench.baseline.text()), "model", "fixed")
-    winner = Attempted(candidate, accepted("confirm"), Case(candidate, Body.parse(candidate.body)), 2.0)
-    return shop.entry(function, shop.situation(function), job, winner, Timing(2.0, 1.9, 2.1))
+    session, suite = total
+    candidate = Candidate(change(suite.bench.baseline.text()), "model", "fixed")
+    winner = Judgement(candidate, accepted("confirm"), Case(candidate, Body.parse(candidate.body)), 2.0)
+    target = session.target(session.unit.module.functions["total"])
+    return outcome.accepted(target, Judgements(suite), winner, Timing(2.0, 1.9, 2.1))
 
 
 # --- edit and rebuild -------------------------------------------------------------------------------
@@ -129,14 +130,16 @@ def test_junk_leaves_results_alone() -> None:
 # --- the other parts --------------------------------------------------------------------------------
 
 
-def test_callers_find_a_rewrite_equal(total: tuple[work.Shop, Job], tmp_path: Path) -> None:
+def test_callers_find_a_rewrite_equal(total: tuple[UnitSession, Suite], tmp_path: Path) -> None:
     counts: Counter[str] = Counter()
     entry = entry_of(total, lambda text: "\tnop\n" + text)
     assert compared(entry, tmp_path, counts, levels=(("-O0",),)) == ""
     assert counts["calls compared"] > 1000
 
 
-def test_callers_see_a_lost_register_and_an_address_in_the_result(total: tuple[work.Shop, Job], tmp_path: Path) -> None:
+def test_callers_see_a_lost_register_and_an_address_in_the_result(
+    total: tuple[UnitSession, Suite], tmp_path: Path
+) -> None:
     def spoiled(text: str) -> str:
         return text.replace("\tret\n", "\tmovl\t$1, %ebx\n\tmovl\t$1, %r12d\n\tmovl\t$1, %r13d\n\tret\n")
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from gccllm.core import PAGE_BYTES
 from gccllm.harvest.__main__ import target_of
-from gccllm.job import scratch, signature_registers
+from gccllm.harvest.abi import signature_registers
 from gccllm.record.capture import RecordedCall, RecordedPage, Registers
 from gccllm.record.store import TestStore
+from gccllm.scratch import scratch
 from gccllm.store.entry import Bench
 from gccllm.verify.screen import Context
 from gccllm.wire import facts_of

@@ -10,12 +10,13 @@ from pathlib import Path
 from gccllm.assembly import Module
 from gccllm.core import ARENA_BYTES, Candidate, Test, Verdict, arena_address
 from gccllm.harvest.__main__ import target_of
+from gccllm.harvest.abi import pointer_registers, signature_registers
 from gccllm.harvest.dwarf import signature_of
 from gccllm.harvest.harvest import QUICK, Harvest, harvest
 from gccllm.harvest.probe import HarvestTarget
 from gccllm.harvest.solved import Solver
 from gccllm.harvest.types import Signature
-from gccllm.job import pointer_registers, signature_registers, workbench
+from gccllm.suite import workbench
 from gccllm.toolchain import Toolchain
 from gccllm.verify.judge import judge
 from gccllm.verify.screen import Context

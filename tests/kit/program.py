@@ -13,9 +13,9 @@ from gccllm.deadline import Deadline
 from gccllm.events import Log
 from gccllm.oneshot import request_for
 from gccllm.pipeline import Result, rewrite_unit
-from gccllm.record.build import record_unit
 from gccllm.record.run import run
 from gccllm.record.store import TestStore
+from gccllm.record_unit import record_unit
 from gccllm.store import Store
 
 UNIT = """

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from test_policy import LOOP, settings
 
+from gccllm.attempt import attempt
 from gccllm.core import Candidate
 from gccllm.deadline import Deadline
 from gccllm.events import Log
@@ -18,7 +19,7 @@ from gccllm.plan import plan
 from gccllm.propose.protocol import Prompt
 from gccllm.reasons import Reason
 from gccllm.store.entry import Entry
-from gccllm.work import Shop
+from gccllm.unit_session import UnitSession
 
 PLAIN = """
 	xorl	%eax, %eax
@@ -61,11 +62,10 @@ def worked_on(place: Path, monkeypatch: pytest.MonkeyPatch, *speakers: Speaker) 
     """What becomes of `LOOP`, compiled without vectors, when these are asked."""
     (place / "t.c").write_text(LOOP)
     request = request_for(place / "t.c", ["-O3", "-fno-tree-vectorize", "-fno-unroll-loops"])
-    shop = Shop(plan(request, settings()), settings(), Log(place))
-    monkeypatch.setattr(Shop, "proposers", list(speakers))
-    monkeypatch.setattr(Shop, "quick_speed", lambda self, job, candidate: 1.5)
-    function = shop.unit.module.functions["f"]
-    return shop.work_on(function, shop.situation(function), Deadline(300.0))
+    session = UnitSession(plan(request, settings()), settings(), Log(place))
+    monkeypatch.setattr(UnitSession, "proposers", list(speakers))
+    monkeypatch.setattr("gccllm.attempt.quick_speed", lambda suite, candidate: 1.5)
+    return attempt(session.target(session.unit.module.functions["f"]), Deadline(300.0))
 
 
 def test_a_judge_that_is_cut_off_leaves_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +79,7 @@ def test_what_was_found_before_the_time_was_up_is_still_timed(tmp_path: Path, mo
         timed.append("yes")
         return True
 
-    monkeypatch.setattr("gccllm.work.is_equal_on", is_equal_on)
+    monkeypatch.setattr("gccllm.attempt.is_equal_on", is_equal_on)
     late = Speaker(PLAIN.replace("addl	(%rdi), %eax", "movl	(%rdi), %ecx\n	addl	%ecx, %eax"), time_is_up)
     found = worked_on(tmp_path, monkeypatch, Speaker(PLAIN), late)
     assert timed == ["yes"], "the first answer, and not the second"
@@ -96,6 +96,6 @@ def test_a_search_for_inputs_that_others_starved_says_nothing_of_the_function(
         found.cut_short, found.timing = True, {}
         return found
 
-    monkeypatch.setattr("gccllm.work.find_tests", cut_short)
-    monkeypatch.setattr("gccllm.work.cpu_seconds", lambda: share * time.monotonic())
+    monkeypatch.setattr("gccllm.suite.find_tests", cut_short)
+    monkeypatch.setattr("gccllm.suite.cpu_seconds", lambda: share * time.monotonic())
     assert (worked_on(tmp_path, monkeypatch, Speaker(PLAIN)) is Reason.DEADLINE) == is_starved

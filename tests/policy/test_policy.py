@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gccllm import config, hotness, policy, work
+from gccllm import config, hotness, policy, unit_session
 from gccllm.assembly import Module
 from gccllm.core import Quit
 from gccllm.events import Log
@@ -17,7 +17,7 @@ from gccllm.harvest.side import typed_unit
 from gccllm.oneshot import request_for
 from gccllm.plan import find_source, plan
 from gccllm.reasons import Reason, Scope
-from gccllm.work import Shop
+from gccllm.unit_session import UnitSession
 
 LOOP = "int f(const int *a, int n) { int s = 0; for (int i = 0; i < n; i++) s += a[i]; return s; }\n"
 
@@ -183,20 +183,22 @@ def test_the_source_is_compiled_again_under_the_name_that_the_build_used(tmp_pat
     unit = plan(request, settings())
     assert unit.spelled == word
     assert unit.source == (tmp_path / "src" / "t.c").resolve()
-    assert Shop(unit, settings(), Log(tmp_path)).signature("f")
+    assert UnitSession(unit, settings(), Log(tmp_path)).signature("f")
 
 
 def test_a_side_compile_that_fails_is_not_tried_again_for_each_function(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "t.c").write_text(LOOP)
-    shop = Shop(plan(request_for(tmp_path / "t.c", ["-O2"]), settings()), settings(), Log(tmp_path))
+    session = UnitSession(plan(request_for(tmp_path / "t.c", ["-O2"]), settings()), settings(), Log(tmp_path))
     (tmp_path / "t.c").write_text(LOOP.replace("+=", "-="))
     tried: list[object] = []
-    monkeypatch.setattr(work, "typed_unit", lambda *args, **words: tried.append(1) or typed_unit(*args, **words))
+    monkeypatch.setattr(
+        unit_session, "typed_unit", lambda *args, **words: tried.append(1) or typed_unit(*args, **words)
+    )
     for _ in range(3):
         with pytest.raises(Quit) as quit_:
-            _ = shop.known
+            _ = session.known
         assert quit_.value.reason is Reason.SIDE_COMPILE
     assert len(tried) == 1
 

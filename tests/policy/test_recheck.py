@@ -12,8 +12,9 @@ from gccllm.events import Log
 from gccllm.oneshot import request_for
 from gccllm.plan import plan
 from gccllm.reasons import Reason
+from gccllm.recheck import SEEDS, recheck_in
 from gccllm.store import Entry
-from gccllm.work import SEEDS, Shop
+from gccllm.unit_session import UnitSession
 
 OPEN = undecided("edges", Reason.EDGES_UNSEEN, "1 of 34")
 WRONG = refuted("replay", Reason.WRONG_VALUE, "rax: want 7, got 8")
@@ -33,13 +34,11 @@ def test_other_tests_follow_only_where_nothing_was_said(
     verdicts: list[Verdict], failure: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "t.c").write_text(LOOP)
-    shop = Shop(plan(request_for(tmp_path / "t.c", ["-O2"]), settings()), settings(), Log(tmp_path))
+    session = UnitSession(plan(request_for(tmp_path / "t.c", ["-O2"]), settings()), settings(), Log(tmp_path))
     seeds: list[int] = []
-    monkeypatch.setattr(
-        shop, "_rechecked", lambda function, entry, seed: seeds.append(seed) or verdicts[len(seeds) - 1]
-    )
+    monkeypatch.setattr("gccllm.recheck._rechecked", lambda *words: seeds.append(words[-1]) or verdicts[len(seeds) - 1])
     entry = Entry(
         key="00" * 32, situation={}, function="f", source="t.c", outcome="nothing", created=0.0, compiler="", version=""
     )
-    assert shop.recheck(shop.unit.module.functions["f"], entry, 7) == failure
+    assert recheck_in(session, session.unit.module.functions["f"], entry, 7) == failure
     assert seeds == [*range(7, 7 + len(verdicts))]

@@ -14,17 +14,18 @@ from gccllm import config, oneshot
 from gccllm.core import Verdict
 from gccllm.deadline import Deadline
 from gccllm.events import Log
+from gccllm.harvest.abi import signature_registers
 from gccllm.harvest.harvest import QUICK, harvest
 from gccllm.harvest.probe import HarvestTarget
 from gccllm.harvest.words import words_of
-from gccllm.job import signature_registers, workbench
 from gccllm.lab import bench
 from gccllm.plan import plan
 from gccllm.propose import c_bodies
 from gccllm.propose.protocol import Failure
+from gccllm.suite import workbench
+from gccllm.unit_session import UnitSession
 from gccllm.verify.judge import judge_many
 from gccllm.verify.screen import Context
-from gccllm.work import Shop
 from tests.kit.prelude_answers import ANSWERS, REFUSED
 
 KERNELS = Path(bench.__file__).parent / "kernels"
@@ -36,16 +37,16 @@ def verdicts(kernel: str, answer: str, workdir: Path) -> list[Verdict]:
     settings = config.load(workdir)
     flags = ("-O3", f"-I{KERNELS}", "-include", "kernel.h")
     unit = plan(oneshot.request_for(KERNELS / f"{kernel}.c", flags), settings)
-    shop = Shop(unit, settings, Log(workdir / "log"))
-    signature = shop.signature("kern")
+    session = UnitSession(unit, settings, Log(workdir / "log"))
+    signature = session.signature("kern")
     types = words_of(signature)
     assert types is not None
-    target = HarvestTarget.of(unit.module, "kern", signature, unit.tools, workdir, shop.known.trapping)
+    target = HarvestTarget.of(unit.module, "kern", signature, unit.tools, workdir, session.known.trapping)
     found = harvest(target, deadline_s=600.0, budget=QUICK)
     registers = signature_registers(signature)
     context = Context("kern", unit.march, arguments=registers)
     desk = workbench(target, context, list(found.tests), None, 1)
-    prompt = shop.prompt(unit.module.functions["kern"])
+    prompt = session.prompt(unit.module.functions["kern"])
     failures: list[Failure] = []
     candidates = list(c_bodies.candidates([answer], types, prompt, ["hand"], failures, Deadline(600.0)))
     assert not failures

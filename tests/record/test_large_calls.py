@@ -12,11 +12,11 @@ import pytest
 from gccllm.core import PAGE_BYTES
 from gccllm.harvest.long import Looked
 from gccllm.harvest.recorded import timeable
-from gccllm.job import scratch
 from gccllm.record.minimise import worth_of
 from gccllm.record.onbench import OnBench
 from gccllm.record.report import worth_words
 from gccllm.record.store import Recorded
+from gccllm.scratch import scratch
 from gccllm.toolchain import Toolchain
 from tests.kit.program import Program
 

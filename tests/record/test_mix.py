@@ -10,11 +10,12 @@ import pytest
 
 from gccllm.assembly import Body
 from gccllm.core import PAGE_BYTES, Candidate, Page, Quit, Test
+from gccllm.harvest.abi import signature_registers
 from gccllm.harvest.harvest import Budget, Harvest, harvest, more_near
 from gccllm.harvest.probe import HarvestTarget, Probe, State
 from gccllm.harvest.recorded import DECK, States, classes, deck
-from gccllm.job import Job, is_equal_on, signature_registers, slower_elsewhere, workbench
 from gccllm.reasons import Reason
+from gccllm.suite import Suite, is_equal_on, slower_elsewhere, workbench
 from gccllm.verify import adequacy, timing
 from gccllm.verify.judge import judge
 from gccllm.verify.screen import Context
@@ -346,33 +347,33 @@ def tabled(where: Path) -> HarvestTarget:
     return target(place, TABLED, "f", "-fno-tree-vectorize")
 
 
-def job_of(where: Path, tabled: HarvestTarget, found: Harvest) -> tuple[Job, Body]:
+def suite_of(where: Path, tabled: HarvestTarget, found: Harvest) -> tuple[Suite, Body]:
     context = Context("f", arguments=signature_registers(tabled.signature))
     place = where / f"direct{len(list(where.iterdir()))}"
     place.mkdir()
     body = target(place, DIRECT, "f", "-fno-tree-vectorize").body
     one = workbench(tabled, context, found.tests, None, 1)
     score = adequacy.Adequacy(adequacy.Score(0, 0, 0, ()), ())
-    return Job(tabled, one, found, score), body
+    return Suite(tabled, one, found, score), body
 
 
 def test_a_rewrite_that_loses_where_the_time_goes_is_not_faster(where: Path, tabled: HarvestTarget) -> None:
     """Nineteen of twenty calls are short, and the candidate wins those; the long ones are most of the time."""
     recorded = strings(list(range(1, 33)), 19.0) + strings(list(range(900, 932)), 1.0)
     found = harvest(tabled, 1, S, ALONE, recorded=recorded)
-    job, body = job_of(where, tabled, found)
+    suite, body = suite_of(where, tabled, found)
     assert set(found.timing) == {"recorded-short", "recorded-middle", "recorded-long"}
     few = {"short": [test for tests in found.timing.values() for test in tests if test.ints[1] <= 2]}
-    assert timing.screen_speed(job.bench, body, few) > 1.1
-    assert timing.screen_speed(job.bench, body, {"long": found.timing["recorded-long"]}) < 0.8
-    assert 0 < timing.screen_speed(job.bench, body, found.timing) < 0.9
+    assert timing.screen_speed(suite.bench, body, few) > 1.1
+    assert timing.screen_speed(suite.bench, body, {"long": found.timing["recorded-long"]}) < 0.8
+    assert 0 < timing.screen_speed(suite.bench, body, found.timing) < 0.9
 
 
 def test_a_rewrite_that_is_much_slower_on_other_inputs_is_told_so(where: Path, tabled: HarvestTarget) -> None:
     short, long = strings([1, 2] * 8, 1.0), strings(list(range(900, 916)), 1.0)
     found = harvest(tabled, 1, S, ALONE, recorded=[*short, *long])
-    job, body = job_of(where, tabled, replace(found, elsewhere={"short": short, "long": long}))
-    assert slower_elsewhere(job, body, 0).startswith("long: 0.")
-    assert slower_elsewhere(job, tabled.body, 0) == ""
-    only_short, _ = job_of(where, tabled, replace(found, elsewhere={"short": short}))
+    suite, body = suite_of(where, tabled, replace(found, elsewhere={"short": short, "long": long}))
+    assert slower_elsewhere(suite, body, 0).startswith("long: 0.")
+    assert slower_elsewhere(suite, tabled.body, 0) == ""
+    only_short, _ = suite_of(where, tabled, replace(found, elsewhere={"short": short}))
     assert slower_elsewhere(only_short, body, 0) == ""

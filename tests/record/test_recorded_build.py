@@ -11,15 +11,18 @@ from gccllm import events, hotness, report, show
 from gccllm.core import Candidate, Timing
 from gccllm.deadline import Deadline
 from gccllm.harvest.__main__ import target_of
-from gccllm.job import Attempted, Job, recheck, scratch
+from gccllm.outcome import Judgement, Judgements, accepted, nothing
 from gccllm.pipeline import Decision
 from gccllm.plan import Unit, plan
 from gccllm.reasons import Reason
+from gccllm.recheck import recheck
 from gccllm.record.recordings import Recordings
+from gccllm.scratch import scratch
 from gccllm.situation import Situation
 from gccllm.store.entry import Entry
+from gccllm.suite import Suite, set_up
+from gccllm.unit_session import Target, UnitSession
 from gccllm.verify.judge import judge
-from gccllm.work import Shop
 from tests.kit.program import UNIT, Program
 
 QUICK = {"only": "weigh", "isa": "baseline"}
@@ -43,17 +46,17 @@ def decision(program: Program, name: str, **values: object) -> Decision:
     return next(d for d in program.build(**values).decisions if d.function == name)
 
 
-def shop_of(program: Program) -> tuple[Shop, Unit]:
+def session_of(program: Program) -> tuple[UnitSession, Unit]:
     settings = program.settings()
     unit = plan(program.request, settings)
-    return Shop(unit, settings, program.log), unit
+    return UnitSession(unit, settings, program.log), unit
 
 
 @pytest.fixture(scope="module")
-def worked(program: Program, tmp_path_factory: pytest.TempPathFactory) -> tuple[Shop, Unit, Job]:
-    shop, unit = shop_of(program)
-    job = shop.set_up(unit.module.functions["weigh"], tmp_path_factory.mktemp("job"), Deadline(3600))
-    return shop, unit, job
+def worked(program: Program, tmp_path_factory: pytest.TempPathFactory) -> tuple[UnitSession, Unit, Suite]:
+    session, unit = session_of(program)
+    suite = set_up(session, unit.module.functions["weigh"], tmp_path_factory.mktemp("suite"), Deadline(3600))
+    return session, unit, suite
 
 
 def other(source: str, level: str = "-O2") -> Candidate:
@@ -63,19 +66,19 @@ def other(source: str, level: str = "-O2") -> Candidate:
         return Candidate(target_of(file, "weigh", [level], directory).body.text(), "model", "by hand")
 
 
-def test_recorded_calls_are_the_tests(program: Program, worked: tuple[Shop, Unit, Job]) -> None:
-    _, _, job = worked
-    labels = [test.label for test in job.bench.tests]
-    assert job.recorded is not None
-    assert job.recorded.calls == 3000
+def test_recorded_calls_are_the_tests(program: Program, worked: tuple[UnitSession, Unit, Suite]) -> None:
+    _, _, suite = worked
+    labels = [test.label for test in suite.bench.tests]
+    assert suite.recorded is not None
+    assert suite.recorded.calls == 3000
     assert labels.count("recorded") > 20
     assert set(labels) <= {"recorded", "mutated"}
-    assert job.harvest.edges_taken == job.harvest.edges_all
-    assert job.adequacy.is_adequate
-    assert all(label.startswith("recorded") for label in job.harvest.timing)
+    assert suite.harvest.edges_taken == suite.harvest.edges_all
+    assert suite.adequacy.is_adequate
+    assert all(label.startswith("recorded") for label in suite.harvest.timing)
 
 
-def test_the_log_says_how_good_the_tests_are(program: Program, worked: tuple[Shop, Unit, Job]) -> None:
+def test_the_log_says_how_good_the_tests_are(program: Program, worked: tuple[UnitSession, Unit, Suite]) -> None:
     line = next(event for event in events.read(program.where / "store") if event["event"] == "tests")
     assert line["made"] == 0
     assert line["recorded"] > 20
@@ -83,8 +86,8 @@ def test_the_log_says_how_good_the_tests_are(program: Program, worked: tuple[Sho
     assert line["mutants"][0] >= 0.95 * line["mutants"][1] > 0
 
 
-def test_wrong_answers_that_the_recorded_states_reveal_are_refuted(worked: tuple[Shop, Unit, Job]) -> None:
-    _, _, job = worked
+def test_wrong_answers_that_the_recorded_states_reveal_are_refuted(worked: tuple[UnitSession, Unit, Suite]) -> None:
+    _, _, suite = worked
     first = "for (int i = t->buckets[key & t->mask]; i >= 0; i = t->slots[i].next)"
     assert first in UNIT
     for wrong in (
@@ -92,7 +95,7 @@ def test_wrong_answers_that_the_recorded_states_reveal_are_refuted(worked: tuple
         UNIT.replace("scale[i & 3]", "scale[i & 1]"),
         UNIT.replace("found += ", "found = "),
     ):
-        verdict = judge(other(wrong), job.bench).verdict
+        verdict = judge(other(wrong), suite.bench).verdict
         assert verdict is not None
         assert verdict.reason is Reason.WRONG_VALUE, verdict
 
@@ -100,21 +103,22 @@ def test_wrong_answers_that_the_recorded_states_reveal_are_refuted(worked: tuple
 SITUATION = Situation({"schema": "2"}, {})
 
 
-def entry_of(shop: Shop, unit: Unit, job: Job) -> Entry:
+def entry_of(session: UnitSession, unit: Unit, suite: Suite) -> Entry:
     """As if a right candidate had been timed and found faster."""
-    case = judge(other(UNIT, "-O1"), job.bench)
+    case = judge(other(UNIT, "-O1"), suite.bench)
     assert case.verdict is not None
     assert case.verdict.is_accepted, case.verdict
     measured = Timing(1.5, 1.4, 1.6, {"recorded": 1.5}, 100.0, 1.0, 123, 3)
     function = unit.module.functions["weigh"]
-    return shop.entry(function, SITUATION, job, Attempted(case.candidate, case.verdict, case), measured)
+    winner = Judgement(case.candidate, case.verdict, case)
+    return accepted(Target(session, function, SITUATION), Judgements(suite), winner, measured)
 
 
 def test_an_entry_names_its_recording_and_stands_only_where_that_is(
-    program: Program, worked: tuple[Shop, Unit, Job], tmp_path: Path
+    program: Program, worked: tuple[UnitSession, Unit, Suite], tmp_path: Path
 ) -> None:
-    shop, unit, job = worked
-    entry = Entry.load(entry_of(shop, unit, job).dump())
+    session, unit, suite = worked
+    entry = Entry.load(entry_of(session, unit, suite).dump())
     assert entry.recording is not None
     assert entry.recording.recorded > 20
     assert entry.evidence is not None
@@ -126,7 +130,7 @@ def test_an_entry_names_its_recording_and_stands_only_where_that_is(
     assert str(recheck(wrong, program.settings())).startswith(Reason.WRONG_VALUE.label)
 
 
-def test_a_person_is_told_of_the_recorded_tests(worked: tuple[Shop, Unit, Job]) -> None:
+def test_a_person_is_told_of_the_recorded_tests(worked: tuple[UnitSession, Unit, Suite]) -> None:
     entry = entry_of(*worked)
     console = Console(width=200)
     with console.capture() as said:
@@ -136,8 +140,8 @@ def test_a_person_is_told_of_the_recorded_tests(worked: tuple[Shop, Unit, Job]) 
 
 
 def test_the_time_that_was_recorded_ranks_and_what_was_never_called_is_cold(program: Program) -> None:
-    shop, unit = shop_of(program)
-    heat = shop.recordings.heat(unit.module)
+    session, unit = session_of(program)
+    heat = session.recordings.heat(unit.module)
     assert heat == {"weigh": 1.0, "idle": 0.0}
     warm, left = hotness.rank(unit.module, program.settings(), None, heat)
     assert [one.function.name for one in warm] == ["weigh"]
@@ -152,12 +156,12 @@ def test_a_failure_from_before_the_recording_is_looked_at_again(program: Program
     assert seen == [Reason.RECORDED_SINCE.label]
 
 
-def test_an_answer_holds_until_more_is_recorded(program: Program, worked: tuple[Shop, Unit, Job]) -> None:
-    shop, unit, job = worked
+def test_an_answer_holds_until_more_is_recorded(program: Program, worked: tuple[UnitSession, Unit, Suite]) -> None:
+    session, unit, suite = worked
     function = unit.module.functions["weigh"]
-    entry = shop.failure(function, SITUATION, job, Reason.NOTHING_FASTER, "")
-    assert not shop.is_outdated(function, entry)
-    assert not shop.is_outdated(function, shop.failure(function, SITUATION, None, Reason.NO_INPUTS, ""))
-    assert shop.is_outdated(function, entry.model_copy(update={"recording": None}))
+    entry = nothing(Target(session, function, SITUATION), Judgements(suite), Reason.NOTHING_FASTER, "")
+    assert not session.is_outdated(function, entry)
+    assert not session.is_outdated(function, nothing(Target(session, function, SITUATION), None, Reason.NO_INPUTS, ""))
+    assert session.is_outdated(function, entry.model_copy(update={"recording": None}))
     program.record(calls=10)
-    assert shop.is_outdated(function, entry)
+    assert session.is_outdated(function, entry)

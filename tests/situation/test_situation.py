@@ -19,8 +19,8 @@ from gccllm.plan import plan
 from gccllm.reasons import Reason
 from gccllm.situation import Situation, bench_parts, steady
 from gccllm.store.entry import Bench
+from gccllm.unit_session import UnitSession
 from gccllm.wire import facts_of
-from gccllm.work import Shop
 
 SOURCE = """
 static const char *const names[] = {"red", "green"};
@@ -36,16 +36,16 @@ num total(const unsigned char *s, long n) {
 OTHER = "int other(const char *s) { int n = 0; while (*s) n += *s++ == 'x'; return n; }\n"
 
 
-def shop_of(place: Path, source: str, flags: Sequence[str] = ("-O3",), **env: str) -> Shop:
+def session_of(place: Path, source: str, flags: Sequence[str] = ("-O3",), **env: str) -> UnitSession:
     place.mkdir(exist_ok=True)
     (place / "t.c").write_text(source)
     settings = config.load(Path("/"), {f"GCCLLM_{name.upper()}": value for name, value in env.items()})
-    return Shop(plan(request_for(place / "t.c", flags), settings), settings, Log(place))
+    return UnitSession(plan(request_for(place / "t.c", flags), settings), settings, Log(place))
 
 
 def situation_of(place: Path, source: str, flags: Sequence[str] = ("-O3",), **env: str) -> Situation:
-    shop = shop_of(place, source, flags, **env)
-    return shop.situation(shop.unit.module.functions["total"])
+    session = session_of(place, source, flags, **env)
+    return session.situation(session.unit.module.functions["total"])
 
 
 EDITS = {
@@ -101,9 +101,9 @@ def test_what_a_verdict_does_not_stand_on_leaves_the_key(tmp_path: Path) -> None
 
 
 def test_without_a_side_compile_the_first_half_is_known(tmp_path: Path) -> None:
-    shop = shop_of(tmp_path, SOURCE)
-    function = shop.unit.module.functions["total"]
-    assert shop.situation(function).key.startswith(Situation(shop.told(function), {}).prefix)
+    session = session_of(tmp_path, SOURCE)
+    function = session.unit.module.functions["total"]
+    assert session.situation(function).key.startswith(Situation(session.told(function), {}).prefix)
 
 
 TEXT = st.dictionaries(st.text(max_size=6), st.text(max_size=6), max_size=5)
@@ -127,12 +127,12 @@ def test_an_entry_that_differs_in_any_part_is_refused_by_that_part(part: str, di
 
 
 def test_a_bench_of_another_function_is_refused(tmp_path: Path) -> None:
-    shop = shop_of(tmp_path, SOURCE)
-    situation = shop.situation(shop.unit.module.functions["total"])
-    signature = shop.signature("total")
-    target = shop.target("total", signature, tmp_path)
+    session = session_of(tmp_path, SOURCE)
+    situation = session.situation(session.unit.module.functions["total"])
+    signature = session.signature("total")
+    target = session.harvest_target("total", signature, tmp_path)
     bench = Bench(
-        slice=target.text, baseline=target.body.text(), facts=facts_of(target, shop.context("total", signature)),
+        slice=target.text, baseline=target.body.text(), facts=facts_of(target, session.context("total", signature)),
         ubsan=target.ubsan_text or "",
     )  # fmt: skip
     assert bench_parts(bench).items() <= situation.parts.items()
@@ -142,7 +142,7 @@ def test_a_bench_of_another_function_is_refused(tmp_path: Path) -> None:
         "slice": {"slice": bench.slice.replace("leal", "leaq", 1)},
         "body": {"baseline": "\tret\n"},
         "trapping": {"ubsan": ""},
-        "types": {"facts": facts_of(widened, shop.context("total", signature))},
+        "types": {"facts": facts_of(widened, session.context("total", signature))},
     }
     for part, change in changes.items():
         assert situation.foreign(bench.model_copy(update=change)) == part

@@ -12,7 +12,7 @@ import pytest
 from gccllm import config
 from gccllm.assembly import Body
 from gccllm.isa_allowance import isa_for
-from gccllm.job import recheck
+from gccllm.recheck import recheck
 from gccllm.store import Found, Store
 from gccllm.toolchain import Toolchain
 from gccllm.verify.screen import read_baseline, screen

@@ -15,8 +15,8 @@ import pytest
 
 from gccllm.core import Quit
 from gccllm.entry_limits import check_text
-from gccllm.job import recheck
 from gccllm.reasons import Reason
+from gccllm.recheck import recheck
 from gccllm.store import Entry, EntryError, Store
 from gccllm.toolchain import MOST_FILE, Toolchain
 from gccllm.wire import signature_of
@@ -30,7 +30,7 @@ RUN = """
 import json, resource, sys
 from tests.kit import hostile as kit
 from gccllm.config import load
-from gccllm.job import recheck
+from gccllm.recheck import recheck
 from gccllm.store import Entry, EntryError
 
 def loaded(raw):

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from gccllm.assembly import Body, Module, slice_text
 from gccllm.core import Outcome, Quit, Region, Returned, Test, arena_address
-from gccllm.job import gain_asked
 from gccllm.reasons import Reason
+from gccllm.suite import gain_asked
 from gccllm.toolchain import Toolchain
 from gccllm.verify import layout, timing
 from gccllm.verify.image import CalleeSpec

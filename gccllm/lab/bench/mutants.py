@@ -34,9 +34,10 @@ from gccllm.lab.bench import objects, show
 from gccllm.lab.bench.kernels import check
 from gccllm.oneshot import request_for
 from gccllm.plan import Unit, plan
+from gccllm.suite import set_up
+from gccllm.unit_session import UnitSession
 from gccllm.verify.judge import Case, judge_many
 from gccllm.verify.mutate import mutants
-from gccllm.work import Shop
 
 BATCH = 24
 """Candidates judged at once."""
@@ -99,15 +100,15 @@ def attack(name: str, work: Path, options: Options) -> dict[str, Any]:
     request = request_for(objects.KERNELS / f"{name}.c", ("-O3", f"-Dkern={name}"), cwd=work)
     try:
         unit = plan(request, settings)
-        shop = Shop(unit, settings, Log(work / "store"))
-        job = shop.set_up(unit.module.functions[name], work, Deadline(SET_UP_S))
+        session = UnitSession(unit, settings, Log(work / "store"))
+        suite = set_up(session, unit.module.functions[name], work, Deadline(SET_UP_S))
     except (Quit, BodyError) as refusal:
         line["declined"] = str(refusal)
         return line
-    wrong = list(_wrong_answers(job.bench.baseline, options))
+    wrong = list(_wrong_answers(suite.bench.baseline, options))
     for start in range(0, len(wrong), BATCH):
         batch = wrong[start : start + BATCH]
-        cases = judge_many([candidate for candidate, _, _ in batch], job.bench)
+        cases = judge_many([candidate for candidate, _, _ in batch], suite.bench)
         for case, (_, operator, what) in zip(cases, batch, strict=True):
             line["mutants"].append(_record(case, operator, what))
             if case.verdict is not None and case.verdict.outcome is Outcome.ACCEPTED:
@@ -245,8 +246,9 @@ def as_markdown(lines: Sequence[dict[str, Any]]) -> str:
 
 _DOCUMENT = """# A fake model that lies
 
-Made by `gccllm bench --suite mutants --docs docs/internals/mutants.md`: wrong versions of gcc's own body of {kernels} benchmark
-kernels, and hostile texts, judged as candidates are. A row is a way to be wrong, a column the stage that ended it.
+Made by `gccllm bench --suite mutants --docs docs/internals/mutants.md`: wrong versions of gcc's own body of {kernels}
+benchmark kernels, and hostile texts, judged as candidates are. A row is a way to be wrong, a column the stage that
+ended it.
 `equal, admitted`: no gate objects; each of these was linked and compared with gcc's object in the benchmark's harness,
 which shares no code with the gates, on thousands of inputs up to eight times the usual size. `differ` counts those that
 behaved differently there. Kernels declined before any candidate is asked for: {declined}.

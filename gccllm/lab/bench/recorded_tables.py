@@ -237,8 +237,8 @@ _DOCUMENT = """# Recorded calls on real projects
 
 Made by `gccllm bench --suite recorded -- --docs docs/internals/recorded.md`. Each project is a source archive of the
 Python package index or a source package of Debian, built by its own set-up: with gcc, with gcc-llm in mode `record`,
-and, after a workload was recorded, with gcc-llm again; then the queue of what was not decided is worked on. Only functions
-that a profile of gcc's build has seen are looked at. docs/record-and-use.md shows the steps by hand.
+and, after a workload was recorded, with gcc-llm again; then the queue of what was not decided is worked on. Only
+functions that a profile of gcc's build has seen are looked at. docs/record-and-use.md shows the steps by hand.
 
 {projects}
 `recordable`: functions that got a recording stub. `called`: by the recorded workload. `adequate`: with recorded calls

@@ -53,10 +53,10 @@ from gccllm.pipeline import Decision, decide
 from gccllm.plan import plan
 from gccllm.propose import csource
 from gccllm.propose.c_words import KEEP
-from gccllm.reasons import Reason
+from gccllm.reasons import TRANSIENT, Reason
 from gccllm.store import Store
 from gccllm.toolchain import Ran, Toolchain
-from gccllm.work import PASSING, Shop
+from gccllm.unit_session import UnitSession
 
 PACKAGES = ("xxhash", "lz4", "zopfli", "brotli", "zstandard", "pycryptodome", "mmh3", "ujson", "bitarray", "webrtcvad")
 """Plain C under a permissive licence, and a set-up that pip can ask for metadata without other tools."""
@@ -76,7 +76,7 @@ PER_FUNCTION_S = 60.0
 COMPILE_S = 120.0
 MOST_BYTES = 4 << 20
 """Of a source file; larger ones are amalgamations that are in the archive in pieces too, or tables."""
-AGAIN = frozenset({UNTRIED, Reason.BUDGET.label, *(reason.label for reason in PASSING)})
+AGAIN = frozenset({UNTRIED, Reason.BUDGET.label, *(reason.label for reason in TRANSIENT)})
 """Of these rows nothing is known yet."""
 
 _PERMISSIVE = re.compile(
@@ -257,25 +257,25 @@ def verify(rows: Sequence[dict[str, Any]], source: Source, out: Path, end: Deadl
             row["status"] = quit_.reason.label
             yield row
         return
-    shop = Shop(unit, settings, log)
+    session = UnitSession(unit, settings, log)
     for row in rows:
         function = unit.module.functions.get(row["function"])
         if end.is_over:
             return
-        if function is None or _text_of(shop, row["function"]) != row["prompt"]:
+        if function is None or _text_of(session, row["function"]) != row["prompt"]:
             row["status"] = DIFFERS
             yield row
             continue
         limit = end.within(PER_FUNCTION_S)
-        decision = decide(function, unit, shop, settings, store, log, limit)
+        decision = decide(function, session, store, limit)
         if decision.reason is Reason.BUDGET and not limit.is_over:
             return
         yield decided(row, decision)
 
 
-def _text_of(shop: Shop, name: str) -> str:
+def _text_of(session: UnitSession, name: str) -> str:
     """What a model would be shown of the function in a build."""
-    scalar = shop.side.module(SCALAR)
+    scalar = session.side.module(SCALAR)
     twin = scalar.functions.get(name) if scalar is not None else None
     try:
         return canonical(twin.body.without_endbr()) if twin is not None else ""

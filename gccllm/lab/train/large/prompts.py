@@ -28,10 +28,10 @@ from typing import Any
 from gccllm import hotness, policy
 from gccllm.assembly import BodyError
 from gccllm.core import Quit
-from gccllm.job import scratch
 from gccllm.lab import bench
 from gccllm.lab.train.large import score
 from gccllm.propose import prompt_text
+from gccllm.scratch import scratch
 
 DATA_SOURCE = "gcc-llm"
 KERNELS = Path(bench.__file__).with_name("kernels")
@@ -74,16 +74,16 @@ def examples_of(
     found: list[Example] = []
     with scratch() as directory:
         try:
-            shop = score.shop_of(source, list(flags), directory)
+            session = score.session_of(source, list(flags), directory)
         except Quit as quit_:
             return [], Counter([quit_.reason.label])
-        warm, cold = hotness.rank(shop.unit.module, shop.settings)
+        warm, cold = hotness.rank(session.unit.module, session.settings)
         left.update(reason.label for _, reason in cold)
         for heat in warm:
             function = heat.function
             try:
-                policy.declines_function(function, shop.settings)
-                prompt = shop.prompt(function)
+                policy.declines_function(function, session.settings)
+                prompt = session.prompt(function)
             except Quit as quit_:
                 left[quit_.reason.label] += 1
                 continue

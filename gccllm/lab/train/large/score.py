@@ -29,19 +29,20 @@ from gccllm.core import Candidate, Outcome, Quit, Verdict
 from gccllm.deadline import Deadline
 from gccllm.events import Log
 from gccllm.isa_allowance import isa_for
-from gccllm.job import Job, is_equal_on, scratch
 from gccllm.oneshot import request_for
 from gccllm.plan import plan
 from gccllm.propose.answers import to_candidate
 from gccllm.propose.protocol import Failure, Isa, Prompt
 from gccllm.propose.recipes import LEVEL_FLAGS
 from gccllm.reasons import Reason
+from gccllm.scratch import scratch
+from gccllm.suite import Suite, is_equal_on, set_up
+from gccllm.unit_session import UnitSession
 from gccllm.verify import timing
 from gccllm.verify.decode import Refused, assemble
 from gccllm.verify.image import AssembleError
 from gccllm.verify.judge import Case, judge
 from gccllm.verify.replay import differs
-from gccllm.work import Shop
 
 WORK_S = 90.0
 """Seconds for one answer, harvest included."""
@@ -84,13 +85,13 @@ def settings_of() -> Settings:
     return Settings({setting.name: setting.default for setting in SETTINGS}, {})
 
 
-def shop_of(source: str, flags: list[str], directory: Path) -> Shop:
+def session_of(source: str, flags: list[str], directory: Path) -> UnitSession:
     """The unit of a C text, as a build would meet it. Raises Quit."""
     path = directory / "unit.c"
     path.write_text(source)
     settings = settings_of()
     request = request_for(path, flags, settings["cc"] or None, directory)
-    return Shop(plan(request, settings), settings, Log(directory / "store"))
+    return UnitSession(plan(request, settings), settings, Log(directory / "store"))
 
 
 def judge_task(task: Record) -> Record:
@@ -106,37 +107,37 @@ def judge_task(task: Record) -> Record:
 
 def _judged(task: Record, directory: Path) -> Record:
     deadline = Deadline(WORK_S)
-    shop = shop_of(task["source"], task["flags"], directory)
+    session = session_of(task["source"], task["flags"], directory)
     name = task["function"]
-    function = shop.unit.module.functions.get(name)
+    function = session.unit.module.functions.get(name)
     if function is None:
         raise Quit(Reason.NO_SOURCE, f"gcc made no function {name}")
     isa = Isa(permitted=task["permitted"], allowed=task["allowed"])
-    if isa_for("native", shop.unit.march, shop.unit.tools).allowed < isa.allowed:
+    if isa_for("native", session.unit.march, session.unit.tools).allowed < isa.allowed:
         raise Quit(Reason.ISA, f"the prompt allows level {isa.allowed}, which this CPU does not have")
 
     # The answer first: most that are wrong are wrong here, and cost no tests.
-    prompt = Prompt(name, "", isa=isa, unit=shop.side)
+    prompt = Prompt(name, "", isa=isa, unit=session.side)
     candidate = to_candidate(task["answer"], prompt, "answer", Deadline(20.0))
     if isinstance(candidate, Failure):
         return record("build", candidate.reason.label, candidate.detail)
-    if (early := _untested(candidate, function, shop, directory)) is not None:
+    if (early := _untested(candidate, function, session, directory)) is not None:
         return early
 
-    # From here on the job is the one that a build would do.
-    job = shop.set_up(function, directory, deadline)
-    case = judge(candidate, job.bench)
+    # From here on the work is what a build would do.
+    suite = set_up(session, function, directory, deadline)
+    case = judge(candidate, suite.bench)
     verdict = case.verdict
     assert verdict is not None
     if not verdict.is_accepted:
-        return _refused(job, case, verdict)
+        return _refused(suite, case, verdict)
     assert case.body is not None
-    if not is_equal_on(job.bench, case.body, job.harvest):
+    if not is_equal_on(suite.bench, case.body, suite.harvest):
         return record("value", Reason.WRONG_VALUE.label, "on the inputs of the timing", share=0.99)
-    return _timed(job, case, shop, isa)
+    return _timed(suite, case, session, isa)
 
 
-def _untested(candidate: Candidate, function: Function, shop: Shop, directory: Path) -> Record | None:
+def _untested(candidate: Candidate, function: Function, session: UnitSession, directory: Path) -> Record | None:
     """The record of an answer that needs no test: it does not build, or it is gcc's own body."""
     try:
         body = Body.parse(candidate.body)
@@ -144,11 +145,11 @@ def _untested(candidate: Candidate, function: Function, shop: Shop, directory: P
         return record("build", error.reason.label, error.detail)
     if canonical(body.without_endbr()) == canonical(function.body.without_endbr()):
         return record("pass", Reason.COPY.label, share=1.0, over_o3=1.0, over_best=1.0, is_copy=True)
-    code = assemble("answer", body.text(), shop.unit.tools, directory)
+    code = assemble("answer", body.text(), session.unit.tools, directory)
     return record("build", Reason.DOES_NOT_ASSEMBLE.label, code.message) if isinstance(code, Refused) else None
 
 
-def _refused(job: Job, case: Case, verdict: Verdict) -> Record:
+def _refused(suite: Suite, case: Case, verdict: Verdict) -> Record:
     reason = verdict.reason
     label = reason.label if reason else ""
     if verdict.stage in ("parse", "assemble") or reason in _NOT_BUILT:
@@ -156,13 +157,13 @@ def _refused(job: Job, case: Case, verdict: Verdict) -> Record:
     if verdict.stage == "screen":
         return record("abi", label, verdict.detail)
     status = _STATUS.get(reason, UNDECIDED) if reason else UNDECIDED
-    share = 1.0 if verdict.outcome is Outcome.UNDECIDED else _passed_share(job, case)
+    share = 1.0 if verdict.outcome is Outcome.UNDECIDED else _passed_share(suite, case)
     return record(status, label, verdict.detail, share=share)
 
 
-def _passed_share(job: Job, case: Case) -> float:
+def _passed_share(suite: Suite, case: Case) -> float:
     """Share of the tests whose result is the baseline's. Below 1: an answer that is here failed something."""
-    bench = job.bench
+    bench = suite.bench
     if case.body is None:
         return 0.0
     with bench.replayer(bench.image([bench.entry_text(case.body, "share")])) as replayer:
@@ -171,29 +172,29 @@ def _passed_share(job: Job, case: Case) -> float:
     return min(1.0 - wrong / len(bench.tests), 0.99)
 
 
-def _timed(job: Job, case: Case, shop: Shop, isa: Isa) -> Record:
+def _timed(suite: Suite, case: Case, session: UnitSession, isa: Isa) -> Record:
     """The gain by the rule of a build; what the rule does not confirm is at most 1."""
     assert case.body is not None
     verdict, measured = timing.measure(
-        job.bench, case.body, job.harvest.timing, job.harvest.confirm, level=case.level
+        suite.bench, case.body, suite.harvest.timing, suite.harvest.confirm, level=case.level
     )  # fmt: skip
     gain = measured.speedup if measured is not None else 1.0
     if not verdict.is_accepted:
         gain = min(gain, 1.0)
-    bar = max(1.0, _best_flags(job, shop, isa))
+    bar = max(1.0, _best_flags(suite, session, isa))
     label = verdict.reason.label if verdict.outcome is not Outcome.ACCEPTED and verdict.reason else ""
     return record("pass", label, verdict.detail, share=1.0, over_o3=gain, over_best=gain / bar)
 
 
-def _best_flags(job: Job, shop: Shop, isa: Isa) -> float:
+def _best_flags(suite: Suite, session: UnitSession, isa: Isa) -> float:
     """Speed-up of gcc's own code with every instruction set that the answer may use; 0.0 when it cannot be timed."""
     flags = LEVEL_FLAGS.get(isa.allowed, ()) if isa.allowed > isa.permitted else ()
-    module = shop.side.module(flags) if flags else None
-    twin = module.functions.get(job.target.name) if module is not None else None
+    module = session.side.module(flags) if flags else None
+    twin = module.functions.get(suite.target.name) if module is not None else None
     if twin is None:
         return 0.0
     try:
-        return timing.screen_speed(job.bench, twin.body.without_endbr(), job.harvest.timing, level=isa.allowed)
+        return timing.screen_speed(suite.bench, twin.body.without_endbr(), suite.harvest.timing, level=isa.allowed)
     except BodyError:
         return 0.0
 
@@ -202,8 +203,8 @@ def declined(source: str, function: str, flags: list[str]) -> str | None:
     """Why no answer for this function could ever be judged; None when its tests are adequate."""
     with scratch() as directory:
         try:
-            shop = shop_of(source, flags, directory)
-            shop.set_up(shop.unit.module.functions[function], directory, Deadline(WORK_S))
+            session = session_of(source, flags, directory)
+            set_up(session, session.unit.module.functions[function], directory, Deadline(WORK_S))
         except Quit as quit_:
             return str(quit_)
         except (BodyError, AssembleError, KeyError) as error:

@@ -10,24 +10,25 @@ from __future__ import annotations
 
 import contextlib
 
-from gccllm import hotness, policy, work
-from gccllm.assembly import BodyError, Function, Module, replaceable
+from gccllm import hotness, policy
+from gccllm.assembly import BodyError, Function, Module
 from gccllm.config import Settings
 from gccllm.core import Quit, Request
 from gccllm.deadline import NEVER, Deadline
 from gccllm.events import Log
 from gccllm.harvest.far import far_symbols, with_far
-from gccllm.job import scratch
 from gccllm.pipeline import Decision, Result, defined_symbols, left_alone
-from gccllm.plan import Unit, plan
+from gccllm.plan import plan
 from gccllm.profile import load_profile
 from gccllm.reasons import Reason
 from gccllm.record.callees import hopeful, keep_callees
 from gccllm.record.keys import test_key
 from gccllm.record.store import TestStore
 from gccllm.record.stub import Stub, data_symbols, entry_line, recorded_text, recorder_text
+from gccllm.scratch import scratch
 from gccllm.store import Store
 from gccllm.store.entry import Bench
+from gccllm.unit_session import UnitSession
 from gccllm.verify.image import AssembleError, build_image
 from gccllm.wire import facts_of
 
@@ -48,7 +49,7 @@ def record_unit(request: Request, settings: Settings, store: Store, log: Log, *,
     warm, left = hotness.rank(unit.module, settings.with_values(max_functions=EVERY_FUNCTION), profile)
     decisions = left_alone(left, settings)
 
-    shop = work.Shop(unit, settings, log)
+    session = UnitSession(unit, settings, log)
     tests = TestStore.of(store.user)
     with contextlib.suppress(OSError):  # others' functions then are declined as before
         keep_callees(tests, unit.module)
@@ -57,7 +58,7 @@ def record_unit(request: Request, settings: Settings, store: Store, log: Log, *,
         try:
             if deadline.is_over:
                 raise Quit(Reason.BUDGET)
-            stubs.append(make_known(heat.function, unit, shop, settings, tests))
+            stubs.append(make_known(heat.function, session, tests))
             decisions.append(Decision(heat.function.name, "recording", None, stubs[-1].key[:16]))
         except Quit as quit_:
             decisions.append(Decision(heat.function.name, "declined", quit_.reason, quit_.detail))
@@ -75,16 +76,17 @@ def record_unit(request: Request, settings: Settings, store: Store, log: Log, *,
     return Result(text, tuple(decisions))
 
 
-def make_known(function: Function, unit: Unit, shop: work.Shop, settings: Settings, tests: TestStore) -> Stub:
+def make_known(function: Function, session: UnitSession, tests: TestStore) -> Stub:
     """Put the function's bench into the test store; its stub. Raises Quit with the reason not to record it."""
+    unit = session.unit
     try:
-        policy.declines_function(function, settings)
+        policy.declines_function(function, session.settings)
         entry_line(function)
-        bench, far = bench_of(function, unit, shop)
+        bench, far = bench_of(function, session)
         stub = Stub(
             function,
             test_key(unit.module, function),
-            data_symbols(unit.module, function, replaceable(unit.module, unit.flags)) + far,
+            data_symbols(unit.module, function, session.replaceable) + far,
         )
         names = tuple(name for name, _ in stub.symbols)
         tests.put_bench(stub.key, bench, function.name, unit.source.name if unit.source else "", names)
@@ -97,18 +99,19 @@ def make_known(function: Function, unit: Unit, shop: work.Shop, settings: Settin
     return stub
 
 
-def bench_of(function: Function, unit: Unit, shop: work.Shop) -> tuple[Bench, tuple[tuple[str, int], ...]]:
+def bench_of(function: Function, session: UnitSession) -> tuple[Bench, tuple[tuple[str, int], ...]]:
     """All that is needed to run the function on tests later, and the data of other units that it can name, with sizes.
 
     Raises Quit, BodyError, AssembleError.
     """
+    unit = session.unit
     with scratch() as directory:
-        signature = with_far(unit.module, function.name, shop.signature(function.name), shop.replaceable)
-        target = shop.target(function.name, signature, directory)
-        context = shop.context(function.name, signature)
+        signature = with_far(unit.module, function.name, session.signature(function.name), session.replaceable)
+        target = session.harvest_target(function.name, signature, directory)
+        context = session.context(function.name, signature)
         # What cannot be stood in for leaves here.
         build_image(directory, target.text, unit.tools, hopeful(signature).callees)
-        scalar = shop.scalar_body(function.name)
+        scalar = session.scalar_body(function.name)
         bench = Bench(
             slice=target.text,
             baseline=target.body.text(),

@@ -1,0 +1,239 @@
+"""One function, from no tests at all to a verdict: an entry with evidence, or the reason why there is none.
+
+    types ── inputs ── mutants ── candidates, judged as they come ── timing of the best ── entry
+               └── recorded calls, where there are any
+
+`attempt` is the story; its steps stand below it in the order in which they are taken. Nothing here raises for what a
+candidate or a proposer does: whatever leaves, leaves by a named reason.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from gccllm.assembly import Body, BodyError, canonical
+from gccllm.core import Candidate, Outcome, Quit, Timing, refuted
+from gccllm.deadline import Deadline
+from gccllm.events import Log
+from gccllm.harvest.spoken import input_words
+from gccllm.harvest.types import Signature
+from gccllm.outcome import Judgement, Judgements, accepted, nothing
+from gccllm.propose import Attempt, Prompt, Proposer
+from gccllm.reasons import TRANSIENT, Reason
+from gccllm.scratch import scratch
+from gccllm.store.entry import Entry
+from gccllm.suite import Suite, gain_asked, is_equal_on, set_up, slower_elsewhere
+from gccllm.unit_session import Target
+from gccllm.verify import timing
+from gccllm.verify.image import AssembleError
+from gccllm.verify.judge import judge_many
+from gccllm.verify.trial import Trial
+
+QUICK_GAIN = 1.02
+"""Quick estimate below which a candidate is dropped before it is tested."""
+TIMED_S = 4.0
+"""Kept of a deadline for the timing of what was found: two full ones. Of a short one it is a quarter."""
+LEAST_S = 2.0
+"""With less than this left a function is not begun: its tests alone take longer."""
+FULL_TIMINGS = 6
+"""Candidates put to the full timing, best first, before giving up."""
+MOST_RECIPES = 64
+"""Candidates asked of a proposer that is no model."""
+FAILED = frozenset({Reason.MODEL_ABSENT, Reason.MODEL_FAILED, Reason.ENDPOINT_FAILED})
+"""Why a proposer had no say at all."""
+
+
+def attempt(target: Target, deadline: Deadline) -> Entry | Reason:
+    """The entry that says what was found, or the transient reason why nothing can be said yet.
+
+    Everything that ends the work for good becomes a remembered failure with its reason.
+    """
+    started = time.monotonic()
+    early = deadline.before(min(TIMED_S, deadline.left / 4))
+    log = target.session.log.bind(function=target.name, key=target.situation.key[:16])
+    search: Search | None = None
+    with scratch() as directory:
+        try:
+            log.step("inputs")
+            suite = set_up(target.session, target.function, directory, early, log=log)
+            search = Search(target, suite, log)
+            search.gather(early)
+            log.step("timing")
+            entry = accepted(target, search.judged, *search.pick(deadline))
+        except (Quit, BodyError, AssembleError) as error:
+            entry = nothing(target, search.judged if search else None, *_cause(error))
+    transient = transient_reason(entry, search, early)
+    seconds = round(time.monotonic() - started, 2)
+    outcome = "undecided" if transient else entry.outcome
+    log.write("worked", transient, seconds=seconds, outcome=outcome, stages=log.stages.taken())
+    return transient or entry
+
+
+@dataclass
+class Search:
+    """Candidates for one function, on tests that are in place and adequate."""
+
+    target: Target
+    suite: Suite
+    log: Log
+    judged: Judgements = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.judged = Judgements(self.suite)
+
+    # --- candidates -------------------------------------------------------------------------------
+
+    def gather(self, deadline: Deadline) -> None:
+        """Ask every proposer, judge what comes, and let those that can learn from the verdicts try again.
+
+        Raises Quit(DEADLINE) when that comes and nothing was found.
+        """
+        session = self.target.session
+        try:
+            prompt = session.prompt(self.target.function, self.suite.target.signature)
+            prompt = replace(prompt, trial=Trial(self.suite.bench))
+            seen = {canonical(self.suite.bench.baseline)}
+            for proposer in session.proposers:
+                deadline.check(f"asking {proposer.name}")
+                self.ask(proposer, prompt, seen, deadline)
+            deadline.check("the last answers")
+        except Quit as late:
+            if late.reason is not Reason.DEADLINE or not self.judged.equal:
+                raise
+            self.judged.failed.add(Reason.BUDGET)
+
+    def ask(self, proposer: Proposer, prompt: Prompt, seen: set[str], deadline: Deadline) -> None:
+        """One proposer's candidates, and what it makes of the verdicts on them. `seen`: texts that were judged."""
+        settings, judged = self.target.session.settings, self.judged
+        self.log.step(f"asking {proposer.name}")
+        count = settings["samples"] if proposer.name == "model" else MOST_RECIPES
+        fresh = _distinct(proposer.propose(prompt, count, deadline.left), seen)
+        self.judge(fresh)
+        for _ in range(settings["refinements"]):
+            wrong = [j for j in judged.of(proposer.name) if not j.verdict.is_accepted]
+            if not wrong or len(wrong) < len(fresh) or deadline.is_over:
+                break
+            told = prompt.with_attempts([_feedback(one, self.suite.target.signature) for one in wrong[-4:]])
+            self.log.step(f"asking {proposer.name}")
+            fresh = _distinct(proposer.refine(told, count, deadline.left), seen)
+            if not fresh:
+                break
+            self.judge(fresh)
+        for failure in proposer.failures:
+            self.log.write("model" if proposer.name == "model" else "recompile", failure.reason, detail=failure.detail)
+            if failure.reason in FAILED:
+                judged.failed.add(failure.reason)
+        if proposer.failures and not judged.of(proposer.name):
+            judged.silent[proposer.name] = proposer.failures[-1].reason
+        proposer.failures.clear()
+
+    def judge(self, candidates: list[Candidate]) -> None:
+        """Verdicts on fresh candidates. A quick timing comes first: what is not faster is not worth its tests."""
+        self.log.step("timing")
+        worth: list[Candidate] = []
+        quick: dict[int, float] = {}
+        for candidate in candidates:
+            speed = quick_speed(self.suite, candidate)
+            if 0.0 < speed < QUICK_GAIN:
+                verdict = refuted("timing", Reason.NOT_FASTER, f"quick look: {speed:.2f}x")
+                self.judged.rows.append(Judgement(candidate, verdict, quick=speed))
+            else:
+                worth.append(candidate)
+                quick[id(candidate)] = speed
+        self.log.step("judging")
+        for case in judge_many(worth, self.suite.bench):
+            assert case.verdict is not None
+            speed = quick[id(case.candidate)] if case.verdict.is_accepted else 0.0
+            self.judged.rows.append(Judgement(case.candidate, case.verdict, case, speed))
+
+    # --- the winner -------------------------------------------------------------------------------
+
+    def pick(self, deadline: Deadline) -> tuple[Judgement, Timing]:
+        """The fastest of the equal candidates that a full timing admits, best first.
+
+        Raises Quit(NO_CANDIDATE, NOTHING_FASTER, NOISY, DEADLINE, or a transient reason of a candidate's).
+        """
+        suite, judged = self.suite, self.judged
+        suite.bench.deadline = deadline
+        equal = judged.equal
+        if not equal:
+            raise judged.why_none_is_equal()
+        native = self.target.session.settings["isa"] == "native"
+        noisy = False
+        for one in equal[:FULL_TIMINGS]:
+            if one.quick < 1.0 or deadline.is_over:
+                break
+            body, level = one.proven
+            if not is_equal_on(suite.bench, body, suite.harvest):
+                one.verdict = refuted("replay", Reason.WRONG_VALUE, "on the inputs of the timing")
+                continue
+            verdict, measured = timing.measure(
+                suite.bench, body, suite.harvest.timing, suite.harvest.confirm, tried=len(equal),
+                level=0 if native else level, delta=gain_asked(suite),
+            )  # fmt: skip
+            if verdict.is_accepted and (where := slower_elsewhere(suite, body, level)):
+                verdict = refuted("timing", Reason.CLASS_SLOWER, f"{where}, on inputs that were made; {verdict.detail}")
+            one.verdict = verdict
+            one.quick = measured.speedup if measured else one.quick
+            if verdict.is_accepted and measured is not None:
+                return one, measured
+            noisy |= verdict.outcome is Outcome.UNDECIDED
+        if noisy:
+            raise Quit(Reason.NOISY, f"{len(equal)} equal candidates could not be timed")
+        raise Quit(Reason.NOTHING_FASTER, judged.why_none_is_faster())
+
+
+def quick_speed(suite: Suite, candidate: Candidate) -> float:
+    """Estimated speed-up of text that nothing is known of yet; 0.0 when it cannot be run or timed."""
+    try:
+        body = Body.parse(candidate.body).without_endbr()
+    except BodyError:
+        return 0.0
+    suite.bench.deadline.check("a quick timing")
+    return timing.screen_speed(suite.bench, body, suite.harvest.timing)
+
+
+def transient_reason(entry: Entry, search: Search | None, deadline: Deadline) -> Reason | None:
+    """The reason not to believe a failure: nothing of it is remembered, and another build tries again."""
+    if entry.outcome == "accepted":
+        return None
+    if (deadline if search is None else search.suite.bench.deadline).is_over:
+        return Reason.BUDGET
+    if entry.reason in {reason.label for reason in TRANSIENT}:
+        return Reason.of(entry.reason)
+    failed = search.judged.failed & TRANSIENT if search is not None else frozenset()
+    return min(failed, key=str, default=None)
+
+
+def _cause(error: Quit | BodyError | AssembleError) -> tuple[Reason, str]:
+    if isinstance(error, Quit):
+        return error.reason, error.detail
+    return Reason.UNSUPPORTED_CODE, error.detail if isinstance(error, AssembleError) else str(error)
+
+
+def _distinct(candidates: Iterator[Candidate], seen: set[str]) -> list[Candidate]:
+    """Those whose canonical text is new; what does not parse stays in, for the judge to name the reason."""
+    out = []
+    for candidate in candidates:
+        try:
+            text = canonical(Body.parse(candidate.body))
+        except BodyError:
+            text = candidate.body
+        if text not in seen:
+            seen.add(text)
+            out.append(candidate)
+    return out
+
+
+def _feedback(judgement: Judgement, signature: Signature) -> Attempt:
+    """What a proposer is told: the verdict, and the counterexample, but nothing that was recorded."""
+    reason, test = judgement.verdict.reason, judgement.verdict.test
+    shown = input_words(test, signature) if test is not None else ""
+    return Attempt(
+        judgement.candidate.answer or judgement.candidate.body,
+        reason.label if reason else judgement.verdict.outcome.value,
+        f"{judgement.verdict.detail}; input: {shown}" if shown else judgement.verdict.detail,
+        judgement.candidate.dialect,
+    )
