@@ -21,7 +21,7 @@ TYPES = "typedef const int number;\n"
 
 
 @pytest.fixture(scope="module")
-def built(on_its_own: None, tmp_path_factory: pytest.TempPathFactory, prefix: Path) -> Project:
+def built(tmp_path_factory: pytest.TempPathFactory, prefix: Path) -> Project:
     """A project whose type comes from a header, built once with a rewrite."""
     directory = tmp_path_factory.mktemp("edits")
     for name, text in {"total.c": SOURCE, "types.h": TYPES, "main.c": MAIN}.items():

@@ -151,6 +151,9 @@ def test_a_right_answer_is_linked(project: Project) -> None:
     """The neighbour of all of the above: a good answer changes the object, and the program is right."""
     good = Path(__file__).with_name("total_fast.s").read_text()
     with serving(lambda exchange: exchange.say(f"```asm\n{good}```")) as fake:
-        project.builds_with_a_rewrite(GCCLLM_ENDPOINT=fake.url, GCCLLM_SAMPLES="1")
+        for _ in range(3):
+            if project.builds_quietly(GCCLLM_ENDPOINT=fake.url, GCCLLM_SAMPLES="1") != project.gccs_own():
+                break
+            assert "noisy" in project.reasons(), project.reasons()  # a busy machine: the next build takes it up again
     assert project.entry()["proposer"] == "model"
     assert project.prints() == PRINTED

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).resolve().parents[2]
 SOURCE = """\
 long total(const int *a, int n) { long s = 0; for (int i = 0; i < n; i++) s += a[i]; return s; }
 """
@@ -58,13 +60,17 @@ class Project:
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
         return self.object()
 
+    @property
+    def generous(self) -> dict[str, str]:
+        """Environment of a build whose engine finds every right answer faster."""
+        engine = self.directory / "engine"
+        engine.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m tests.campaign.faults_engine "$@"\n')
+        engine.chmod(0o755)
+        return {"GCCLLM_ENGINE": str(engine), "GCCLLM_BUILD_BUDGET": "100000"}
+
     def builds_with_a_rewrite(self, **extra: str) -> bytes:
-        """The object of a build whose model answers well. A busy machine leaves a function undecided (`noisy`), which
-        the next build takes up again."""
-        for _ in range(3):
-            ours = self.builds_quietly(**extra)
-            if ours != self.gccs_own() or "noisy" not in self.reasons():
-                break
+        """The object of a build whose model answers well, however busy the machine is."""
+        ours = self.builds_quietly(**extra, **self.generous)
         assert ours != self.gccs_own(), self.reasons()
         return ours
 
