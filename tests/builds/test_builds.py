@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gccllm.engine import read_request
+from tests.kit.project import generous
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -52,6 +53,28 @@ def test_make(prefix: Path, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "examples" / "make", project)
     run(["make", "-j2", "CC=gcc-llm", "check"], project, environment(prefix, tmp_path))
     assert "count.c" in queued(tmp_path)
+
+
+def test_make_links_rewrites_and_the_next_build_the_same_ones(prefix: Path, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(ROOT / "examples" / "make", project)
+
+    def built(mode: str, store: str = "store") -> bytes:
+        """`count.o` of a build that passes the project's tests."""
+        settings = {
+            "GCCLLM_MODE": mode,
+            "GCCLLM_PROPOSERS": "recompile",
+            "GCCLLM_ONLY": "sum_bytes",
+            "GCCLLM_CACHE_DIR": str(tmp_path / store),
+        }
+        env = environment(prefix, tmp_path, **generous(tmp_path)) | settings
+        run(["make", "clean"], project, env)
+        run(["make", "-j2", "CC=gcc-llm", "check"], project, env)
+        return (project / "count.o").read_bytes()
+
+    own, rewritten = built("cached", "empty"), built("inline")
+    assert rewritten != own
+    assert built("cached") == rewritten
 
 
 def test_setuptools(prefix: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from gccllm.store import Entry
 from tests.kit.endpoint import serving
-from tests.kit.project import PRINTED, Project
+from tests.kit.project import PRINTED, Project, generous
 
 GOOD = Path(__file__).with_name("total_fast.s").read_text()
 
@@ -145,7 +145,7 @@ def test_no_home_is_no_reason_to_fail(project: Project) -> None:
 def test_two_builds_at_once_give_one_answer(project: Project, model: dict[str, str]) -> None:
     other = Project(project.prefix, project.directory / "other")
     shutil.copytree(project.directory, other.directory, ignore=shutil.ignore_patterns("other"))
-    env = {**model, "GCCLLM_CACHE_DIR": str(project.store), **project.generous}
+    env = {**model, "GCCLLM_CACHE_DIR": str(project.store), **generous(project.directory)}
     running = [
         subprocess.Popen(p.command(), cwd=p.directory, env=p.environment(**env), stdout=-1, stderr=-1)
         for p in (project, other)

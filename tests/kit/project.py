@@ -23,6 +23,14 @@ int main(void) { int a[100]; for (int i = 0; i < 100; i++) a[i] = i * i; printf(
 PRINTED = "328350\n"
 
 
+def generous(place: Path) -> dict[str, str]:
+    """Environment of a build whose engine finds every right answer faster: a script in `place`."""
+    engine = place / "engine"
+    engine.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m tests.campaign.faults_engine "$@"\n')
+    engine.chmod(0o755)
+    return {"GCCLLM_ENGINE": str(engine), "GCCLLM_BUILD_BUDGET": "100000"}
+
+
 @dataclass
 class Project:
     prefix: Path
@@ -60,17 +68,9 @@ class Project:
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
         return self.object()
 
-    @property
-    def generous(self) -> dict[str, str]:
-        """Environment of a build whose engine finds every right answer faster."""
-        engine = self.directory / "engine"
-        engine.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m tests.campaign.faults_engine "$@"\n')
-        engine.chmod(0o755)
-        return {"GCCLLM_ENGINE": str(engine), "GCCLLM_BUILD_BUDGET": "100000"}
-
     def builds_with_a_rewrite(self, **extra: str) -> bytes:
         """The object of a build whose model answers well, however busy the machine is."""
-        ours = self.builds_quietly(**extra, **self.generous)
+        ours = self.builds_quietly(**extra, **generous(self.directory))
         assert ours != self.gccs_own(), self.reasons()
         return ours
 
