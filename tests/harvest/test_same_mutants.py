@@ -42,11 +42,12 @@ int f(const unsigned *a, int n, unsigned key) {
 """
 
 
+@pytest.mark.parametrize("limit", [120, pytest.param(240, marks=pytest.mark.full)])
 @pytest.mark.parametrize("code", [CLIPPED, PARSED, SEARCHED], ids=["clipped", "parsed", "searched"])
-def test_no_mutant_that_a_test_kills_is_shown_the_same(tmp_path: Path, code: str) -> None:
+def test_no_mutant_that_a_test_kills_is_shown_the_same(tmp_path: Path, code: str, limit: int) -> None:
     bench = solved_bench(code)
     body = bench.baseline
-    made = assembling([m for m in mutants(body, limit=240, seed=1) if m.line >= 0], bench.tools, tmp_path)
+    made = assembling([m for m in mutants(body, limit=limit, seed=1) if m.line >= 0], bench.tools, tmp_path)
     asked = Equivalence(body, bench.tools, Deadline(120.0))
     shown = [asked.holds(m.line, m.body) for m in made]
     names = [f"m{n}" for n in range(len(made))]
