@@ -20,21 +20,7 @@ from gccllm.propose.protocol import Prompt
 from gccllm.reasons import Reason
 from gccllm.store.entry import Entry
 from gccllm.unit_session import UnitSession
-
-PLAIN = """
-	xorl	%eax, %eax
-	testl	%esi, %esi
-	jle	.L1
-	movslq	%esi, %rsi
-	leaq	(%rdi,%rsi,4), %rdx
-.L3:
-	addl	(%rdi), %eax
-	addq	$4, %rdi
-	cmpq	%rdx, %rdi
-	jne	.L3
-.L1:
-	ret
-"""
+from tests.kit.bodies import PLAIN_SUM
 
 
 class Speaker:
@@ -69,7 +55,7 @@ def worked_on(place: Path, monkeypatch: pytest.MonkeyPatch, *speakers: Speaker) 
 
 
 def test_a_judge_that_is_cut_off_leaves_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert worked_on(tmp_path, monkeypatch, Speaker(PLAIN, time_is_up)) is Reason.BUDGET
+    assert worked_on(tmp_path, monkeypatch, Speaker(PLAIN_SUM, time_is_up)) is Reason.BUDGET
 
 
 def test_what_was_found_before_the_time_was_up_is_still_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,8 +66,10 @@ def test_what_was_found_before_the_time_was_up_is_still_timed(tmp_path: Path, mo
         return True
 
     monkeypatch.setattr("gccllm.attempt.is_equal_on", is_equal_on)
-    late = Speaker(PLAIN.replace("addl	(%rdi), %eax", "movl	(%rdi), %ecx\n	addl	%ecx, %eax"), time_is_up)
-    found = worked_on(tmp_path, monkeypatch, Speaker(PLAIN), late)
+    late = Speaker(
+        PLAIN_SUM.replace("addl	(%rdi), %eax", "movl	(%rdi), %ecx\n	addl	%ecx, %eax"), time_is_up
+    )
+    found = worked_on(tmp_path, monkeypatch, Speaker(PLAIN_SUM), late)
     assert timed == ["yes"], "the first answer, and not the second"
     # It is as fast as the baseline, or nearly: taken, or not; but that nothing is faster was not found out.
     assert found is Reason.BUDGET or (isinstance(found, Entry) and found.outcome == "accepted") or found is Reason.NOISY
@@ -98,4 +86,4 @@ def test_a_search_for_inputs_that_others_starved_says_nothing_of_the_function(
 
     monkeypatch.setattr("gccllm.suite.find_tests", cut_short)
     monkeypatch.setattr("gccllm.suite.cpu_seconds", lambda: share * time.monotonic())
-    assert (worked_on(tmp_path, monkeypatch, Speaker(PLAIN)) is Reason.DEADLINE) == is_starved
+    assert (worked_on(tmp_path, monkeypatch, Speaker(PLAIN_SUM)) is Reason.DEADLINE) == is_starved

@@ -17,6 +17,7 @@ from gccllm.cli import main
 from gccllm.show import print_entry, shown_c, shown_code
 from gccllm.store import Entry, Store
 from tests.kit.rewrites import KEY, MANGLED, SPOKEN, rewrite
+from tests.kit.terminal import on_a_terminal
 
 ANSWER = "i32 k = SUM2( i32 , c , b , a , x * y ) ; return k ;"
 
@@ -116,15 +117,4 @@ def test_a_terminal_has_a_pager_and_a_pipe_has_none(store: Store, tmp_path: Path
     env = {**os.environ, "PAGER": str(pager), "TERM": "xterm", "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     piped = subprocess.run(argv, env=env, capture_output=True, text=True, check=True)
     assert "PAGED" not in piped.stdout
-    master, terminal = os.openpty()
-    with subprocess.Popen(argv, env=env, stdin=terminal, stdout=terminal, stderr=terminal) as child:
-        os.close(terminal)
-        said = b""
-        try:
-            while part := os.read(master, 65536):
-                said += part
-        except OSError:  # the other side is closed
-            pass
-        assert child.wait() == 0
-    os.close(master)
-    assert b"PAGED " in said
+    assert "PAGED " in on_a_terminal(argv, tmp_path, env)

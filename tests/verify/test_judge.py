@@ -16,25 +16,8 @@ from gccllm.verify.layout import Status
 from gccllm.verify.mutate import assembling, mutants
 from gccllm.verify.workbench import Workbench
 from tests.kit.bench import CLEAR, SUM, array_tests, bench, offered, other_body
+from tests.kit.bodies import SUM_ABOVE_3
 from tests.kit.replay import TOOLS
-
-RIGHT = """
-	xorl	%eax, %eax
-	testl	%esi, %esi
-	jle	.L1
-	movslq	%esi, %rsi
-	leaq	(%rdi,%rsi,4), %rdx
-.L3:
-	movl	(%rdi), %ecx
-	leal	(%rax,%rcx), %r8d
-	cmpl	$3, %ecx
-	cmovg	%r8d, %eax
-	addq	$4, %rdi
-	cmpq	%rdx, %rdi
-	jne	.L3
-.L1:
-	ret
-"""
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +31,7 @@ def ended(case: Case) -> tuple[str, Reason | None]:
 
 
 def test_right_body_is_accepted_with_its_evidence(summing: Workbench) -> None:
-    case = judge(offered(RIGHT), summing)
+    case = judge(offered(SUM_ABOVE_3), summing)
     assert case.verdict is not None
     assert case.verdict.is_accepted, case.verdict.detail
     assert (case.tests, case.edges, case.level) == (120, (5, 5), 0)
@@ -74,11 +57,11 @@ def test_right_body_is_accepted_with_its_evidence(summing: Workbench) -> None:
     ],
 )  # fmt: skip
 def test_wrong_body_ends_at_its_gate(old: str, new: str, stage: str, reason: Reason, summing: Workbench) -> None:
-    assert ended(judge(offered(RIGHT.replace(old, new, 1)), summing)) == (stage, reason)
+    assert ended(judge(offered(SUM_ABOVE_3.replace(old, new, 1)), summing)) == (stage, reason)
 
 
 def test_refuted_replay_names_an_input(summing: Workbench) -> None:
-    verdict = judge(offered(RIGHT.replace("$3", "$4")), summing).verdict
+    verdict = judge(offered(SUM_ABOVE_3.replace("$3", "$4")), summing).verdict
     assert verdict is not None
     assert verdict.test in summing.tests
 
@@ -89,8 +72,8 @@ def test_baseline_again_is_a_copy_whatever_its_labels(summing: Workbench) -> Non
 
 
 def test_many_are_judged_in_one_image_and_twins_share_a_verdict(summing: Workbench) -> None:
-    wrong = RIGHT.replace("$3", "$4")
-    texts = (RIGHT, wrong, RIGHT.replace(".L3", ".L9"), "nonsense here", wrong)
+    wrong = SUM_ABOVE_3.replace("$3", "$4")
+    texts = (SUM_ABOVE_3, wrong, SUM_ABOVE_3.replace(".L3", ".L9"), "nonsense here", wrong)
     cases = judge_many([offered(text) for text in texts], summing)
     assert outcome_counts(cases) == {"accepted": 2, "replay:wrong_value": 2, "assemble:does_not_assemble": 1}
     assert cases[2].edges == cases[0].edges
@@ -147,7 +130,7 @@ def test_missing_edge_is_taken_once_the_harvest_finds_an_input(tmp_path: Path) -
 
     work = replace(bench(tmp_path), more=more)
     detour = "jle	.L1\n	cmpl	$177, %esi\n	jne	.L2\n	xorl	%eax, %eax\n.L2:"
-    special = RIGHT.replace("jle	.L1", detour, 1)
+    special = SUM_ABOVE_3.replace("jle	.L1", detour, 1)
     case = judge(offered(special), work)
     assert case.verdict is not None
     assert (case.verdict.outcome, len(asked), case.tests) == (Outcome.ACCEPTED, 1, 124)
@@ -155,18 +138,20 @@ def test_missing_edge_is_taken_once_the_harvest_finds_an_input(tmp_path: Path) -
 
 def test_wrong_only_on_a_found_input_is_refuted(tmp_path: Path) -> None:
     work = replace(bench(tmp_path), more=lambda near, _: array_tests(4, seed=7, sizes=(177,)))
-    special = RIGHT.replace("jle	.L1", "jle	.L1\n	cmpl	$177, %esi\n	je	.L1", 1)
+    special = SUM_ABOVE_3.replace("jle	.L1", "jle	.L1\n	cmpl	$177, %esi\n	je	.L1", 1)
     assert ended(judge(offered(special), work)) == ("replay", Reason.WRONG_VALUE)
 
 
 def test_body_the_checked_build_cannot_watch_is_refused(summing: Workbench) -> None:
-    compares = RIGHT.replace("movl	(%rdi), %ecx", "xorl	%ecx, %ecx\n	repz cmpsb\n	movl	(%rdi), %ecx")
+    compares = SUM_ABOVE_3.replace(
+        "movl	(%rdi), %ecx", "xorl	%ecx, %ecx\n	repz cmpsb\n	movl	(%rdi), %ecx"
+    )
     assert ended(judge(offered(compares), summing)) == ("contract", Reason.UNSUPPORTED_INSTRUCTION)
 
 
 def test_hostile_mutants_are_refused_whatever_they_return(summing: Workbench) -> None:
     """Only cuts to 32 bits may pass: on lengths and offsets they show beyond 2^32, which the level does not claim."""
-    body = Body.parse(RIGHT)
+    body = Body.parse(SUM_ABOVE_3)
     hostile = [m for m in mutants(body, limit=400, hostile=True) if m.operator != "narrowed"]
     hostile = assembling(hostile, TOOLS, summing.workdir)
     cases = judge_many([offered(m.body.text()) for m in hostile], summing)
@@ -195,7 +180,7 @@ def test_stores_of_callees_in_the_unit_count(tmp_path: Path) -> None:
 LONG_SUM = SUM.replace("int n", "unsigned long n").replace("int i", "unsigned long i")
 LONG_HEAD = "testq	%rsi, %rsi\n	je	.L1"
 CUT_HEAD = "movl	%esi, %esi\n	testl	%esi, %esi\n	je	.L1"
-RIGHT_LONG = RIGHT.replace("testl	%esi, %esi\n	jle	.L1\n	movslq	%esi, %rsi", LONG_HEAD)
+SUM_ABOVE_3_LONG = SUM_ABOVE_3.replace("testl	%esi, %esi\n	jle	.L1\n	movslq	%esi, %rsi", LONG_HEAD)
 
 
 def long_tests() -> list[Test]:
@@ -212,7 +197,7 @@ def test_length_that_no_test_can_reach_is_read_whole(
     head: str, ended_at: tuple[str, Reason | None], tmp_path: Path
 ) -> None:
     target = bench(tmp_path, LONG_SUM, tests=long_tests())
-    assert ended(judge(offered(RIGHT_LONG.replace(LONG_HEAD, head)), target)) == ended_at
+    assert ended(judge(offered(SUM_ABOVE_3_LONG.replace(LONG_HEAD, head)), target)) == ended_at
 
 
 def test_four_byte_argument_may_be_read_by_any_form(summing: Workbench) -> None:
@@ -223,14 +208,14 @@ def test_four_byte_argument_may_be_read_by_any_form(summing: Workbench) -> None:
 def test_nothing_is_judged_after_the_deadline(tmp_path: Path) -> None:
     work = replace(bench(tmp_path), deadline=Deadline(0.0))
     with pytest.raises(Quit) as quit_:
-        judge(offered(RIGHT), work)
+        judge(offered(SUM_ABOVE_3), work)
     assert quit_.value.reason is Reason.DEADLINE
 
 
 def test_large_inputs_are_made_in_the_time_that_is_left(tmp_path: Path) -> None:
     given: list[float] = []
     work = replace(bench(tmp_path), deadline=Deadline(600.0), large=lambda deadline: given.append(deadline.left) or [])
-    assert judge(offered(RIGHT), work).verdict is not None
+    assert judge(offered(SUM_ABOVE_3), work).verdict is not None
     assert len(given) == 1
     assert 0 < given[0] < 600
 
@@ -267,7 +252,7 @@ def test_an_input_that_met_something_by_chance_is_no_input(tmp_path: Path) -> No
     assert work.take([*array_tests(60, seed=3), wild]) == 60
     assert wild not in work.tests
     assert len(work.observed(1)) == len(work.tests) == 180
-    case = judge(offered(RIGHT), work)
+    case = judge(offered(SUM_ABOVE_3), work)
     assert case.verdict is not None
     assert case.verdict.is_accepted
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pty
 from collections.abc import Mapping
 
 import pytest
@@ -11,6 +9,7 @@ import pytest
 from gccllm.events import Log
 from gccllm.reasons import Reason
 from gccllm.watch import follow, words
+from tests.kit.terminal import on_a_terminal
 
 from .conftest import RECORD, Site
 
@@ -21,19 +20,7 @@ def said_on_a_terminal(site: Site, env: Mapping[str, str] = {}) -> str:
     """What two compiles of one build print on their terminal, which is all they have."""
     compiles = "".join(f"\t@{site.command} -O2 -D{name} -c loop.c -o {name}.o\n" for name in "AB")
     (site.src / "Makefile").write_text(f"all:\n{compiles}")
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.chdir(site.src)
-        os.execvpe("make", ["make"], site.environment(env))
-    said = b""
-    try:
-        while piece := os.read(terminal, 4096):
-            said += piece
-    except OSError:  # the other side is gone
-        pass
-    assert os.waitpid(pid, 0)[1] == 0
-    os.close(terminal)
-    return said.decode()
+    return on_a_terminal(["make"], site.src, site.environment(env))
 
 
 def test_a_build_that_waits_says_so_once_on_its_terminal(site: Site) -> None:
