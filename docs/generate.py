@@ -75,8 +75,9 @@ _SETTINGS_HEAD = """\
 # Settings
 
 In decreasing order of precedence: environment, `gccllm.toml` (the nearest one upward from the compile's directory),
-the user's `~/.config/gccllm/config.toml`, default. `gccllm config` shows each setting with its origin. A bad value is
-reported there and in `gccllm doctor`, and the build uses the next origin's value. Generated from `gccllm/config.py`.
+the user's `~/.config/gccllm/config.toml`, default. `gccllm config` shows each setting with its origin. Every `gccllm`
+command reports a bad value on standard error, and `gccllm config` then exits with 1; a build uses the next origin's
+value. Generated from `gccllm/config.py`.
 
 | name in a file | environment | default | by a project | meaning |
 |---|---|---|---|---|

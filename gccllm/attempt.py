@@ -30,6 +30,7 @@ from gccllm.verify import timing
 from gccllm.verify.image import AssembleError
 from gccllm.verify.judge import judge_many
 from gccllm.verify.trial import Trial
+from gccllm.words import counted
 
 QUICK_GAIN = 1.02
 """Quick estimate below which a candidate is dropped before it is tested."""
@@ -181,7 +182,7 @@ class Search:
                 return one, measured
             noisy |= verdict.outcome is Outcome.UNDECIDED
         if noisy:
-            raise Quit(Reason.NOISY, f"{len(equal)} equal candidates could not be timed")
+            raise Quit(Reason.NOISY, f"{counted(len(equal), 'equal candidate')} could not be timed")
         raise Quit(Reason.NOTHING_FASTER, judged.why_none_is_faster())
 
 

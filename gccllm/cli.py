@@ -5,6 +5,7 @@ Heavy imports stay inside the functions, so that `gccllm --help` and `gccllm con
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,15 @@ import click
 from gccllm import __version__, config, schema, terminal
 from gccllm.extras import WithPlugins
 from gccllm.init import STARTERS, Differs, Starter
+from gccllm.words import counted
+
+
+def _settings() -> config.Settings:
+    """The settings in force; what of them was not taken is said on standard error."""
+    settings = config.load()
+    for complaint in settings.complaints:
+        click.echo(complaint, err=True)
+    return settings
 
 
 def _store(settings: config.Settings) -> Any:
@@ -42,6 +52,7 @@ COMMAND_LAST = {"ignore_unknown_options": True, "allow_interspersed_args": False
 @click.version_option(__version__, prog_name="gcc-llm")
 def main() -> None:
     """Read, tune and check what gcc-llm does in your builds. To build: CC=gcc-llm make."""
+    terminal.take_any_text()
     try:
         Path.cwd()
     except FileNotFoundError:
@@ -58,7 +69,7 @@ def stats(as_json: bool, clear: bool, everything: bool, by_stage: bool) -> None:
     from gccllm import by_project, report, stages
     from gccllm.queue import queued_units
 
-    settings = config.load()
+    settings = _settings()
     if clear:
         (settings.store_dir / "log" / "events.jsonl").unlink(missing_ok=True)
         return
@@ -89,7 +100,7 @@ def stats(as_json: bool, clear: bool, everything: bool, by_stage: bool) -> None:
 def explain(file: Path, flags: tuple[str, ...], work: bool, verbose: bool, as_json: bool) -> None:
     """Every function of FILE.c: admitted, declined or queued, and why.
 
-    FLAGS: as given to gcc; without any, those of the file's last build, else -O3.
+    FLAGS: as given to gcc-llm; without any, those of the file's last build, else -O3.
     """
     from gccllm import events, oneshot, report
 
@@ -99,7 +110,7 @@ def explain(file: Path, flags: tuple[str, ...], work: bool, verbose: bool, as_js
         for given, names in ((work, ["--work"]), (as_json, ["--json"]), (verbose, ["-v", "--verbose"]))
     )
     flags = tuple(flag for flag in flags if flag not in ours)
-    settings = config.load(Path.cwd())
+    settings = _settings()
     if not flags:
         last = oneshot.last_flags(file, events.read(settings.store_dir))
         flags = ("-O3",) if last is None else last
@@ -128,7 +139,7 @@ def show(name: str, as_json: bool) -> None:
     from gccllm import names
     from gccllm import show as showing
 
-    entries = [found.entry for found in _store(config.load()).entries()]
+    entries = [found.entry for found in _store(_settings()).entries()]
     meant = names.named(name, {entry.function for entry in entries})
     entries = showing.newest(e for e in entries if e.function in meant or (name and e.key.startswith(name)))
     if not entries:
@@ -184,7 +195,7 @@ def tune(budget: float | None, again: bool, jobs: int | None) -> None:
     """Work the queue that builds have left. Ctrl-C at any time: what is done is kept."""
     from gccllm import queue
 
-    settings = config.load()
+    settings = _settings()
     raise SystemExit(queue.tune(settings, terminal.console(), budget, again, jobs or queue.default_jobs()))
 
 
@@ -193,7 +204,7 @@ def watch() -> None:
     """Follow builds from another terminal, until Ctrl-C."""
     from gccllm import watch as watching
 
-    settings = config.load()
+    settings = _settings()
     click.echo(f"watching {settings.store_dir}")
     try:
         for event in watching.follow(settings.store_dir):
@@ -257,7 +268,7 @@ def record(
     from gccllm.record import run as recorder
     from gccllm.record.store import TestStore
 
-    settings = config.load()
+    settings = _settings()
     store, tools = TestStore.of(settings.store_dir), _tools(settings)
     code = _or_exit(
         lambda: recorder.run(
@@ -320,7 +331,7 @@ def cache_ls(as_json: bool, everything: bool) -> None:
     """What the store holds for this project, by layer."""
     from gccllm import report
 
-    settings = config.load()
+    settings = _settings()
     _, keys = _project(settings, everything)
     found = [f for f in _store(settings).entries() if keys is None or f.layer == "project" or f.entry.key in keys]
     if as_json:
@@ -331,9 +342,9 @@ def cache_ls(as_json: bool, everything: bool) -> None:
     for layer in ("project", "imported", "user"):
         entries = [f.entry for f in found if f.layer == layer]
         if accepted := [e for e in entries if e.outcome == "accepted"]:
-            report.print_entries(console, accepted, f"{layer}: {report.counted(len(accepted), 'rewrite')}")
+            report.print_entries(console, accepted, f"{layer}: {counted(len(accepted), 'rewrite')}")
         if nothing := len(entries) - len(accepted):
-            console.print(f"{layer}: nothing was found for {report.counted(nothing, 'function')}")
+            console.print(f"{layer}: nothing was found for {counted(nothing, 'function')}")
 
 
 @cache.command("verify")
@@ -343,7 +354,7 @@ def cache_verify(keys: tuple[str, ...], only_project: bool) -> None:
     """Run every check but timing again on accepted rewrites (all, or KEYS by their start or function name)."""
     from gccllm import maintenance
 
-    settings = config.load()
+    settings = _settings()
     raise SystemExit(maintenance.verify(_store(settings), settings, terminal.console(), keys, only_project))
 
 
@@ -354,13 +365,13 @@ def cache_export(directory: Path | None, everything: bool) -> None:
     """Copy accepted rewrites that this project's builds used into DIRECTORY (default: the project's cache/)."""
     from gccllm import maintenance
 
-    settings = config.load()
+    settings = _settings()
     target = directory or settings.project_cache
     if target is None:
         raise click.ClickException("no gccllm.toml here or above; name a directory, or run `gccllm init toml`")
     _, keys = _project(settings, everything)
     count = maintenance.export(_store(settings), target, keys)
-    click.echo(f"{count} rewrites exported to {target}")
+    click.echo(f"{counted(count, 'rewrite')} exported to {target}")
     if not count and not everything:
         click.echo("no build of this project has used one (its builds are in the log; --all takes the whole store)")
 
@@ -371,7 +382,7 @@ def cache_import(directory: Path) -> None:
     """Take over the rewrites in DIRECTORY after checking each."""
     from gccllm import maintenance
 
-    settings = config.load()
+    settings = _settings()
     raise SystemExit(maintenance.import_(_store(settings), settings, directory, terminal.console()))
 
 
@@ -381,13 +392,13 @@ def cache_gc(everything: bool) -> None:
     """Drop expired failures, unit answers, quarantine and leftovers; accepted rewrites stay."""
     from gccllm import maintenance
 
-    click.echo(maintenance.gc(_store(config.load()), everything))
+    click.echo(maintenance.gc(_store(_settings()), everything))
 
 
 @main.command("config")
 @click.option("--json", "as_json", is_flag=True)
 def config_(as_json: bool) -> None:
-    """Each setting, its value, where that came from, and how to set it."""
+    """Each setting, its value, where that came from, and how to set it. Exit status 1: one was not taken."""
     from gccllm import report
 
     settings = config.load()
@@ -399,9 +410,13 @@ def config_(as_json: bool) -> None:
             for s in config.SETTINGS
         }  # fmt: skip
         where = {"project": settings.project, "store": settings.store_dir, "complaints": settings.complaints}
-        click.echo(schema.as_json("config", settings=rows, **where))
-        return
-    report.print_settings(terminal.console(), settings)
+        variables = {
+            name: {"is_set": name in os.environ, "says": says} for name, says in config.OTHER_VARIABLES.items()
+        }
+        click.echo(schema.as_json("config", settings=rows, variables=variables, **where))
+    else:
+        report.print_settings(terminal.console(), settings)
+    raise SystemExit(1 if settings.complaints else 0)
 
 
 def _tools(settings: config.Settings) -> Any:
@@ -415,7 +430,7 @@ def _tests(action: Any) -> None:
     from gccllm.record import commands
     from gccllm.record.store import TestStore
 
-    settings = config.load()
+    settings = _settings()
     try:
         code = _or_exit(lambda: action(commands, TestStore.of(settings.store_dir), _tools(settings)))
     except commands.Unknown as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -19,14 +18,17 @@ from gccllm import schema
 from gccllm.config import Settings
 from gccllm.core import Quit
 from gccllm.events import read
-from gccllm.toolchain import VERIFIED, Toolchain, run
+from gccllm.toolchain import FREE, VERIFIED, Toolchain, run
+from gccllm.words import counted
 
 Check = Callable[[Settings], tuple[str, str]]
 """Returns (state, words): state is `ok`, `warn` (works, but less) or `fail` (gcc's own output only)."""
+AGAIN = "install again: pip install --force-reinstall gcc-llm"
 
 
 def _prefix_file(*parts: str) -> Path | None:
-    for base in (Path(sys.prefix), Path(sys.executable).parent.parent):
+    # Beside the command that runs comes first: in a copied environment it starts the Python of the old one.
+    for base in (Path(sys.argv[0]).absolute().parent.parent, Path(sys.prefix), Path(sys.executable).parent.parent):
         if (path := base.joinpath(*parts)).is_file():
             return path
     return None
@@ -38,7 +40,7 @@ def check_gcc(settings: Settings) -> tuple[str, str]:
     if not version.ok:
         return "fail", f"{tools.gcc} does not run; install gcc or set GCCLLM_CC"
     first = version.out.decode().splitlines()[0]
-    if b"Free Software Foundation" not in version.out:
+    if FREE not in version.out:
         return "fail", f"{first} is not gcc; set GCCLLM_CC to a gcc"
     if tools.major not in VERIFIED:
         left = "; its units are left to gcc" if tools.major < VERIFIED[0] else ""
@@ -49,7 +51,7 @@ def check_gcc(settings: Settings) -> tuple[str, str]:
 def check_shim(settings: Settings) -> tuple[str, str]:
     shim = _prefix_file("libexec", "gccllm", "as")
     if shim is None:
-        return "fail", "libexec/gccllm/as is missing; install again: pip install --force-reinstall gcc-llm"
+        return "fail", f"libexec/gccllm/as is missing; {AGAIN}"
     env = {**os.environ, "COMPILER_PATH": str(shim.parent)}
     named = run([settings["cc"] or "gcc", "-print-prog-name=as"], env=env).out.decode().strip()
     if Path(named) != shim:
@@ -67,7 +69,7 @@ def launcher() -> Path | None:
 def check_launcher(settings: Settings) -> tuple[str, str]:
     ours, found = launcher(), shutil.which("gcc-llm")
     if ours is None:
-        return "fail", "gcc-llm is missing; install again: pip install --force-reinstall gcc-llm"
+        return "fail", f"gcc-llm is missing; {AGAIN}"
     if found is None:
         return "warn", f"{ours} is not on PATH; add {ours.parent}, or say CC={ours}"
     if Path(found).resolve() != ours.resolve():
@@ -75,9 +77,26 @@ def check_launcher(settings: Settings) -> tuple[str, str]:
     return "ok", str(ours)
 
 
+def check_start(settings: Settings) -> tuple[str, str]:
+    """The engine's first line: what starts it, and of which environment that is."""
+    ours = launcher()
+    engine = ours.resolve().with_name("gccllm-engine") if ours else None
+    if engine is None or not engine.is_file():
+        return "fail", f"gccllm-engine is missing; {AGAIN}"
+    with engine.open("rb") as file:
+        words = file.readline(4096).decode("utf-8", "replace").removeprefix("#!").split()
+    starts = Path(words[0] if words else "")
+    if not starts.is_file():
+        return "fail", f"{engine} starts {starts}, which is not there; {AGAIN}"
+    here, there = engine.parent.parent, starts.parent.parent
+    if here != there and all((place / "pyvenv.cfg").is_file() for place in (here, there)):
+        return "warn", f"{engine} starts the Python of {there}: was {here} copied? {AGAIN}"
+    return "ok", str(engine)
+
+
 def check_sandbox(settings: Settings) -> tuple[str, str]:
     from gccllm.core import RunStatus, Test
-    from gccllm.verify.image import build_image
+    from gccllm.verify.image import AssembleError, build_image
     from gccllm.verify.replay import Replayer
 
     text = "\t.text\n\t.globl f\n\t.type f, @function\nf:\n\tleal 1(%rdi), %eax\n\tret\n\t.size f, .-f\n"
@@ -88,6 +107,8 @@ def check_sandbox(settings: Settings) -> tuple[str, str]:
                 seen = replayer.run("f", [Test(ints=(41,), int_bytes=(4,))])[0]
     except Quit as quit_:
         return "fail", f"{quit_.reason.says} ({quit_.detail}); nothing can be verified here"
+    except AssembleError as error:
+        return "fail", f"the assembler does not take our text ({error}); install binutils"
     if seen.status is not RunStatus.OK:
         return "fail", f"a test run ended with {seen.status}"
     return "ok", "a function ran confined (seccomp, rlimits)"
@@ -151,10 +172,10 @@ def check_engine(settings: Settings) -> tuple[str, str]:
         elif event["event"] == "shim" and str(event.get("reason", "")).startswith("engine_"):
             failure = str(event["reason"])
     if failure:
-        mend = "install again: pip install --force-reinstall gcc-llm; then run `gccllm doctor` and build"
+        mend = f"{AGAIN}; then run `gccllm doctor` and build"
         said = f" ({detail})" if detail and failure == "engine_crashed" else ""
         return "fail", f"{failure}{said} in the last build that asked: it is gcc's own output; {mend}"
-    return "ok", f"it answered for all of the last {answers} units" if answers else "no build has asked it yet"
+    return "ok", f"it answered for the last {counted(answers, 'unit')}" if answers else "no build has asked it yet"
 
 
 def check_settings(settings: Settings) -> tuple[str, str]:
@@ -181,11 +202,9 @@ def check_build(settings: Settings) -> tuple[str, str]:
         source.write_text("int f(int x) { return x + 1; }\n")
         objects = []
         for compiler in (settings["cc"] or "gcc", str(ours)):
-            ran = subprocess.run(
-                [compiler, "-O3", "-c", "t.c", "-o", "t.o"], cwd=scratch, capture_output=True, check=False
-            )
-            if ran.returncode or ran.stderr:
-                return "fail", f"{compiler}: {ran.stderr.decode('utf-8', 'replace').strip() or ran.returncode}"
+            ran = run([compiler, "-O3", "-c", "t.c", "-o", "t.o"], cwd=Path(scratch), env=os.environ)
+            if ran.code or ran.err:
+                return "fail", f"{compiler}: {ran.err.strip() or ran.code}"
             objects.append((Path(scratch) / "t.o").read_bytes())
     return ("ok", "same object as gcc") if objects[0] == objects[1] else ("fail", "the object differs from gcc's")
 
@@ -193,6 +212,7 @@ def check_build(settings: Settings) -> tuple[str, str]:
 CHECKS: tuple[tuple[str, Check], ...] = (
     ("gcc", check_gcc),
     ("launcher", check_launcher),
+    ("engine", check_start),
     ("assembler shim", check_shim),
     ("compile", check_build),
     ("sandbox", check_sandbox),
@@ -206,9 +226,16 @@ CHECKS: tuple[tuple[str, Check], ...] = (
 )
 
 
+NEED_GCC = frozenset({"assembler shim", "compile", "sandbox"})
+"""Checks that say nothing where there is no gcc."""
+
+
 def run_checks(settings: Settings) -> list[tuple[str, str, str]]:
-    rows = []
+    rows: list[tuple[str, str, str]] = []
     for name, check in CHECKS:
+        if name in NEED_GCC and ("gcc", "fail") in {row[:2] for row in rows}:
+            rows.append((name, "fail", "not tried without a gcc"))
+            continue
         try:
             state, words = check(settings)
         except Exception as error:  # a check that breaks is a finding, not a crash of the doctor

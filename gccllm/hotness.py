@@ -12,12 +12,13 @@ one function in which a small program spends its time is both.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from gccllm.assembly import BodyError, Function, Module, cfg, is_pointed_to
 from gccllm.config import Settings
+from gccllm.names import spellings
 from gccllm.reasons import Reason
 
 
@@ -46,6 +47,24 @@ SET_UP_NAMES = re.compile(
 """Words of a name, apart by underlines."""
 
 
+@dataclass(frozen=True)
+class Globs:
+    """The settings that name functions. A name is matched as it is in the object file and as C++ spells it."""
+
+    settings: Settings
+    spelled: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    def of(cls, names: Iterable[str], settings: Settings) -> Globs:
+        is_used = any(settings[name] for name in ("exclude", "include", "only"))
+        return cls(settings, spellings(names) if is_used else {})
+
+    def match(self, name: str, *which: str) -> bool:
+        """Whether a glob of one of these settings matches."""
+        globs = [glob for setting in which for glob in self.settings[setting]]
+        return any(fnmatchcase(said, glob) for said in self.spelled.get(name, (name,)) for glob in globs)
+
+
 def rank(
     module: Module,
     settings: Settings,
@@ -60,14 +79,15 @@ def rank(
     """
     warm: list[Heat] = []
     left: list[tuple[Function, Reason]] = []
+    globs = Globs.of(module.functions, settings)
     for function in module.functions.values():
         heat = measure(function, profile if profile is not None else recorded)
-        if reason := _leaves(heat, settings, profile, recorded):
+        if reason := _leaves(heat, globs, profile, recorded):
             left.append((function, reason))
         else:
             warm.append(heat)
     if profile is None:
-        warm = [replace(heat, is_set_up=_is_set_up(heat, settings)) for heat in warm]
+        warm = [replace(heat, is_set_up=_is_set_up(heat, globs)) for heat in warm]
     warm.sort(key=lambda heat: heat.rank, reverse=True)
     limit = settings["max_functions"]
     left += [(heat.function, Reason.NOT_HOT) for heat in warm[limit:]]
@@ -77,7 +97,8 @@ def rank(
 def why(function: Function, reason: Reason, settings: Settings) -> str:
     """The detail of a reason that `rank` gave: which setting, which instruction; empty where there is none."""
     if reason is Reason.EXCLUDED:
-        name = "exclude" if _matches(function.name, settings["exclude"]) else "only"
+        is_told = not settings["only"] or Globs.of([function.name], settings).match(function.name, "exclude")
+        name = "exclude" if is_told else "only"
         return f"{name} = {','.join(settings[name])}, from {settings.origins[name]}"
     if reason in (Reason.NOT_HOT, Reason.COLD):
         return ""
@@ -105,12 +126,12 @@ def measure(function: Function, shares: Mapping[str, float] | None = None) -> He
 
 
 def _leaves(
-    heat: Heat, settings: Settings, profile: Mapping[str, float] | None, recorded: Mapping[str, float] | None
+    heat: Heat, globs: Globs, profile: Mapping[str, float] | None, recorded: Mapping[str, float] | None
 ) -> Reason | None:
     name = heat.function.name
-    if _matches(name, settings["exclude"]) or (settings["only"] and not _matches(name, settings["only"])):
+    if globs.match(name, "exclude") or (globs.settings["only"] and not globs.match(name, "only")):
         return Reason.EXCLUDED
-    if _matches(name, settings["include"]) or _matches(name, settings["only"]):
+    if globs.match(name, "include", "only"):
         return None
     if ".text.unlikely" in heat.function.section or ".text.exit" in heat.function.section:
         return Reason.COLD
@@ -122,8 +143,8 @@ def _leaves(
     return None
 
 
-def _is_set_up(heat: Heat, settings: Settings) -> bool:
-    if heat.share or heat.hot or _matches(heat.function.name, settings["include"] + settings["only"]):
+def _is_set_up(heat: Heat, globs: Globs) -> bool:
+    if heat.share or heat.hot or globs.match(heat.function.name, "include", "only"):
         return False
     return _looks_like_set_up(heat.function, frozenset())
 
@@ -149,7 +170,3 @@ def _calls_in_loop(function: Function, name: str) -> bool:
     looped = set().union(*(loop.blocks for loop in graph.loops)) if graph.loops else set()
     lines = (function.body.lines[at] for b in looped for at in range(graph.blocks[b].first, graph.blocks[b].last))
     return any(name in line.symbols for line in lines)
-
-
-def _matches(name: str, globs: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(name, glob) for glob in globs)

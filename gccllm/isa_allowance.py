@@ -48,7 +48,10 @@ def isa_for(setting: str, march: frozenset[str], tools: Toolchain) -> Isa:
 def beyond_this_cpu(level: int, tools: Toolchain) -> str | None:
     """Why a rewrite of an ISA level cannot be run here, hence neither checked nor found wrong; None where it can."""
     here = level_within(march_features(("-march=native",), tools))
-    return f"needs ISA level {level}, this CPU has {here}" if level > here else None
+    names = {one.number: one.name for one in LEVELS}
+    if level <= here:
+        return None
+    return f"needs {names.get(level, f'ISA level {level}, of another version')}, this CPU has {names[here]}"
 
 
 def key_word(setting: str) -> str:

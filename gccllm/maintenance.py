@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 
 from rich.console import Console
@@ -13,9 +13,10 @@ from rich.text import Text
 from gccllm.config import Settings
 from gccllm.isa_allowance import beyond_this_cpu
 from gccllm.names import named, spoken, spoken_name
-from gccllm.store import Store
+from gccllm.store import Found, Store
 from gccllm.store.layers import write_atomically
 from gccllm.toolchain import Toolchain
+from gccllm.words import counted
 
 
 def verify(store: Store, settings: Settings, console: Console, keys: Sequence[str], only_project: bool) -> int:
@@ -34,6 +35,9 @@ def verify(store: Store, settings: Settings, console: Console, keys: Sequence[st
     chosen = [f for f in accepted if not keys or f.entry.function in meant or f.entry.key.startswith(tuple(keys))]
     for reason, detail in store.problems:
         console.print(f"[red]{reason.label}[/]: {detail}")
+    missing = [*_missing(accepted, names, keys, settings if only_project else None)]
+    for line in missing:
+        console.print(line, soft_wrap=True, markup=False)
     broken, elsewhere = len(store.problems), 0
     for found in chosen:
         entry, name = found.entry, names[found.entry.function]
@@ -55,7 +59,24 @@ def verify(store: Store, settings: Settings, console: Console, keys: Sequence[st
     stand = len(chosen) - elsewhere - (broken - len(store.problems))
     rest = f", {elsewhere} cannot be run on this CPU" if elsewhere else ""
     console.print(f"{stand} of {len(chosen) + len(store.problems)} rewrites stand{rest}")
-    return 0 if stand and not broken else 1
+    return 0 if stand and not broken and not missing else 1
+
+
+def _missing(
+    accepted: Sequence[Found], names: Mapping[str, str], keys: Sequence[str], project: Settings | None
+) -> Iterator[str]:
+    """A line for each thing that was to be verified and is not there. `project`: only its cache was."""
+    for key in keys:
+        if not named(key, names) and not any(found.entry.key.startswith(key) for found in accepted):
+            yield f"no accepted rewrite is called '{key}', and no key starts so; `gccllm cache ls` lists them"
+    if keys or accepted:
+        return
+    if project is None:
+        yield "the store has no accepted rewrite: build, or run `gccllm tune`"
+    elif project.project_cache is None:
+        yield "no gccllm.toml here or above, so there is no project's cache; `gccllm init toml` begins one"
+    else:
+        yield f"{project.project_cache} holds no rewrite; `gccllm cache export` puts there what builds used"
 
 
 def _say(console: Console, name: str, state: tuple[str, str], words: str) -> None:
@@ -94,7 +115,9 @@ def import_(store: Store, settings: Settings, directory: Path, console: Console)
             taken += 1
     if taken:
         store.bump_epoch()
-    console.print(f"{taken} rewrites imported, {refused} refused")
+    if not taken and not refused:
+        console.print(f"{directory / 'rewrites'} holds no rewrite", soft_wrap=True, markup=False)
+    console.print(f"{counted(taken, 'rewrite')} imported, {refused} refused")
     return 1 if refused or not taken else 0
 
 
@@ -113,4 +136,4 @@ def gc(store: Store, everything: bool) -> str:
         if leftover.is_file() and now - leftover.stat().st_mtime > 3600:
             leftover.unlink(missing_ok=True)
     store.bump_epoch()
-    return f"{dropped} entries dropped; unit answers, quarantine and locks cleared"
+    return f"{counted(dropped, 'entry', 'entries')} dropped; unit answers, quarantine and locks cleared"

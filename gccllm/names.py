@@ -33,6 +33,13 @@ def spoken_name(name: str) -> str:
     return spoken([name])[name]
 
 
+def spellings(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Each name as in the object file, as C++ spells it, and so without its parameters."""
+    known = list(names)
+    whole, short = spoken(known), spoken(known, "--no-params")
+    return {name: tuple(dict.fromkeys((name, whole[name], short[name]))) for name in known}
+
+
 def named(name: str, known: Iterable[str]) -> frozenset[str]:
     """Those of `known` (as in the object file) that a person may mean: the name itself, or what C++ calls it.
 

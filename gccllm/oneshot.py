@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -18,11 +19,13 @@ from gccllm.plan import unquote_options
 from gccllm.propose.unit import compile_flags
 from gccllm.reasons import Reason
 from gccllm.store import Store
-from gccllm.toolchain import Toolchain, clean_environment, run
+from gccllm.toolchain import FREE, Ran, Toolchain, clean_environment, run
 
 Event = Mapping[str, Any]
 WORK_S = 1e5
 """Seconds that somebody may wait who asked for the work."""
+CLOCK_S = 0.01
+"""The log's times are rounded."""
 
 
 def request_for(source: Path, flags: Sequence[str], gcc: str | None = None, cwd: Path | None = None) -> Request:
@@ -36,7 +39,7 @@ def request_for(source: Path, flags: Sequence[str], gcc: str | None = None, cwd:
     argv = [*flags, *added, "-S", "-o", "-", str(source)]
     compiled = run([tools.gcc, *argv], cwd=cwd)
     if not compiled.ok:
-        raise Quit(Reason.NOT_GCC_OUTPUT, compiled.err.strip().splitlines()[0] if compiled.err.strip() else tools.gcc)
+        raise _refusal(tools, compiled)
     # gcc prints the options as it would hand them to its children.
     shown = run([tools.gcc, "-###", *argv], cwd=cwd, env=clean_environment()).err
     collected = [line.partition("=")[2] for line in shown.splitlines() if line.startswith("COLLECT_GCC_OPTIONS=")]
@@ -49,6 +52,26 @@ def request_for(source: Path, flags: Sequence[str], gcc: str | None = None, cwd:
         assembler=tools.assembler,
         cwd=cwd,
     )
+
+
+def _refusal(tools: Toolchain, compiled: Ran) -> Quit:
+    """Why a compile failed: for the compiler, or for the source."""
+    version = run([tools.gcc, "--version"])
+    if not version.ok:
+        return Quit(Reason.FOREIGN_COMPILER, f"{tools.gcc} does not run; install gcc or set GCCLLM_CC")
+    if FREE not in version.out:
+        return Quit(Reason.FOREIGN_COMPILER, f"{tools.gcc}; set GCCLLM_CC to a gcc")
+    return Quit(Reason.NOT_GCC_OUTPUT, (compiled.err.strip() or tools.gcc).splitlines()[0])
+
+
+def as_launched(flags: Sequence[str], opt: str) -> tuple[str, ...]:
+    """The user's flags with those that the launcher adds, where it adds them: behind the last level."""
+    at = max((n for n, flag in enumerate(flags) if re.fullmatch(r"-O([123]|fast)?", flag)), default=None)
+    if opt == "untouched" or at is None or any(re.fullmatch(r"-O[0gsz]", flag) for flag in flags[at:]):
+        return tuple(flags)
+    raised = ("-O3",) if opt == "o3" and flags[at] in ("-O", "-O1", "-O2") else ()
+    ours = (*raised, *(flag for flag in policy.LAUNCHER_ADDS if flag not in flags))
+    return (*flags[: at + 1], *ours, *flags[at + 1 :])
 
 
 def last_flags(source: Path, events: Iterable[Event]) -> tuple[str, ...] | None:
@@ -65,7 +88,7 @@ def explain(source: Path, flags: Sequence[str], settings: Settings, *, is_work: 
 
     is_work  work on what is undecided, for as long as it takes, and log it as a build does; else only look
     """
-    request = request_for(source, flags, settings["cc"] or None)
+    request = request_for(source, as_launched(flags, settings["opt"]), settings["cc"] or None)
     store = Store(settings.store_dir, settings.project_cache)
     log = Log(settings.store_dir, cwd=str(request.cwd), unit="explain")
     if is_work:
@@ -81,9 +104,13 @@ def explain(source: Path, flags: Sequence[str], settings: Settings, *, is_work: 
 
 
 def last_decisions(source: Path, events: Iterable[Event]) -> dict[str, Event]:
-    """What the last build of `source` said of each function."""
-    wanted = str(source.resolve())
-    return {str(e["function"]): e for e in events if e["event"] == "function" and e.get("source") == wanted}
+    """What the last build of `source`, as it is now, said of each function."""
+    wanted, written = str(source.resolve()), source.stat().st_mtime - CLOCK_S
+    return {
+        str(e["function"]): e
+        for e in events
+        if e["event"] == "function" and e.get("source") == wanted and float(e.get("at", 0)) >= written
+    }
 
 
 def _in_mode(decision: Decision, mode: str, last: Mapping[str, Event]) -> Decision:
@@ -92,6 +119,8 @@ def _in_mode(decision: Decision, mode: str, last: Mapping[str, Event]) -> Decisi
         return decision
     event = last.get(decision.function, {})
     known = next((reason for reason in Reason if reason.label == event.get("reason")), None)
-    if event.get("word") == "queued" and known is not None and known.mode in ("", mode):
-        return replace(decision, reason=known, detail=str(event.get("detail", "")))
+    # What was declined by an entry is not any more, for the store has none.
+    is_said = event.get("word") == "queued" or (event.get("word") == "declined" and not event.get("key"))
+    if is_said and known is not None and known.mode in ("", mode):
+        return replace(decision, word=str(event["word"]), reason=known, detail=str(event.get("detail", "")))
     return replace(decision, reason=Reason.QUEUED if mode == "queue" else Reason.UNTRIED)

@@ -18,6 +18,7 @@ from gccllm.suite import Suite
 from gccllm.unit_session import Target
 from gccllm.verify.judge import Case
 from gccllm.wire import facts_of
+from gccllm.words import counted
 
 
 @dataclass
@@ -82,7 +83,7 @@ class Judgements:
         counts = sorted(self.refusals.items(), key=lambda row: -row[1])
         became = ", ".join(f"{count} {label}" for label, count in counts)
         reason = Reason.NOTHING_FASTER if self.rows else Reason.NO_CANDIDATE
-        return Quit(reason, f"{len(self.rows)} candidates{': ' if became else ''}{became}{self._silent}")
+        return Quit(reason, f"{counted(len(self.rows), 'candidate')}{': ' if became else ''}{became}{self._silent}")
 
     def why_none_is_faster(self) -> str:
         best = self.equal[0]

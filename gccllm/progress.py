@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gccllm.deadline import Deadline
+from gccllm.words import counted
 
 RECENT = 100
 """Functions of earlier work that the first estimate rests on."""
@@ -97,7 +98,8 @@ class Board:
 
     def _drawn(self) -> Group:
         bar = Table.grid(padding=(0, 1))
-        bar.add_row(ProgressBar(self._all, self._ended, 20), f"{self._ended}/{self._all} units", self._estimate())
+        share = f"{self._ended}/{counted(self._all, 'unit')}"
+        bar.add_row(ProgressBar(self._all, self._ended, 20), share, self._estimate())
         lines = (f"{one.name}: {one.step}" for one in self._at_work.values())
         return Group(*(Text(line, no_wrap=True, overflow="ellipsis", style="dim") for line in lines), bar)
 

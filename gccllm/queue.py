@@ -36,6 +36,7 @@ from gccllm.progress import Board, Pace
 from gccllm.reasons import Reason
 from gccllm.store import Store
 from gccllm.unit_session import UnitSession
+from gccllm.words import counted
 
 POLL_S = 0.25
 """How often the board is drawn and the deadline looked at."""
@@ -110,12 +111,14 @@ def tune(settings: config.Settings, console: Console, budget_s: float | None, ag
             with Board(console, Pace.of(read(store.user)), deadline) as board:
                 _work_on(units, jobs, deadline, board, tally)
                 if jobs > 1 and tally.untimed and not deadline.is_over:
-                    board.say(f"{len(tally.untimed)} units could not be timed beside the others: once more, alone")
+                    untimed = counted(len(tally.untimed), "unit")
+                    board.say(f"{untimed} could not be timed beside the others: once more, alone")
                     _work_on(tuple(tally.untimed), 1, deadline, board, tally)
         except KeyboardInterrupt:
             interrupted = True
     left = len(queued_units(store.user))
-    console.print(f"{tally.done} units done, {len(tally.admitted)} functions admitted, {left} units still queued")
+    done, admitted = counted(tally.done, "unit"), counted(len(tally.admitted), "function")
+    console.print(f"{done} done, {admitted} admitted, {counted(left, 'unit')} still queued")
     if left:
         console.print("nothing of it is lost: `gccllm tune` goes on from here")
     if tally.admitted:
@@ -183,7 +186,7 @@ def _work_on(units: Iterable[Queued], jobs: int, deadline: Deadline, board: Boar
 def _line(unit: Queued, finished: Finished) -> str:
     admitted = ", ".join(f"{spoken_name(function)} ({detail})" for function, detail in finished.admitted)
     left = f"; undecided, and still queued: {', '.join(finished.undecided)}" if finished.undecided else ""
-    return f"{unit.name}: {len(finished.admitted)} of {unit.functions} functions admitted" + (
+    return f"{unit.name}: {len(finished.admitted)} of {counted(unit.functions, 'function')} admitted" + (
         f": {admitted}{left}" if admitted else left
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -11,12 +12,13 @@ from rich.padding import Padding
 from rich.text import Text
 
 from gccllm.assembly import LEVELS
-from gccllm.config import SETTINGS, Settings
+from gccllm.config import OTHER_VARIABLES, SETTINGS, Settings
 from gccllm.names import spoken
-from gccllm.reasons import Reason
+from gccllm.reasons import Reason, Scope
 from gccllm.store import Entry
 from gccllm.store.entry import recipe_name
 from gccllm.terminal import Column, print_rows
+from gccllm.words import counted
 
 _WORDS = {Reason.NOT_IN_STORE.label: "declined", Reason.UNTRIED.label: "undecided"}
 _WORD_STYLE = {"admitted": "bold green", "queued": "yellow", "undecided": "yellow", "declined": "dim"}
@@ -84,7 +86,7 @@ def _print_reasons(console: Console, summary: Mapping[str, Any]) -> None:
     rows = [("queued", reason, count) for reason, count in queued.items()]
     rows += [("declined", reason, count - queued.get(reason, 0)) for reason, count in summary["reasons"].items()]
     rows += [("unit", reason, count) for reason, count in summary["units_declined"].items()]
-    rows += [("engine", reason, count) for reason, count in summary["engine"].items()]
+    rows += [(_failed(reason), reason, count) for reason, count in summary["engine"].items()]
     rows = sorted((row for row in rows if row[2]), key=lambda row: -row[2])
     if not rows:
         return
@@ -107,8 +109,10 @@ def _print_reasons(console: Console, summary: Mapping[str, Any]) -> None:
     print_rows(console, columns, table)
 
 
-def counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
+def _failed(reason: str) -> str:
+    """What an event's reason speaks of: a candidate, or something of ours."""
+    known = _REASONS.get(reason)
+    return "candidate" if known and known.scope in (Scope.REFUTED, Scope.UNDECIDED) else "engine"
 
 
 _ENTRY_COLUMNS = (
@@ -251,7 +255,12 @@ def print_settings(console: Console, settings: Settings) -> None:
             line.append(f"  ({setting.env})", style="dim")
             console.print(line, overflow="fold")
             console.print(Padding(Text(setting.says, style="dim"), (0, 0, 0, 4)))
-    console.print(f"project: {settings.project or 'none (no gccllm.toml here or above)'}", soft_wrap=True, markup=False)
+    console.print("\nVariables that are no settings, and stand in no file:")
+    for name, says in OTHER_VARIABLES.items():
+        state = ("  set", "green") if name in os.environ else ("", "")
+        console.print(Text.assemble((name, "bold"), state, (f"  {says}", "dim")), soft_wrap=not console.is_terminal)
+    project = settings.project or "none (no gccllm.toml here or above)"
+    console.print(f"\nproject: {project}", soft_wrap=True, markup=False)
     console.print(f"store: {settings.store_dir}", soft_wrap=True, markup=False)
     for complaint in settings.complaints:
         console.print(Text(complaint, style="yellow"), soft_wrap=True)

@@ -23,6 +23,7 @@ from gccllm.report import recording_words
 from gccllm.store import Entry
 from gccllm.store.entry import printable, recipe_name
 from gccllm.terminal import print_table
+from gccllm.words import counted
 
 FOLDED_ROWS = 4
 """Rows of constants in a row that are still shown."""
@@ -57,7 +58,8 @@ def facts_of(entry: Entry) -> Iterator[tuple[str, str]]:
         yield "edges", "gcc {}/{}, rewrite {}/{}".format(*evidence.edges_baseline, *evidence.edges_candidate)
         yield "mutants", f"{killed} of {mutants} killed"
         yield "needs", isa_words(entry.isa_level)
-        yield "timed", f"{timing.rounds} rounds in {timing.processes} processes, on {evidence.cpu}"
+        processes = counted(timing.processes, "process", "processes")
+        yield "timed", f"{timing.rounds} rounds in {processes}, on {evidence.cpu}"
     if entry.source:
         yield "source", entry.source
     if spoken_name(entry.function) != entry.function:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,6 +17,23 @@ from rich.table import Table
 PIPE_WIDTH = 160
 ROOM = 30
 """Characters that running text or a long name needs of a line; other columns go before it gets less."""
+
+
+SPELLED = str.maketrans({"█": "#", "→": ">", "…": ".", "━": "-", "╸": "-", "╺": "-", "─": "-"})
+"""What we print beyond ASCII, for a terminal or a file that has no such characters."""
+
+
+def _spelled(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    meant = error.object[error.start : error.end].translate(SPELLED)
+    return meant.encode("ascii", "replace").decode(), error.end
+
+
+def take_any_text() -> None:
+    """Standard output takes every character from now on; what its encoding lacks is spelled."""
+    codecs.register_error("gccllm-spelled", _spelled)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="gccllm-spelled")
 
 
 def console() -> Console:

@@ -113,6 +113,9 @@ def _end_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
+FREE = b"Free Software Foundation"
+"""What `--version` of every gcc says, and of no other compiler."""
+
 VERIFIED = range(11, 17)
 """Versions of gcc on which `make check-compilers` passed: docs/compilers.md. Units of older ones are left alone:
 their debug information does not name global variables in registers."""

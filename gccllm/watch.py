@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gccllm.names import spoken_name
+from gccllm.words import counted
 
 POLL_S = 0.3
 
@@ -52,7 +53,8 @@ def words(event: dict[str, Any]) -> str:
         case "function" if event.get("word") != "declined":
             return f"{name}: {function}: {event.get('word')}{reason} {event.get('detail', '')}".rstrip()
         case "unit":
-            return f"{name}: {event.get('admitted')} of {event.get('functions')} functions, {event.get('seconds')} s"
+            functions = counted(event.get("functions", 0), "function")
+            return f"{name}: {event.get('admitted')} of {functions}, {event.get('seconds')} s"
         case "unit_declined" | "shim" | "store" | "model":
             return f"{name}: {event['event']}{reason}"
     return ""

@@ -20,6 +20,7 @@ from gccllm.record.store import TestStore, counted
 from gccllm.schema import dumps
 from gccllm.toolchain import Toolchain
 from gccllm.verify.image import AssembleError
+from gccllm.words import counted as many
 
 if TYPE_CHECKING:
     from gccllm.record.minimise import Worth
@@ -80,9 +81,8 @@ def show(store: TestStore, console: Console, tools: Toolchain, word: str, everyt
             continue
         worth: Worth | None = None
         if not recorded.calls:
-            console.print(
-                f"{spoken_name(recorded.function)}: {recorded.total} calls seen, none kept{_dropped(store, key)}"
-            )
+            seen = many(recorded.total, "call")
+            console.print(f"{spoken_name(recorded.function)}: {seen} seen, none kept{_dropped(store, key)}")
             for line in report.advice(head.dropped if (head := store.head(key)) else {}):
                 console.print(line, soft_wrap=True, highlight=False)
             continue
@@ -134,7 +134,7 @@ def gc(store: TestStore, console: Console, days: float, everything: bool, dry_ru
         if not dry_run:
             for path in item.paths:
                 path.unlink(missing_ok=True)
-    console.print(f"{count} files, {report.size(freed)}{' would be' if dry_run else ''} removed")
+    console.print(f"{many(count, 'file')}, {report.size(freed)}{' would be' if dry_run else ''} removed")
     return 0
 
 

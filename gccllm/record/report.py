@@ -7,9 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from gccllm.core import PAGE_BYTES
@@ -18,13 +16,41 @@ from gccllm.names import spoken, spoken_name
 from gccllm.record.capture import RecordedCall
 from gccllm.record.reservoir import argument
 from gccllm.record.store import Recorded, TestStore, counted
-from gccllm.terminal import print_table
+from gccllm.terminal import Column
+from gccllm.terminal import print_rows as table_rows
+from gccllm.words import counted as many
 
 if TYPE_CHECKING:
     from gccllm.harvest.long import Looked
     from gccllm.record.minimise import Minimised, Worth
 
-_RIGHT = frozenset({"calls", "kept", "size", "runs", "edges", "mutants", "#", "memory", "reads", "kills"})
+_LS_COLUMNS = (
+    Column("function", wraps=True),
+    Column("source", worth=5),
+    Column("calls", is_right=True, worth=7),
+    Column("kept", is_right=True),
+    Column("size", is_right=True, worth=1),
+    Column("runs", is_right=True, worth=2),
+    Column("edges", is_right=True, worth=6),
+    Column("mutants", is_right=True, worth=4),
+    Column("key", worth=3),
+)
+_TEST_COLUMNS = (
+    Column("#", is_right=True),
+    Column("calls", is_right=True, worth=4),
+    Column("memory", is_right=True, worth=1),
+    Column("reads", is_right=True, worth=2),
+    Column("edges", is_right=True, worth=5),
+    Column("kills", is_right=True, worth=3),
+)
+_MINIMISED_COLUMNS = (
+    Column("function", wraps=True),
+    Column("kept", is_right=True),
+    Column("size", is_right=True, worth=2),
+    Column("edges", is_right=True, worth=4),
+    Column("mutants", is_right=True, worth=3),
+    Column("for edges and mutants", worth=1),
+)
 
 
 def rows(store: TestStore) -> list[dict[str, Any]]:
@@ -54,16 +80,17 @@ def rows(store: TestStore) -> list[dict[str, Any]]:
 def print_rows(console: Console, found: Sequence[dict[str, Any]], everything: bool) -> None:
     shown = [row for row in found if everything or row["kept"]]
     if shown:
-        table = _table("function", "source", "calls", "kept", "size", "runs", "edges", "mutants", "key")
         names = spoken(row["function"] for row in shown)
-        for row in shown:
-            table.add_row(
-                Text(names[row["function"]] or "(no bench)"), row["source"], str(row["calls"]), str(row["kept"]),
+        cells = [
+            (
+                Text(names[row["function"]] or "(no bench)"), Text(row["source"]), str(row["calls"]), str(row["kept"]),
                 size(row["size"]), str(row["runs"]), _of(row["edges"]), _of(row["mutants"]), row["key"][:12],
-            )  # fmt: skip
-        print_table(console, table)
+            )
+            for row in shown
+        ]  # fmt: skip
+        table_rows(console, _LS_COLUMNS, cells)
     if quiet := len(found) - len(shown):
-        console.print(f"{quiet} functions can be recorded and have no test (`gccllm tests ls --all`)")
+        console.print(f"{many(quiet, 'function')} can be recorded and have no test (`gccllm tests ls --all`)")
     if not found:
         console.print("no function can be recorded yet: build with GCCLLM_MODE=record, then `gccllm record -- COMMAND`")
 
@@ -77,7 +104,7 @@ def print_tests(
     console.print(Text.assemble((spoken_name(recorded.function), "bold"), where), soft_wrap=True)
     dropped = f"; dropped: {counted(head.dropped)}" if head and head.dropped else ""
     runs = head.runs if head else 0
-    console.print(f"{recorded.total} calls in {runs} runs, {len(recorded.calls)} kept{dropped}")
+    console.print(f"{many(recorded.total, 'call')} in {many(runs, 'run')}, {len(recorded.calls)} kept{dropped}")
     if worth is not None:
         console.print(
             f"{worth.replayed} replay; these alone take {_of(worth.edges)} edges and kill {_of(worth.mutants)} mutants"
@@ -86,8 +113,9 @@ def print_tests(
             console.print(line, soft_wrap=True, highlight=False)
     for line in advice(head.dropped if head else {}):
         console.print(line, soft_wrap=True, highlight=False)
-    columns = [param.name or f"arg{n}" for n, param in enumerate(signature.params)]
-    table = _table("#", "calls", *columns, "memory", "reads", "edges", "kills")
+    arguments = [Column(param.name or f"arg{n}", wraps=True) for n, param in enumerate(signature.params)]
+    columns = (*_TEST_COLUMNS[:2], *arguments, *_TEST_COLUMNS[2:])
+    cells = []
     order = sorted(range(len(recorded.calls)), key=lambda n: (-recorded.weights[n], n))
     for number in order[:most]:
         call = recorded.calls[number]
@@ -95,8 +123,9 @@ def print_tests(
         if worth is not None:
             seen = [_read(worth.looked[number]), str(worth.takes(number)), str(worth.kills(number))]
         values = [value_of(call, param, recorded.names) for param in signature.params]
-        table.add_row(str(number), f"{recorded.weights[number]:.0f}", *values, f"{len(call.pages)} pages", *seen)
-    print_table(console, table)
+        weight = f"{recorded.weights[number]:.0f}"
+        cells.append((str(number), weight, *values, many(len(call.pages), "page"), *seen))
+    table_rows(console, columns, cells)
     if len(order) > most:
         console.print(f"{len(order) - most} more; --all shows them")
 
@@ -195,17 +224,17 @@ def test_rows(recorded: Recorded, signature: Signature, worth: Worth | None) -> 
 
 
 def print_minimised(console: Console, done: Iterable[Minimised]) -> None:
-    table = _table("function", "kept", "size", "edges", "mutants", "for edges and mutants")
+    cells = []
     for one in done:
         before, after = one.worth_before, one.worth_after
         name = Text(spoken_name(one.function))
-        table.add_row(
+        cells.append((
             name, f"{one.before[0]} -> {one.after[0]}", f"{size(one.before[1])} -> {size(one.after[1])}",
             f"{_of(before.edges)} -> {_of(after.edges)}", f"{_of(before.mutants)} -> {_of(after.mutants)}",
             str(one.pinned),
-        )  # fmt: skip
-    if table.row_count:
-        print_table(console, table)
+        ))  # fmt: skip
+    if cells:
+        table_rows(console, _MINIMISED_COLUMNS, cells)
 
 
 def size(count: int) -> str:
@@ -214,10 +243,3 @@ def size(count: int) -> str:
 
 def _of(pair: Sequence[int] | None) -> str:
     return f"{pair[0]}/{pair[1]}" if pair else "-"
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(column, justify="right" if column in _RIGHT else "left", overflow="fold")
-    return table

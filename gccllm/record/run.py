@@ -35,6 +35,7 @@ from gccllm.record.store import TestStore, counted
 from gccllm.store import Store
 from gccllm.toolchain import Toolchain
 from gccllm.verify.image import AssembleError
+from gccllm.words import counted as many
 
 DIRECTORY = "GCCLLM_RECORD_DIR"
 CALLS = "GCCLLM_RECORD_CALLS"
@@ -134,11 +135,11 @@ def report(done: Ingested, store: TestStore, redact: bool) -> Iterator[str]:
         )
     elif not done.taken and not done.problems:
         why = hints[0].removeprefix("dropped: ") if hints else f"nothing was captured{words}"
-        yield f"no call was kept of the {done.seen} that {done.functions} functions made: {why}"
+        yield f"no call was kept of the {done.seen} that {many(done.functions, 'function')} made: {why}"
     else:
         size = f"{done.size / (1 << 20):.1f} MiB" if done.size >= 1 << 19 else f"{done.size / 1024:.1f} KiB"
         yield (
-            f"{done.seen} calls of {done.functions} functions seen, {done.captured} captured; "
+            f"{many(done.seen, 'call')} of {many(done.functions, 'function')} seen, {done.captured} captured; "
             f"{done.kept} kept with those of earlier runs ({size}){words}"
         )
         if hints and sum(done.dropped.values()) > done.captured:

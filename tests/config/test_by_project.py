@@ -40,7 +40,7 @@ def run(*argv: str) -> str:
 
 
 def test_export_takes_what_this_projects_builds_used(store: Store, tmp_path: Path) -> None:
-    assert "1 rewrites exported" in run("cache", "export")
+    assert "1 rewrite exported" in run("cache", "export")
     assert [path.stem for path in (tmp_path / "mine" / "cache" / "rewrites").iterdir()] == [ONE]
     assert "2 rewrites exported" in run("cache", "export", "--all", str(tmp_path / "all"))
 

@@ -91,6 +91,32 @@ def test_a_server_for_everybody_has_to_be_asked_for_in_one_line() -> None:
     assert "Traceback" not in done.output
 
 
+def test_a_server_of_a_file_that_is_no_model_does_not_start(tmp_path: Path) -> None:
+    (tmp_path / "not.gguf").write_text("no model\n")
+    done = CliRunner().invoke(main, ["serve", "--model", str(tmp_path / "not.gguf")])
+    assert done.exit_code == 1
+    assert done.output == f"Error: {tmp_path / 'not.gguf'} is not a model that llama.cpp can load\n"
+
+
+@pytest.mark.parametrize("words", ["stats", "cache ls", "tests ls", "explain a.c -O2", "tune", "config", "doctor"])
+def test_a_setting_that_was_not_taken_is_told_by_every_command(
+    source: Path, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    monkeypatch.chdir(source.parent)
+    monkeypatch.setenv("GCCLLM_BUDGET", "soon")
+    done = CliRunner().invoke(main, words.split())
+    assert "GCCLLM_BUDGET is 'soon'; it must be a number" in " ".join(done.output.split())
+
+
+def test_config_fails_where_a_setting_was_not_taken(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(source.parent)
+    assert CliRunner().invoke(main, ["config", "--json"]).exit_code == 0
+    (source.parent / "gccllm.toml").write_text('mode = "cached')
+    done = CliRunner().invoke(main, ["config", "--json"])
+    assert done.exit_code == 1
+    assert "gccllm.toml is not read" in done.output
+
+
 def test_a_directory_that_was_removed_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "gone").mkdir()
     argv = f'cd gone && rmdir ../gone && exec "{sys.executable}" -m gccllm.cli stats'

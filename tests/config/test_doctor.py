@@ -1,4 +1,4 @@
-"""`gccllm doctor` names a gcc that nobody has verified."""
+"""`gccllm doctor` says what is wrong, and nothing twice."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gccllm import config
-from gccllm.doctor import check_gcc
+from gccllm.doctor import NEED_GCC, check_gcc, check_start, run_checks
 
 
 def gcc(tmp_path: Path, version: str) -> config.Settings:
@@ -28,3 +28,35 @@ def test_a_version_on_which_nobody_ran_the_checks_is_named(tmp_path: Path, versi
 
 def test_a_verified_version_is_well(tmp_path: Path) -> None:
     assert check_gcc(gcc(tmp_path, "12.2.0")) == ("ok", "gcc (Other) 12.2.0")
+
+
+def test_without_a_gcc_that_is_all_there_is_to_say_of_it(tmp_path: Path) -> None:
+    settings = config.load(tmp_path, {"GCCLLM_CACHE_DIR": str(tmp_path / "store")}).with_values(cc="/nowhere/gcc")
+    rows = {name: (state, words) for name, state, words in run_checks(settings)}
+    assert rows["gcc"] == ("fail", "/nowhere/gcc does not run; install gcc or set GCCLLM_CC")
+    assert {rows[name] for name in NEED_GCC} == {("fail", "not tried without a gcc")}
+    assert not any("Error:" in words for _, words in rows.values()), "no check broke"
+
+
+def environment(place: Path, starts: str) -> Path:
+    """A virtual environment as far as the doctor looks; its gcc-llm."""
+    (place / "bin").mkdir(parents=True)
+    (place / "pyvenv.cfg").touch()
+    for name in ("gcc-llm", "gccllm-engine", "python"):
+        (place / "bin" / name).write_text(f"#!{starts}\n")
+    return place / "bin" / "gcc-llm"
+
+
+def test_an_environment_that_was_copied_or_whose_python_is_gone_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = environment(tmp_path / "old", f"{tmp_path}/old/bin/python")
+    new = environment(tmp_path / "new", f"{tmp_path}/old/bin/python")
+    gone = environment(tmp_path / "gone", f"{tmp_path}/nowhere/bin/python")
+    found = []
+    for place in (old, new, gone):
+        monkeypatch.setattr("gccllm.doctor.launcher", lambda place=place: place)
+        found.append(check_start(config.load(tmp_path, {})))
+    assert [state for state, _ in found] == ["ok", "warn", "fail"]
+    assert f"starts the Python of {tmp_path}/old: was {tmp_path}/new copied?" in found[1][1]
+    assert f"starts {tmp_path}/nowhere/bin/python, which is not there" in found[2][1]

@@ -157,6 +157,21 @@ def test_globs_exclude_and_include(tmp_path: Path) -> None:
     assert [h.function.name for h in hotness.rank(module, settings(exclude="f*", include="g"))[0]] == ["g"]
 
 
+@pytest.mark.parametrize(
+    "glob", ["_Z*5totalEPKii", "image::total", "image::t*", "image::total(int const*, int)", "*int)"]
+)
+def test_globs_match_a_c_plus_plus_name_in_every_spelling(tmp_path: Path, glob: str) -> None:
+    total = "int total(const int *a, int n) { int s = 0; for (int i = 0; i < n; i++) s += a[i]; return s; }"
+    (tmp_path / "t.cc").write_text(f'namespace image {{ {total} }}\nextern "C" {LOOP}')
+    module = Module.parse(request_for(tmp_path / "t.cc", ["-O2"]).text)
+    for name, is_left in (("exclude", True), ("only", False)):
+        given = settings(**{name: [glob]})
+        warm, left = hotness.rank(module, given)
+        named = {function.name for function, _ in left} if is_left else {heat.function.name for heat in warm}
+        assert named == {"_ZN5image5totalEPKii"}
+        assert {hotness.why(function, reason, given).partition(" ")[0] for function, reason in left} == {name}
+
+
 def test_cold_code_is_not_hot(tmp_path: Path) -> None:
     (tmp_path / "t.c").write_text("__attribute__((cold)) " + LOOP)
     module = Module.parse(request_for(tmp_path / "t.c", ["-O2"]).text)

@@ -91,7 +91,7 @@ def test_calls_of_a_program_become_tests_that_replay(built: Path) -> None:
     ran = gccllm(built, "record", "--", "./program", "fork", store=store)
     assert (ran.returncode, ran.stdout) == (plain.returncode, plain.stdout)
     assert plain.returncode == 3
-    assert "1500 calls of 1 functions seen" in ran.stderr
+    assert "1500 calls of 1 function seen" in ran.stderr
     one = shown(built, store)
     assert one["calls"] == 1500
     tests = one["tests"]

@@ -113,7 +113,7 @@ def test_a_recording_that_kept_nothing_says_why_in_one_line_and_fails(
     leave(tmp_path / "run", counts=f"{KEY} f 30 0 budget=4 pages=1\n")
     assert recorder.run(copying(tmp_path / "run"), store) == recorder.NOTHING_KEPT
     (line,) = (line for line in capfd.readouterr().err.splitlines() if line != "oops")
-    assert line.startswith("gccllm record: no call was kept of the 30 that 1 functions made: budget 4: ")
+    assert line.startswith("gccllm record: no call was kept of the 30 that 1 function made: budget 4: ")
     assert "GCCLLM_RECORD_CPU=100" in line
     assert recorder.run(copying(tmp_path / "run", 5), store) == 5, "the command's own status comes first"
 
@@ -159,7 +159,7 @@ def test_recorded_calls_become_tests_with_their_weights(
     out, err = capfd.readouterr()
     assert out == "done\n"
     assert "oops\n" in err
-    assert "1067 calls of 1 functions seen, 5 captured; 5 kept with those of earlier runs" in err
+    assert "1067 calls of 1 function seen, 5 captured; 5 kept with those of earlier runs" in err
     assert "dropped: busy 4, cpu 2" in err
     assert err.count("WARNING") == 1
     assert str(store.root) in err
@@ -308,7 +308,7 @@ def test_the_subcommand_runs_the_command(tmp_path: Path, monkeypatch: pytest.Mon
     leave(tmp_path / "run", *sums(1, 2), counts=f"{KEY} f 100 2\n")
     ran = CliRunner().invoke(main, ["record", "--dir", str(tmp_path / "runs"), "--", *copying(tmp_path / "run", 5)])
     assert ran.exit_code == 5
-    assert "100 calls of 1 functions seen, 2 captured" in ran.stderr
+    assert "100 calls of 1 function seen, 2 captured" in ran.stderr
     head = TestStore.of(tmp_path / "store").head(KEY)
     assert head is not None
     assert len(head.rows) == 2

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,6 +62,62 @@ def test_what_the_last_build_said_is_said_again(source: Path, store: Store) -> N
     assert explained(source) == {"f": ("noisy", "3 equal candidates")}
     log.write("function", Reason.NOT_IN_STORE, function="f", word="queued")
     assert explained(source) == {"f": ("untried", "")}, "that build had another mode"
+
+
+def test_what_the_last_build_declined_is_declined_still(source: Path, store: Store) -> None:
+    log = Log(store.user, source=str(source))
+    log.write("function", Reason.VOLATILE, function="f", word="declined", detail="p->x")
+    assert explained(source) == {"f": ("volatile", "p->x")}
+    log.write("function", Reason.NOTHING_FASTER, function="f", word="declined", key="a" * 64)
+    assert explained(source) == {"f": ("untried", "")}, "the store has forgotten it"
+
+
+def test_a_source_that_changed_since_is_another(source: Path, store: Store) -> None:
+    Log(store.user, source=str(source)).write("function", Reason.VOLATILE, function="f", word="declined")
+    later = source.stat().st_mtime + 10
+    os.utime(source, (later, later))
+    assert explained(source) == {"f": ("untried", "")}
+
+
+@pytest.mark.parametrize(
+    ("given", "opt", "launched"),
+    [
+        ("-O2 -g", "o3", "-O2 -O3 {ours} -g"),
+        ("-O2 -g", "keep", "-O2 {ours} -g"),
+        ("-O1 -Ofast", "o3", "-O1 -Ofast {ours}"),
+        ("-O2 -Os", "o3", "-O2 -Os"),
+        ("-O2", "untouched", "-O2"),
+        ("-g", "o3", "-g"),
+    ],
+)
+def test_flags_are_those_that_the_launcher_makes_of_them(
+    prefix: Path, tmp_path: Path, given: str, opt: str, launched: str
+) -> None:
+    made = oneshot.as_launched(given.split(), opt)
+    assert made == tuple(launched.format(ours="-fno-ipa-ra -fno-ipa-stack-alignment").split())
+    (tmp_path / "cc").write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
+    (tmp_path / "cc").chmod(0o755)
+    env = {**os.environ, "GCCLLM_OPT": opt, "GCCLLM_CC": str(tmp_path / "cc")}
+    argv = [prefix / "bin" / "gcc-llm", *given.split(), "-c", "a.c"]
+    assert subprocess.run(argv, env=env, capture_output=True, text=True).stdout.split() == [*made, "-c", "a.c"]
+
+
+@pytest.mark.parametrize("compiler", ["/nowhere/gcc", sys.executable])
+def test_a_compiler_that_is_none_is_named(source: Path, monkeypatch: pytest.MonkeyPatch, compiler: str) -> None:
+    monkeypatch.setenv("GCCLLM_CC", compiler)
+    done = CliRunner().invoke(main, ["explain", str(source), "-O2"])
+    assert done.exit_code == 1
+    assert done.output.startswith(f"Error: foreign_compiler: the real compiler is not gcc ({compiler}")
+    assert "set GCCLLM_CC" in done.output
+
+
+def test_answers_that_do_not_compile_are_no_failure_of_ours() -> None:
+    console = Console(width=80, file=io.StringIO())
+    events = [{"event": "model", "reason": "does_not_compile"}, {"event": "shim", "reason": "engine_crashed"}]
+    report.print_stats(console, report.summarise(events), [])
+    assert isinstance(console.file, io.StringIO)
+    rows = [line.split()[:2] for line in console.file.getvalue().splitlines() if "_" in line]
+    assert rows == [["does_not_compile", "candidate"], ["engine_crashed", "engine"]]
 
 
 def test_who_only_looks_leaves_no_trace_in_the_counts(source: Path, store: Store) -> None:
@@ -140,3 +200,15 @@ def test_config_shows_each_value_and_where_it_is_from(width: int) -> None:
     assert letters.count("%") == 100
     assert all(setting.env in letters and setting.name in letters for setting in SETTINGS)
     assert letters.count("default") >= len(SETTINGS) - 1
+    assert all(name in letters for name in OTHER_VARIABLES)
+
+
+def test_config_says_that_a_key_is_set_and_not_what_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: Store
+) -> None:
+    monkeypatch.setenv("GCCLLM_ENDPOINT_KEY", "secret")
+    for words in (["config"], ["config", "--json"]):
+        said = CliRunner().invoke(main, words).output
+        assert "GCCLLM_ENDPOINT_KEY" in said
+        assert "secret" not in said
+    assert json.loads(said)["variables"]["GCCLLM_ENDPOINT_KEY"]["is_set"] is True
