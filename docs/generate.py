@@ -67,8 +67,7 @@ _JSON_TITLE = "## Output of `--json`\n"
 _JSON_HEAD = """
 Machine-readable output. Generated from `gccllm/schema.py` by `docs/generate.py`; a test checks each command against
 it. A key is a path: `[]` after a name means each member of a list, `*` any name. There may be further keys; these
-stay as long as `schema` is 1. `tests ls` and `tests show` print a list. C++ names are mangled in `function` and as in
-the source in `name`.
+stay as long as `schema` is 1. C++ names are mangled in `function` and as in the source in `name`.
 """
 
 _SETTINGS_HEAD = """\

@@ -1,7 +1,7 @@
 """What `--json` prints: one table of commands and keys, from which docs/internals/formats.md and a test are made.
 
 A key is a path: `[]` after a name means each member of a list, `*` any name. Lists and objects may hold more than what
-is named here; what is named stays. `tests ls` and `tests show` print a list and no `schema`, for they came before it.
+is named here; what is named stays.
 """
 
 from __future__ import annotations
@@ -85,34 +85,42 @@ REPORTS: Mapping[str, Mapping[str, str]] = {
         "checks[].says": "what was found, and how to fix it",
     },
     "tests ls": {
-        "[].key": "64 hex digits",
-        "[].function": "symbol",
-        "[].source": "name of the file",
-        "[].calls": "calls seen",
-        "[].kept": "calls kept as tests",
-        "[].size": "bytes",
-        "[].runs": "recorded runs",
-        "[].ticks": "time-stamp-counter ticks of the calls seen",
-        "[].dropped": "reason -> calls that were not kept",
-        "[].edges": "covered and total, or null",
-        "[].mutants": "killed and total, or null",
+        **_EVERY,
+        "functions[].key": "64 hex digits",
+        "functions[].function": "symbol",
+        "functions[].source": "name of the file",
+        "functions[].calls": "calls seen",
+        "functions[].kept": "calls kept as tests",
+        "functions[].size": "bytes",
+        "functions[].runs": "recorded runs",
+        "functions[].ticks": "time-stamp-counter ticks of the calls seen",
+        "functions[].dropped": "reason -> calls that were not kept",
+        "functions[].edges": "covered and total, or null",
+        "functions[].mutants": "killed and total, or null",
     },
     "tests show": {
-        "[].key": "64 hex digits",
-        "[].function": "symbol",
-        "[].calls": "calls seen",
-        "[].tests": "one object for each test: weight, arguments, pages, ticks, replays, edges, mutants",
+        **_EVERY,
+        "functions[].key": "64 hex digits",
+        "functions[].function": "symbol",
+        "functions[].calls": "calls seen",
+        "functions[].tests[].weight": "calls that it stands for",
+        "functions[].tests[].arguments": "parameter -> its value, or what it points into",
+        "functions[].tests[].pages": "pages of memory that it brings",
+        "functions[].tests[].ticks": "time-stamp-counter ticks of the call, as recorded",
+        "functions[].tests[].replays": "whether gcc's body runs on it as recorded; null where that could not be tried",
+        "functions[].tests[].why": "why not, or why it is timed shorter; may be empty, or null",
+        "functions[].tests[].shorter": "shortened copies that stand in for it, or null",
+        "functions[].tests[].edges": "edges of gcc's body that it takes, or null",
+        "functions[].tests[].mutants": "mutants that it kills, or null",
+        "functions[].why": "why none of its tests could be replayed; may be empty",
     },
 }
 
 
 def as_json(command: str, **words: Any) -> str:
     """One object for a machine."""
-    return dumps({"schema": SCHEMA, "command": command, **words})
-
-
-def dumps(value: Any) -> str:
-    return json.dumps(value, indent=2, sort_keys=True, default=str)
+    words = {"schema": SCHEMA, "command": command, **words}
+    return json.dumps(words, indent=2, sort_keys=True, default=str)
 
 
 def missing(command: str, value: Any) -> list[str]:

@@ -17,12 +17,13 @@ from gccllm.names import spoken_name
 from gccllm.record import report
 from gccllm.record.garbage import garbage
 from gccllm.record.store import TestStore, counted
-from gccllm.schema import dumps
+from gccllm.schema import as_json
 from gccllm.toolchain import Toolchain
 from gccllm.verify.image import AssembleError
 from gccllm.words import counted as many
 
 if TYPE_CHECKING:
+    from gccllm.harvest.types import Signature
     from gccllm.record.minimise import Worth
 
 SHOWN = 20
@@ -56,7 +57,7 @@ def named(store: TestStore, words: Sequence[str]) -> list[str]:
 def ls(store: TestStore, console: Console, everything: bool, for_machines: bool) -> int:
     found = report.rows(store)
     if for_machines:
-        print(dumps(found))
+        print(as_json("tests ls", functions=found))
         return 0
     report.print_rows(console, found, everything)
     _complain(store, console)
@@ -74,33 +75,35 @@ def show(store: TestStore, console: Console, tools: Toolchain, word: str, everyt
         known, recorded = store.bench(key), store.read(key)
         if known is None or recorded is None:
             continue
+        signature: Signature | None = None
+        worth: Worth | None = None
+        why = ""
         try:
             signature = signature_of(known.bench)
-        except ValueError as error:
-            console.print(f"{spoken_name(recorded.function)}: the bench holds no types: {error}")
+            if recorded.calls:
+                with scratch() as directory:
+                    worth = worth_of(known, recorded, tools, directory)
+                store.note(key, worth.coverage(store.stamp(key)))
+        except UNUSABLE as error:
+            why = f"{'the bench holds no types' if signature is None else 'its tests cannot be replayed'}: {error}"
+        if for_machines:
+            tests = report.test_rows(recorded, signature, worth) if signature else []
+            rows.append({
+                "key": key, "function": recorded.function, "calls": recorded.total, "why": why, "tests": tests
+            })  # fmt: skip
             continue
-        worth: Worth | None = None
-        if not recorded.calls:
+        if why:
+            console.print(f"{spoken_name(recorded.function)}: {why}", markup=False, soft_wrap=True)
+        if signature and recorded.calls:
+            most = len(recorded.calls) if everything else SHOWN
+            report.print_tests(console, store, recorded, signature, worth, most)
+        elif not recorded.calls:
             seen = many(recorded.total, "call")
             console.print(f"{spoken_name(recorded.function)}: {seen} seen, none kept{_dropped(store, key)}")
             for line in report.advice(head.dropped if (head := store.head(key)) else {}):
                 console.print(line, soft_wrap=True, highlight=False)
-            continue
-        try:
-            with scratch() as directory:
-                worth = worth_of(known, recorded, tools, directory)
-            store.note(key, worth.coverage(store.stamp(key)))
-        except UNUSABLE as error:
-            if not for_machines:
-                console.print(f"{spoken_name(recorded.function)}: its tests cannot be replayed: {error}")
-        if for_machines:
-            tests = report.test_rows(recorded, signature, worth)
-            rows.append({"key": key, "function": recorded.function, "calls": recorded.total, "tests": tests})
-        else:
-            most = len(recorded.calls) if everything else SHOWN
-            report.print_tests(console, store, recorded, signature, worth, most)
     if for_machines:
-        print(dumps(rows))
+        print(as_json("tests show", functions=rows))
     else:
         _complain(store, console)
     return 1 if store.problems else 0

@@ -186,7 +186,7 @@ def test_a_recorded_program_whose_units_call_each_other(prefix: Path, tmp_path: 
     assert (ran.returncode, ran.stdout) == (0, plain.stdout), ran.stderr
     shown = gccllm(tmp_path, "tests", "show", "tally", "--json")
     assert shown.returncode == 0, shown.stderr
-    (one,) = json.loads(shown.stdout)
+    (one,) = json.loads(shown.stdout)["functions"]
     assert len(one["tests"]) > 5
     assert all(test["replays"] for test in one["tests"])
     worked = gccllm(

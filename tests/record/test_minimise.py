@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
 
+from gccllm import schema
 from gccllm.cli import main
 from gccllm.core import PAGE_BYTES
 from gccllm.record.capture import Counts, RecordedCall
@@ -176,12 +177,16 @@ def test_ls_and_show_say_what_is_there(tmp_path: Path, monkeypatch: pytest.Monke
     assert "page 0+0x0" in ran.output
     assert "44 more; --all shows them" in ran.output
     ran = invoke(tmp_path, monkeypatch, "show", KEY[:8], "--json")
-    (shown,) = json.loads(ran.output)
+    told = json.loads(ran.output)
+    assert schema.missing("tests show", told) == []
+    (shown,) = told["functions"]
     assert len(shown["tests"]) == 64
     broken = [test for test in shown["tests"] if not test["replays"]]
     assert [test["arguments"] for test in broken] == [{"p": "0x1000, not touched", "n": "2"}]
     ran = invoke(tmp_path, monkeypatch, "ls", "--json")
-    (row,) = json.loads(ran.output)
+    told = json.loads(ran.output)
+    assert schema.missing("tests ls", told) == []
+    (row,) = told["functions"]
     assert row["edges"][0] == row["edges"][1] > 0, "show has found that out"
 
 
@@ -195,6 +200,9 @@ def test_show_without_a_working_bench_still_shows_the_arguments(
     ran = invoke(tmp_path, monkeypatch, "show", "f")
     assert "its tests cannot be replayed" in ran.output
     assert "page 0+0x0" in ran.output
+    (told,) = json.loads(invoke(tmp_path, monkeypatch, "show", "f", "--json").stdout)["functions"]
+    assert told["why"].startswith("its tests cannot be replayed: ")
+    assert {test["replays"] for test in told["tests"]} == {None}
     ran = invoke(tmp_path, monkeypatch, "minimise")
     assert ran.exit_code == 1
     assert "f: left as it is" in ran.output
