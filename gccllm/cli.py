@@ -439,7 +439,7 @@ def _tests(action: Any) -> None:
 
 
 def _or_exit(action: Any) -> Any:
-    """Run it; a named or system failure becomes one line and exit status 1."""
+    """Run it; a named failure becomes one line and exit status 1."""
     from gccllm.core import Quit
 
     try:
@@ -447,8 +447,6 @@ def _or_exit(action: Any) -> Any:
     except Quit as quit_:
         detail = f" ({quit_.detail})" if quit_.detail else ""
         raise click.ClickException(f"{quit_.reason.label}: {quit_.reason.says}{detail}") from quit_
-    except OSError as error:
-        raise click.ClickException(f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")) from error
 
 
 def run(argv: Sequence[str] | None = None) -> None:

@@ -1,7 +1,8 @@
-"""Commands and libraries of other distributions: a missing one is one line that says what to install."""
+"""What a command cannot have, a library of an extra or a file of the system, is one line that says so."""
 
 from __future__ import annotations
 
+import errno
 import re
 from importlib import metadata
 from typing import Any
@@ -24,6 +25,10 @@ class WithExtras(click.Group):
             if extra := extra_of((error.name or "").split(".")[0]):
                 raise click.ClickException(f"this needs {error.name}: pip install '{extra}'") from error
             raise
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # `| head`: click ends quietly
+                raise
+            raise click.ClickException(f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")) from error
 
 
 class WithPlugins(WithExtras):

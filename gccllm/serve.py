@@ -200,8 +200,6 @@ def serve(
     import uvicorn
 
     server = Server(model, threads)
-    if model is not None:
-        _must_load(model)
     options: dict[str, Any] = {"log_level": "warning", "access_log": False}
     # uvicorn stops in order at either signal and then raises it again: let both end here as a return does.
     before = signal.signal(signal.SIGTERM, _interrupt)
@@ -217,16 +215,6 @@ def serve(
         pass
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _must_load(model: Path) -> None:
-    """Raises ValueError for a file that is no model: before anybody asks it."""
-    from gccllm.propose.llama import Gguf, ModelError
-
-    try:
-        Gguf(model).close()
-    except ModelError as error:
-        raise ValueError(str(error)) from error
 
 
 def _interrupt(number: int, frame: object) -> None:

@@ -14,6 +14,9 @@ from click.testing import CliRunner
 import gccllm
 from gccllm.cli import main
 from gccllm.extras import WithExtras
+from gccllm.store import Store
+
+CACHE = Path(__file__).resolve().parents[2] / "cache"
 
 
 @pytest.fixture
@@ -91,11 +94,18 @@ def test_a_server_for_everybody_has_to_be_asked_for_in_one_line() -> None:
     assert "Traceback" not in done.output
 
 
-def test_a_server_of_a_file_that_is_no_model_does_not_start(tmp_path: Path) -> None:
-    (tmp_path / "not.gguf").write_text("no model\n")
-    done = CliRunner().invoke(main, ["serve", "--model", str(tmp_path / "not.gguf")])
-    assert done.exit_code == 1
-    assert done.output == f"Error: {tmp_path / 'not.gguf'} is not a model that llama.cpp can load\n"
+@pytest.mark.parametrize("words", ["cache export --all /proc/nowhere", "stats"])
+def test_what_cannot_be_written_is_one_line(tmp_path: Path, words: str) -> None:
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "GCCLLM_CACHE_DIR": str(tmp_path / "store")}
+    Store(tmp_path / "store").put(
+        next(f.entry for f in Store(tmp_path / "none", CACHE).entries("project") if f.entry.outcome == "accepted")
+    )
+    argv = [sys.executable, "-m", "gccllm.cli", *words.split()]
+    with Path("/dev/full").open("wb") as full:
+        ran = subprocess.run(argv, cwd=tmp_path, env=env, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert ran.returncode
+    assert "Traceback" not in ran.stderr
+    assert ran.stderr.startswith("Error: No ")
 
 
 @pytest.mark.parametrize("words", ["stats", "cache ls", "tests ls", "explain a.c -O2", "tune", "config", "doctor"])
