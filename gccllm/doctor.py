@@ -175,7 +175,7 @@ def check_engine(settings: Settings) -> tuple[str, str]:
         mend = f"{AGAIN}; then run `gccllm doctor` and build"
         said = f" ({detail})" if detail and failure == "engine_crashed" else ""
         return "fail", f"{failure}{said} in the last build that asked: it is gcc's own output; {mend}"
-    return "ok", f"it answered for the last {counted(answers, 'unit')}" if answers else "no build has asked it yet"
+    return "ok", f"it answered for {counted(answers, 'unit')}" if answers else "no build has asked it yet"
 
 
 def check_settings(settings: Settings) -> tuple[str, str]:

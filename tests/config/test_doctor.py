@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from gccllm import config
-from gccllm.doctor import NEED_GCC, check_gcc, check_start, run_checks
+from gccllm.doctor import NEED_GCC, check_engine, check_gcc, check_start, run_checks
+from gccllm.events import Log
+from gccllm.reasons import Reason
 
 
 def gcc(tmp_path: Path, version: str) -> config.Settings:
@@ -60,3 +62,14 @@ def test_an_environment_that_was_copied_or_whose_python_is_gone_is_named(
     assert [state for state, _ in found] == ["ok", "warn", "fail"]
     assert f"starts the Python of {tmp_path}/old: was {tmp_path}/new copied?" in found[1][1]
     assert f"starts {tmp_path}/nowhere/bin/python, which is not there" in found[2][1]
+
+
+def test_what_the_last_build_met_is_told(tmp_path: Path) -> None:
+    settings = config.load(tmp_path, {"GCCLLM_CACHE_DIR": str(tmp_path / "store")})
+    log = Log(tmp_path / "store")
+    log.write("engine", Reason.ENGINE_CRASHED, detail="ImportError: no z3")
+    log.write("shim", Reason.ENGINE_CRASHED)
+    state, words = check_engine(settings)
+    assert (state, words.partition(" in ")[0]) == ("fail", "engine_crashed (ImportError: no z3)")
+    log.write("unit", functions=1, admitted=0)
+    assert check_engine(settings) == ("ok", "it answered for 1 unit")

@@ -12,12 +12,14 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from report_kit import rewrite
 from rich.console import Console
 
 from gccllm import config, oneshot, report
 from gccllm.cli import main
 from gccllm.config import OTHER_VARIABLES, SETTINGS
 from gccllm.events import Log, read
+from gccllm.pipeline import Decision, _gain
 from gccllm.reasons import Reason
 from gccllm.store import Store
 
@@ -158,6 +160,19 @@ def test_the_volatile_member_is_named(source: Path) -> None:
     )
     result = oneshot.explain(source, ["-O2"], config.load(source.parent), is_work=True)
     assert [(d.reason, d.detail) for d in result.decisions] == [(Reason.VOLATILE, "L->in.mask")]
+
+
+def test_no_line_of_explain_holds_a_recipes_flags() -> None:
+    entry = rewrite(recipe="clang-wide: clang 19 -O3 -msse3", attempts=[{
+        "proposer": "recompile", "recipe": "gcc-wide: gcc -O3 -mavx", "outcome": "refuted",
+    }])  # fmt: skip
+    console = Console(width=80, file=io.StringIO())
+    report.print_decisions(console, [Decision("f", "admitted", None, _gain(entry), entry)], verbose=True)
+    assert isinstance(console.file, io.StringIO)
+    said = console.file.getvalue()
+    assert "clang-wide, " in said
+    assert "gcc-wide: refuted" in said
+    assert not re.search(r" -[Om]", said)
 
 
 def test_each_next_step_is_told_once(source: Path) -> None:
