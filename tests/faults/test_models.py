@@ -157,3 +157,11 @@ def test_a_right_answer_is_linked(project: Project) -> None:
             assert "noisy" in project.reasons(), project.reasons()  # a busy machine: the next build takes it up again
     assert project.entry()["proposer"] == "model"
     assert project.prints() == PRINTED
+
+
+def test_a_model_that_was_not_there_is_no_verdict(project: Project) -> None:
+    project.builds_quietly(GCCLLM_MODEL="/nowhere.gguf", GCCLLM_PROPOSERS="model")
+    assert "model_absent" in project.reasons()
+    good = Path(__file__).with_name("total_fast.s").read_text()
+    with serving(lambda exchange: exchange.say(f"```asm\n{good}```")) as fake:
+        project.builds_with_a_rewrite(GCCLLM_ENDPOINT=fake.url, GCCLLM_SAMPLES="1")
