@@ -153,7 +153,7 @@ def run_project(project: Project, work: Path, python: Path, compiler: str, budge
         [*GCCLLM, "record", "--", *workload(project, python, RECORD_SEED, project.recorded)],
         env=built_at(recording, env) | {"GCCLLM_RECORD_CPU": RECORD_CPU}, deadline_s=BUILD_S,
     )  # fmt: skip
-    kept = json.loads(run_tool([*GCCLLM, "tests", "ls", "--all", "--json"], env=env))
+    kept = json.loads(run_tool([*GCCLLM, "tests", "ls", "--all", "--json"], env=env))["functions"]
 
     outcome.seconds["build"] = built(way, root, ours, {**env, **budgets})
     at_build = taken_log(store)
