@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gccllm import config, schema
-from gccllm.reasons import Reason, Scope
+from gccllm.base import config
+from gccllm.base.reasons import Reason, Scope
+from gccllm.commands import schema
 
 _TITLES = {
     Scope.UNIT: "The unit was left to gcc because",
@@ -22,7 +23,8 @@ _TITLES = {
 def reasons() -> str:
     parts = [
         "# Reasons\n\nEvery exit has a name. `gccllm stats` counts them; `gccllm explain FILE` prints each with its\n"
-        "detail: the option, the instruction, the member, the values compared. Generated from `gccllm/reasons.py`.\n"
+        "detail: the option, the instruction, the member, the values compared. Generated from\n"
+        "`gccllm/base/reasons.py`.\n"
     ]
     for scope, title in _TITLES.items():
         rows = "".join(f"| `{r.label}` | {r.says} | {r.next_step} |\n" for r in Reason if r.scope is scope)
@@ -65,9 +67,9 @@ def by_project() -> str:
 _JSON_TITLE = "## Output of `--json`\n"
 
 _JSON_HEAD = """
-Machine-readable output. Generated from `gccllm/schema.py` by `docs/generate.py`; a test checks each command against
-it. A key is a path: `[]` after a name means each member of a list, `*` any name. There may be further keys; these
-stay as long as `schema` is 1. C++ names are mangled in `function` and as in the source in `name`.
+Machine-readable output. Generated from `gccllm/commands/schema.py` by `docs/generate.py`; a test checks each command
+against it. A key is a path: `[]` after a name means each member of a list, `*` any name. There may be further keys;
+these stay as long as `schema` is 1. C++ names are mangled in `function` and as in the source in `name`.
 """
 
 _SETTINGS_HEAD = """\
@@ -76,7 +78,7 @@ _SETTINGS_HEAD = """\
 In decreasing order of precedence: environment, `gccllm.toml` (the nearest one upward from the compile's directory),
 the user's `~/.config/gccllm/config.toml`, default. `gccllm config` shows each setting with its origin. Every `gccllm`
 command reports a bad value on standard error, and `gccllm config` then exits with 1; a build uses the next origin's
-value. Generated from `gccllm/config.py`.
+value. Generated from `gccllm/base/config.py`.
 
 | name in a file | environment | default | by a project | meaning |
 |---|---|---|---|---|
@@ -148,7 +150,7 @@ whole picture: [threat-model.md](threat-model.md).
 """
 
 _HEADER = """\
-/* Made by docs/generate.py from the table in gccllm/config.py: what a project's gccllm.toml may set. */
+/* Made by docs/generate.py from the table in gccllm/base/config.py: what a project's gccllm.toml may set. */
 static const struct by_project {{
     const char *name;
     int is_inside; /* a relative path below the project's directory */

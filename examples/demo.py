@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from gccllm import report
+from gccllm.commands import report
 from gccllm.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent

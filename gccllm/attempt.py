@@ -14,23 +14,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from gccllm.assembly import Body, BodyError, canonical
-from gccllm.core import Candidate, Outcome, Quit, Timing, refuted
-from gccllm.deadline import Deadline
-from gccllm.events import Log
+from gccllm.base.core import Candidate, Outcome, Quit, Timing, refuted
+from gccllm.base.deadline import Deadline
+from gccllm.base.events import Log
+from gccllm.base.reasons import TRANSIENT, Reason
+from gccllm.base.scratch import scratch
+from gccllm.base.words import counted
 from gccllm.harvest.spoken import input_words
 from gccllm.harvest.types import Signature
-from gccllm.outcome import Judgement, Judgements, accepted, nothing
 from gccllm.propose import Attempt, Prompt, Proposer
-from gccllm.reasons import TRANSIENT, Reason
-from gccllm.scratch import scratch
 from gccllm.store.entry import Entry
-from gccllm.suite import Suite, gain_asked, is_equal_on, set_up, slower_elsewhere
-from gccllm.unit_session import Target
+from gccllm.unit.session import Target
+from gccllm.verdict.outcome import Judgement, Judgements, accepted, nothing
+from gccllm.verdict.suite import Suite, gain_asked, is_equal_on, set_up, slower_elsewhere
 from gccllm.verify import timing
 from gccllm.verify.image import AssembleError
 from gccllm.verify.judge import judge_many
 from gccllm.verify.trial import Trial
-from gccllm.words import counted
 
 QUICK_GAIN = 1.02
 """Quick estimate below which a candidate is dropped before it is tested."""

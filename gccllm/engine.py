@@ -19,12 +19,12 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-from gccllm import config
-from gccllm.build_budget import process_age_s, share
-from gccllm.core import Request
-from gccllm.deadline import Deadline
-from gccllm.events import Log
-from gccllm.reasons import Reason
+from gccllm.base import config
+from gccllm.base.core import Request
+from gccllm.base.deadline import Deadline
+from gccllm.base.events import Log
+from gccllm.base.reasons import Reason
+from gccllm.store.build_budget import process_age_s, share
 
 EXIT_OK, EXIT_FAILED, EXIT_STRICT = 0, 1, 3
 
@@ -60,9 +60,9 @@ def answer(
 ) -> int:
     """The exit status. `started`: of the work, on the monotonic clock; `waited_s`: before that, by the build."""
     from gccllm.pipeline import rewrite_unit
-    from gccllm.plan import find_source
     from gccllm.store import Store
     from gccllm.store.layers import write_atomically
+    from gccllm.unit.plan import find_source
 
     store = Store(settings.store_dir, settings.project_cache)
     for complaint in settings.complaints:
@@ -113,7 +113,7 @@ def answer(
 
 def note_step(directory: Path, function: str, stage: str) -> None:
     """What the shim tells a terminal that waits. Best effort."""
-    from gccllm.names import spoken_name
+    from gccllm.base.names import spoken_name
 
     with contextlib.suppress(OSError):
         (directory / "status").write_text(f"{spoken_name(function)} ({stage})\n")

@@ -2,7 +2,7 @@
 
     request ── plan ── hotness ── for each hot function: store? ── work (harvest, propose, verify, time) ── splice
 
-Each step either gives its result or leaves by a named reason (`gccllm.reasons`); whatever leaves, gcc's own text
+Each step either gives its result or leaves by a named reason (`gccllm.base.reasons`); whatever leaves, gcc's own text
 stands. Nothing here changes a build on its own: the shim assembles what `rewrite_unit` returns and falls back to gcc's
 text when that fails.
 """
@@ -12,22 +12,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from gccllm import hotness, policy
 from gccllm.assembly import Body, BodyError, Function, Module, Rewrite, splice
 from gccllm.attempt import LEAST_S, attempt
-from gccllm.config import Settings
-from gccllm.core import Quit, Request
-from gccllm.deadline import NEVER, Deadline
-from gccllm.events import Log
-from gccllm.plan import plan
-from gccllm.profile import load_profile
+from gccllm.base.config import Settings
+from gccllm.base.core import Quit, Request
+from gccllm.base.deadline import NEVER, Deadline
+from gccllm.base.events import Log
+from gccllm.base.reasons import TRANSIENT, Reason
 from gccllm.propose import answerer
-from gccllm.reasons import TRANSIENT, Reason
-from gccllm.recheck import recheck_in, rescreen_in
-from gccllm.situation import Situation
 from gccllm.store import Entry, Found, Store
 from gccllm.store.entry import recipe_name
-from gccllm.unit_session import Target, UnitSession
+from gccllm.unit import hotness, policy
+from gccllm.unit.plan import plan
+from gccllm.unit.profile import load_profile
+from gccllm.unit.session import Target, UnitSession
+from gccllm.unit.situation import Situation
+from gccllm.verdict.recheck import recheck_in, rescreen_in
 from gccllm.verify.screen import screen_stamp
 
 

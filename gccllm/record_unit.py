@@ -10,27 +10,27 @@ from __future__ import annotations
 
 import contextlib
 
-from gccllm import hotness, policy
 from gccllm.assembly import BodyError, Function, Module
-from gccllm.config import Settings
-from gccllm.core import Quit, Request
-from gccllm.deadline import NEVER, Deadline
-from gccllm.events import Log
+from gccllm.base.config import Settings
+from gccllm.base.core import Quit, Request
+from gccllm.base.deadline import NEVER, Deadline
+from gccllm.base.events import Log
+from gccllm.base.reasons import Reason
+from gccllm.base.scratch import scratch
 from gccllm.harvest.far import far_symbols, with_far
+from gccllm.harvest.wire import facts_of
 from gccllm.pipeline import Decision, Result, defined_symbols, left_alone
-from gccllm.plan import plan
-from gccllm.profile import load_profile
-from gccllm.reasons import Reason
 from gccllm.record.callees import hopeful, keep_callees
 from gccllm.record.keys import test_key
 from gccllm.record.store import TestStore
 from gccllm.record.stub import Stub, data_symbols, entry_line, recorded_text, recorder_text
-from gccllm.scratch import scratch
 from gccllm.store import Store
 from gccllm.store.entry import Bench
-from gccllm.unit_session import UnitSession
+from gccllm.unit import hotness, policy
+from gccllm.unit.plan import plan
+from gccllm.unit.profile import load_profile
+from gccllm.unit.session import UnitSession
 from gccllm.verify.image import AssembleError, build_image
-from gccllm.wire import facts_of
 
 EVERY_FUNCTION = 1_000_000
 

@@ -70,8 +70,8 @@ def own_temporary_folder() -> Iterator[None]:
 def patience() -> Iterator[None]:
     """A machine that is busy with other tests finds inputs more slowly; it finds the same ones."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gccllm.suite.HARVEST_S", 60.0)
-        patch.setattr("gccllm.recheck.HARVEST_S", 60.0)
+        patch.setattr("gccllm.verdict.suite.HARVEST_S", 60.0)
+        patch.setattr("gccllm.verdict.recheck.HARVEST_S", 60.0)
         yield
 
 

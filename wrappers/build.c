@@ -73,7 +73,7 @@ char *build_of(void) {
     return below == 0 ? NULL : formatted("%d-%llu", below, below_started);
 }
 
-/* The engine leaves this file when the build has had its work (gccllm/build_budget.py). */
+/* The engine leaves this file when the build has had its work (gccllm/store/build_budget.py). */
 int is_spent(const struct unit *unit) {
     char *path = unit->store == NULL || unit->build == NULL
                      ? NULL

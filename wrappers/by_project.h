@@ -1,4 +1,4 @@
-/* Made by docs/generate.py from the table in gccllm/config.py: what a project's gccllm.toml may set. */
+/* Made by docs/generate.py from the table in gccllm/base/config.py: what a project's gccllm.toml may set. */
 static const struct by_project {
     const char *name;
     int is_inside; /* a relative path below the project's directory */

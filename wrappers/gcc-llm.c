@@ -36,7 +36,7 @@
 
 enum { DEEPEST = 16, ARGV_BYTES = 100 << 10, NAME_BYTES = 256, MOST_ADDED = 3 };
 
-/* gcc's first version whose units are worked on (VERIFIED in gccllm/toolchain.py). */
+/* gcc's first version whose units are worked on (VERIFIED in gccllm/base/toolchain.py). */
 enum { FIRST_VERIFIED = 11 };
 
 enum kind { NO_COMPILER, C_DRIVER, CXX_DRIVER, OTHER_DRIVER };

@@ -1,5 +1,5 @@
 /*
- * The log (gccllm/events.py), for what the engine never hears of: units that are left alone at once, and an
+ * The log (gccllm/base/events.py), for what the engine never hears of: units that are left alone at once, and an
  * engine that is missing, crashes or takes too long. One line in one write; the engine keeps the file small.
  * See shim.h.
  */

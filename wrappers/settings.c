@@ -20,7 +20,7 @@ enum origin { ENVIRONMENT, PROJECT, USER };
 
 static int is_mine(uid_t owner) { return owner == 0 || owner == geteuid(); }
 
-/* A project's file when it counts; the rules and their reasons are those of gccllm/project_file.py. */
+/* A project's file when it counts; the rules and their reasons are those of gccllm/base/project_file.py. */
 static struct bytes read_project(const char *path, int any_owner) {
     struct bytes all = {NULL, 0};
     /* Somebody's pipe of that name must not make a build wait. */

@@ -1,7 +1,7 @@
 /*
- * Settings as gccllm/config.py has them: environment, then the project's gccllm.toml, then the user's
+ * Settings as gccllm/base/config.py has them: environment, then the project's gccllm.toml, then the user's
  * config.toml, then the default. Of TOML only `name = "word"` and `name = 12` above the first table are
- * understood. What a project's file may set: by_project.h. Whose file counts: gccllm/project_file.py.
+ * understood. What a project's file may set: by_project.h. Whose file counts: gccllm/base/project_file.py.
  */
 #ifndef GCCLLM_SETTINGS_H
 #define GCCLLM_SETTINGS_H

@@ -1,1 +1,1 @@
-../../gccllm/templates/gcc-llm.cmake
+../../gccllm/commands/templates/gcc-llm.cmake

@@ -31,7 +31,7 @@ from gccllm.assembly.syntax import (
     substitute,
     symbols,
 )
-from gccllm.reasons import Reason
+from gccllm.base.reasons import Reason
 
 MAX_TEXT_BYTES = 64 * 1024
 MAX_INSTRUCTIONS = 4000

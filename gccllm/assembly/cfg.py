@@ -15,7 +15,7 @@ from functools import cached_property
 
 from gccllm.assembly.body import Body, BodyError, Line
 from gccllm.assembly.syntax import Flow
-from gccllm.reasons import Reason
+from gccllm.base.reasons import Reason
 
 Edge = tuple[int, int]
 

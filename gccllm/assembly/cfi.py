@@ -21,7 +21,7 @@ from gccllm.assembly.body import Body, BodyError, Line
 from gccllm.assembly.cfg import Cfg, Edge, cfg
 from gccllm.assembly.layout import LOOP_ALIGNMENT, loop_heads
 from gccllm.assembly.syntax import Flow
-from gccllm.reasons import Reason
+from gccllm.base.reasons import Reason
 
 _NUMBERS = {name: n for n, name in enumerate(
     ("rax", "rdx", "rcx", "rbx", "rsi", "rdi", "rbp", "rsp", *(f"r{i}" for i in range(8, 16))))}  # fmt: skip

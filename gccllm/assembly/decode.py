@@ -17,8 +17,8 @@ import iced_x86 as iced
 from elftools.elf.elffile import ELFFile
 
 from gccllm.assembly.body import Body, BodyError, Line
-from gccllm.reasons import Reason
-from gccllm.toolchain import Toolchain
+from gccllm.base.reasons import Reason
+from gccllm.base.toolchain import Toolchain
 
 
 def _names(module: object) -> dict[int, str]:

@@ -12,7 +12,7 @@ from gccllm.assembly.body import Body, BodyError, Constant, Line, constant_secti
 from gccllm.assembly.cfg import cfg
 from gccllm.assembly.section import DATA_DIRECTIVES, Item, is_known
 from gccllm.assembly.syntax import Kind, Statement, callee, symbols
-from gccllm.reasons import Reason
+from gccllm.base.reasons import Reason
 
 if TYPE_CHECKING:
     from gccllm.assembly.module import DataObject, Module

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from gccllm.toolchain import Toolchain
+from gccllm.base.toolchain import Toolchain
 
 LEVEL_SYMBOL = "__gccllm_isa_level_v1"
 

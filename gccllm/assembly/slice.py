@@ -17,8 +17,8 @@ from gccllm.assembly.function import Function
 from gccllm.assembly.module import DataObject, Module
 from gccllm.assembly.section import Item, Section
 from gccllm.assembly.syntax import Kind, callee, split_commas, symbols
-from gccllm.core import Quit
-from gccllm.reasons import Reason
+from gccllm.base.core import Quit
+from gccllm.base.reasons import Reason
 
 _GROUP = re.compile(r"^(\t\.section\t[^,]*,\")([^\"]*)(\".*?)(,[^,]*,comdat)$")
 _MOST_ALIGNED = 32

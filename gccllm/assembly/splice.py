@@ -22,7 +22,7 @@ from gccllm.assembly.layout import layout
 from gccllm.assembly.module import Module
 from gccllm.assembly.section import Item
 from gccllm.assembly.syntax import Kind, Statement, symbols
-from gccllm.reasons import Reason
+from gccllm.base.reasons import Reason
 
 _VIEW = re.compile(r"\bview[ \t]+(\.LVU[0-9]+)")
 _UNNAMED = (".cfi_", ".file", ".ident", ".loc")

@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gccllm.assembly import BodyError, Module
-from gccllm.core import Quit
+from gccllm.base.core import Quit
+from gccllm.base.toolchain import Toolchain
 from gccllm.harvest.harvest import Harvest, harvest
 from gccllm.harvest.probe import HarvestTarget
 from gccllm.harvest.side import parsed, trapping_text, typed_unit
-from gccllm.toolchain import Toolchain
 from gccllm.verify.image import AssembleError
 
 

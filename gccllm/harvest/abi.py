@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from gccllm.core import CalleeSpec, Quit, Returned, Slot
+from gccllm.base.core import CalleeSpec, Quit, Returned, Slot
+from gccllm.base.reasons import Reason
 from gccllm.harvest.types import (
     Array,
     CType,
@@ -23,7 +24,6 @@ from gccllm.harvest.types import (
     Void,
     describe,
 )
-from gccllm.reasons import Reason
 from gccllm.verify.abi_state import INTEGER_ARGUMENTS
 from gccllm.verify.screen import argument_registers
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gccllm.core import ARENA_BYTES
+from gccllm.base.core import ARENA_BYTES
 from gccllm.harvest import floats, text, values
 from gccllm.harvest.scene import Block, Ref, Value
 from gccllm.harvest.types import (

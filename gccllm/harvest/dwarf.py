@@ -16,7 +16,8 @@ from typing import Any
 
 from elftools.elf.elffile import ELFFile
 
-from gccllm.core import Quit, StandIn
+from gccllm.base.core import Quit, StandIn
+from gccllm.base.reasons import Reason
 from gccllm.harvest.abi import callee_spec, place_params
 from gccllm.harvest.types import (
     Array,
@@ -32,7 +33,6 @@ from gccllm.harvest.types import (
     Void,
     unmakeable,
 )
-from gccllm.reasons import Reason
 
 # DW_ATE encodings (DWARF 5, table 7.11)
 _BOOL, _COMPLEX, _FLOAT, _SIGNED, _SIGNED_CHAR, _UNSIGNED, _UNSIGNED_CHAR, _UTF = 2, 3, 4, 5, 6, 7, 8, 16

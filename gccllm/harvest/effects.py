@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from gccllm.assembly import Function, Module
-from gccllm.reasons import Reason
+from gccllm.base.reasons import Reason
 from gccllm.verify.forbidden import FORBIDDEN
 
 Cause = tuple[Reason, str]

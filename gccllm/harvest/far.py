@@ -16,7 +16,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from gccllm.assembly import Module, reachable
-from gccllm.core import CalleeSpec, FarCode, FarData, Quit, StandIn
+from gccllm.base.core import CalleeSpec, FarCode, FarData, Quit, StandIn
 from gccllm.harvest.dwarf import refuse
 from gccllm.harvest.types import Signature
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from gccllm.core import ARENA_BYTES
+from gccllm.base.core import ARENA_BYTES
 from gccllm.harvest.build import Builder
 from gccllm.harvest.scene import Block, Ref, Scene, Value
 from gccllm.harvest.types import (

@@ -17,8 +17,9 @@ from math import log2
 from random import Random
 from typing import TypeVar
 
-from gccllm.core import Quit, Test
-from gccllm.deadline import NEVER, Deadline
+from gccllm.base.core import Quit, Test
+from gccllm.base.deadline import NEVER, Deadline
+from gccllm.base.reasons import Reason
 from gccllm.harvest import overlap, wide, workload
 from gccllm.harvest.generate import Generator, dictionary_of
 from gccllm.harvest.modes import in_modes
@@ -33,7 +34,6 @@ from gccllm.harvest.sweep import swept
 from gccllm.harvest.types import unmakeable
 from gccllm.harvest.uniform import uniform
 from gccllm.prove import infeasible
-from gccllm.reasons import Reason
 
 GRID = (*range(36), *range(36, 70, 3), 63, 64, 65, 72, 80, 95, 96, 97, 127, 128, 129, 160, 191, 200, 255, 256, 257)
 LONG = (300, 511, 512, 513, 700, 1000, 1025, 2047, 2600, 4097, 6000, 8200, 16300, 33000, 65000)

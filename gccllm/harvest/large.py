@@ -17,8 +17,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from gccllm.core import ARENAS, PAGE_BYTES, Page, Test
-from gccllm.deadline import NEVER, Deadline
+from gccllm.base.core import ARENAS, PAGE_BYTES, Page, Test
+from gccllm.base.deadline import NEVER, Deadline
 from gccllm.harvest.overlap import paths
 from gccllm.harvest.probe import HarvestTarget, Probe, Ran
 from gccllm.harvest.scene import Block, Ref, Scene, Value, lifted, lower

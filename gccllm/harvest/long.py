@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gccllm.core import PAGE_BYTES, Page, Test
+from gccllm.base.core import PAGE_BYTES, Page, Test
 from gccllm.harvest.mutated import Known, Pieces
 from gccllm.harvest.probe import SLOW_TICKS, Probe, State
 from gccllm.harvest.types import Integer, Place, Pointer

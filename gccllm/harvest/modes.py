@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 
-from gccllm.core import Test
+from gccllm.base.core import Test
 from gccllm.harvest.probe import Probe, State
 from gccllm.harvest.recorded import MUTATED
 from gccllm.verify import layout

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
 
-from gccllm.core import Page, Test
+from gccllm.base.core import Page, Test
 from gccllm.harvest.floats import specials
 from gccllm.harvest.types import CType, Floating, Integer, Place, Pointer, Signature
 from gccllm.verify.trace import Intervals

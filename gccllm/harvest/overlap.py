@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from gccllm.core import ARENA_BYTES
+from gccllm.base.core import ARENA_BYTES
 from gccllm.harvest.generate import GlobalSymbol
 from gccllm.harvest.probe import Ran
 from gccllm.harvest.scene import SHARED, Extent, Ref, Scene, shift_pointers

@@ -28,12 +28,12 @@ import numpy as np
 import numpy.typing as npt
 
 from gccllm.assembly import Body, BodyError, Module, cfg, is_pointed_to, reachable, replaceable, slice_text
-from gccllm.core import Quit, RunStatus, Test
+from gccllm.base.core import Quit, RunStatus, Test
+from gccllm.base.reasons import Reason
+from gccllm.base.toolchain import Toolchain
 from gccllm.harvest.generate import GlobalSymbol
 from gccllm.harvest.scene import DoesNotFit, Extent, Scene, extents, lower
 from gccllm.harvest.types import Signature
-from gccllm.reasons import Reason
-from gccllm.toolchain import Toolchain
 from gccllm.verify import image, layout, replay, trace
 from gccllm.verify.environment import STRICT, UNSEEN, Environment, environment_of
 from gccllm.verify.trace import Intervals, Trace

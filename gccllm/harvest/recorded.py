@@ -26,7 +26,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from random import Random
 
-from gccllm.core import PAGE_BYTES, Test
+from gccllm.base.core import PAGE_BYTES, Test
 from gccllm.harvest.far import far_symbols
 from gccllm.harvest.long import BATCH, MOST_WORK, Looked, look, refusals
 from gccllm.harvest.mutated import Known, mutated, swept

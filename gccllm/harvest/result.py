@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from gccllm.assembly import cfg
-from gccllm.core import Test
+from gccllm.base.core import Test
 from gccllm.harvest.probe import LAST_RESORT, Edge, HarvestTarget, Probe
 from gccllm.harvest.types import Signature, describe
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gccllm.core import ARENA_BASE, ARENA_BYTES, ARENAS, GlobalBytes, Region, Test, arena_address, symbol_address
+from gccllm.base.core import ARENA_BASE, ARENA_BYTES, ARENAS, GlobalBytes, Region, Test, arena_address, symbol_address
 from gccllm.harvest.types import CType, Floating, Integer, Pointer, Signature, flat
 
 Intervals = npt.NDArray[np.uint64]

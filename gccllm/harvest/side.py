@@ -20,11 +20,11 @@ from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
 from gccllm.assembly import BodyError, Module
-from gccllm.core import Quit
+from gccllm.base.core import Quit
+from gccllm.base.reasons import Reason
+from gccllm.base.toolchain import Toolchain
 from gccllm.harvest.dwarf import UnitTypes
 from gccllm.harvest.sources import Sources, read_sources
-from gccllm.reasons import Reason
-from gccllm.toolchain import Toolchain
 
 _SHF_ALLOC = 2
 DUMP_OPTION = "-fdump-tree-optimized"

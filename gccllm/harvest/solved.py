@@ -24,8 +24,8 @@ from elftools.elf.elffile import ELFFile
 from gccllm.assembly.body import Body
 from gccllm.assembly.cfg import Edge, cfg
 from gccllm.assembly.decode import DecodedLine, decode
-from gccllm.core import PAGE_BYTES, GlobalBytes, Page, Test
-from gccllm.deadline import NEVER, Deadline
+from gccllm.base.core import PAGE_BYTES, GlobalBytes, Page, Test
+from gccllm.base.deadline import NEVER, Deadline
 from gccllm.harvest.far import far_symbols
 from gccllm.harvest.probe import HarvestTarget, Probe, Run
 from gccllm.harvest.types import Pointer

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 
-from gccllm.core import Test, arena_address
+from gccllm.base.core import Test, arena_address
 from gccllm.harvest.long import SHORTENED
 from gccllm.harvest.recorded import MUTATED, RECORDED
 from gccllm.harvest.types import CType, Floating, Integer, Pointer, Signature

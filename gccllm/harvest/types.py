@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from gccllm.core import FarData, Returned, StandIn
+from gccllm.base.core import FarData, Returned, StandIn
 
 
 class CType:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from random import Random
 from typing import NamedTuple
 
-from gccllm.core import ARENAS, arena_address
+from gccllm.base.core import ARENAS, arena_address
 from gccllm.harvest.probe import Ran
 from gccllm.harvest.scene import SHARED, Ref, Scene, integer_of, integer_value
 from gccllm.harvest.types import Integer, Signature

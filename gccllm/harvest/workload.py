@@ -20,7 +20,7 @@ from functools import partial
 from math import log
 from random import Random
 
-from gccllm.core import Test
+from gccllm.base.core import Test
 from gccllm.harvest.generate import Generator
 from gccllm.harvest.probe import Probe, Ran
 from gccllm.harvest.scene import Scene, integer_value, lower, trimmed

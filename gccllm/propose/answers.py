@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gccllm.core import Candidate, Quit
-from gccllm.deadline import Deadline
+from gccllm.base.core import Candidate, Quit
+from gccllm.base.deadline import Deadline
 from gccllm.propose import c_dialect, prompt_text
 from gccllm.propose.protocol import Failure, Prompt
 

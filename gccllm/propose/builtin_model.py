@@ -15,8 +15,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gccllm.core import Candidate, Quit
-from gccllm.deadline import Deadline
+from gccllm.base.core import Candidate, Quit
+from gccllm.base.deadline import Deadline
+from gccllm.base.reasons import Reason
+from gccllm.base.toolchain import Toolchain
 from gccllm.propose import c_bodies
 from gccllm.propose import tokens as vocabulary
 from gccllm.propose.beam import Answer
@@ -27,8 +29,6 @@ from gccllm.propose.llama import Gguf, ModelError, PromptTooLong
 from gccllm.propose.protocol import Failure, Prompt, Tokens, Trial
 from gccllm.propose.repair import Tally, repair, search, siblings
 from gccllm.propose.slots import Slots
-from gccllm.reasons import Reason
-from gccllm.toolchain import Toolchain
 
 BUILTIN = Path(__file__).with_name("builtin") / "model.gguf"
 TOKENS = "tokens.json"

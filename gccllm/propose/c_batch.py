@@ -12,8 +12,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+from gccllm.base.toolchain import Ran
 from gccllm.propose import prelude
-from gccllm.toolchain import Ran
 
 HEAD = '#line 1 "answers"\n'
 ROUNDS = 24

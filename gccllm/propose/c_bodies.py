@@ -16,8 +16,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gccllm.assembly import Body, BodyError, Module, NotLossless, canonical
-from gccllm.core import Candidate, Quit
-from gccllm.deadline import Deadline
+from gccllm.base.core import Candidate, Quit
+from gccllm.base.deadline import Deadline
+from gccllm.base.reasons import Reason
+from gccllm.base.toolchain import Ran, Toolchain, run
 from gccllm.propose import prelude
 from gccllm.propose.c_batch import BatchFailed, compile_batch
 from gccllm.propose.c_dialect import checked
@@ -25,8 +27,6 @@ from gccllm.propose.protocol import Failure, Prompt
 from gccllm.propose.recipes import LEVEL_FLAGS, SAME_SYMBOLS
 from gccllm.propose.signature import CSignature
 from gccllm.propose.unit import MAX_TEXT, CompileUnit, limited, privatised
-from gccllm.reasons import Reason
-from gccllm.toolchain import Ran, Toolchain, run
 
 MAX_ANSWER = 4000
 """Characters of one answer."""

@@ -16,13 +16,13 @@ import tempfile
 from pathlib import Path
 
 from gccllm.assembly import BodyError, Module
-from gccllm.core import Quit
+from gccllm.base.core import Quit
+from gccllm.base.reasons import Reason
 from gccllm.propose import csource
 from gccllm.propose.prompt_text import MAX_CODE
 from gccllm.propose.protocol import Prompt
 from gccllm.propose.recipes import LEVEL_FLAGS, SAME_SYMBOLS
 from gccllm.propose.unit import CompileUnit
-from gccllm.reasons import Reason
 
 HEADERS = ("immintrin.h", "limits.h", "math.h", "stdbool.h", "stddef.h", "stdint.h", "string.h")
 

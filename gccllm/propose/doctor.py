@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any, Protocol
 
-from gccllm.deadline import Deadline
+from gccllm.base.deadline import Deadline
 
 
 class _Settings(Protocol):

@@ -20,12 +20,12 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from gccllm.core import Candidate
-from gccllm.deadline import Deadline
+from gccllm.base.core import Candidate
+from gccllm.base.deadline import Deadline
+from gccllm.base.reasons import Reason
 from gccllm.propose import prompt_text
 from gccllm.propose.answers import to_candidate
 from gccllm.propose.protocol import Failure, Prompt
-from gccllm.reasons import Reason
 
 MAX_RESPONSE = 4 << 20
 """Bytes of one response."""

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from gccllm.assembly import Body, BodyError
 from gccllm.assembly.decode import Decoded, decode
 from gccllm.assembly.liveness import liveness
+from gccllm.base.toolchain import Toolchain
 from gccllm.propose.signature import CSignature
-from gccllm.toolchain import Toolchain
 
 _INTEGERS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")
 

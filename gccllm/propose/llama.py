@@ -20,7 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from gccllm.deadline import Deadline
+from gccllm.base.deadline import Deadline
 from gccllm.propose.beam import Answer, Constraint, Step, likeliest
 
 CHAT_CONTEXT = 16384

@@ -11,14 +11,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gccllm.core import Candidate
-from gccllm.deadline import Deadline
+from gccllm.base.core import Candidate
+from gccllm.base.deadline import Deadline
+from gccllm.base.reasons import Reason
 from gccllm.propose import prompt_text
 from gccllm.propose.answers import to_candidate
 from gccllm.propose.builtin_model import BUILTIN, TOKENS, BuiltinProposer, load_tokens
 from gccllm.propose.llama import Chat, ModelError, PromptTooLong
 from gccllm.propose.protocol import Failure, Prompt, Proposer
-from gccllm.reasons import Reason
 
 MAX_CHAT_TOKENS = 4096
 """Longest answer of a model that is asked in words, reasoning included."""

@@ -20,10 +20,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from gccllm.core import Quit
+from gccllm.base.core import Quit
+from gccllm.base.reasons import Reason
 from gccllm.propose.protocol import Attempt, Isa, Prompt
 from gccllm.propose.signature import CSignature
-from gccllm.reasons import Reason
 
 VERSION = 1
 MAX_ANSWER = 256 << 10

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
-from gccllm.core import Candidate
+from gccllm.base.core import Candidate
+from gccllm.base.reasons import Reason
 from gccllm.propose.signature import CSignature
 from gccllm.propose.unit import CompileUnit
-from gccllm.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)

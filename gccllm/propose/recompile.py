@@ -15,8 +15,10 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from gccllm.assembly import Body, BodyError, Module, canonical
-from gccllm.core import Candidate
-from gccllm.deadline import Deadline
+from gccllm.base.core import Candidate
+from gccllm.base.deadline import Deadline
+from gccllm.base.reasons import Reason
+from gccllm.base.toolchain import run
 from gccllm.propose.hybrid import hybrid
 from gccllm.propose.protocol import Failure, Prompt
 from gccllm.propose.recipes import (
@@ -30,8 +32,6 @@ from gccllm.propose.recipes import (
     level_flags,
 )
 from gccllm.propose.unit import CompileUnit, find_clang
-from gccllm.reasons import Reason
-from gccllm.toolchain import run
 
 FMA_LEVEL = 3
 """From this ISA level on gcc contracts a*b+c into one rounding unless told otherwise."""

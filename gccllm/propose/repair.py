@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from gccllm.deadline import Deadline
+from gccllm.base.deadline import Deadline
 from gccllm.propose.beam import Answer
 
 MAX_EDITS = 3

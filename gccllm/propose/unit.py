@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 
 from gccllm.assembly import Module, NotLossless
-from gccllm.toolchain import Toolchain, run
+from gccllm.base.toolchain import Toolchain, run
 
 MAX_TEXT = 32 << 20
 """Bytes of assembly that a side compile may print."""

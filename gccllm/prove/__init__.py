@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from gccllm.assembly.body import Body
 from gccllm.assembly.cfg import Edge
-from gccllm.deadline import NEVER, Deadline
-from gccllm.toolchain import Toolchain
+from gccllm.base.deadline import NEVER, Deadline
+from gccllm.base.toolchain import Toolchain
 
 PROOF_S = 5.0
 """For one proof in the gates; most take milliseconds, and what takes longer rarely ends at all."""

@@ -19,10 +19,10 @@ import z3
 from gccllm.assembly.body import Body
 from gccllm.assembly.cfg import Cfg, cfg
 from gccllm.assembly.decode import DecodedLine, decode
-from gccllm.deadline import Deadline
+from gccllm.base.deadline import Deadline
+from gccllm.base.toolchain import Toolchain
 from gccllm.prove.edges import Proof
 from gccllm.prove.machine import FLAGS, REGISTERS, RFLAGS, Machine, is_modelled, step
-from gccllm.toolchain import Toolchain
 
 
 def difference(at: Machine, line: DecodedLine, instead: Sequence[DecodedLine]) -> tuple[Any, Any]:

@@ -31,10 +31,10 @@ import z3
 from gccllm.assembly.body import Body
 from gccllm.assembly.cfg import Cfg, Edge, cfg
 from gccllm.assembly.decode import DecodedLine, decode
-from gccllm.deadline import Deadline
+from gccllm.base.deadline import Deadline
+from gccllm.base.toolchain import Toolchain
 from gccllm.prove.machine import REGISTERS, Machine, accessed, step
 from gccllm.prove.memory import Bits, unknown_bool
-from gccllm.toolchain import Toolchain
 
 QUERY_COST = 1_500_000
 """For one question, in the solver's own unit of work: about half a second, and the same answer on every machine."""

@@ -30,7 +30,7 @@ import z3
 from gccllm.assembly.cfg import Cfg
 from gccllm.assembly.decode import DecodedLine
 from gccllm.assembly.syntax import Flow
-from gccllm.deadline import Deadline
+from gccllm.base.deadline import Deadline
 from gccllm.prove.change import difference
 from gccllm.prove.machine import Machine, accessed, step
 from gccllm.prove.memory import Bits, Step, Trail, byte_of

@@ -12,7 +12,7 @@ import ctypes
 from dataclasses import replace
 
 from gccllm.assembly import BodyError, Module, reachable, slice_text
-from gccllm.core import CalleeSpec
+from gccllm.base.core import CalleeSpec
 from gccllm.harvest.types import Signature
 from gccllm.record.store import CALLEE, TestStore
 

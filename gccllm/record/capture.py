@@ -16,9 +16,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gccllm.core import PAGE_BYTES
-from gccllm.reasons import Reason
-from gccllm.regular import read_regular
+from gccllm.base.core import PAGE_BYTES
+from gccllm.base.reasons import Reason
+from gccllm.base.regular import read_regular
 
 MAGIC = b"GLLMCAP1"
 VERSION = 1

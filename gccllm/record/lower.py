@@ -32,9 +32,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from gccllm.core import PAGE_BYTES, GlobalBytes, Observation, Page, Returned, RunStatus, Slot, Test
+from gccllm.base.core import PAGE_BYTES, GlobalBytes, Observation, Page, Returned, RunStatus, Slot, Test
+from gccllm.base.reasons import Reason
 from gccllm.harvest.types import Signature
-from gccllm.reasons import Reason
 from gccllm.record.capture import RecordedCall, RecordedPage
 from gccllm.verify import layout
 from gccllm.verify.image import Image

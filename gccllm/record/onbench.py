@@ -12,19 +12,19 @@ from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
-from gccllm.core import PAGE_BYTES, Slot, Test
+from gccllm.base.core import PAGE_BYTES, Slot, Test
+from gccllm.base.toolchain import Toolchain
 from gccllm.harvest.far import with_code
 from gccllm.harvest.long import Looked, look
 from gccllm.harvest.probe import NO_LIMIT, HarvestTarget, Probe, State
 from gccllm.harvest.recorded import known_of
+from gccllm.harvest.wire import target_and_context
 from gccllm.record.capture import RecordedCall, RecordedPage, Registers
 from gccllm.record.lower import lower
 from gccllm.record.reservoir import INTEGER, argument
 from gccllm.record.testfile import Benched
-from gccllm.toolchain import Toolchain
 from gccllm.verify.screen import Context
 from gccllm.verify.trace import Intervals
-from gccllm.wire import target_and_context
 
 
 class OnBench:

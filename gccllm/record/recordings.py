@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gccllm.assembly import BodyError, Function, Module
-from gccllm.core import Quit, Test
+from gccllm.base.core import Quit, Test
 from gccllm.harvest.probe import HarvestTarget
 from gccllm.store.entry import RecordingRecord
 from gccllm.verify.image import build_image

@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from gccllm.core import PAGE_BYTES
+from gccllm.base.core import PAGE_BYTES
 from gccllm.harvest.types import Place, Signature
 from gccllm.record.capture import RecordedCall, RecordedPage
 

@@ -25,8 +25,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from gccllm.base.reasons import Reason
+from gccllm.base.regular import read_regular
 from gccllm.harvest.types import Signature
-from gccllm.reasons import Reason
 from gccllm.record.capture import KEY, Counts, RecordedCall
 from gccllm.record.reservoir import MAX_BYTES, MAX_CALLS, Reservoir
 from gccllm.record.testfile import (
@@ -40,7 +41,6 @@ from gccllm.record.testfile import (
     load_head,
     load_tests,
 )
-from gccllm.regular import read_regular
 from gccllm.store.entry import Bench
 
 CALLEE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
@@ -150,7 +150,7 @@ class TestStore:
         return self.root / "callees" / f"{name}.s"
 
     def signature(self, key: str) -> Signature | None:
-        from gccllm.wire import signature_of  # imports what listing the store has no need of
+        from gccllm.harvest.wire import signature_of  # imports what listing the store has no need of
 
         known = self.bench(key)
         with contextlib.suppress(ValueError):

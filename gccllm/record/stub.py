@@ -20,9 +20,9 @@ from pathlib import Path
 from gccllm.assembly import BodyError, Function, Module, reachable, tls
 from gccllm.assembly.section import Item
 from gccllm.assembly.syntax import Kind, Statement, lex, split_commas, substitute, symbols
-from gccllm.core import Quit
-from gccllm.reasons import Reason
-from gccllm.toolchain import Toolchain
+from gccllm.base.core import Quit
+from gccllm.base.reasons import Reason
+from gccllm.base.toolchain import Toolchain
 
 ENTRY = "__gccllm_record_v2"
 """The recorder's entry, and its COMDAT group. Another layout of stub or descriptor needs another name."""

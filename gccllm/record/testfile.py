@@ -22,8 +22,8 @@ from dataclasses import replace
 import zstandard
 from pydantic import Field, ValidationError
 
-from gccllm.core import PAGE_BYTES
-from gccllm.reasons import Reason
+from gccllm.base.core import PAGE_BYTES
+from gccllm.base.reasons import Reason
 from gccllm.record.capture import CaptureError, read_head, write_head
 from gccllm.record.reservoir import Kept, Reservoir
 from gccllm.store.entry import Bench, Frozen

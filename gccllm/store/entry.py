@@ -7,7 +7,7 @@ On disk an entry is text:
 
 A reader takes only its own SCHEMA; another one, a wrong checksum or a wrong length are three different errors, and all
 of them are misses. History: 1 = keyed by the function's own text, which is not enough; 2 = by its situation
-(`gccllm.situation`), whose parts it carries; `answer` came later and may be missing.
+(`gccllm.unit.situation`), whose parts it carries; `answer` came later and may be missing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from gccllm.reasons import Reason
+from gccllm.base.reasons import Reason
 
 SCHEMA = 2
 MAX_BYTES = 8 << 20
@@ -119,7 +119,7 @@ class RecordingRecord(Frozen):
 class Entry(Frozen):
     key: Key
     situation: dict[str, str]
-    """The parts of the key: name -> digest (`gccllm.situation`)."""
+    """The parts of the key: name -> digest (`gccllm.unit.situation`)."""
     function: Symbol
     source: str
     outcome: Literal["accepted", "nothing"]

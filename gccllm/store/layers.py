@@ -28,8 +28,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from gccllm.reasons import Reason
-from gccllm.regular import read_regular
+from gccllm.base.reasons import Reason
+from gccllm.base.regular import read_regular
 from gccllm.store.entry import MAX_BYTES, Entry, EntryError
 
 _KEY = re.compile(r"[0-9a-f]{64}")

@@ -20,7 +20,7 @@ from iced_x86 import OpKind
 
 from gccllm.assembly.syntax import NORETURN
 from gccllm.assembly.tls import GET_ADDRESS
-from gccllm.reasons import Reason
+from gccllm.base.reasons import Reason
 from gccllm.verify.abi_moves import MOVES
 from gccllm.verify.abi_state import (
     CALL_RESULTS,

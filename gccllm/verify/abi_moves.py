@@ -7,7 +7,7 @@ from typing import Protocol
 
 from iced_x86 import OpKind
 
-from gccllm.reasons import Reason
+from gccllm.base.reasons import Reason
 from gccllm.verify.abi_state import DEFINED, State, Value
 from gccllm.verify.decode import GENERAL, REGISTERS, Insn, full_name
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from iced_x86 import FlowControl, InstructionInfoFactory, OpAccess, OpKind
 
 from gccllm.assembly import BodyError
-from gccllm.reasons import Reason
+from gccllm.base.reasons import Reason
 from gccllm.verify.abi_state import CALL_RESULTS, CALLER_SAVED, INTEGER_ARGUMENTS
 from gccllm.verify.address_operands import RETURN_ADDRESS, Operands, State, merge
 from gccllm.verify.address_values import ADDRESS, BITS, CLEAN, LOW, Known, added, joined, masked, mixed, signed

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from gccllm.assembly import Body, BodyError, canonical, cfg
 from gccllm.assembly.cfg import Edge
 from gccllm.assembly.syntax import Flow
-from gccllm.core import Slot
+from gccllm.base.core import Slot
 from gccllm.prove import infeasible, same
 from gccllm.verify.dead import is_dead_change
 from gccllm.verify.decode import Decoded, assemble

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from iced_x86 import OpKind
 
 from gccllm.assembly import BodyError
-from gccllm.reasons import Reason
+from gccllm.base.reasons import Reason
 from gccllm.verify.decode import Decoded, Insn, full_name
 from gccllm.verify.paths import Edges, successors
 from gccllm.verify.widths import reached_by

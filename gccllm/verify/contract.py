@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from gccllm.core import RunStatus
-from gccllm.reasons import Reason
+from gccllm.base.core import RunStatus
+from gccllm.base.reasons import Reason
 from gccllm.verify.trace import Intervals, Trace, merged, minus
 
 BLOCK_BYTES = 64

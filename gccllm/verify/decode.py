@@ -32,7 +32,7 @@ from iced_x86 import (
     RegisterInfo,
 )
 
-from gccllm.toolchain import Toolchain
+from gccllm.base.toolchain import Toolchain
 
 
 def _names(enumeration: object) -> dict[int, str]:

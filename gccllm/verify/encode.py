@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from gccllm.core import ARENA_BYTES, ARENAS, Page, Test
+from gccllm.base.core import ARENA_BYTES, ARENAS, Page, Test
 from gccllm.verify import layout
 from gccllm.verify.image import Image
 from gccllm.verify.placement import CANONICAL, Moves, Placement, moved, moved_test

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gccllm import options as gcc_options
+from gccllm.base import options as gcc_options
 
 
 @dataclass(frozen=True, slots=True)

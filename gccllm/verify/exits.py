@@ -13,7 +13,7 @@ from __future__ import annotations
 from iced_x86 import FlowControl
 
 from gccllm.assembly import BodyError
-from gccllm.reasons import Reason
+from gccllm.base.reasons import Reason
 from gccllm.verify.decode import ARITHMETIC_FLAGS, Decoded, Insn
 from gccllm.verify.paths import Edges, loops, successors
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
 
-from gccllm.core import FarCode, Quit
-from gccllm.reasons import Reason
-from gccllm.toolchain import Toolchain, run
+from gccllm.base.core import FarCode, Quit
+from gccllm.base.reasons import Reason
+from gccllm.base.toolchain import Toolchain, run
 from gccllm.verify import layout
 
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from iced_x86 import FlowControl, OpKind, Register
 
 from gccllm.assembly.tls import GET_ADDRESS
-from gccllm.reasons import Reason
+from gccllm.base.reasons import Reason
 from gccllm.verify.decode import Insn
 
 

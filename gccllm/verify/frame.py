@@ -10,7 +10,7 @@ Not covered: the frames of functions that the candidate calls and the baseline d
 from __future__ import annotations
 
 from gccllm.assembly import BodyError
-from gccllm.reasons import Reason
+from gccllm.base.reasons import Reason
 from gccllm.verify.abi_flow import Flow
 
 ALLOWED = 384

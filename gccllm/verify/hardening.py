@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from iced_x86 import FlowControl, OpKind, RegisterInfo
 
 from gccllm.assembly import BodyError
-from gccllm.reasons import Reason
+from gccllm.base.reasons import Reason
 from gccllm.verify.abi_state import CALLER_SAVED, INTEGER_ARGUMENTS
 from gccllm.verify.decode import GENERAL, MASKS, VECTORS, Decoded, Insn, full_name
 from gccllm.verify.paths import loops, straight_end, successors

@@ -37,10 +37,10 @@ from elftools.elf.elffile import ELFFile
 
 from gccllm.assembly.syntax import NORETURN
 from gccllm.assembly.tls import GET_ADDRESS
-from gccllm.core import CalleeSpec as CalleeSpec
-from gccllm.core import FarCode, FarData, Quit, Slot, StandIn
-from gccllm.reasons import Reason
-from gccllm.toolchain import Toolchain, run
+from gccllm.base.core import CalleeSpec as CalleeSpec
+from gccllm.base.core import FarCode, FarData, Quit, Slot, StandIn
+from gccllm.base.reasons import Reason
+from gccllm.base.toolchain import Toolchain, run
 from gccllm.verify import layout
 from gccllm.verify.far_code import far_objects, real_name
 

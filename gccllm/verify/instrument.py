@@ -28,8 +28,8 @@ from gccllm.assembly.decode import DecodedLine, decode
 from gccllm.assembly.module import Module
 from gccllm.assembly.slice import reachable
 from gccllm.assembly.syntax import Flow
-from gccllm.reasons import Reason
-from gccllm.toolchain import Toolchain
+from gccllm.base.reasons import Reason
+from gccllm.base.toolchain import Toolchain
 from gccllm.verify import layout
 from gccllm.verify.layout import Event
 

@@ -27,9 +27,9 @@ import numpy as np
 
 from gccllm.assembly import Body, BodyError, canonical, cfg
 from gccllm.assembly.cfg import Edge
-from gccllm.core import Candidate, Outcome, Quit, Verdict, accepted, refuted, undecided
+from gccllm.base.core import Candidate, Outcome, Quit, Verdict, accepted, refuted, undecided
+from gccllm.base.reasons import Reason
 from gccllm.prove import infeasible
-from gccllm.reasons import Reason
 from gccllm.verify import contract, layout
 from gccllm.verify.abi_state import INTEGER_ARGUMENTS
 from gccllm.verify.adequacy import result_registers

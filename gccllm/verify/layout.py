@@ -12,7 +12,7 @@ Address map of the replaying process (its own code is position independent and l
     image          code, constants, stubs and writable data of the linked image, each a fixed way (`*_AT`) from its
                    base, so that the addresses of a unit's own functions and data do not depend on the candidates
                    linked beside them. The base is like a PIE's; IMAGE_LOW for code that is not position independent
-    arenas         see `gccllm.core`
+    arenas         see `gccllm.base.core`
     stack          the test stack between two unmapped pages
     pages          those of recorded calls, wherever they were in the program; `is_page_address` says where they may be
 
@@ -31,7 +31,7 @@ from typing import Final
 
 import numpy as np
 
-from gccllm.core import ARENA_BASE, ARENA_BYTES, ARENA_STRIDE, ARENAS
+from gccllm.base.core import ARENA_BASE, ARENA_BYTES, ARENA_STRIDE, ARENAS
 
 VERSION: Final = 4
 PAGE: Final = 4096

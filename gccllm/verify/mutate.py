@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gccllm.assembly import Body, Line, tls
-from gccllm.toolchain import Toolchain
+from gccllm.base.toolchain import Toolchain
 from gccllm.verify.mutate_tables import ACCUMULATING, CONDITION_SIBLINGS, INVISIBLE, REGISTER_ROWS, SIBLINGS
 
 

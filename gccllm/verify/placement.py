@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from random import Random
 
-from gccllm.core import (
+from gccllm.base.core import (
     ARENA_BASE,
     ARENA_BYTES,
     ARENA_STRIDE,

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import platformdirs
 
-from gccllm.core import Quit
-from gccllm.reasons import Reason
-from gccllm.toolchain import run
+from gccllm.base.core import Quit
+from gccllm.base.reasons import Reason
+from gccllm.base.toolchain import run
 
 _NATIVE = Path(__file__).parent / "native"
 

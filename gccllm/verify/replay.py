@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gccllm.core import Observation, Quit, Returned, RunStatus, Slot, Test
-from gccllm.reasons import Reason
+from gccllm.base.core import Observation, Quit, Returned, RunStatus, Slot, Test
+from gccllm.base.reasons import Reason
 from gccllm.verify import layout
 from gccllm.verify.encode import RECORDS, Batch, encode, with_pages
 from gccllm.verify.environment import STRICT, Environment

@@ -19,9 +19,9 @@ from pathlib import Path
 
 from gccllm.assembly import Body, BodyError, isa
 from gccllm.assembly.cfi import synthesize_cfi
-from gccllm.core import Verdict, accepted, refuted
-from gccllm.reasons import Reason
-from gccllm.toolchain import Toolchain
+from gccllm.base.core import Verdict, accepted, refuted
+from gccllm.base.reasons import Reason
+from gccllm.base.toolchain import Toolchain
 from gccllm.verify import abi_flow
 from gccllm.verify.abi_state import FLAGS, INTEGER_ARGUMENTS
 from gccllm.verify.addresses import Uses, check_addresses, uses_of

@@ -38,9 +38,9 @@ from filelock import FileLock, Timeout
 from gccllm.assembly import Body, Module, layout_text
 from gccllm.assembly.isa import LEVEL_SYMBOL, guard
 from gccllm.assembly.slice import function_rows
-from gccllm.core import Quit, Returned, StandIn, Test, Timing, Verdict, accepted, refuted, undecided
-from gccllm.reasons import Reason
-from gccllm.toolchain import Toolchain
+from gccllm.base.core import Quit, Returned, StandIn, Test, Timing, Verdict, accepted, refuted, undecided
+from gccllm.base.reasons import Reason
+from gccllm.base.toolchain import Toolchain
 from gccllm.verify.image import AssembleError, build_image
 from gccllm.verify.replay import Raw, Replayer
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gccllm.assembly.cfg import Edge
-from gccllm.core import (
+from gccllm.base.core import (
     ARENA_BASE,
     ARENA_BYTES,
     ARENA_STRIDE,

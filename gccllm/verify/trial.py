@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gccllm.core import Quit
+from gccllm.base.core import Quit
 from gccllm.verify.image import AssembleError
 from gccllm.verify.workbench import Workbench
 

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from iced_x86 import InstructionInfoFactory, OpAccess, OpKind, RegisterInfo
 
 from gccllm.assembly import BodyError
-from gccllm.reasons import Reason
+from gccllm.base.reasons import Reason
 from gccllm.verify.decode import GENERAL, Decoded, Insn, full_name
 from gccllm.verify.paths import Edges, inner_loops, loops, successors
 

@@ -18,10 +18,10 @@ import numpy.typing as npt
 
 from gccllm.assembly import Body, BodyError, Module, NotLossless, cfg
 from gccllm.assembly.cfg import Edge
-from gccllm.core import Quit, Returned, StandIn, Test
-from gccllm.deadline import NEVER, Deadline
-from gccllm.reasons import Reason
-from gccllm.toolchain import Toolchain
+from gccllm.base.core import Quit, Returned, StandIn, Test
+from gccllm.base.deadline import NEVER, Deadline
+from gccllm.base.reasons import Reason
+from gccllm.base.toolchain import Toolchain
 from gccllm.verify import layout
 from gccllm.verify.environment import STRICT, Environment
 from gccllm.verify.image import AssembleError, Image, build_image

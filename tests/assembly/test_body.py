@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gccllm.assembly import Body, BodyError
 from gccllm.assembly.body import MAX_INSTRUCTIONS, MAX_TEXT_BYTES
-from gccllm.reasons import Reason
+from gccllm.base.reasons import Reason
 
 SUM = """
 # a comment

@@ -6,7 +6,7 @@ import pytest
 
 from gccllm.assembly import Body, BodyError, Function, synthesize_cfi
 from gccllm.assembly.cfi import unwind
-from gccllm.reasons import Reason
+from gccllm.base.reasons import Reason
 from tests.kit.eh_frame import Rules, marked, rows_of
 from tests.kit.sources import C_EXAMPLES, CPP_EXAMPLES
 from tests.kit.units import TOOLS, module

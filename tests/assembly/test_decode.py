@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gccllm.assembly import Body, BodyError, Decoded, decode, liveness
-from gccllm.reasons import Reason
+from gccllm.base.reasons import Reason
 from tests.kit.sources import C_EXAMPLES
 from tests.kit.units import TOOLS, module
 

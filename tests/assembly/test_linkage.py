@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gccllm.assembly import reachable, replaceable, slice_text
-from gccllm.core import Quit
-from gccllm.reasons import Reason
+from gccllm.base.core import Quit
+from gccllm.base.reasons import Reason
 from tests.kit.units import module
 
 SOURCE = """

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gccllm.assembly import Body, BodyError, Module, NotLossless, canonical, cfg
-from gccllm.reasons import Reason
+from gccllm.base.reasons import Reason
 from tests.kit.sources import C_EXAMPLES, CPP_EXAMPLES, corpus, units
 from tests.kit.units import TOOLS, compiled, module
 

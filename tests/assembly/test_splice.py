@@ -10,7 +10,7 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 from gccllm.assembly import Body, BodyError, Module, Rewrite, splice
-from gccllm.reasons import Reason
+from gccllm.base.reasons import Reason
 from tests.kit.sources import C_EXAMPLES, CPP_EXAMPLES, units
 from tests.kit.units import TOOLS, compiled, module
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gccllm.base.toolchain import Toolchain
 from gccllm.lab.bench import model, model_programs, model_tables, show
 from gccllm.lab.bench.model_check import NOTHING, O3, Checker, Proposal
 from gccllm.lab.bench.model_gates import gate_rows, passes_screen
@@ -31,7 +32,6 @@ from gccllm.lab.train.families import scans
 from gccllm.lab.train.shapes import Pair
 from gccllm.propose.c_words import KEEP
 from gccllm.propose.tokens import Tokens
-from gccllm.toolchain import Toolchain
 
 
 def outcome(*samples: Sample, kind: str = "samples") -> Outcome:

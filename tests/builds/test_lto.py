@@ -30,6 +30,6 @@ def test_a_build_with_lto_is_gccs_and_stats_say_why(prefix: Path, tmp_path: Path
     run(f"{prefix}/bin/gcc-llm", "-O2", lto, "-c", "loop.c", "main.c")
     run(f"{prefix}/bin/gcc-llm", "-O2", lto, "loop.o", "main.o", "-o", "program")
     assert run("./program") == "10\n"
-    stats = json.loads(run(sys.executable, "-m", "gccllm.cli", "stats", "--all", "--json"))
+    stats = json.loads(run(sys.executable, "-m", "gccllm.commands.cli", "stats", "--all", "--json"))
     assert stats["units_declined"] == {"slim_lto": 2, "lto_link": 1}
     assert stats["functions"] == {"admitted": 0, "declined": 0, "queued": 0}

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from gccllm.events import read
+from gccllm.base.events import read
 
 pytestmark = pytest.mark.serial  # two workers, and each wants a CPU
 
@@ -44,7 +44,7 @@ class Project:
         return [(self.here / f"{name}.o").read_bytes() for name in ("a", "b")]
 
     def tune(self, *options: str) -> subprocess.Popen[str]:
-        argv = [sys.executable, "-m", "gccllm.cli", "tune", *options]
+        argv = [sys.executable, "-m", "gccllm.commands.cli", "tune", *options]
         (self.here / "tmp").mkdir(exist_ok=True)
         env = self.environment() | {"PYTHONPATH": str(Path(__file__).parents[2]), "TMPDIR": str(self.here / "tmp")}
         return subprocess.Popen(argv, cwd=self.here, env=env, text=True, stdout=subprocess.PIPE, process_group=0)
@@ -183,7 +183,7 @@ def test_stages_of_the_work_are_known_by_what_they_cost(project: Project) -> Non
     [worked] = [event for event in read(project.store) if event["event"] == "worked"]
     assert {"side compile", "inputs", "mutants", "asking recompile", "judging"} <= worked["stages"].keys()
     assert worked["stages"]["inputs"] > 0.0
-    argv = [sys.executable, "-m", "gccllm.cli", "stats", "--stages"]
+    argv = [sys.executable, "-m", "gccllm.commands.cli", "stats", "--stages"]
     env = project.environment(PROPOSERS="recompile") | {"PYTHONPATH": str(Path(__file__).parents[2])}
     said = subprocess.run(argv, cwd=project.here, env=env, text=True, capture_output=True, check=True).stdout
     assert "asking recompile" in said

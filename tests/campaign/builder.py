@@ -22,9 +22,9 @@ from functools import cache
 from pathlib import Path
 
 from gccllm import engine as product
-from gccllm.core import Request
-from gccllm.events import Log
-from gccllm.policy import LAUNCHER_ADDS
+from gccllm.base.core import Request
+from gccllm.base.events import Log
+from gccllm.unit.policy import LAUNCHER_ADDS
 from tests.campaign.engine import Engine
 
 HERE = Path(__file__).resolve().parent

@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from gccllm.assembly import Body, BodyError, Module, Rewrite, splice
-from gccllm.core import ARENA_BYTES, ARENAS, Quit, Slot, Test
+from gccllm.base.core import ARENA_BYTES, ARENAS, Quit, Slot, Test
+from gccllm.base.toolchain import Toolchain
 from gccllm.harvest.harvest import QUICK, harvest
 from gccllm.harvest.types import CType, Integer, Pointer, Record, Signature, flat
+from gccllm.harvest.wire import target_and_context
 from gccllm.store.entry import Entry, EntryError
-from gccllm.toolchain import Toolchain
 from gccllm.verify.layout import IMAGE_BASE
 from gccllm.verify.placement import Moves, Placement, moved_test
-from gccllm.wire import target_and_context
 from tests.campaign.builder import command, output, place
 
 HERE = Path(__file__).resolve().parent

@@ -15,12 +15,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gccllm import attempt, config, suite, unit_session
+from gccllm import attempt
 from gccllm.assembly import Body, BodyError, canonical, cfg
-from gccllm.config import Settings
-from gccllm.core import Candidate, Request, Returned, Slot, Timing, accepted
-from gccllm.deadline import Deadline
-from gccllm.events import Log
+from gccllm.base import config
+from gccllm.base.config import Settings
+from gccllm.base.core import Candidate, Request, Returned, Slot, Timing, accepted
+from gccllm.base.deadline import Deadline
+from gccllm.base.events import Log
 from gccllm.harvest.harvest import Harvest
 from gccllm.pipeline import Result, rewrite_unit
 from gccllm.propose import Prompt
@@ -28,8 +29,10 @@ from gccllm.propose.recipes import CLANG_FIXED, SAME_SYMBOLS, clang_flags
 from gccllm.propose.recompile import _cut, _like_gcc
 from gccllm.propose.unit import find_clang
 from gccllm.store import Store
-from gccllm.suite import Suite
-from gccllm.unit_session import UnitSession
+from gccllm.unit import session as unit_session
+from gccllm.unit.session import UnitSession
+from gccllm.verdict import suite
+from gccllm.verdict.suite import Suite
 from gccllm.verify import adequacy, judge
 from gccllm.verify.workbench import Workbench
 

@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from gccllm import engine
-from gccllm.core import Timing, accepted
+from gccllm.base.core import Timing, accepted
 from gccllm.propose import recompile
 from gccllm.verify import timing
 

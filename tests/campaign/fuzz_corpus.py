@@ -8,17 +8,17 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from gccllm import config
 from gccllm.assembly import Module
-from gccllm.core import PAGE_BYTES
+from gccllm.base import config
+from gccllm.base.core import PAGE_BYTES
 from gccllm.harvest.__main__ import target_of
+from gccllm.harvest.wire import facts_of
 from gccllm.record.capture import RecordedCall, RecordedPage, Registers, write_capture
 from gccllm.record.reservoir import Reservoir
 from gccllm.record.testfile import Benched, dump_bench, dump_tests
 from gccllm.store import Entry
 from gccllm.store.entry import Bench, EvidenceRecord, TimingRecord
 from gccllm.verify.screen import Context
-from gccllm.wire import facts_of
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "ab" * 32

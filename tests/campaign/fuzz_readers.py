@@ -13,18 +13,19 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from gccllm import config, events, profile
 from gccllm.assembly import Body, BodyError, Module, NotLossless
-from gccllm.core import Quit
+from gccllm.base import config, events
+from gccllm.base.core import Quit
+from gccllm.base.toolchain import Toolchain
 from gccllm.engine import read_request
 from gccllm.harvest.dwarf import UnitTypes
-from gccllm.plan import unquote_options
+from gccllm.harvest.wire import target_and_context
 from gccllm.record.capture import CaptureError, read_capture, read_counts
 from gccllm.record.reservoir import Reservoir
 from gccllm.record.testfile import TestsError, load_bench, load_tests
 from gccllm.store import Entry, EntryError
-from gccllm.toolchain import Toolchain
-from gccllm.wire import target_and_context
+from gccllm.unit import profile
+from gccllm.unit.plan import unquote_options
 from tests.campaign import fuzz_corpus as corpus
 from tests.campaign.mutate import mutated
 

@@ -16,20 +16,22 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from gccllm import config, outcome, prove
+from gccllm import prove
 from gccllm.assembly import BodyError
-from gccllm.core import Candidate, Quit, Slot, Timing
-from gccllm.deadline import Deadline
-from gccllm.events import Log
+from gccllm.base import config
+from gccllm.base.core import Candidate, Quit, Slot, Timing
+from gccllm.base.deadline import Deadline
+from gccllm.base.events import Log
+from gccllm.commands.oneshot import request_for
 from gccllm.harvest.types import Pointer
 from gccllm.lab.bench import objects
 from gccllm.lab.bench.mutants import Options, _behaviour
-from gccllm.oneshot import request_for
-from gccllm.outcome import Judgement, Judgements
-from gccllm.plan import plan
 from gccllm.propose.recompile import RecompileProposer
-from gccllm.suite import Suite, set_up
-from gccllm.unit_session import UnitSession
+from gccllm.unit.plan import plan
+from gccllm.unit.session import UnitSession
+from gccllm.verdict import outcome
+from gccllm.verdict.outcome import Judgement, Judgements
+from gccllm.verdict.suite import Suite, set_up
 from gccllm.verify.judge import Case, judge_many
 from tests.campaign.builder import place
 from tests.campaign.callers import compared

@@ -11,16 +11,17 @@ from typing import Any
 
 import pytest
 
-from gccllm import config, outcome
 from gccllm.assembly import Body
-from gccllm.core import Candidate, Timing, accepted
-from gccllm.events import Log
-from gccllm.oneshot import request_for
-from gccllm.outcome import Judgement, Judgements
-from gccllm.plan import plan
+from gccllm.base import config
+from gccllm.base.core import Candidate, Timing, accepted
+from gccllm.base.events import Log
+from gccllm.commands.oneshot import request_for
 from gccllm.store.entry import Entry
-from gccllm.suite import Suite, set_up
-from gccllm.unit_session import UnitSession
+from gccllm.unit.plan import plan
+from gccllm.unit.session import UnitSession
+from gccllm.verdict import outcome
+from gccllm.verdict.outcome import Judgement, Judgements
+from gccllm.verdict.suite import Suite, set_up
 from gccllm.verify.judge import Case
 from tests.campaign import edits, runner, suites, table, unwind
 from tests.campaign.builder import Builder

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from gccllm.toolchain import VERIFIED
+from gccllm.base.toolchain import VERIFIED
 
 KERNELS = ("sum_u8", "max_i32", "count_byte_n", "dot_i32", "popcnt_swar", "to_upper")
 SERIES = 2

@@ -10,7 +10,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from gccllm import config
+from gccllm.base import config
 from gccllm.store import Store
 from tests.campaign.runner import lines
 

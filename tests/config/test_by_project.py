@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from gccllm.cli import main
-from gccllm.events import Log
+from gccllm.base.events import Log
+from gccllm.commands.cli import main
 from gccllm.store import Entry, Store
 
 ONE, OTHER = "1" * 64, "2" * 64

@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 import gccllm
-from gccllm.cli import main
-from gccllm.extras import WithExtras
+from gccllm.commands.cli import main
+from gccllm.commands.extras import WithExtras
 from gccllm.store import Store
 
 CACHE = Path(__file__).resolve().parents[2] / "cache"
@@ -56,7 +56,7 @@ def test_a_library_of_an_extra_that_is_missing_is_one_line(
     monkeypatch: pytest.MonkeyPatch, missing: str, package: str, extra: str
 ) -> None:
     rows = {"gcc-llm": [f"{missing}>=1; extra == 'dev'"], package: [f"{missing}>=1; extra == '{extra}'"]}
-    monkeypatch.setattr("gccllm.extras.metadata.requires", lambda name: rows.get(name, []))
+    monkeypatch.setattr("gccllm.commands.extras.metadata.requires", lambda name: rows.get(name, []))
 
     @click.group(cls=WithExtras)
     def group() -> None: ...
@@ -75,7 +75,7 @@ def test_the_benchmarks_come_with_the_lab(monkeypatch: pytest.MonkeyPatch) -> No
     assert "--suite" in helped.output
     assert "\n  bench " in CliRunner().invoke(main, ["--help"]).output
     nothing = metadata.EntryPoints()
-    monkeypatch.setattr("gccllm.extras.metadata.entry_points", lambda **group: nothing)
+    monkeypatch.setattr("gccllm.commands.extras.metadata.entry_points", lambda **group: nothing)
     done = CliRunner().invoke(main, ["bench"])
     assert done.exit_code == 1
     assert done.output == "Error: `bench` is a command of the lab: pip install 'gcc-llm[lab]'\n"
@@ -100,7 +100,7 @@ def test_what_cannot_be_written_is_one_line(tmp_path: Path, words: str) -> None:
     Store(tmp_path / "store").put(
         next(f.entry for f in Store(tmp_path / "none", CACHE).entries("project") if f.entry.outcome == "accepted")
     )
-    argv = [sys.executable, "-m", "gccllm.cli", *words.split()]
+    argv = [sys.executable, "-m", "gccllm.commands.cli", *words.split()]
     with Path("/dev/full").open("wb") as full:
         ran = subprocess.run(argv, cwd=tmp_path, env=env, stdout=full, stderr=subprocess.PIPE, text=True)
     assert ran.returncode
@@ -129,7 +129,7 @@ def test_config_fails_where_a_setting_was_not_taken(source: Path, monkeypatch: p
 
 def test_a_directory_that_was_removed_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "gone").mkdir()
-    argv = f'cd gone && rmdir ../gone && exec "{sys.executable}" -m gccllm.cli stats'
+    argv = f'cd gone && rmdir ../gone && exec "{sys.executable}" -m gccllm.commands.cli stats'
     env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     ran = subprocess.run(["sh", "-c", argv], cwd=tmp_path, env=env, capture_output=True, text=True)
     assert (ran.returncode, ran.stdout) == (1, "")

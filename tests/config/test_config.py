@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gccllm import config
+from gccllm.base import config
 
 
 @pytest.fixture(autouse=True)

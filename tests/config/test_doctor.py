@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from gccllm import config
-from gccllm.doctor import NEED_GCC, check_engine, check_gcc, check_start, run_checks
-from gccllm.events import Log
-from gccllm.reasons import Reason
+from gccllm.base import config
+from gccllm.base.events import Log
+from gccllm.base.reasons import Reason
+from gccllm.commands.doctor import NEED_GCC, check_engine, check_gcc, check_start, run_checks
 
 
 def gcc(tmp_path: Path, version: str) -> config.Settings:
@@ -57,7 +57,7 @@ def test_an_environment_that_was_copied_or_whose_python_is_gone_is_named(
     gone = environment(tmp_path / "gone", f"{tmp_path}/nowhere/bin/python")
     found = []
     for place in (old, new, gone):
-        monkeypatch.setattr("gccllm.doctor.launcher", lambda place=place: place)
+        monkeypatch.setattr("gccllm.commands.doctor.launcher", lambda place=place: place)
         found.append(check_start(config.load(tmp_path, {})))
     assert [state for state, _ in found] == ["ok", "warn", "fail"]
     assert f"starts the Python of {tmp_path}/old: was {tmp_path}/new copied?" in found[1][1]

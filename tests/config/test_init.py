@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from gccllm import config
-from gccllm.cli import main
-from gccllm.init import STARTERS, TEMPLATES, Starter
+from gccllm.base import config
+from gccllm.commands.cli import main
+from gccllm.commands.init import STARTERS, TEMPLATES, Starter
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "cmake"
 ROWS = pytest.mark.parametrize("row", STARTERS, ids=lambda row: row.word)
@@ -66,7 +66,7 @@ def test_a_caller_who_does_not_find_the_compiler_is_told_where_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    monkeypatch.setattr("gccllm.doctor.launcher", lambda: Path("/opt/its place/bin/gcc-llm"))
+    monkeypatch.setattr("gccllm.commands.doctor.launcher", lambda: Path("/opt/its place/bin/gcc-llm"))
     assert "\n  export PATH='/opt/its place/bin':$PATH\n" in init("meson", str(tmp_path)).output
 
 

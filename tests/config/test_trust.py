@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from gccllm import config, doctor, project_file
-from gccllm.config import SETTINGS, ByProject
+from gccllm.base import config, project_file
+from gccllm.base.config import SETTINGS, ByProject
+from gccllm.commands import doctor
 
 OTHER = 12345
 """A user that nobody is."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from gccllm.core import Quit, arena_address
+from gccllm.base.core import Quit, arena_address
+from gccllm.base.reasons import Reason
+from gccllm.base.toolchain import Toolchain
 from gccllm.harvest.__main__ import target_of
 from gccllm.harvest.harvest import QUICK, harvest, more_near
 from gccllm.harvest.probe import UNDEFINED
 from gccllm.harvest.scene import lifted, lower
 from gccllm.harvest.side import trapping_text, typed_unit
-from gccllm.reasons import Reason
-from gccllm.toolchain import Toolchain
 from tests.kit.harvest import PRELUDE, harvested, memory, scratch, signature, signed
 
 SUM = "int f(const int *a, int n) { int s = 0; for (int i = 0; i < n; i++) s += a[i]; return s; }"

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from gccllm.base.reasons import Reason
 from gccllm.harvest.__main__ import target_of
-from gccllm.reasons import Reason
+from gccllm.harvest.wire import facts_of, target_and_context
 from gccllm.store.entry import Bench
 from gccllm.verify.environment import Environment
 from gccllm.verify.screen import Context
-from gccllm.wire import facts_of, target_and_context
 from tests.kit.harvest import verdicts
 
 LOOP = "void f({0} *restrict d, const {0} *s, long n) {{ for (long i = 0; i < n; i++) {1}; }}"

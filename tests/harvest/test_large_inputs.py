@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gccllm.assembly import Module
-from gccllm.core import Candidate, Outcome
+from gccllm.base.core import Candidate, Outcome
+from gccllm.base.reasons import Reason
 from gccllm.harvest import large
 from gccllm.harvest.large import enlarged
-from gccllm.reasons import Reason
 from gccllm.verify.judge import judge
 from gccllm.verify.workbench import Workbench
 from tests.kit.harvest import bench_of, compiled, target

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gccllm.core import PAGE_BYTES, GlobalBytes, Page, Test
+from gccllm.base.core import PAGE_BYTES, GlobalBytes, Page, Test
 from gccllm.harvest.mutated import Known, mutated, swept
 from gccllm.harvest.types import Floating, Integer, Param, Place, Pointer, Record, Signature, Void
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gccllm.core import Quit
-from gccllm.reasons import Reason
+from gccllm.base.core import Quit
+from gccllm.base.reasons import Reason
 from tests.kit.harvest import verdicts
 
 WRONG = frozenset({Reason.WRONG_VALUE, Reason.WRONG_MEMORY, Reason.WRONG_CALLS, Reason.FAULTED})

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gccllm.assembly import Module, is_pointed_to
-from gccllm.core import Candidate, Test
+from gccllm.base.core import Candidate, Test
 from gccllm.harvest.overlap import LABEL
 from gccllm.verify.judge import judge
 from gccllm.verify.workbench import Workbench

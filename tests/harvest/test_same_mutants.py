@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gccllm.deadline import Deadline
+from gccllm.base.deadline import Deadline
 from gccllm.prove.change import Equivalence
 from gccllm.verify.mutate import assembling, mutants
 from tests.kit.harvest import solved_bench

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from gccllm.assembly import Module
-from gccllm.core import Candidate, Outcome
+from gccllm.base.core import Candidate, Outcome
+from gccllm.base.reasons import Reason
 from gccllm.harvest.probe import LAST_RESORT, UNDEFINED
 from gccllm.harvest.solved import SOLVED
-from gccllm.reasons import Reason
 from gccllm.verify.adequacy import score
 from gccllm.verify.judge import judge
 from tests.kit.harvest import compiled, harvested, solved_bench

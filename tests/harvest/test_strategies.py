@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gccllm.core import Test, arena_address
+from gccllm.base.core import Test, arena_address
 from gccllm.harvest.probe import LAST_RESORT, UNDEFINED
 from tests.kit.harvest import arena_end, harvested, memory, prefix, signed
 

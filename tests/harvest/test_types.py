@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gccllm.core import Quit, Returned, Slot
+from gccllm.base.core import Quit, Returned, Slot
+from gccllm.base.reasons import Reason
 from gccllm.harvest.types import Array, Integer, Pointer, Record, describe, unmakeable
-from gccllm.reasons import Reason
 from tests.kit.harvest import signature
 
 

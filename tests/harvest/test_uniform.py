@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gccllm.core import Candidate
+from gccllm.base.core import Candidate
 from gccllm.harvest.uniform import LABEL, turning_points
 from gccllm.harvest.values import Dictionary
 from gccllm.verify.judge import judge

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gccllm.core import Test, arena_address
+from gccllm.base.core import Test, arena_address
 from tests.kit.harvest import harvested, prefix, signed
 
 FIND = "const uint8_t *f(const uint8_t *p, int c, size_t n) { while (n--) if (*p++ == (uint8_t)c) return p; return 0; }"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gccllm.assembly import Module, slice_text
-from gccllm.core import ARENA_BYTES, Candidate, Region, Returned, Test, arena_address
+from gccllm.base.core import ARENA_BYTES, Candidate, Region, Returned, Test, arena_address
 from gccllm.verify.screen import Context, argument_registers
 from gccllm.verify.workbench import Workbench
 from tests.kit.replay import INT, TOOLS, compiled

@@ -6,15 +6,15 @@ import struct
 from functools import cache
 from pathlib import Path
 
-from gccllm.core import PAGE_BYTES
+from gccllm.base.core import PAGE_BYTES
+from gccllm.base.scratch import scratch
 from gccllm.harvest.__main__ import target_of
 from gccllm.harvest.abi import signature_registers
+from gccllm.harvest.wire import facts_of
 from gccllm.record.capture import RecordedCall, RecordedPage, Registers
 from gccllm.record.store import TestStore
-from gccllm.scratch import scratch
 from gccllm.store.entry import Bench
 from gccllm.verify.screen import Context
-from gccllm.wire import facts_of
 
 KEY = "5a" * 32
 HEAP = 0x7F12_3456_7000

@@ -11,7 +11,7 @@ from elftools.elf.elffile import ELFFile
 
 from gccllm.assembly import Function
 from gccllm.assembly.syntax import Kind
-from gccllm.toolchain import Toolchain
+from gccllm.base.toolchain import Toolchain
 
 SAVED = {3: "rbx", 6: "rbp", 12: "r12", 13: "r13", 14: "r14", 15: "r15"}
 NAMES = SAVED | {7: "rsp", 10: "r10", 0: "rax", 2: "rcx", 1: "rdx"}

@@ -8,7 +8,8 @@ from functools import cache
 from pathlib import Path
 
 from gccllm.assembly import Module
-from gccllm.core import ARENA_BYTES, Candidate, Test, Verdict, arena_address
+from gccllm.base.core import ARENA_BYTES, Candidate, Test, Verdict, arena_address
+from gccllm.base.toolchain import Toolchain
 from gccllm.harvest.__main__ import target_of
 from gccllm.harvest.abi import pointer_registers, signature_registers
 from gccllm.harvest.dwarf import signature_of
@@ -16,8 +17,7 @@ from gccllm.harvest.harvest import QUICK, Harvest, harvest
 from gccllm.harvest.probe import HarvestTarget
 from gccllm.harvest.solved import Solver
 from gccllm.harvest.types import Signature
-from gccllm.suite import workbench
-from gccllm.toolchain import Toolchain
+from gccllm.verdict.suite import workbench
 from gccllm.verify.judge import judge
 from gccllm.verify.screen import Context
 from gccllm.verify.workbench import Workbench

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from gccllm.core import CalleeSpec, FarCode, FarData
+from gccllm.base.core import CalleeSpec, FarCode, FarData
 from gccllm.harvest.generate import GlobalSymbol
 from gccllm.harvest.types import Array, Field, Integer, Param, Pointer, Record
+from gccllm.harvest.wire import _decoded
 from gccllm.store.entry import SCHEMA, Entry
 from gccllm.store.graph import encode
-from gccllm.wire import _decoded
 from tests.campaign.fuzz_corpus import entries
 
 ROOT = Path(__file__).resolve().parents[2]

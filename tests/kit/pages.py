@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Collection
 
-from gccllm.core import PAGE_BYTES, Page, Test
+from gccllm.base.core import PAGE_BYTES, Page, Test
 
 HEAP = 0x5555_6666_0000
 STACK = 0x7FFD_1234_5000

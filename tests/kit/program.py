@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from gccllm import config
-from gccllm.core import Request
-from gccllm.deadline import Deadline
-from gccllm.events import Log
-from gccllm.oneshot import request_for
+from gccllm.base import config
+from gccllm.base.core import Request
+from gccllm.base.deadline import Deadline
+from gccllm.base.events import Log
+from gccllm.commands.oneshot import request_for
+from gccllm.commands.record_run import run
 from gccllm.pipeline import Result, rewrite_unit
-from gccllm.record.run import run
 from gccllm.record.store import TestStore
 from gccllm.record_unit import record_unit
 from gccllm.store import Store

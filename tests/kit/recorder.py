@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gccllm import config, hotness, policy
 from gccllm.assembly import Module
-from gccllm.core import Quit
+from gccllm.base import config
+from gccllm.base.core import Quit
+from gccllm.base.toolchain import Toolchain
 from gccllm.record.capture import Counts, RecordedCall, read_capture, read_counts
 from gccllm.record.keys import test_key as key_of
 from gccllm.record.stub import Stub, data_symbols, recorded_text, recorder_text
-from gccllm.toolchain import Toolchain
+from gccllm.unit import hotness, policy
 
 GENEROUS = {"GCCLLM_RECORD_CPU": "100000", "GCCLLM_RECORD_CALLS": "6"}
 """No sample is dropped for want of time; few are wanted."""

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gccllm.core import Region, Returned, Slot, Test, arena_address
-from gccllm.isa_allowance import isa_for
-from gccllm.toolchain import Toolchain
+from gccllm.base.core import Region, Returned, Slot, Test, arena_address
+from gccllm.base.toolchain import Toolchain
+from gccllm.unit.isa_allowance import isa_for
 from gccllm.verify.image import CalleeSpec, Image, build_image
 
 INT = (Returned(Slot.RAX, 4),)

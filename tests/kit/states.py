@@ -10,7 +10,7 @@ import struct
 from pathlib import Path
 from random import Random
 
-from gccllm.core import PAGE_BYTES, Page, Test
+from gccllm.base.core import PAGE_BYTES, Page, Test
 from gccllm.harvest.__main__ import target_of
 from gccllm.harvest.probe import HarvestTarget
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gccllm.assembly import Module
+from gccllm.base.toolchain import Toolchain
 from gccllm.propose import CompileUnit
-from gccllm.toolchain import Toolchain
 
 TOOLS = Toolchain.find()
 Make = Callable[..., CompileUnit]

@@ -7,7 +7,7 @@ import signal
 import time
 from pathlib import Path
 
-from gccllm.crew import Crew, Done, Lost, Said, Say
+from gccllm.commands.crew import Crew, Done, Lost, Said, Say
 
 
 def work(word: str, say: Say) -> str:

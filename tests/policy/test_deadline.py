@@ -10,16 +10,16 @@ import pytest
 from test_policy import LOOP, settings
 
 from gccllm.attempt import attempt
-from gccllm.core import Candidate
-from gccllm.deadline import Deadline
-from gccllm.events import Log
+from gccllm.base.core import Candidate
+from gccllm.base.deadline import Deadline
+from gccllm.base.events import Log
+from gccllm.base.reasons import Reason
+from gccllm.commands.oneshot import request_for
 from gccllm.harvest.harvest import Harvest, harvest
-from gccllm.oneshot import request_for
-from gccllm.plan import plan
 from gccllm.propose.protocol import Prompt
-from gccllm.reasons import Reason
 from gccllm.store.entry import Entry
-from gccllm.unit_session import UnitSession
+from gccllm.unit.plan import plan
+from gccllm.unit.session import UnitSession
 from tests.kit.bodies import PLAIN_SUM
 
 
@@ -84,6 +84,6 @@ def test_a_search_for_inputs_that_others_starved_says_nothing_of_the_function(
         found.cut_short, found.timing = True, {}
         return found
 
-    monkeypatch.setattr("gccllm.suite.find_tests", cut_short)
-    monkeypatch.setattr("gccllm.suite.cpu_seconds", lambda: share * time.monotonic())
+    monkeypatch.setattr("gccllm.verdict.suite.find_tests", cut_short)
+    monkeypatch.setattr("gccllm.verdict.suite.cpu_seconds", lambda: share * time.monotonic())
     assert (worked_on(tmp_path, monkeypatch, Speaker(PLAIN_SUM)) is Reason.DEADLINE) == is_starved

@@ -9,15 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from gccllm import config, hotness, policy, unit_session
 from gccllm.assembly import Module
-from gccllm.core import Quit
-from gccllm.events import Log
+from gccllm.base import config
+from gccllm.base.core import Quit
+from gccllm.base.events import Log
+from gccllm.base.reasons import Reason, Scope
+from gccllm.commands.oneshot import request_for
 from gccllm.harvest.side import typed_unit
-from gccllm.oneshot import request_for
-from gccllm.plan import find_source, plan
-from gccllm.reasons import Reason, Scope
-from gccllm.unit_session import UnitSession
+from gccllm.unit import hotness, policy
+from gccllm.unit import session as unit_session
+from gccllm.unit.plan import find_source, plan
+from gccllm.unit.session import UnitSession
 
 LOOP = "int f(const int *a, int n) { int s = 0; for (int i = 0; i < n; i++) s += a[i]; return s; }\n"
 

@@ -6,8 +6,8 @@ import io
 
 from rich.console import Console
 
-from gccllm.deadline import NEVER, Deadline
-from gccllm.progress import Board, Pace
+from gccllm.base.deadline import NEVER, Deadline
+from gccllm.commands.progress import Board, Pace
 
 WORKED = [{"event": "worked", "seconds": seconds} for seconds in (10.0, 30.0)]
 

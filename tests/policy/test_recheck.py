@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from test_policy import LOOP, settings
 
-from gccllm.core import Verdict, accepted, refuted, undecided
-from gccllm.events import Log
-from gccllm.oneshot import request_for
-from gccllm.plan import plan
-from gccllm.reasons import Reason
-from gccllm.recheck import SEEDS, recheck_in
+from gccllm.base.core import Verdict, accepted, refuted, undecided
+from gccllm.base.events import Log
+from gccllm.base.reasons import Reason
+from gccllm.commands.oneshot import request_for
 from gccllm.store import Entry
-from gccllm.unit_session import UnitSession
+from gccllm.unit.plan import plan
+from gccllm.unit.session import UnitSession
+from gccllm.verdict.recheck import SEEDS, recheck_in
 
 OPEN = undecided("edges", Reason.EDGES_UNSEEN, "1 of 34")
 WRONG = refuted("replay", Reason.WRONG_VALUE, "rax: want 7, got 8")
@@ -36,7 +36,9 @@ def test_other_tests_follow_only_where_nothing_was_said(
     (tmp_path / "t.c").write_text(LOOP)
     session = UnitSession(plan(request_for(tmp_path / "t.c", ["-O2"]), settings()), settings(), Log(tmp_path))
     seeds: list[int] = []
-    monkeypatch.setattr("gccllm.recheck._rechecked", lambda *words: seeds.append(words[-1]) or verdicts[len(seeds) - 1])
+    monkeypatch.setattr(
+        "gccllm.verdict.recheck._rechecked", lambda *words: seeds.append(words[-1]) or verdicts[len(seeds) - 1]
+    )
     entry = Entry(
         key="00" * 32, situation={}, function="f", source="t.c", outcome="nothing", created=0.0, compiler="", version=""
     )

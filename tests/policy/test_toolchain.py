@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gccllm.toolchain import run
+from gccllm.base.toolchain import run
 
 
 @pytest.mark.parametrize("deadline_s", [float("inf"), 1e12, 600.0])

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gccllm import profile
+from gccllm.unit import profile
 
 SOURCE = r"""
 #define _GNU_SOURCE

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from gccllm.assembly import Module
+from gccllm.base.toolchain import Toolchain
 from gccllm.propose import CompileUnit
-from gccllm.toolchain import Toolchain
 from tests.kit.units import Make
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from gccllm.assembly import Body, Module, canonical
+from gccllm.base.reasons import Reason
+from gccllm.base.toolchain import Toolchain
 from gccllm.propose import Attempt, Isa, Prompt, builtin_model
 from gccllm.propose.builtin_model import BuiltinProposer
 from gccllm.propose.c_bodies import compile_answers
 from gccllm.propose.llama import Gguf
 from gccllm.propose.signature import CSignature
-from gccllm.reasons import Reason
-from gccllm.toolchain import Toolchain
 from tests.kit import tiny_gguf, tiny_words
 
 TYPES = CSignature("i32", ("pu8", "i64"))

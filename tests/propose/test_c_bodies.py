@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from gccllm.assembly import Body, canonical
-from gccllm.deadline import Deadline
+from gccllm.base.deadline import Deadline
+from gccllm.base.reasons import Reason
+from gccllm.base.toolchain import Toolchain
 from gccllm.propose import CompileUnit, Isa, Prompt
 from gccllm.propose.c_bodies import candidates, compile_answers, refusal, unit_flags
 from gccllm.propose.protocol import Failure
 from gccllm.propose.signature import CSignature
-from gccllm.reasons import Reason
-from gccllm.toolchain import Toolchain
 from tests.kit.units import Make
 
 TYPES = CSignature("i32", ("pu8", "i64"))

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gccllm.base.toolchain import Toolchain
 from gccllm.propose import c_macros, prelude
 from gccllm.propose.constrain import Constraint
 from gccllm.propose.facts import Facts, facts_of
 from gccllm.propose.signature import CSignature
 from gccllm.propose.slots import Slots
 from gccllm.propose.tokens import Tokens
-from gccllm.toolchain import Toolchain
 from tests.kit import tiny_words
 
 TYPES = CSignature("i64", ("pu8", "i32"))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from gccllm.base.toolchain import Toolchain
 from gccllm.lab.train.text import SCALAR, bodies, compile_text
 from gccllm.propose.facts import Facts, facts_of
 from gccllm.propose.signature import CSignature
-from gccllm.toolchain import Toolchain
 
 TOOLS = Toolchain.find()
 

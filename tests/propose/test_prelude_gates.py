@@ -10,20 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from gccllm import config, oneshot
-from gccllm.core import Verdict
-from gccllm.deadline import Deadline
-from gccllm.events import Log
+from gccllm.base import config
+from gccllm.base.core import Verdict
+from gccllm.base.deadline import Deadline
+from gccllm.base.events import Log
+from gccllm.commands import oneshot
 from gccllm.harvest.abi import signature_registers
 from gccllm.harvest.harvest import QUICK, harvest
 from gccllm.harvest.probe import HarvestTarget
 from gccllm.harvest.words import words_of
 from gccllm.lab import bench
-from gccllm.plan import plan
 from gccllm.propose import c_bodies
 from gccllm.propose.protocol import Failure
-from gccllm.suite import workbench
-from gccllm.unit_session import UnitSession
+from gccllm.unit.plan import plan
+from gccllm.unit.session import UnitSession
+from gccllm.verdict.suite import workbench
 from gccllm.verify.judge import judge_many
 from gccllm.verify.screen import Context
 from tests.kit.prelude_answers import ANSWERS, REFUSED

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gccllm.assembly import Body
-from gccllm.core import Quit
+from gccllm.base.core import Quit
+from gccllm.base.reasons import Reason
 from gccllm.propose import CompileUnit, Isa, Prompt, c_dialect
 from gccllm.propose.c_dialect import checked, compile_answer
-from gccllm.reasons import Reason
 from tests.kit.units import Make
 
 SUM = "int f(const int *a, int n) { int s = 0; for (int i = 0; i < n; i++) s += a[i]; return s; }"

@@ -7,9 +7,9 @@ import socket
 
 import pytest
 
+from gccllm.base.reasons import Reason
 from gccllm.propose import Isa, Prompt, endpoint
 from gccllm.propose.endpoint import EndpointProposer
-from gccllm.reasons import Reason
 from tests.kit.endpoint import Exchange, serving
 
 PROMPT = Prompt("f", "\tmovl\t%edi, %eax\n\tret\n", isa=Isa(0, 3))

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gccllm.deadline import Deadline
+from gccllm.base.deadline import Deadline
+from gccllm.base.reasons import Reason
 from gccllm.propose import Attempt, Prompt, builtin_model, llama, model
 from gccllm.propose.llama import Gguf, ModelError, PromptTooLong
 from gccllm.propose.model import BuiltinProposer, ChatProposer, model_proposer
 from gccllm.propose.signature import CSignature
-from gccllm.reasons import Reason
 from tests.kit import tiny_gguf
 
 TYPES = CSignature("i32", ("pu8", "i64"))

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gccllm.assembly import Body
-from gccllm.core import Quit
+from gccllm.base.core import Quit
+from gccllm.base.reasons import Reason
 from gccllm.propose import Attempt, Isa, Prompt, prompt_text
 from gccllm.propose.prompt_text import bare_body, parse_answer, recover, user_message
 from gccllm.propose.signature import CSignature
-from gccllm.reasons import Reason
 
 characters = string.printable.replace("\r", "").replace("\x0b", "").replace("\x0c", "")
 lines = (

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from gccllm.assembly import Body, canonical, isa
+from gccllm.base.reasons import Reason
+from gccllm.base.toolchain import Toolchain, run
 from gccllm.propose import CompileUnit, Isa, Prompt, make_prompt
 from gccllm.propose.recipes import LEVEL_FLAGS, RECIPES, Recipe, clang_flags, level_flags
 from gccllm.propose.recompile import RecompileProposer
 from gccllm.propose.unit import compile_flags, find_clang
-from gccllm.reasons import Reason
-from gccllm.toolchain import Toolchain, run
 from tests.kit.units import Make
 
 DOT = """\

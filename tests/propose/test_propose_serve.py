@@ -13,9 +13,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gccllm.commands.serve import MAX_REQUEST, is_loopback, serve
 from gccllm.propose import Isa, Prompt, endpoint, prompt_text
 from gccllm.propose.endpoint import EndpointProposer
-from gccllm.serve import MAX_REQUEST, is_loopback, serve
 from tests.kit import tiny_gguf
 
 # The server of the tests: real but for the tokens, which are letters here.
@@ -23,7 +23,7 @@ SERVER = """
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from gccllm import serve
+from gccllm.commands import serve
 from types import SimpleNamespace
 import numpy as np
 from gccllm.propose import builtin_model as model

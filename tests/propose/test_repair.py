@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from gccllm.deadline import Deadline
+from gccllm.base.deadline import Deadline
 from gccllm.propose import repair
 from gccllm.propose.beam import Answer
 from gccllm.propose.constrain import Constraint

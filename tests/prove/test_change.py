@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from gccllm.assembly import Body
-from gccllm.deadline import Deadline
+from gccllm.base.deadline import Deadline
+from gccllm.base.toolchain import Toolchain
 from gccllm.prove.change import Equivalence
-from gccllm.toolchain import Toolchain
 
 TOOLS = Toolchain.find()
 TEXT = """

@@ -8,9 +8,9 @@ import pytest
 
 from gccllm.assembly import Body, Module, cfg
 from gccllm.assembly.cfg import Edge
-from gccllm.deadline import Deadline
+from gccllm.base.deadline import Deadline
+from gccllm.base.toolchain import Toolchain
 from gccllm.prove import infeasible
-from gccllm.toolchain import Toolchain
 
 TOOLS = Toolchain.find()
 

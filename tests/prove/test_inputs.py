@@ -8,9 +8,9 @@ from random import Random
 
 from gccllm.assembly import Body, cfg
 from gccllm.assembly.decode import decode
-from gccllm.deadline import Deadline
+from gccllm.base.deadline import Deadline
+from gccllm.base.toolchain import Toolchain
 from gccllm.prove.inputs import Solved, Start, solve, ways
-from gccllm.toolchain import Toolchain
 
 TOOLS = Toolchain.find()
 FRAME = 0x6200_0000_0000

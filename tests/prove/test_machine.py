@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from gccllm.assembly import Body
 from gccllm.assembly.decode import DecodedLine, decode
+from gccllm.base.toolchain import Toolchain, run
 from gccllm.prove.machine import FLAGS, REGISTERS, Machine, address_of, step
-from gccllm.toolchain import Toolchain, run
 
 TOOLS = Toolchain.find()
 BITS = {"cf": 0, "pf": 2, "zf": 6, "sf": 7, "of": 11}

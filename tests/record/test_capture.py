@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gccllm.core import PAGE_BYTES
-from gccllm.reasons import Reason
+from gccllm.base.core import PAGE_BYTES
+from gccllm.base.reasons import Reason
 from gccllm.record.capture import (
     CaptureError,
     Counts,

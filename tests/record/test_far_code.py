@@ -10,11 +10,22 @@ import pytest
 from test_far_data import environment, gccllm
 
 from gccllm.assembly import Module, slice_text
-from gccllm.core import CalleeSpec, FarCode, Observation, Quit, Region, Returned, RunStatus, Slot, Test, arena_address
+from gccllm.base.core import (
+    CalleeSpec,
+    FarCode,
+    Observation,
+    Quit,
+    Region,
+    Returned,
+    RunStatus,
+    Slot,
+    Test,
+    arena_address,
+)
+from gccllm.base.reasons import Reason
+from gccllm.base.toolchain import Toolchain
 from gccllm.harvest.far import with_code
 from gccllm.harvest.types import Signature
-from gccllm.reasons import Reason
-from gccllm.toolchain import Toolchain
 from gccllm.verify.image import Image, build_image
 from gccllm.verify.replay import Replayer, same
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from gccllm.assembly import Module
-from gccllm.core import FarData, Quit
+from gccllm.base.core import FarData, Quit
+from gccllm.base.reasons import Reason
+from gccllm.base.toolchain import Toolchain
 from gccllm.harvest.dwarf import signature_of
 from gccllm.harvest.far import far_symbols, with_far
-from gccllm.reasons import Reason
-from gccllm.toolchain import Toolchain
 from gccllm.verify.image import build_image
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,7 +45,7 @@ def environment(place: Path, **more: str) -> dict[str, str]:
 
 
 def gccllm(place: Path, *args: str, **more: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "gccllm.cli", *args]
+    command = [sys.executable, "-m", "gccllm.commands.cli", *args]
     return subprocess.run(command, cwd=place, env=environment(place, **more), capture_output=True, text=True)
 
 

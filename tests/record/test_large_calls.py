@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from gccllm.core import PAGE_BYTES
+from gccllm.base.core import PAGE_BYTES
+from gccllm.base.scratch import scratch
+from gccllm.base.toolchain import Toolchain
+from gccllm.commands.minimise import worth_of
+from gccllm.commands.record_report import worth_words
 from gccllm.harvest.long import Looked
 from gccllm.harvest.recorded import timeable
-from gccllm.record.minimise import worth_of
 from gccllm.record.onbench import OnBench
-from gccllm.record.report import worth_words
 from gccllm.record.store import Recorded
-from gccllm.scratch import scratch
-from gccllm.toolchain import Toolchain
 from tests.kit.program import Program
 
 TOOLS = Toolchain.find()

@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gccllm.core import PAGE_BYTES, GlobalBytes, Observation, Returned, RunStatus, Slot, Test
+from gccllm.base.core import PAGE_BYTES, GlobalBytes, Observation, Returned, RunStatus, Slot, Test
+from gccllm.base.reasons import Reason
+from gccllm.base.toolchain import Toolchain
 from gccllm.harvest.dwarf import signature_of
 from gccllm.harvest.types import Signature
-from gccllm.reasons import Reason
 from gccllm.record.capture import RecordedCall, RecordedPage, Registers
 from gccllm.record.lower import NEAR, Moved, Unfit, faithful, lower, move
-from gccllm.toolchain import Toolchain
 from gccllm.verify import layout
 from gccllm.verify.image import Image, build_image
 from gccllm.verify.replay import Replayer

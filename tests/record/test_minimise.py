@@ -14,16 +14,16 @@ import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
 
-from gccllm import schema
-from gccllm.cli import main
-from gccllm.core import PAGE_BYTES
+from gccllm.base.core import PAGE_BYTES
+from gccllm.base.toolchain import Toolchain
+from gccllm.commands import schema
+from gccllm.commands.cli import main
+from gccllm.commands.garbage import garbage
+from gccllm.commands.minimise import cover, minimise, worth_of
+from gccllm.commands.record_report import value_of
+from gccllm.harvest.wire import signature_of
 from gccllm.record.capture import Counts, RecordedCall
-from gccllm.record.garbage import garbage
-from gccllm.record.minimise import cover, minimise, worth_of
-from gccllm.record.report import value_of
 from gccllm.record.store import TestStore
-from gccllm.toolchain import Toolchain
-from gccllm.wire import signature_of
 from tests.kit.calls import HEAP, KEY, RSP, call, ints, known
 
 BRANCHY = """
@@ -317,7 +317,7 @@ def test_gc_all_forgets_everything(cluttered: TestStore, tmp_path: Path, monkeyp
 
 
 def test_a_table_of_nothing_is_not_printed() -> None:
-    from gccllm.record.report import print_minimised
+    from gccllm.commands.record_report import print_minimised
 
     said = io.StringIO()
     print_minimised(Console(file=said), [])

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from gccllm.assembly import Body
-from gccllm.core import PAGE_BYTES, Candidate, Page, Quit, Test
+from gccllm.base.core import PAGE_BYTES, Candidate, Page, Quit, Test
+from gccllm.base.reasons import Reason
 from gccllm.harvest.abi import signature_registers
 from gccllm.harvest.harvest import Budget, Harvest, harvest, more_near
 from gccllm.harvest.probe import HarvestTarget, Probe, State
 from gccllm.harvest.recorded import DECK, States, classes, deck
-from gccllm.reasons import Reason
-from gccllm.suite import Suite, is_equal_on, slower_elsewhere, workbench
+from gccllm.verdict.suite import Suite, is_equal_on, slower_elsewhere, workbench
 from gccllm.verify import adequacy, timing
 from gccllm.verify.judge import judge
 from gccllm.verify.screen import Context

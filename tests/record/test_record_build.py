@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from gccllm import events
+from gccllm.base import events
 from gccllm.harvest.types import Signature
+from gccllm.harvest.wire import signature_of, target_and_context
 from gccllm.record.store import TestStore
-from gccllm.wire import signature_of, target_and_context
 from tests.kit.recorder import GENEROUS, Ran, Workplace
 
 PROGRAM = r"""
@@ -103,7 +103,7 @@ def test_a_recorded_build_and_run(build: Build) -> None:
     signature = signature_of(known.bench)
     assert isinstance(signature, Signature)
     assert [param.name for param in signature.params] == ["a", "n"]
-    from gccllm.toolchain import Toolchain
+    from gccllm.base.toolchain import Toolchain
 
     target, _ = target_and_context(known.bench, Toolchain.find(), build.here)
     assert target.name == "sum"

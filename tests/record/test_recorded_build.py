@@ -7,21 +7,23 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from gccllm import events, hotness, report, show
-from gccllm.core import Candidate, Timing
-from gccllm.deadline import Deadline
+from gccllm.base import events
+from gccllm.base.core import Candidate, Timing
+from gccllm.base.deadline import Deadline
+from gccllm.base.reasons import Reason
+from gccllm.base.scratch import scratch
+from gccllm.commands import report, show
 from gccllm.harvest.__main__ import target_of
-from gccllm.outcome import Judgement, Judgements, accepted, nothing
 from gccllm.pipeline import Decision
-from gccllm.plan import Unit, plan
-from gccllm.reasons import Reason
-from gccllm.recheck import recheck
 from gccllm.record.recordings import Recordings
-from gccllm.scratch import scratch
-from gccllm.situation import Situation
 from gccllm.store.entry import Entry
-from gccllm.suite import Suite, set_up
-from gccllm.unit_session import Target, UnitSession
+from gccllm.unit import hotness
+from gccllm.unit.plan import Unit, plan
+from gccllm.unit.session import Target, UnitSession
+from gccllm.unit.situation import Situation
+from gccllm.verdict.outcome import Judgement, Judgements, accepted, nothing
+from gccllm.verdict.recheck import recheck
+from gccllm.verdict.suite import Suite, set_up
 from gccllm.verify.judge import judge
 from tests.kit.program import UNIT, Program
 

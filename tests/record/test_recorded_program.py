@@ -68,7 +68,7 @@ def environment(place: Path, store: str = "store") -> dict[str, str]:
 
 
 def gccllm(place: Path, *args: str, store: str = "store") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "gccllm.cli", *args]
+    command = [sys.executable, "-m", "gccllm.commands.cli", *args]
     return subprocess.run(command, cwd=place, env=environment(place, store), capture_output=True, text=True)
 
 

@@ -18,8 +18,8 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gccllm.core import PAGE_BYTES
-from gccllm.reasons import Reason
+from gccllm.base.core import PAGE_BYTES
+from gccllm.base.reasons import Reason
 from gccllm.record.capture import Counts, RecordedCall
 from gccllm.record.reservoir import Reservoir, draw_of, identity
 from gccllm.record.store import TestStore

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from gccllm import maintenance
-from gccllm.cli import main
-from gccllm.core import PAGE_BYTES
-from gccllm.record import run as recorder
+from gccllm.base.core import PAGE_BYTES
+from gccllm.base.toolchain import Toolchain
+from gccllm.commands import maintenance
+from gccllm.commands import record_run as recorder
+from gccllm.commands.cli import main
 from gccllm.record.capture import RecordedCall, write_capture
 from gccllm.record.store import TestStore
 from gccllm.store import Store
-from gccllm.toolchain import Toolchain
 from tests.kit.calls import HEAP, KEY, call, ints, known
 
 SOURCE = "int f(const int *p, int n) { int s = 0; for (int i = 0; i < n; i++) s += p[i]; return s; }"

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from gccllm import schema
-from gccllm.cli import main
-from gccllm.events import Log
+from gccllm.base.events import Log
+from gccllm.commands import schema
+from gccllm.commands.cli import main
 from gccllm.store import Store
 from tests.kit.rewrites import MANGLED, rewrite
 

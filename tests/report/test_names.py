@@ -9,11 +9,13 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from gccllm import config, engine, maintenance, report, watch
-from gccllm.cli import main
-from gccllm.names import named, spoken
+from gccllm import engine
+from gccllm.base import config
+from gccllm.base.names import named, spoken
+from gccllm.base.reasons import Reason
+from gccllm.commands import maintenance, report, watch
+from gccllm.commands.cli import main
 from gccllm.pipeline import Decision
-from gccllm.reasons import Reason
 from gccllm.store import Store
 from tests.kit.rewrites import KEY, MANGLED, SPOKEN, rewrite
 

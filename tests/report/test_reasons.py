@@ -12,16 +12,17 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from report_kit import rewrite
 from rich.console import Console
 
-from gccllm import config, oneshot, report
-from gccllm.cli import main
-from gccllm.config import OTHER_VARIABLES, SETTINGS
-from gccllm.events import Log, read
+from gccllm.base import config
+from gccllm.base.config import OTHER_VARIABLES, SETTINGS
+from gccllm.base.events import Log, read
+from gccllm.base.reasons import Reason
+from gccllm.commands import oneshot, report
+from gccllm.commands.cli import main
 from gccllm.pipeline import Decision, _gain
-from gccllm.reasons import Reason
 from gccllm.store import Store
+from tests.kit.rewrites import rewrite
 
 MODES = ("inline", "queue", "cached", "record", "off")
 LOOP = "int f(int *a, int n) { int s = 0; for (int i = 0; i < n; i++) s += a[i]; return s; }\n"

@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from pydantic import ValidationError
 from rich.console import Console
 
-from gccllm.cli import main
-from gccllm.show import print_entry, shown_c, shown_code
+from gccllm.commands.cli import main
+from gccllm.commands.show import print_entry, shown_c, shown_code
 from gccllm.store import Entry, Store
 from tests.kit.rewrites import KEY, MANGLED, SPOKEN, rewrite
 from tests.kit.terminal import on_a_terminal
@@ -113,7 +113,7 @@ def test_a_terminal_has_a_pager_and_a_pipe_has_none(store: Store, tmp_path: Path
     pager = tmp_path / "pager"
     pager.write_text("#!/bin/sh\nsed 's/^/PAGED /'\n")
     pager.chmod(0o755)
-    argv = [sys.executable, "-m", "gccllm.cli", "show", rewrite().function]
+    argv = [sys.executable, "-m", "gccllm.commands.cli", "show", rewrite().function]
     env = {**os.environ, "PAGER": str(pager), "TERM": "xterm", "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     piped = subprocess.run(argv, env=env, capture_output=True, text=True, check=True)
     assert "PAGED" not in piped.stdout

@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from report_kit import rewrite
 
-from gccllm.events import Log
-from gccllm.reasons import Reason
+from gccllm.base.events import Log
+from gccllm.base.reasons import Reason
+from gccllm.base.words import counted
 from gccllm.store import Store
-from gccllm.words import counted
+from tests.kit.rewrites import rewrite
 
 ROOT = Path(__file__).resolve().parents[2]
 REPORTS = ["stats", "cache ls", "tests ls", "config", "show säger", "explain a.c -O2", "explain a.c -O2 -v"]
@@ -27,7 +27,7 @@ def test_what_an_encoding_lacks_is_spelled(store: Store, tmp_path: Path, words: 
     log = Log(store.user, cwd=str(tmp_path), source=str(tmp_path / "ä.c"))
     log.write("function", Reason.TOO_LARGE, function="säger", word="declined", key="a" * 64)
     env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
-    ran = subprocess.run([sys.executable, "-m", "gccllm.cli", *words.split()], env=env, capture_output=True)
+    ran = subprocess.run([sys.executable, "-m", "gccllm.commands.cli", *words.split()], env=env, capture_output=True)
     assert ran.returncode == 0, ran.stderr.decode()
     assert ran.stderr == b""
     said = ran.stdout.decode("ascii")

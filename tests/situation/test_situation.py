@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gccllm import config, options
-from gccllm.core import Quit
-from gccllm.events import Log
-from gccllm.oneshot import request_for
-from gccllm.plan import plan
-from gccllm.reasons import Reason
-from gccllm.situation import Situation, bench_parts, steady
+from gccllm.base import config, options
+from gccllm.base.core import Quit
+from gccllm.base.events import Log
+from gccllm.base.reasons import Reason
+from gccllm.commands.oneshot import request_for
+from gccllm.harvest.wire import facts_of
 from gccllm.store.entry import Bench
-from gccllm.unit_session import UnitSession
-from gccllm.wire import facts_of
+from gccllm.unit.plan import plan
+from gccllm.unit.session import UnitSession
+from gccllm.unit.situation import Situation, bench_parts, steady
 
 SOURCE = """
 static const char *const names[] = {"red", "green"};

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from gccllm import config
 from gccllm.assembly import Body
-from gccllm.isa_allowance import isa_for
-from gccllm.recheck import recheck
+from gccllm.base import config
+from gccllm.base.toolchain import Toolchain
+from gccllm.harvest.wire import target_and_context
 from gccllm.store import Found, Store
-from gccllm.toolchain import Toolchain
+from gccllm.unit.isa_allowance import isa_for
+from gccllm.verdict.recheck import recheck
 from gccllm.verify.screen import read_baseline, screen
-from gccllm.wire import target_and_context
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMITTED = list(Store(ROOT / "no-such-store", ROOT / "cache").entries("project"))

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from gccllm.core import Quit
-from gccllm.entry_limits import check_text
-from gccllm.reasons import Reason
-from gccllm.recheck import recheck
+from gccllm.base.core import Quit
+from gccllm.base.reasons import Reason
+from gccllm.base.toolchain import MOST_FILE, Toolchain
+from gccllm.harvest.entry_limits import check_text
+from gccllm.harvest.wire import signature_of
 from gccllm.store import Entry, EntryError, Store
-from gccllm.toolchain import MOST_FILE, Toolchain
-from gccllm.wire import signature_of
+from gccllm.verdict.recheck import recheck
 from tests.kit import hostile as kit
 
 MOST_MEMORY_KB = 768 << 10
@@ -29,8 +29,8 @@ MOST_DISK = 32 << 20
 RUN = """
 import json, resource, sys
 from tests.kit import hostile as kit
-from gccllm.config import load
-from gccllm.recheck import recheck
+from gccllm.base.config import load
+from gccllm.verdict.recheck import recheck
 from gccllm.store import Entry, EntryError
 
 def loaded(raw):
@@ -130,7 +130,7 @@ def test_the_assembler_writes_no_endless_file(tmp_path: Path) -> None:
 
 
 def test_their_model_stands() -> None:
-    from gccllm.config import load
+    from gccllm.base.config import load
 
     assert recheck(kit.model(), load()) is None
 

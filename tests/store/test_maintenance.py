@@ -9,8 +9,9 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from gccllm import config, maintenance
-from gccllm.cli import main
+from gccllm.base import config
+from gccllm.commands import maintenance
+from gccllm.commands.cli import main
 from gccllm.store import Store
 
 CACHE = Path(__file__).resolve().parents[2] / "cache"

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gccllm.reasons import Reason
+from gccllm.base.reasons import Reason
 from gccllm.store import Entry, EntryError, Store
 from gccllm.store.layers import write_atomically
 

@@ -10,13 +10,13 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs torch")
 pytest.importorskip("gguf", reason="the shipped model is read with gguf")
 
+from gccllm.base.toolchain import Toolchain  # noqa: E402
 from gccllm.lab.train.__main__ import BUILTIN  # noqa: E402
 from gccllm.lab.train.compare import Result, against, chosen, look, sign_test  # noqa: E402
 from gccllm.lab.train.corpus import draw_batch, prompts_of, rows_of  # noqa: E402
 from gccllm.lab.train.export import restore  # noqa: E402
 from gccllm.lab.train.model import Model  # noqa: E402
 from gccllm.propose.tokens import Tokens  # noqa: E402
-from gccllm.toolchain import Toolchain  # noqa: E402
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gccllm.base.toolchain import Toolchain
 from gccllm.lab.train import families
 from gccllm.lab.train.checking import build_checker, check
 from gccllm.lab.train.corpus import draw_batch, prompts_of, reserved_texts, split_of
@@ -18,7 +19,6 @@ from gccllm.propose import prelude
 from gccllm.propose.c_words import KEEP
 from gccllm.propose.recipes import LEVEL_FLAGS
 from gccllm.propose.tokens import Tokens
-from gccllm.toolchain import Toolchain
 
 TOOLS = Toolchain.find()
 

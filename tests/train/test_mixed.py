@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gccllm.base.toolchain import Toolchain
 from gccllm.lab.train import families
 from gccllm.lab.train.checking import build_checker, check
 from gccllm.lab.train.corpus import prompts_of
@@ -19,7 +20,6 @@ from gccllm.lab.train.shapes import I8, I32, U8, U32, Pair
 from gccllm.propose import prelude
 from gccllm.propose.recipes import LEVEL_FLAGS
 from gccllm.propose.slots import STRUCTURAL, Slots
-from gccllm.toolchain import Toolchain
 
 TOOLS = Toolchain.find()
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from gccllm.deadline import NEVER
+from gccllm.base.deadline import NEVER
+from gccllm.base.toolchain import Toolchain
 from gccllm.lab.train.corpus import NAME, REAL, card, read, real
 from gccllm.lab.train.examples import load_examples
 from gccllm.propose.c_words import KEEP
 from gccllm.propose.tokens import Tokens
-from gccllm.toolchain import Toolchain
 
 TOOLS = Toolchain.find()
 SUM = "unsigned {}(unsigned char *a, int n) {{ unsigned s = 0; for (int i = 0; i < n; i++) s += a[i]; return s; }}\n"

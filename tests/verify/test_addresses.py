@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gccllm.assembly import BodyError, Module
-from gccllm.reasons import Reason
+from gccllm.base.reasons import Reason
 from gccllm.verify.addresses import check_addresses, uses_of
 from gccllm.verify.decode import Decoded, assemble
 from tests.kit.replay import TOOLS, compiled

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from gccllm.assembly import Body, cfg
-from gccllm.deadline import Deadline
-from gccllm.toolchain import Toolchain
+from gccllm.base.deadline import Deadline
+from gccllm.base.toolchain import Toolchain
 from gccllm.verify import adequacy
 from gccllm.verify.adequacy import Score, score
 from gccllm.verify.mutate import Mutant

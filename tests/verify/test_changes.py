@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from gccllm.core import GlobalBytes, Observation, Region, Returned, RunStatus, Slot, Test, arena_address
+from gccllm.base.core import GlobalBytes, Observation, Region, Returned, RunStatus, Slot, Test, arena_address
 from gccllm.verify.image import CalleeSpec
 from gccllm.verify.replay import Replayer, same
 from tests.kit.replay import INT, image

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gccllm.core import Returned, RunStatus, Slot, Test
-from gccllm.reasons import Reason
+from gccllm.base.core import Returned, RunStatus, Slot, Test
+from gccllm.base.reasons import Reason
 from gccllm.verify import layout
 from gccllm.verify.environment import Environment, environment_of
 from gccllm.verify.image import CalleeSpec

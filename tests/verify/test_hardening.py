@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gccllm.assembly import BodyError, Module
-from gccllm.reasons import Reason
+from gccllm.base.reasons import Reason
 from gccllm.verify.abi_flow import Flow, analyse
 from gccllm.verify.decode import Decoded, assemble
 from gccllm.verify.frame import ALLOWED, check_frame

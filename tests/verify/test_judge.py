@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from gccllm.assembly import Body
-from gccllm.core import ARENA_BYTES, Outcome, Quit, Region, Test, Verdict, arena_address
-from gccllm.deadline import Deadline
-from gccllm.reasons import Reason
+from gccllm.base.core import ARENA_BYTES, Outcome, Quit, Region, Test, Verdict, arena_address
+from gccllm.base.deadline import Deadline
+from gccllm.base.reasons import Reason
 from gccllm.verify.judge import Case, judge, judge_many, outcome_counts
 from gccllm.verify.layout import Status
 from gccllm.verify.mutate import assembling, mutants

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from test_timing import SORT, Bench
 
 from gccllm.assembly import Module, slice_text
-from gccllm.core import (
+from gccllm.base.core import (
     ARENA_BASE,
     PAGE_BYTES,
     GlobalBytes,
@@ -29,7 +29,7 @@ from gccllm.core import (
     Test,
     arena_address,
 )
-from gccllm.reasons import Reason
+from gccllm.base.reasons import Reason
 from gccllm.verify import contract, encode, layout, replay, timing, trace
 from gccllm.verify.image import CalleeSpec, build_image
 from gccllm.verify.layout import RequestKind

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gccllm.core import (
+from gccllm.base.core import (
     ARENA_BYTES,
     ARENAS,
     GlobalBytes,
@@ -22,7 +22,7 @@ from gccllm.core import (
     arena_address,
     symbol_address,
 )
-from gccllm.reasons import Reason
+from gccllm.base.reasons import Reason
 from gccllm.verify import layout
 from gccllm.verify.image import build_image
 from gccllm.verify.judge import judge

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gccllm.core import GlobalBytes, Quit, Region, Returned, RunStatus, Slot, Test, arena_address
-from gccllm.reasons import Reason
+from gccllm.base.core import GlobalBytes, Quit, Region, Returned, RunStatus, Slot, Test, arena_address
+from gccllm.base.reasons import Reason
 from gccllm.verify import layout
 from gccllm.verify.image import AssembleError, CalleeSpec, build_image
 from gccllm.verify.layout import AbiBit

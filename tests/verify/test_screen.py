@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from gccllm.assembly import Body, BodyError, Module
-from gccllm.reasons import Reason
-from gccllm.toolchain import Toolchain
+from gccllm.base.reasons import Reason
+from gccllm.base.toolchain import Toolchain
 from gccllm.verify import screen as gate
 from gccllm.verify.decode import Decoded, assemble
 from gccllm.verify.forbidden import FORBIDDEN, FORMS, refusal

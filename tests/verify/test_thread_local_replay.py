@@ -10,10 +10,10 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 from gccllm.assembly import Body, BodyError, Module
-from gccllm.core import FarData, GlobalBytes, Quit, Returned, RunStatus, Slot, Test
+from gccllm.base.core import FarData, GlobalBytes, Quit, Returned, RunStatus, Slot, Test
+from gccllm.base.reasons import Reason
 from gccllm.harvest.__main__ import target_of
 from gccllm.harvest.harvest import QUICK, Harvest, harvest
-from gccllm.reasons import Reason
 from gccllm.verify import adequacy
 from gccllm.verify.image import AssembleError, CalleeSpec, Image, build_image
 from gccllm.verify.judge import judge

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gccllm.assembly import Body, Module, slice_text
-from gccllm.core import Outcome, Quit, Region, Returned, Test, arena_address
-from gccllm.reasons import Reason
-from gccllm.suite import gain_asked
-from gccllm.toolchain import Toolchain
+from gccllm.base.core import Outcome, Quit, Region, Returned, Test, arena_address
+from gccllm.base.reasons import Reason
+from gccllm.base.toolchain import Toolchain
+from gccllm.verdict.suite import gain_asked
 from gccllm.verify import layout, timing
 from gccllm.verify.image import CalleeSpec
 from tests.kit.replay import INT, TOOLS, compiled

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gccllm.assembly import Body, BodyError, Module, cfg, slice_text
-from gccllm.core import ARENA_BASE, Region, RunStatus, Test, arena_address
-from gccllm.reasons import Reason
+from gccllm.base.core import ARENA_BASE, Region, RunStatus, Test, arena_address
+from gccllm.base.reasons import Reason
 from gccllm.verify import contract, trace
 from gccllm.verify.image import build_image
 from gccllm.verify.replay import Replayer, same

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from gccllm.core import Region, Test
-from gccllm.deadline import Deadline
+from gccllm.base.core import Region, Test
+from gccllm.base.deadline import Deadline
+from gccllm.base.toolchain import Toolchain
 from gccllm.propose.c_bodies import compile_text
 from gccllm.propose.signature import CSignature
-from gccllm.toolchain import Toolchain
 from gccllm.verify.trial import ASKED, Trial
 from gccllm.verify.workbench import Workbench
 from tests.kit.bench import SUM, array_tests, bench

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gccllm.assembly import BodyError, Module
-from gccllm.reasons import Reason
+from gccllm.base.reasons import Reason
 from gccllm.verify.decode import Decoded, assemble
 from gccllm.verify.widths import check_widths, needed_width
 from tests.kit.replay import TOOLS, compiled

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gccllm.events import read
+from gccllm.base.events import read
 
 LOOP = "int sum(const int *a, int n) { int s = 0; for (int i = 0; i < n; i++) s += a[i]; return s; }\n"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gccllm.build_budget import share
+from gccllm.store.build_budget import share
 
 from .conftest import RECORD, Site, read_request
 
@@ -105,7 +105,7 @@ def test_seconds_in_which_several_work_count_once(tmp_path: Path) -> None:
     work = f"""
 import sys, time
 from pathlib import Path
-from gccllm.build_budget import share
+from gccllm.store.build_budget import share
 with share(Path({str(tmp_path)!r}), "1-2", 100.0) as left:
     time.sleep(1.5)
 """
@@ -124,7 +124,7 @@ def test_one_that_died_at_work_is_charged_no_longer(tmp_path: Path) -> None:
     work = f"""
 import os, signal
 from pathlib import Path
-from gccllm.build_budget import share
+from gccllm.store.build_budget import share
 with share(Path({str(tmp_path)!r}), "1-2", 100.0):
     os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gccllm.events import read
-from gccllm.oneshot import last_flags
+from gccllm.base.events import read
+from gccllm.commands.oneshot import last_flags
 
 from .conftest import LABEL, LOOP, RECORD, Site
 

@@ -32,7 +32,7 @@ def project(site: Site) -> Site:
     (site.src / "meson.build").write_text("project('sum', 'c')\nexecutable('main', 'main.c', 'loop.c')\n")
     (site.here / "bin").mkdir()
     command = site.here / "bin" / "gccllm"
-    command.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m gccllm.cli "$@"\n')
+    command.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m gccllm.commands.cli "$@"\n')
     command.chmod(0o755)
     return site
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from gccllm.events import Log
-from gccllm.reasons import Reason
-from gccllm.watch import follow, words
+from gccllm.base.events import Log
+from gccllm.base.reasons import Reason
+from gccllm.commands.watch import follow, words
 from tests.kit.terminal import on_a_terminal
 
 from .conftest import RECORD, Site

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gccllm.reasons import Reason, Scope
+from gccllm.base.reasons import Reason, Scope
 
 TRIED = frozenset(
     reason.label

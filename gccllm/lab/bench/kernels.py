@@ -33,7 +33,7 @@ from typing import Any
 
 from rich.console import Console
 
-from gccllm import events
+from gccllm.base import events
 from gccllm.lab.bench import objects, show
 from gccllm.lab.bench.decisions import is_eligible
 from gccllm.lab.bench.numbers import Interval, correlation, geometric_mean, median_interval

@@ -29,7 +29,7 @@ from typing import Any
 
 from rich.console import Console
 
-from gccllm.isa_allowance import cpu_name
+from gccllm.base.toolchain import Toolchain
 from gccllm.lab.bench import model_gates, model_programs, model_tables, show
 from gccllm.lab.bench.model_check import Checker
 from gccllm.lab.bench.model_methods import Copy, Method, Model, RandomEdits, Recipes, Repaired, Row, Taught
@@ -39,7 +39,7 @@ from gccllm.lab.train.examples import taught
 from gccllm.lab.train.kernels import kernel_rows
 from gccllm.propose.c_words import KEEP
 from gccllm.propose.llama import ModelError
-from gccllm.toolchain import Toolchain
+from gccllm.unit.isa_allowance import cpu_name
 
 AA = "A/A: gcc -O3 again"
 TESTS = 200

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from gccllm.base.toolchain import Toolchain, run
 from gccllm.lab.train.checking import assembled, build_checker, check, compiled, cpu_level, recipes
 from gccllm.lab.train.shapes import Pair
 from gccllm.lab.train.text import ALONE, HEADER
 from gccllm.propose.c_bodies import refusal
 from gccllm.propose.c_words import KEEP
-from gccllm.toolchain import Toolchain, run
 
 O3 = "gcc-O3"
 NATIVE = "gcc-wide"

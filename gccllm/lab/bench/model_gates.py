@@ -13,18 +13,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gccllm import config
 from gccllm.assembly import Body, BodyError, Module, NotLossless, march_features
-from gccllm.core import Quit
+from gccllm.base import config
+from gccllm.base.core import Quit
+from gccllm.base.toolchain import Toolchain
+from gccllm.commands.oneshot import explain
 from gccllm.lab.bench.model_check import Checker, Proposal
 from gccllm.lab.bench.model_methods import Row
 from gccllm.lab.bench.numbers import geometric_mean
 from gccllm.lab.train.checking import cpu_level
 from gccllm.lab.train.corpus import types_of
 from gccllm.lab.train.text import HEADER
-from gccllm.oneshot import explain
 from gccllm.propose.c_bodies import compile_answers
-from gccllm.toolchain import Toolchain
 from gccllm.verify.screen import Context, read_baseline, screen
 
 NAME = "row"

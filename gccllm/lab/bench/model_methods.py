@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from gccllm.assembly import Body, BodyError
-from gccllm.deadline import Deadline
+from gccllm.base.deadline import Deadline
+from gccllm.base.toolchain import Toolchain
 from gccllm.lab.bench.model_check import NOTHING, O3, Checker, Proposal
 from gccllm.lab.train.corpus import pair_of, types_of
 from gccllm.propose.beam import Answer
@@ -35,7 +36,6 @@ from gccllm.propose.llama import Gguf, ModelError
 from gccllm.propose.repair import repair, search, siblings
 from gccllm.propose.slots import Slots
 from gccllm.propose.tokens import Tokens
-from gccllm.toolchain import Toolchain
 from gccllm.verify.mutate import mutants
 
 Row = dict[str, Any]

@@ -25,7 +25,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gccllm import events
+from gccllm.base import events
 from gccllm.lab.bench import objects
 from gccllm.lab.bench.decisions import count
 from gccllm.lab.bench.numbers import geometric_mean

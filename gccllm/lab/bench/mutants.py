@@ -25,17 +25,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gccllm import config
 from gccllm.assembly import Body, BodyError, Rewrite, splice
-from gccllm.core import Candidate, Outcome, Quit
-from gccllm.deadline import Deadline
-from gccllm.events import Log
+from gccllm.base import config
+from gccllm.base.core import Candidate, Outcome, Quit
+from gccllm.base.deadline import Deadline
+from gccllm.base.events import Log
+from gccllm.commands.oneshot import request_for
 from gccllm.lab.bench import objects, show
 from gccllm.lab.bench.kernels import check
-from gccllm.oneshot import request_for
-from gccllm.plan import Unit, plan
-from gccllm.suite import set_up
-from gccllm.unit_session import UnitSession
+from gccllm.unit.plan import Unit, plan
+from gccllm.unit.session import UnitSession
+from gccllm.verdict.suite import set_up
 from gccllm.verify.judge import Case, judge_many
 from gccllm.verify.mutate import mutants
 

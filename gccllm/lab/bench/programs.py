@@ -31,7 +31,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from gccllm import events
+from gccllm.base import events
 from gccllm.lab.bench import show
 from gccllm.lab.bench.decisions import Count, count
 from gccllm.lab.bench.objects import HERE, BuildFailed, run_tool

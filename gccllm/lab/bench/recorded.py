@@ -34,16 +34,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from gccllm import events
+from gccllm.base import events
 from gccllm.lab.bench import recorded_tables as tables
 from gccllm.lab.bench import show
 from gccllm.lab.bench.objects import BuildFailed, run_tool
 from gccllm.lab.bench.recorded_projects import PROJECTS, Project
 from gccllm.lab.bench.recorded_tables import Outcome
 from gccllm.lab.bench.recorded_ways import BUILD_S, Way, built_at, prepare_python, way_of
-from gccllm.profile import FORMAT
+from gccllm.unit.profile import FORMAT
 
-GCCLLM = (sys.executable, "-m", "gccllm.cli")
+GCCLLM = (sys.executable, "-m", "gccllm.commands.cli")
 RECORD_CPU = "1000"
 """Percent of the workload's time that recording may take: the runs are short, and nobody waits for them."""
 RECORD_SEED, MEASURE_SEED = 1, 2

@@ -10,9 +10,9 @@ from typing import Any
 
 from rich.console import Console
 
+from gccllm.base.reasons import Reason
 from gccllm.lab.bench import show
 from gccllm.lab.bench.decisions import is_eligible
-from gccllm.reasons import Reason
 
 LEAST_SHARE = 0.01
 """Share of run time from which on a function has a row of its own."""

@@ -27,9 +27,9 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gccllm.core import PAGE_BYTES, Page, Region, Returned, Slot, Test, arena_address
+from gccllm.base.core import PAGE_BYTES, Page, Region, Returned, Slot, Test, arena_address
+from gccllm.base.toolchain import Toolchain, run
 from gccllm.lab.bench.show import console, table
-from gccllm.toolchain import Toolchain, run
 from gccllm.verify import layout
 from gccllm.verify.image import Image, build_image
 from gccllm.verify.replay import Replayer

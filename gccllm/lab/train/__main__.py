@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 import gccllm
-from gccllm.extras import WithExtras
+from gccllm.commands.extras import WithExtras
 
 BUILTIN = Path(gccllm.__file__).with_name("propose") / "builtin"
 
@@ -173,12 +173,12 @@ def restore(common: tuple[Path, int, int], model: Path) -> None:
 @click.pass_obj
 def evaluate_(common: tuple[Path, int, int], checkpoint: str, rows: int, n: int) -> None:
     """Pass rates of a checkpoint on the held-out splits."""
+    from gccllm.base.toolchain import Toolchain
     from gccllm.lab.train import sft
     from gccllm.lab.train.corpus import NAME, reserved_texts
     from gccllm.lab.train.evaluate import evaluate
     from gccllm.lab.train.examples import load_rows
     from gccllm.propose.tokens import Tokens
-    from gccllm.toolchain import Toolchain
 
     out = common[0]
     model, _ = sft.load(out / checkpoint)
@@ -198,11 +198,11 @@ def compare(
     common: tuple[Path, int, int], checkpoints: tuple[str, ...], rows: int, split: str, n: int, workers: int
 ) -> None:  # fmt: skip
     """Checkpoints of the work folder against the first of them, on the same held-out rows."""
+    from gccllm.base.toolchain import Toolchain
     from gccllm.lab.train import compare as comparison
     from gccllm.lab.train.corpus import NAME, reserved_texts
     from gccllm.lab.train.examples import SPLITS, load_rows
     from gccllm.propose.tokens import Tokens
-    from gccllm.toolchain import Toolchain
 
     out = common[0]
     missing = [name for name in checkpoints if not (out / name).exists()]

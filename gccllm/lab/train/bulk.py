@@ -301,11 +301,11 @@ def pack_corpus(folder: Path, path: Path) -> None:
     Of the untimed training rows every sixteenth (by its text) is not trained on: it is a prompt for PPO, if its
     composition's experts beat the recipes. Held-out rows go along, at most MOST_HELD of a split.
     """
+    from gccllm.base.toolchain import Toolchain
     from gccllm.lab.train.corpus import NAME, mark, read, reserved_texts
     from gccllm.lab.train.examples import load_examples, taught
     from gccllm.lab.train.sft import build_tokens
     from gccllm.propose.c_words import KEEP
-    from gccllm.toolchain import Toolchain
 
     rows = list(read(folder / NAME))
     spared = {i for i, row in enumerate(rows) if _is_spare(row["split"], row["ticks"], mark(row["prompt"]))}

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from gccllm.isa_allowance import isa_for
+from gccllm.base.toolchain import Ran, Toolchain, run
 from gccllm.lab.train.shapes import Pair
 from gccllm.lab.train.text import ALONE, HEADER
 from gccllm.propose import prelude
@@ -23,7 +23,7 @@ from gccllm.propose.c_batch import BatchFailed, compile_batch
 from gccllm.propose.c_bodies import DRAFT, refusal
 from gccllm.propose.recipes import LEVEL_FLAGS
 from gccllm.propose.unit import find_clang
-from gccllm.toolchain import Ran, Toolchain, run
+from gccllm.unit.isa_allowance import isa_for
 
 SOURCE = Path(__file__).with_name("native") / "check.c"
 _EXACT = ("-ffp-contract=off",)

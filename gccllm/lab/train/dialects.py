@@ -11,13 +11,13 @@ import random
 from pathlib import Path
 from typing import Any
 
+from gccllm.base.toolchain import Toolchain
 from gccllm.lab.train import sft
 from gccllm.lab.train.corpus import NAME, reserved_texts
 from gccllm.lab.train.evaluate import evaluate
 from gccllm.lab.train.examples import load_rows, with_asm
 from gccllm.propose.c_words import KEEP
 from gccllm.propose.tokens import Tokens
-from gccllm.toolchain import Toolchain
 
 
 def compare(

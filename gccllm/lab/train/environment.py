@@ -16,13 +16,13 @@ from typing import Any
 
 from filelock import FileLock
 
+from gccllm.base.toolchain import Toolchain
 from gccllm.lab.train.checking import build_checker, check
 from gccllm.lab.train.corpus import BAR, pair_of, types_of
 from gccllm.lab.train.reward import Outcome
 from gccllm.lab.train.workers import Workers
 from gccllm.propose.c_words import KEEP
 from gccllm.propose.tokens import Tokens
-from gccllm.toolchain import Toolchain
 
 TESTS = 40
 SAVE_EVERY = 10

@@ -17,13 +17,13 @@ from typing import Any
 
 import torch
 
+from gccllm.base.toolchain import Toolchain
 from gccllm.lab.train.checking import Checked, build_checker, check
 from gccllm.lab.train.corpus import pair_of, types_of
 from gccllm.lab.train.model import Model
 from gccllm.lab.train.rollout import sample
 from gccllm.propose.c_words import KEEP
 from gccllm.propose.tokens import Tokens
-from gccllm.toolchain import Toolchain
 
 TEMPERATURE = 0.7
 TESTS = 120

@@ -14,11 +14,11 @@ from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import Any
 
+from gccllm.base.toolchain import Toolchain
 from gccllm.lab.train.corpus import REAL, WORTH, read, types_of
 from gccllm.lab.train.text import bodies
 from gccllm.propose.c_words import KEEP
 from gccllm.propose.tokens import Tokens
-from gccllm.toolchain import Toolchain
 
 MAX_ANSWER_TOKENS = 320
 ENOUGH, MOST_REPEATS = 150, 4

@@ -10,11 +10,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+from gccllm.base.toolchain import Toolchain
 from gccllm.lab.train.corpus import KERNELS
 from gccllm.lab.train.shapes import Pair
 from gccllm.lab.train.text import kernel_texts
 from gccllm.propose.signature import CSignature
-from gccllm.toolchain import Toolchain
 
 # Argument kinds of native/check.c, and constants worth meeting.
 SHAPES: dict[str, tuple[str, tuple[int, ...]]] = {

@@ -11,13 +11,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from gccllm.base.toolchain import Toolchain
 from gccllm.lab.train import parallel, ppo
 from gccllm.lab.train.corpus import NAME, make_batch, read, reserved_texts
 from gccllm.lab.train.environment import Environment, prepare
 from gccllm.lab.train.examples import example
 from gccllm.propose.c_words import KEEP
 from gccllm.propose.tokens import Tokens
-from gccllm.toolchain import Toolchain
 
 FIRST_FRESH = 100_000
 """Batch numbers from here on are PPO's own."""

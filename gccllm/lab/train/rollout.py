@@ -204,7 +204,7 @@ def sample_llama(
     One prompt at a time. Keys and values are kept in half precision, so its log-probabilities are a little off (the
     sampler gap of a run shows how much). For models or machines where llama.cpp is the faster of the two.
     """
-    from gccllm.deadline import Deadline
+    from gccllm.base.deadline import Deadline
     from gccllm.lab.train.export import export
     from gccllm.propose.llama import Gguf, _Context, library
 

@@ -22,6 +22,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 from torch.nn import functional
 
+from gccllm.base.toolchain import Toolchain
 from gccllm.lab.train import parallel
 from gccllm.lab.train.corpus import NAME, read, reserved_texts
 from gccllm.lab.train.examples import Example, batches, load_examples, with_asm
@@ -29,7 +30,6 @@ from gccllm.lab.train.model import Model, Muon, Shape
 from gccllm.lab.train.schedule import scale_at
 from gccllm.propose import prelude
 from gccllm.propose.tokens import Tokens
-from gccllm.toolchain import Toolchain
 
 STEP_TOKENS = 2048
 SHORT_TOKENS, CURRICULUM = 60, 0.1

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gccllm.assembly import Body, BodyError, canonical
-from gccllm.toolchain import Toolchain
+from gccllm.base.toolchain import Toolchain
 
 HEADER = "#include <stdint.h>\n#include <stddef.h>\n#include <stdlib.h>\n#include <string.h>\n"
 SCALAR = ("-O3", "-fno-tree-vectorize", "-fno-tree-slp-vectorize", "-fno-tree-loop-distribute-patterns")

@@ -24,13 +24,13 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
+from gccllm.base.toolchain import Toolchain
 from gccllm.lab.train import families
 from gccllm.lab.train.checking import build_checker, check
 from gccllm.lab.train.shapes import Pair
 from gccllm.lab.train.text import HEADER, SCALAR, VARIANTS, bodies, compile_text, kernel_texts
 from gccllm.propose.c_words import KEEP
 from gccllm.propose.signature import CSignature
-from gccllm.toolchain import Toolchain
 
 BATCH = 600
 TESTS = 24

@@ -37,26 +37,26 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from gccllm import config
 from gccllm.assembly import Body, BodyError, canonical, cfg
-from gccllm.core import Quit
-from gccllm.deadline import Deadline
-from gccllm.events import Log
+from gccllm.base import config
+from gccllm.base.core import Quit
+from gccllm.base.deadline import Deadline
+from gccllm.base.events import Log
+from gccllm.base.reasons import TRANSIENT, Reason
+from gccllm.base.toolchain import Ran, Toolchain
+from gccllm.commands.oneshot import request_for
 from gccllm.harvest.dwarf import signatures_of
 from gccllm.harvest.words import words_of
 from gccllm.lab.bench.objects import BuildFailed
 from gccllm.lab.bench.programs import Program, fetch
 from gccllm.lab.train.corpus import REAL, read
 from gccllm.lab.train.text import SCALAR, bodies
-from gccllm.oneshot import request_for
 from gccllm.pipeline import Decision, decide
-from gccllm.plan import plan
 from gccllm.propose import csource
 from gccllm.propose.c_words import KEEP
-from gccllm.reasons import TRANSIENT, Reason
 from gccllm.store import Store
-from gccllm.toolchain import Ran, Toolchain
-from gccllm.unit_session import UnitSession
+from gccllm.unit.plan import plan
+from gccllm.unit.session import UnitSession
 
 PACKAGES = ("xxhash", "lz4", "zopfli", "brotli", "zstandard", "pycryptodome", "mmh3", "ujson", "bitarray", "webrtcvad")
 """Plain C under a permissive licence, and a set-up that pip can ask for metadata without other tools."""

@@ -14,10 +14,10 @@ import re
 import subprocess
 from collections.abc import Sequence
 
+from gccllm.base.toolchain import Toolchain
 from gccllm.lab.train.predicates import Predicate, draw_predicate, members
 from gccllm.lab.train.shapes import COUNTS, I8, U8, Elem, Pair, Signature, make
 from gccllm.lab.train.text import ALONE, HEADER, SCALAR
-from gccllm.toolchain import Toolchain
 
 _POOLS = (" \t\n\r", " \t\n\r\v\f", ",.;:!?", "aeiou", "AEIOU", "<>&\"'", "+-*/%=", "()[]{}", "_-.~", "#;\n\r", "yYnN",
           "eE+-.", "01", ":,\t|", "/\\.:", "aeiouAEIOU")  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from gccllm.extras import WithExtras
+from gccllm.commands.extras import WithExtras
 from gccllm.lab.train.large import config
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)

@@ -25,13 +25,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gccllm import hotness, policy
 from gccllm.assembly import BodyError
-from gccllm.core import Quit
+from gccllm.base.core import Quit
+from gccllm.base.scratch import scratch
 from gccllm.lab import bench
 from gccllm.lab.train.large import score
 from gccllm.propose import prompt_text
-from gccllm.scratch import scratch
+from gccllm.unit import hotness, policy
 
 DATA_SOURCE = "gcc-llm"
 KERNELS = Path(bench.__file__).with_name("kernels")

@@ -32,11 +32,11 @@ from typing import Any
 import platformdirs
 
 import gccllm
-from gccllm.core import Quit
-from gccllm.isa_allowance import cpu_name
+from gccllm.base.core import Quit
+from gccllm.base.toolchain import Toolchain, clean_environment, run
 from gccllm.lab.train.reward import REWARDS, Outcome
 from gccllm.propose import prompt_text
-from gccllm.toolchain import Toolchain, clean_environment, run
+from gccllm.unit.isa_allowance import cpu_name
 
 DEFAULT_REWARD = "ours"
 UNDECIDED = "died"

@@ -24,20 +24,20 @@ from pathlib import Path
 from typing import Any
 
 from gccllm.assembly import Body, BodyError, Function, canonical
-from gccllm.config import SETTINGS, Settings
-from gccllm.core import Candidate, Outcome, Quit, Verdict
-from gccllm.deadline import Deadline
-from gccllm.events import Log
-from gccllm.isa_allowance import isa_for
-from gccllm.oneshot import request_for
-from gccllm.plan import plan
+from gccllm.base.config import SETTINGS, Settings
+from gccllm.base.core import Candidate, Outcome, Quit, Verdict
+from gccllm.base.deadline import Deadline
+from gccllm.base.events import Log
+from gccllm.base.reasons import Reason
+from gccllm.base.scratch import scratch
+from gccllm.commands.oneshot import request_for
 from gccllm.propose.answers import to_candidate
 from gccllm.propose.protocol import Failure, Isa, Prompt
 from gccllm.propose.recipes import LEVEL_FLAGS
-from gccllm.reasons import Reason
-from gccllm.scratch import scratch
-from gccllm.suite import Suite, is_equal_on, set_up
-from gccllm.unit_session import UnitSession
+from gccllm.unit.isa_allowance import isa_for
+from gccllm.unit.plan import plan
+from gccllm.unit.session import UnitSession
+from gccllm.verdict.suite import Suite, is_equal_on, set_up
 from gccllm.verify import timing
 from gccllm.verify.decode import Refused, assemble
 from gccllm.verify.image import AssembleError

@@ -1,0 +1,1 @@
+"""`gccllm`: a file for each group of subcommands."""

@@ -1,0 +1,34 @@
+"""What belongs to a project: one store serves all of a user's, and a project must not be told, or publish, another's.
+
+A project is the directory of its gccllm.toml, or the one that has `.git`, or else where one stands. Its builds are
+those whose working directory lies in it; its rewrites those that the log says they used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from gccllm.base.config import Settings
+
+Event = Mapping[str, Any]
+
+
+def root_of(settings: Settings, here: Path) -> Path:
+    """The project's directory, seen from `here`."""
+    if settings.project is not None:
+        return settings.project
+    return next((place for place in (here, *here.parents) if (place / ".git").exists()), here)
+
+
+def of_project(events: Iterable[Event], root: Path) -> Iterator[Event]:
+    """Events of builds inside `root`."""
+    for event in events:
+        if Path(str(event.get("cwd", ""))).is_relative_to(root):
+            yield event
+
+
+def used(events: Iterable[Event]) -> set[str]:
+    """Keys of the entries that builds have asked for."""
+    return {str(event["key"]) for event in events if event["event"] == "function" and event.get("key")}

@@ -1,0 +1,126 @@
+"""One source file through the pipeline outside a build: `gccllm explain`, tests and benchmarks."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from gccllm.base.config import Settings
+from gccllm.base.core import Quit, Request
+from gccllm.base.deadline import Deadline
+from gccllm.base.events import Log, read
+from gccllm.base.reasons import Reason
+from gccllm.base.toolchain import FREE, Ran, Toolchain, clean_environment, run
+from gccllm.pipeline import Decision, Result, rewrite_unit
+from gccllm.propose.unit import compile_flags
+from gccllm.store import Store
+from gccllm.unit import policy
+from gccllm.unit.plan import unquote_options
+
+Event = Mapping[str, Any]
+WORK_S = 1e5
+"""Seconds that somebody may wait who asked for the work."""
+CLOCK_S = 0.01
+"""The log's times are rounded."""
+
+
+def request_for(source: Path, flags: Sequence[str], gcc: str | None = None, cwd: Path | None = None) -> Request:
+    """The request that a build would make of `gcc-llm FLAGS -c SOURCE`, at the level of FLAGS.
+
+    Raises Quit(NOT_GCC_OUTPUT) when gcc refuses it.
+    """
+    cwd = cwd or Path.cwd()
+    tools = Toolchain.find(gcc or shutil.which("gcc"))
+    added = [flag for flag in policy.LAUNCHER_ADDS if flag not in flags]
+    argv = [*flags, *added, "-S", "-o", "-", str(source)]
+    compiled = run([tools.gcc, *argv], cwd=cwd)
+    if not compiled.ok:
+        raise _refusal(tools, compiled)
+    # gcc prints the options as it would hand them to its children.
+    shown = run([tools.gcc, "-###", *argv], cwd=cwd, env=clean_environment()).err
+    collected = [line.partition("=")[2] for line in shown.splitlines() if line.startswith("COLLECT_GCC_OPTIONS=")]
+    return Request(
+        text=compiled.out.decode("latin-1"),
+        as_argv=("--64", "-o", "out.o", "in.s"),
+        gcc_options=unquote_options(collected[0]) if collected else tuple(flags),
+        driver_argv=tuple(argv),
+        compiler=tools.gcc,
+        assembler=tools.assembler,
+        cwd=cwd,
+    )
+
+
+def _refusal(tools: Toolchain, compiled: Ran) -> Quit:
+    """Why a compile failed: for the compiler, or for the source."""
+    version = run([tools.gcc, "--version"])
+    if not version.ok:
+        return Quit(Reason.FOREIGN_COMPILER, f"{tools.gcc} does not run; install gcc or set GCCLLM_CC")
+    if FREE not in version.out:
+        return Quit(Reason.FOREIGN_COMPILER, f"{tools.gcc}; set GCCLLM_CC to a gcc")
+    return Quit(Reason.NOT_GCC_OUTPUT, (compiled.err.strip() or tools.gcc).splitlines()[0])
+
+
+def as_launched(flags: Sequence[str], opt: str) -> tuple[str, ...]:
+    """The user's flags with those that the launcher adds, where it adds them: behind the last level."""
+    at = max((n for n, flag in enumerate(flags) if re.fullmatch(r"-O([123]|fast)?", flag)), default=None)
+    if opt == "untouched" or at is None or any(re.fullmatch(r"-O[0gsz]", flag) for flag in flags[at:]):
+        return tuple(flags)
+    raised = ("-O3",) if opt == "o3" and flags[at] in ("-O", "-O1", "-O2") else ()
+    ours = (*raised, *(flag for flag in policy.LAUNCHER_ADDS if flag not in flags))
+    return (*flags[: at + 1], *ours, *flags[at + 1 :])
+
+
+def last_flags(source: Path, events: Iterable[Event]) -> tuple[str, ...] | None:
+    """The code-deciding options of the last compile of `source` in the log; None when there was none."""
+    wanted, found = str(source.resolve()), None
+    for event in events:
+        if event.get("source") == wanted and event["event"] in ("unit", "unit_declined") and "options" in event:
+            found = tuple(event["options"])
+    return None if found is None else compile_flags(found)
+
+
+def explain(source: Path, flags: Sequence[str], settings: Settings, *, is_work: bool = False) -> Result:
+    """The decisions on every function of one source file. Raises Quit when gcc refuses it.
+
+    is_work  work on what is undecided, for as long as it takes, and log it as a build does; else only look
+    """
+    request = request_for(source, as_launched(flags, settings["opt"]), settings["cc"] or None)
+    store = Store(settings.store_dir, settings.project_cache)
+    log = Log(settings.store_dir, cwd=str(request.cwd), unit="explain")
+    if is_work:
+        working = settings.with_values(mode="inline")
+        return rewrite_unit(request, working, store, log, deadline=Deadline(WORK_S))
+    mode = settings["mode"]
+    looking = settings if mode == "off" else settings.with_values(mode="cached")
+    result = rewrite_unit(request, looking, store, log.silent(), deadline=Deadline(settings["budget"]))
+    if mode == "cached":
+        return result
+    last = last_decisions(source, read(settings.store_dir))
+    return replace(result, decisions=tuple(_in_mode(decision, mode, last) for decision in result.decisions))
+
+
+def last_decisions(source: Path, events: Iterable[Event]) -> dict[str, Event]:
+    """What the last build of `source`, as it is now, said of each function."""
+    wanted, written = str(source.resolve()), source.stat().st_mtime - CLOCK_S
+    return {
+        str(e["function"]): e
+        for e in events
+        if e["event"] == "function" and e.get("source") == wanted and float(e.get("at", 0)) >= written
+    }
+
+
+def _in_mode(decision: Decision, mode: str, last: Mapping[str, Event]) -> Decision:
+    """A lookup alone knows no more than that there is nothing: what does the mode of the builds make of that?"""
+    if decision.reason is not Reason.NOT_IN_STORE:
+        return decision
+    event = last.get(decision.function, {})
+    known = next((reason for reason in Reason if reason.label == event.get("reason")), None)
+    # What was declined by an entry is not any more, for the store has none.
+    is_said = event.get("word") == "queued" or (event.get("word") == "declined" and not event.get("key"))
+    if is_said and known is not None and known.mode in ("", mode):
+        return replace(decision, word=str(event["word"]), reason=known, detail=str(event.get("detail", "")))
+    return replace(decision, reason=Reason.QUEUED if mode == "queue" else Reason.UNTRIED)

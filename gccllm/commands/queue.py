@@ -1,0 +1,243 @@
+"""`gccllm tune`: work through the units that builds have queued, hottest first, resumable at any moment.
+
+A queued unit is a directory `<store>/queue/<unit key>` with the engine's own request format. It leaves the queue only
+when every function of it is decided; a kill loses the function under work and nothing else. The whole answer then
+goes into the unit cache under the key that the shim will ask for, so that the next build needs no Python.
+
+Several processes work, each on a unit. Timings take turns, by the lock of `verify.timing`; what could not be timed
+beside the others' work is worked on once more at the end, alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+
+from gccllm.base import config
+from gccllm.base.core import Quit, Request
+from gccllm.base.deadline import NEVER, Deadline
+from gccllm.base.events import Log, read
+from gccllm.base.names import spoken_name
+from gccllm.base.reasons import Reason
+from gccllm.base.words import counted
+from gccllm.commands.crew import Crew, Done, Lost, Said, Say
+from gccllm.commands.progress import Board, Pace
+from gccllm.engine import read_request, request_words
+from gccllm.pipeline import rewrite_unit
+from gccllm.store import Store
+from gccllm.unit import hotness
+from gccllm.unit.plan import plan
+from gccllm.unit.profile import load_profile
+from gccllm.unit.session import UnitSession
+
+POLL_S = 0.25
+"""How often the board is drawn and the deadline looked at."""
+
+
+@dataclass(frozen=True)
+class Queued:
+    """A unit of the queue, as its build left it."""
+
+    place: Path
+    name: str
+    functions: int
+    """How many are worth work."""
+    heat: tuple[float, bool, bool, int, int]
+    """Of its hottest function (`hotness.Heat.rank`)."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What became of a unit that was worked on."""
+
+    admitted: tuple[tuple[str, str], ...] = ()
+    """Functions newly or already admitted, and what the rewrite is."""
+    undecided: tuple[str, ...] = ()
+    is_untimed: bool = False
+    """Some function is undecided because it could not be timed."""
+    seconds: float = 0.0
+
+
+@dataclass
+class Tally:
+    done: int = 0
+    admitted: set[tuple[Path, str]] = field(default_factory=set)
+    untimed: list[Queued] = field(default_factory=list)
+
+
+def queued_units(store_dir: Path, root: Path | None = None) -> list[Path]:
+    """`root`: only those of builds in this directory."""
+    places = sorted(path for path in (store_dir / "queue").glob("[0-9a-f]*") if (path / "request").is_file())
+    return places if root is None else [place for place in places if _is_in(place, root)]
+
+
+def _is_in(place: Path, root: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(request_words(place)[0].get("cwd", "")).is_relative_to(root)
+    return False
+
+
+def default_jobs() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+# --- the parent -----------------------------------------------------------------------------------
+
+
+def tune(settings: config.Settings, console: Console, budget_s: float | None, again: bool, jobs: int) -> int:
+    """Returns the exit status: 0 when it did what it was asked, a used up budget included; 130 when interrupted."""
+    store = Store(settings.store_dir, settings.project_cache)
+    if again:
+        for found in store.entries("user"):
+            if found.entry.outcome == "nothing":
+                store.remove(found)
+    places = queued_units(store.user)
+    if not places:
+        console.print("the queue is empty: builds have left nothing to work on")
+        return 0
+    deadline = Deadline(budget_s) if budget_s is not None else NEVER
+    tally, interrupted = Tally(), False
+    with _ended_as_interrupted():
+        try:
+            units = by_heat(places, console)
+            with Board(console, Pace.of(read(store.user)), deadline) as board:
+                _work_on(units, jobs, deadline, board, tally)
+                if jobs > 1 and tally.untimed and not deadline.is_over:
+                    untimed = counted(len(tally.untimed), "unit")
+                    board.say(f"{untimed} could not be timed beside the others: once more, alone")
+                    _work_on(tuple(tally.untimed), 1, deadline, board, tally)
+        except KeyboardInterrupt:
+            interrupted = True
+    left = len(queued_units(store.user))
+    done, admitted = counted(tally.done, "unit"), counted(len(tally.admitted), "function")
+    console.print(f"{done} done, {admitted} admitted, {counted(left, 'unit')} still queued")
+    if left:
+        console.print("nothing of it is lost: `gccllm tune` goes on from here")
+    if tally.admitted:
+        console.print("build again (touch or `make clean` first) to link them")
+    return 130 if interrupted else 0
+
+
+def by_heat(places: list[Path], console: Console) -> list[Queued]:
+    """The units whose requests are whole, that with the hottest function first; the others leave the queue."""
+    units = []
+    for place in places:
+        try:
+            request = read_request(place)
+        except (OSError, ValueError) as error:
+            console.print(f"{place.name[:12]}: dropped, the request is not whole: {error}")
+            _drop(place)
+            continue
+        units.append(_looked_at(place, request, _settings(request)))
+    return sorted(units, key=lambda unit: unit.heat, reverse=True)
+
+
+def _looked_at(place: Path, request: Request, settings: config.Settings) -> Queued:
+    coldest = (0.0, False, False, 0, 0)
+    try:
+        unit = plan(request, settings)
+    except Quit:
+        return Queued(place, place.name[:12], 0, coldest)
+    profile = load_profile(settings.profile_path) if settings.profile_path else None
+    session = UnitSession(unit, settings, Log(settings.store_dir))
+    recorded = None if profile is not None else session.recordings.heat(unit.module)
+    warm, _ = hotness.rank(unit.module, settings, profile, recorded)
+    return Queued(place, unit.spelled or place.name[:12], len(warm), warm[0].rank if warm else coldest)
+
+
+def _work_on(units: Iterable[Queued], jobs: int, deadline: Deadline, board: Board, tally: Tally) -> None:
+    """Every unit, the first ones first, until the deadline; with so many processes. Raises KeyboardInterrupt."""
+    waiting = deque(units)
+    board.expect([unit.functions for unit in waiting], jobs)
+    with Crew[Queued](work_on_unit, jobs) as crew:
+        while True:
+            while waiting and crew.has_room and not deadline.is_over:
+                unit = waiting.popleft()
+                board.begin(unit.place, unit.name, unit.functions)
+                crew.give(unit, (unit.place, deadline.left))
+            if not crew.at_work:
+                return
+            for news in crew.news(POLL_S):
+                unit = news.task
+                match news:
+                    case Said(_, (function, stage)):
+                        board.step(unit.place, f"{spoken_name(function)}: {stage}")
+                    case Done(_, Finished() as finished):
+                        board.end(unit.place, finished.seconds)
+                        board.say(_line(unit, finished))
+                        tally.admitted |= {(unit.place, function) for function, _ in finished.admitted}
+                        tally.done += not finished.undecided
+                        if finished.is_untimed:
+                            tally.untimed.append(unit)
+                    case Lost(_, why):
+                        board.end(unit.place)
+                        board.say(f"{unit.name}: {why}; the unit stays queued")
+            board.draw()
+
+
+def _line(unit: Queued, finished: Finished) -> str:
+    admitted = ", ".join(f"{spoken_name(function)} ({detail})" for function, detail in finished.admitted)
+    left = f"; undecided, and still queued: {', '.join(finished.undecided)}" if finished.undecided else ""
+    return f"{unit.name}: {len(finished.admitted)} of {counted(unit.functions, 'function')} admitted" + (
+        f": {admitted}{left}" if admitted else left
+    )
+
+
+@contextlib.contextmanager
+def _ended_as_interrupted() -> Iterator[None]:
+    """SIGTERM keeps what is done, as Ctrl-C does."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+# --- a worker -------------------------------------------------------------------------------------
+
+
+def work_on_unit(words: tuple[Path, float], say: Say) -> Finished:
+    """`words`: the unit's place in the queue, and seconds left."""
+    place, left_s = words
+    deadline, started = Deadline(left_s), time.monotonic()
+    try:
+        request = read_request(place)
+    except FileNotFoundError:
+        return Finished()  # another `gccllm tune` was faster
+    settings = _settings(request)
+    store = Store(place.parents[1], settings.project_cache)
+    log = Log(store.user, cwd=str(request.cwd), unit=request.unit_key[:16])
+    log.watcher = lambda function, stage: say((function, stage))
+    result = rewrite_unit(request, settings, store, log, deadline=deadline)
+    text = (result.text or "").encode("latin-1")
+    is_decided = not result.undecided
+    store.put_unit(request.unit_key, text, result.sources if text else (), is_decided=is_decided)
+    if is_decided:
+        _drop(place)
+    return Finished(
+        tuple((d.function, d.detail) for d in result.decisions if d.word == "admitted"),
+        result.undecided,
+        any(d.word == "queued" and d.reason in (Reason.NOISY, Reason.DEADLINE) for d in result.decisions),
+        time.monotonic() - started,
+    )
+
+
+def _settings(request: Request) -> config.Settings:
+    return config.load(request.cwd if request.cwd.is_dir() else None).with_values(mode="inline")
+
+
+def _drop(place: Path) -> None:
+    """Out of the queue at once: half of a request would keep builds from queueing the unit again."""
+    gone = place.with_name(f".{place.name[:16]}.{os.getpid()}")
+    with contextlib.suppress(OSError):
+        place.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""The tests of one function, its candidates and what is remembered of them."""

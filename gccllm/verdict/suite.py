@@ -1,0 +1,196 @@
+"""The tests of one function, in place and shown to be good enough to judge by: `set_up` makes a `Suite`."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gccllm.assembly import Body, Function
+from gccllm.base.core import Quit, Test
+from gccllm.base.deadline import NEVER, Deadline
+from gccllm.base.events import Log
+from gccllm.base.reasons import Reason
+from gccllm.base.stages import cpu_seconds
+from gccllm.harvest.far import with_code, with_far
+from gccllm.harvest.harvest import Harvest, more_near
+from gccllm.harvest.harvest import harvest as find_tests
+from gccllm.harvest.large import enlarged
+from gccllm.harvest.long import SHORTENED
+from gccllm.harvest.probe import HarvestTarget
+from gccllm.harvest.recorded import CLASSES, MUTATED, RECORDED
+from gccllm.harvest.solved import Solver
+from gccllm.record.recordings import Supply
+from gccllm.unit.session import UnitSession
+from gccllm.verify import adequacy, timing
+from gccllm.verify.replay import Replayer, differs, forget_undefined_flags
+from gccllm.verify.screen import Context
+from gccllm.verify.workbench import Workbench
+
+HARVEST_S = 20.0
+"""Most seconds a harvest may take; it normally ends by its own counts."""
+LEAST_SHARE = 0.5
+"""Of a CPU that the search for inputs must have had, for its failure to be remembered."""
+TIMED_DEADLINE_MS = 200
+ELSEWHERE = 0.9
+"""Where recorded calls decide: the least speed, by a quick look, on each class of inputs that were made."""
+
+
+@dataclass(frozen=True)
+class Suite:
+    """The tests of one function: all edges taken or shown infeasible, enough mutants killed."""
+
+    target: HarvestTarget
+    bench: Workbench
+    harvest: Harvest
+    adequacy: adequacy.Adequacy
+    recorded: Supply | None = None
+
+
+def set_up(
+    session: UnitSession,
+    function: Function,
+    directory: Path,
+    deadline: Deadline = NEVER,
+    *,
+    log: Log | None = None,
+    seed: int | None = None,
+) -> Suite:
+    """Types, tests, and the proof that the tests are good enough. Raises Quit with the function's reason.
+
+    `seed` of the harvest; the setting's when it is not given.
+    """
+    unit = session.unit
+    seed = session.settings["seed"] if seed is None else seed
+    signature = session.signature(function.name)
+    key = session.recordings.key(unit.module, function)
+    if session.recordings.stamp(key):
+        signature = with_far(unit.module, function.name, signature, session.replaceable)
+        signature = with_code(signature, session.recordings.callee)
+    target = session.harvest_target(function.name, signature, directory)
+    recorded = session.recordings.supply(key, target)
+    started, used = time.monotonic(), cpu_seconds()
+    found = find_tests(target, seed, min(HARVEST_S, deadline.left), recorded=recorded.tests if recorded else ())
+    if found.cut_short and deadline.is_over:
+        raise Quit(Reason.DEADLINE)
+    took, used = time.monotonic() - started, cpu_seconds() - used
+    # Too few inputs say nothing of a function that others kept from the CPU.
+    if found.cut_short and used < LEAST_SHARE * took and (found.missing or not found.timing):
+        raise Quit(Reason.DEADLINE, f"other work keeps the machine busy: {used:.1f} s of CPU in {took:.1f} s")
+    log = log or session.log
+    if found.edges_taken < found.edges_all:
+        say_tests(log, found, found.tests)
+    require_edges(found)
+
+    log.step("mutants")
+    scalar = session.scalar_body(function.name)
+    context = session.context(function.name, signature)
+    bench = workbench(target, context, list(found.tests), scalar, seed, deadline)
+    score = require_adequate(bench, found, log)
+    return Suite(target, bench, found, score, recorded)
+
+
+def require_edges(found: Harvest, taken: int | None = None) -> None:
+    """Raises Quit(EDGES_MISSED) when tests miss some. `taken`: by those of them that the bench could use."""
+    taken = found.edges_taken if taken is None else taken
+    if taken < found.edges_all:
+        why = sorted(found.why, key=lambda said: not said.startswith("no input"))  # which edges, before all else
+        raise Quit(Reason.EDGES_MISSED, f"{taken} of {found.edges_all} taken; {'; '.join(why)}"[:300])
+
+
+def require_adequate(bench: Workbench, found: Harvest, log: Log | None = None) -> adequacy.Adequacy:
+    """The score of the tests on the bench. Raises Quit(EDGES_MISSED, MUTANTS_SURVIVED)."""
+    if len(bench.tests) < len(found.tests):
+        require_edges(found, len(bench.edges_taken))
+    score = adequacy.score(bench)
+    if log is not None:
+        say_tests(log, found, bench.tests, score)
+    if not score.is_adequate:
+        best, alive = score.best, "; ".join(score.best.survivors[:3])
+        detail = f"{best.killed} of {best.total} killed with {len(bench.tests)} tests; alive: {alive}"
+        raise Quit(Reason.MUTANTS_SURVIVED, detail)
+    return score
+
+
+def is_equal_on(bench: Workbench, body: Body, found: Harvest) -> bool:
+    """Whether a body gives the baseline's results on every timing input too, held-back ones included."""
+    kinds = (found.timing, found.confirm, found.elsewhere)
+    tests = list({id(test): test for classes in kinds for tests in classes.values() for test in tests}.values())
+    image = bench.image([bench.entry_text(body, "timed")])
+    with Replayer(image, bench.returns, deadline_ms=TIMED_DEADLINE_MS) as replayer:
+        want, other, got = (
+            replayer.run_raw(entry, tests, poison=n) for entry, n in ((bench.name, 0), (bench.name, 1), ("timed", 0))
+        )
+        forget_undefined_flags(want, other)
+    return not differs(want, got, bench.returns, bench.environment).any()
+
+
+def gain_asked(suite: Suite) -> float:
+    """The gain that a rewrite must exceed: more where no recorded call says what the program's inputs are like."""
+    return timing.DELTA if set(suite.harvest.timing) <= set(CLASSES) else timing.MADE_DELTA
+
+
+def slower_elsewhere(suite: Suite, body: Body, level: int) -> str:
+    """The class of made inputs on which a body is clearly slower, in words; empty when there is none.
+
+    Only where recorded calls decide how fast it is. Each class gets a second look before it counts.
+    """
+    for label, tests in suite.harvest.elsewhere.items():
+        for seed in (1, 2):
+            speed = timing.screen_speed(suite.bench, body, {label: tests}, level=level, seed=seed)
+            if speed == 0.0 or speed >= ELSEWHERE:
+                break
+        else:
+            return f"{label}: {speed:.2f}x"
+    return ""
+
+
+def say_tests(log: Log, found: Harvest, tests: Sequence[Test], score: adequacy.Adequacy | None = None) -> None:
+    """How good the tests of a function are, also where they are not good enough."""
+    labels = Counter(test.label for test in tests)
+    recorded, shortened, mutated = labels[RECORDED], labels[SHORTENED], labels[MUTATED]
+    log.write(
+        "tests",
+        made=len(tests) - recorded - shortened - mutated,
+        recorded=recorded,
+        shortened=shortened,
+        mutated=mutated,
+        refused=found.refused,
+        edges=[found.edges_taken, found.edges_all],
+        mutants=[score.best.killed, score.best.total] if score else None,
+        timing=sorted(found.timing),
+        why=found.why,
+    )
+
+
+def workbench(
+    target: HarvestTarget,
+    context: Context,
+    tests: list[Test],
+    scalar: Body | None,
+    seed: int,
+    deadline: Deadline = NEVER,
+) -> Workbench:
+    """Raises Quit(NO_INPUTS) when the baseline does not end well on the tests."""
+    bench = Workbench(
+        name=target.name,
+        text=target.text,
+        baseline=target.body,
+        tests=[],
+        returns=target.signature.returned,
+        context=context,
+        tools=target.tools,
+        workdir=target.workdir,
+        callees=target.signature.callees,
+        scalar=scalar,
+        more=lambda near, deadline: more_near(target, near, seed, deadline),
+        solver=Solver(target, seed),
+        seed=seed,
+        large=lambda deadline: enlarged(target, tests, deadline),
+        environment=target.environment,
+        deadline=deadline,
+    )
+    bench.take(tests)
+    return bench
