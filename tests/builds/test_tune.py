@@ -16,8 +16,6 @@ from filelock import FileLock
 
 from gccllm.base.events import read
 
-pytestmark = pytest.mark.serial  # two workers, and each wants a CPU
-
 FLAT = "int flat(const int *a, int n) { int s = 0; for (int i = 0; i < n; i++) s += a[i]; return s; }\n"
 DEEP = (
     "int deep(const int *a, int n) {\n    int s = 0;\n"
@@ -123,6 +121,7 @@ def test_what_a_build_left_is_worked_on_hottest_first_and_served_without_an_engi
         assert not any(event["event"] == "shim" for event in read(project.store))
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize(
     ("number", "to_all"),
     [(signal.SIGINT, True), (signal.SIGINT, False), (signal.SIGTERM, True), (signal.SIGTERM, False)],
@@ -143,6 +142,7 @@ def test_an_interrupt_loses_nothing_and_says_how_to_go_on(
     assert_nothing_is_left(project, were_there)
 
 
+@pytest.mark.serial
 def test_a_killed_worker_loses_its_unit_only(project: Project) -> None:
     project.build(BUILD_BUDGET="0")
     tune = project.tune("--jobs", "2")
@@ -158,6 +158,7 @@ def test_a_killed_worker_loses_its_unit_only(project: Project) -> None:
     until(lambda: not any(map(is_there, were_there)), "a process has outlived the work")
 
 
+@pytest.mark.serial
 def test_workers_end_with_a_killed_parent(project: Project) -> None:
     project.build(BUILD_BUDGET="0")
     tune = project.tune("--jobs", "2")
@@ -169,6 +170,7 @@ def test_workers_end_with_a_killed_parent(project: Project) -> None:
     assert project.queued == 2
 
 
+@pytest.mark.serial
 def test_a_budget_is_shared_by_all_workers(project: Project) -> None:
     project.build(BUILD_BUDGET="0")
     tune = project.tune("--jobs", "2", "--budget", "3")

@@ -70,7 +70,7 @@ def test_ids_come_back_from_the_file(tmp_path: Path) -> None:
 
 def test_training_learns_and_its_parts_are_a_checkpoint(tmp_path: Path) -> None:
     bulk.pack(splits(), 100, tmp_path / "ids.npz")
-    bulk.train(tmp_path / "ids.npz", tmp_path / "out", 60, steps=60, step_tokens=512, shape=SMALL, part_bytes=20_000,
+    bulk.train(tmp_path / "ids.npz", tmp_path / "out", 1e6, steps=60, step_tokens=512, shape=SMALL, part_bytes=20_000,
                speed_up=False)  # fmt: skip
     first, *_, last = (tmp_path / "out" / "curve.csv").read_text().splitlines()[1:]
     assert float(last.split(",")[7]) < float(first.split(",")[7]) / 2
