@@ -20,6 +20,9 @@ settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 pytest.register_assert_rewrite("tests.kit")
 
+# Before torch is imported: threads that wait for each other spin, and on CPUs that others use too that takes for ever.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
