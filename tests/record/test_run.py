@@ -88,8 +88,8 @@ def test_the_exit_status_is_the_commands(
 
 
 def test_input_and_output_are_the_commands(store: TestStore, tmp_path: Path) -> None:
-    code = "from gccllm.record import run, store; from pathlib import Path; import sys; "
-    code += f"sys.exit(run.run(['cat'], store.TestStore(Path({str(store.root)!r}))))"
+    code = "import sys; from gccllm.commands import record_run; from gccllm.record import store; import pathlib; "
+    code += f"sys.exit(record_run.run(['cat'], store.TestStore(pathlib.Path({str(store.root)!r}))))"
     ran = subprocess.run([sys.executable, "-c", code], input=b"\0in and out\xff", capture_output=True, cwd=ROOT)
     assert (ran.returncode, ran.stdout) == (recorder.NOTHING_KEPT, b"\0in and out\xff")
     assert ran.stderr.decode().startswith("gccllm record: no call was recorded")
