@@ -2,7 +2,9 @@
 
 A worker is a fresh interpreter (spawn: no fork survives the threads of native libraries). It never sees a SIGINT: the
 parent decides what Ctrl-C means, and z3 would take the signal for an order to give up a proof. SIGTERM, or the end of
-the parent, is a KeyboardInterrupt in the worker, so that temporary files, locks and children go as they should.
+the parent, is a KeyboardInterrupt in the worker, so that locks and children go as they should. Temporary files of a
+worker are in a directory of its own, which it removes at its end, and the parent when it did not: an interrupt may come
+between the making of a file and the moment at which somebody would remove it.
 
 Covered: a worker that raises, is killed, or does not end when told to (killed after GRACE_S). Not covered: one that
 hangs; tasks have deadlines of their own.
@@ -13,7 +15,9 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import shutil
 import signal
+import tempfile
 import threading
 import time
 import traceback
@@ -99,14 +103,15 @@ class Crew(Generic[Task]):
 
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=_serve, args=(self._work, theirs), daemon=True)
+        place = tempfile.mkdtemp(prefix="gccllm-")
+        process = self._context.Process(target=_serve, args=(self._work, theirs, place), daemon=True)
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             process.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()  # so that the worker's death is the end of the pipe
-        return _Worker(process, ours)
+        return _Worker(process, ours, place)
 
     def close(self) -> None:
         """End every worker; what they work on is lost."""
@@ -136,11 +141,13 @@ class Crew(Generic[Task]):
 class _Worker:
     process: BaseProcess
     pipe: Connection
+    place: str
 
     def buried(self) -> str:
         """How it ended."""
         self.process.join()
         self.pipe.close()
+        shutil.rmtree(self.place, ignore_errors=True)
         code = self.process.exitcode or 0
         return f"its worker was ended by {signal.Signals(-code).name}" if code < 0 else f"its worker left with {code}"
 
@@ -148,8 +155,9 @@ class _Worker:
 # --- in the worker ----------------------------------------------------------------------------------
 
 
-def _serve(work: Callable[[Any, Say], Any], pipe: Connection) -> None:
-    """A worker's life: words in, what is said and a result out, until it is told to end."""
+def _serve(work: Callable[[Any, Say], Any], pipe: Connection, place: str) -> None:
+    """A worker's life: words in, what is said and a result out, until it is told to end. `place`: for its files."""
+    os.environ["TMPDIR"] = tempfile.tempdir = place
     signal.signal(signal.SIGTERM, _end)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
@@ -163,6 +171,9 @@ def _serve(work: Callable[[Any, Say], Any], pipe: Connection) -> None:
                 pipe.send(("lost", f"{type(error).__name__}: {error} ({place})"))
     except (EOFError, OSError, KeyboardInterrupt):
         pass
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -45,7 +45,11 @@ class Project:
         argv = [sys.executable, "-m", "gccllm.commands.cli", "tune", *options]
         (self.here / "tmp").mkdir(exist_ok=True)
         env = self.environment() | {"PYTHONPATH": str(Path(__file__).parents[2]), "TMPDIR": str(self.here / "tmp")}
-        return subprocess.Popen(argv, cwd=self.here, env=env, text=True, stdout=subprocess.PIPE, process_group=0)
+        return subprocess.Popen(
+            argv, cwd=self.here, env=env, text=True, stdout=subprocess.PIPE, process_group=0,
+            # what a shell starts in the background ignores it, and so do its children
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )  # fmt: skip
 
     @property
     def worked(self) -> list[str]:
