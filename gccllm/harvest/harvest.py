@@ -69,6 +69,8 @@ MORE_S = 10.0
 """Most seconds for further inputs; it normally ends by its own counts."""
 PATIENCE = 8
 """Times the usual work, of further inputs: an unrolled loop over the columns of square matrices needs many rows too."""
+MOST_LONGER = 8
+"""Of these, that are more than the usual work: every candidate from here on runs them."""
 QUICK = Budget(5, 40, 2, 1, 5, 48, 400, 160, timing=False)
 """For a first look."""
 
@@ -175,7 +177,11 @@ def more_near(
             search.take(scenes, trace=len(scenes), learn=True, patience=PATIENCE)
         # Both kinds get a half where both are there.
         changed = search.states.chosen(most if not search.pool else most // 2)
-        return changed + [ran.test for ran in search.place(search.pool[:most])][: most - len(changed)]
+        usual = [ran for ran in search.pool if ran.work <= MOST_WORK]
+        longer = sorted((ran for ran in search.pool if ran.work > MOST_WORK), key=lambda ran: ran.work)
+        longer = longer[:: max(1, len(longer) // MOST_LONGER)][:MOST_LONGER]
+        placed = search.place([*longer, *usual][:most])
+        return changed + [ran.test for ran in placed][: most - len(changed)]
 
 
 class Search:
