@@ -123,13 +123,21 @@ def fetch(program: Program, directory: Path) -> Path:
         raise BuildFailed(f"no source archive of {package}")
     unpacked = directory / f"{package}.unpacked"
     if not unpacked.exists():
-        if archive.suffix == ".zip":
-            with zipfile.ZipFile(archive) as opened:
-                opened.extractall(unpacked)
-        else:
-            with tarfile.open(archive) as opened:
-                opened.extractall(unpacked, filter="data")
+        unpack(archive, unpacked)
     return next(p for p in sorted(unpacked.iterdir()) if p.is_dir())
+
+
+def unpack(archive: Path, to: Path) -> None:
+    """The files of a source archive. Python before 3.11.4 has no filter for members that lead out of `to`."""
+    if archive.suffix == ".zip":
+        with zipfile.ZipFile(archive) as opened:
+            opened.extractall(to)
+        return
+    with tarfile.open(archive) as opened:
+        if hasattr(tarfile, "data_filter"):
+            opened.extractall(to, filter="data")
+        else:
+            opened.extractall(to)
 
 
 def _environment(program: Program) -> dict[str, str]:

@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from gccllm.lab.bench.objects import BuildFailed, run_tool
-from gccllm.lab.bench.programs import Program, fetch
+from gccllm.lab.bench.programs import Program, fetch, unpack
 from gccllm.lab.bench.recorded_projects import Project, Recipe
 
 BUILD_S = 14400.0
@@ -143,8 +142,7 @@ class Make:
             place.mkdir(parents=True, exist_ok=True)
             download_source(self.project.package, place)
             archive = next(p for p in sorted(place.iterdir()) if re.search(r"\.orig\.tar\.\w+$", p.name))
-            with tarfile.open(archive) as opened:
-                opened.extractall(unpacked, filter="data")
+            unpack(archive, unpacked)
         return next(p for p in sorted(unpacked.iterdir()) if p.is_dir())
 
     def build(self, root: Path, site: Path, env: Mapping[str, str]) -> None:
