@@ -41,7 +41,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         request = read_request(directory)
         settings = config.load(request.cwd)
-        return answer(directory, request, settings, log, started, process_age_s())
+        with contextlib.ExitStack() as charged:  # until the last file is written: the build waits for that too
+            return answer(directory, request, settings, log, started, charged)
     except Exception as error:
         log.write("engine", Reason.ENGINE_CRASHED, detail=f"{type(error).__name__}: {error}")
         raise
@@ -56,9 +57,14 @@ def run() -> NoReturn:
 
 
 def answer(
-    directory: Path, request: Request, settings: config.Settings, log: Log, started: float, waited_s: float = 0.0
+    directory: Path,
+    request: Request,
+    settings: config.Settings,
+    log: Log,
+    started: float,
+    charged: contextlib.ExitStack,
 ) -> int:
-    """The exit status. `started`: of the work, on the monotonic clock; `waited_s`: before that, by the build."""
+    """The exit status. `started`: of the work, on the monotonic clock; `charged`: where the build's wait begins."""
     from gccllm.pipeline import rewrite_unit
     from gccllm.store import Store
     from gccllm.store.layers import write_atomically
@@ -80,9 +86,9 @@ def answer(
         result = record_unit(request, settings, store, log, deadline=deadline)
     elif settings["mode"] == "inline":
         log.watcher = lambda function, stage: note_step(directory, function, stage)
-        with share(store.user, request.build, settings["build_budget"], waited_s) as left:
-            deadline = deadline.within(left)
-            result = rewrite_unit(request, settings, store, log, deadline=deadline, is_build=True)
+        waits = share(store.user, request.build, settings["build_budget"], process_age_s())
+        deadline = deadline.within(charged.enter_context(waits))
+        result = rewrite_unit(request, settings, store, log, deadline=deadline, is_build=True)
     else:
         result = rewrite_unit(request, settings, store, log, deadline=deadline)
     log.write(
