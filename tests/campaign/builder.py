@@ -239,7 +239,8 @@ class Door:
         self.asked += 1
         settings = self.engine.settings.with_values(cache_dir=str(self.store))
         log = CountingLog(self.store, self)
-        return product.answer(directory, request, settings, log, time.monotonic())
+        with contextlib.ExitStack() as charged:
+            return product.answer(directory, request, settings, log, time.monotonic(), charged)
 
 
 class CountingLog(Log):
