@@ -175,7 +175,7 @@ class Search:
                 level=0 if native else level, delta=gain_asked(suite),
             )  # fmt: skip
             if verdict.is_accepted and (where := slower_elsewhere(suite, body, level)):
-                verdict = refuted("timing", Reason.CLASS_SLOWER, f"{where}, on inputs that were made; {verdict.detail}")
+                verdict = refuted("timing", Reason.CLASS_SLOWER, f"{where}, on generated inputs; {verdict.detail}")
             one.verdict = verdict
             one.quick = measured.speedup if measured else one.quick
             if verdict.is_accepted and measured is not None:

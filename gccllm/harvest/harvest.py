@@ -68,9 +68,9 @@ DEFAULT = Budget()
 MORE_S = 10.0
 """Most seconds for further inputs; it normally ends by its own counts."""
 PATIENCE = 8
-"""Times the usual work, of further inputs: an unrolled loop over the columns of square matrices needs many rows too."""
+"""Factor on the work of a further input: an unrolled loop over the columns of square matrices needs many rows too."""
 MOST_LONGER = 8
-"""Of these, that are more than the usual work: every candidate from here on runs them."""
+"""Further inputs over the usual work that are kept: every later candidate runs them."""
 QUICK = Budget(5, 40, 2, 1, 5, 48, 400, 160, timing=False)
 """For a first look."""
 
@@ -128,7 +128,7 @@ def harvest(
         tests += probe.undefined_by_language()
         result = Harvest(seed=seed, tests=tests + ([] if search.is_over() else probe.last_resort()))
         if budget.timing:
-            # What the program does decides, once enough of it is known; made inputs then only watch.
+            # What the program does decides, once enough of it is known; generated inputs then only watch.
             result.timing, result.confirm = search.states.timing()
             made: tuple[workload.Tests, workload.Tests] = ({}, {})
             if search.pool:

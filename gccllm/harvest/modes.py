@@ -18,7 +18,7 @@ from gccllm.harvest.recorded import MUTATED
 from gccllm.verify import layout
 
 LABEL = "mode"
-"""Of inputs that were made; recorded calls in another mode are changed recorded calls."""
+"""Of generated inputs; recorded calls in another mode are changed recorded calls."""
 MODES = {"down": 0x3F80, "up": 0x5F80, "to zero": 0x7F80, "no denormals": 0x9FC0}
 """MXCSR with rounding other than to nearest; with flush to zero and denormals are zero."""
 TELLING, OTHERS = 24, 8

@@ -1,4 +1,4 @@
-"""The recorded side of a harvest: calls of the program beside made inputs, and what is made of them.
+"""The recorded side of a harvest: calls of the program beside generated inputs, and what is made of them.
 
     recorded ── defined? traced ──┬─ mutated toward edges that nobody took ── defined? traced ──┐
        └─ long? shortened ────────┤                                                             │

@@ -1,6 +1,6 @@
 """An input in words, for a model that is told what its answer got wrong.
 
-Only inputs that were made: recorded ones are copies of a program's memory, and what is said here may reach a server.
+Only generated inputs: recorded ones are copies of a program's memory, and what is said here may reach a server.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ LEAST_SHARE = 0.5
 """Of a CPU that the search for inputs must have had, for its failure to be remembered."""
 TIMED_DEADLINE_MS = 200
 ELSEWHERE = 0.9
-"""Where recorded calls decide: the least speed, by a quick look, on each class of inputs that were made."""
+"""Where recorded calls decide: the least speed, by a quick look, on each class of generated inputs."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def gain_asked(suite: Suite) -> float:
 
 
 def slower_elsewhere(suite: Suite, body: Body, level: int) -> str:
-    """The class of made inputs on which a body is clearly slower, in words; empty when there is none.
+    """The class of generated inputs on which a body is clearly slower, in words; empty when there is none.
 
     Only where recorded calls decide how fast it is. Each class gets a second look before it counts.
     """

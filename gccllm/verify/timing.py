@@ -7,7 +7,7 @@ again only when all have, in another order: what is repeated the branch predicto
 mean over the classes of log(baseline / candidate). Accepted when in each of three fresh processes, linked differently,
 
     a one-sided sign test shows gains above log(1 + delta) with p < ALPHA / (candidates tried), where delta is 2% on
-    recorded inputs and 10% on inputs that were made,
+    recorded inputs and 10% on generated inputs,
     no class is slower by more than CLASS_LOSS, and the control shows no gain (beside a noisy control the gain must
     exceed three of its interquartile ranges),
 
@@ -47,9 +47,9 @@ from gccllm.verify.replay import Raw, Replayer
 DELTA = 0.02
 """Gain that must be exceeded."""
 MADE_DELTA = 0.10
-"""The same on inputs that were made from types. Less depends on how long the loops run and how well the branches are
-guessed, which made inputs cannot know: of the kernel suite's rewrites with a measured gain below a tenth, four in four
-were no gain in the suite's harness (1.03, 0.99, 0.92, 0.65)."""
+"""The same on inputs generated from types. Less depends on how long the loops run and how well the branches are
+guessed, which generated inputs cannot know: of the kernel suite's rewrites with a measured gain below a tenth, four
+in four were no gain in the suite's harness (1.03, 0.99, 0.92, 0.65)."""
 ALPHA = 0.01
 CLASS_LOSS = 0.01
 NOISE = 0.02

@@ -1,4 +1,4 @@
-"""Recorded calls beside made inputs: the same rules, the same gates; and the workload that they are."""
+"""Recorded calls beside generated inputs: the same rules, the same gates; and the workload that they are."""
 
 from __future__ import annotations
 
