@@ -45,7 +45,7 @@ class WithPlugins(WithExtras):
             command: click.Command = point.load()
             return command
         if name in LAB_COMMANDS:
-            raise click.ClickException(f"`{name}` is a command of the lab: pip install 'gcc-llm[lab]'")
+            raise click.ClickException(f"`{name}` is a command of the lab: in a clone, pip install ./gccllm/lab")
         return None
 
 

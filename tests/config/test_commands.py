@@ -78,7 +78,7 @@ def test_the_benchmarks_come_with_the_lab(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("gccllm.commands.extras.metadata.entry_points", lambda **group: nothing)
     done = CliRunner().invoke(main, ["bench"])
     assert done.exit_code == 1
-    assert done.output == "Error: `bench` is a command of the lab: pip install 'gcc-llm[lab]'\n"
+    assert done.output == "Error: `bench` is a command of the lab: in a clone, pip install ./gccllm/lab\n"
 
 
 def test_nothing_of_the_product_imports_the_lab() -> None:
