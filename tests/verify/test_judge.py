@@ -234,7 +234,7 @@ def test_a_time_out_counts_only_if_it_comes_again(tmp_path: Path) -> None:
     with work.replayer(work.image([])) as replayer:
         hasty = replayer.run_raw("target", tests, give_up_after=1)["status"]
         patient = work.patiently(replayer, "target", tests)["status"]
-    assert set(hasty) == {Status.TIMEOUT, Status.SKIPPED}
+    assert Status.TIMEOUT in hasty
     assert set(patient) == {Status.OK}
     assert set(work.observed(0)["status"]) == {Status.OK}
 
