@@ -23,12 +23,12 @@ from gccllm.base.words import counted
 from gccllm.harvest.spoken import input_words
 from gccllm.harvest.types import Signature
 from gccllm.propose import Attempt, Prompt, Proposer
+from gccllm.sandbox.image import AssembleError
 from gccllm.store.entry import Entry
 from gccllm.unit.session import Target
 from gccllm.verdict.outcome import Judgement, Judgements, accepted, nothing
 from gccllm.verdict.suite import Suite, gain_asked, is_equal_on, set_up, slower_elsewhere
 from gccllm.verify import timing
-from gccllm.verify.image import AssembleError
 from gccllm.verify.judge import judge_many
 from gccllm.verify.trial import Trial
 

@@ -24,13 +24,13 @@ from gccllm.record.callees import hopeful, keep_callees
 from gccllm.record.keys import test_key
 from gccllm.record.store import TestStore
 from gccllm.record.stub import Stub, data_symbols, entry_line, recorded_text, recorder_text
+from gccllm.sandbox.image import AssembleError, build_image
 from gccllm.store import Store
 from gccllm.store.entry import Bench
 from gccllm.unit import hotness, policy
 from gccllm.unit.plan import plan
 from gccllm.unit.profile import load_profile
 from gccllm.unit.session import UnitSession
-from gccllm.verify.image import AssembleError, build_image
 
 EVERY_FUNCTION = 1_000_000
 

@@ -18,7 +18,6 @@ from functools import cached_property
 
 from gccllm.assembly import tls
 from gccllm.assembly.syntax import (
-    NORETURN,
     PREFIXES,
     Flow,
     Kind,
@@ -32,6 +31,7 @@ from gccllm.assembly.syntax import (
     symbols,
 )
 from gccllm.base.reasons import Reason
+from gccllm.base.runtime import NORETURN
 
 MAX_TEXT_BYTES = 64 * 1024
 MAX_INSTRUCTIONS = 4000

@@ -3,7 +3,7 @@
 Jump tables are resolved through the private constants that the indirect jump can reach. Covered: direct branches,
 `jmp *.L4(,%rax,8)`, and position-independent tables (`.long .L5-.L4`) found by the address load before the jump; where
 several tables are possible, the edges are those of all of them. A tail call is an exit, not an edge. Not covered: a
-call that never returns and is not in `syntax.NORETURN` has a fall-through edge that is never taken.
+call that never returns and is not in `runtime.NORETURN` has a fall-through edge that is never taken.
 """
 
 from __future__ import annotations

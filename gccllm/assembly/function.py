@@ -13,6 +13,7 @@ from gccllm.assembly.cfg import cfg
 from gccllm.assembly.section import DATA_DIRECTIVES, Item, is_known
 from gccllm.assembly.syntax import Kind, Statement, callee, symbols
 from gccllm.base.reasons import Reason
+from gccllm.base.runtime import GET_ADDRESS
 
 if TYPE_CHECKING:
     from gccllm.assembly.module import DataObject, Module
@@ -113,7 +114,7 @@ class Function:
             word, args = _bare(s)
             if word.startswith(("call", "j", "loop")):
                 name = self.module.resolve(callee(args))
-                if name and name != tls.GET_ADDRESS and not name.startswith(".L") and name not in self.parts:
+                if name and name != GET_ADDRESS and not name.startswith(".L") and name not in self.parts:
                     out.setdefault(name)
         return tuple(out)
 

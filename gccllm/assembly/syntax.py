@@ -216,22 +216,6 @@ def flow(mnemonic: str, operand: str = "") -> Flow:
     return Flow.NEXT
 
 
-# Functions that never come back, by name: what C and C++ run-time libraries declare so. A unit's own noreturn
-# functions are not known here; `cfi` finds them by the stack depths that would not fit.
-NORETURN = frozenset(
-    words(
-        """abort exit _exit _Exit quick_exit __assert_fail __assert_perror_fail __assert __stack_chk_fail __chk_fail
-        __fortify_fail longjmp siglongjmp _longjmp __longjmp_chk pthread_exit thrd_exit err errx verr verrx
-        _Unwind_Resume __cxa_throw __cxa_rethrow __cxa_bad_cast __cxa_bad_typeid __cxa_pure_virtual
-        __cxa_call_unexpected __cxa_throw_bad_array_new_length __cxa_throw_bad_array_length __clang_call_terminate
-        _ZSt9terminatev _ZSt17__throw_bad_allocv _ZSt20__throw_length_errorPKc _ZSt19__throw_logic_errorPKc
-        _ZSt20__throw_out_of_rangePKc _ZSt24__throw_out_of_range_fmtPKcz _ZSt24__throw_invalid_argumentPKc
-        _ZSt16__throw_bad_castv _ZSt25__throw_bad_function_callv _ZSt21__throw_runtime_errorPKc
-        _ZSt28__throw_bad_array_new_lengthv"""
-    )
-)
-
-
 def callee(operand: str) -> str:
     """The symbol of a direct call or jump operand; "" when it is not a plain symbol.
 

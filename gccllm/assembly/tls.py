@@ -19,11 +19,11 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from gccllm.assembly.syntax import Statement, callee, symbols
+from gccllm.base.runtime import GET_ADDRESS
 
 if TYPE_CHECKING:
     from gccllm.assembly.body import Line
 
-GET_ADDRESS = "__tls_get_addr"
 EMULATED = "__emutls_get_address"
 
 _OPERATOR = re.compile(r"@(tpoff|gottpoff|dtpoff|tlsgd|tlsld|tlsdesc|tlscall)\b", re.IGNORECASE)

@@ -172,7 +172,7 @@ class Observation:
     signal: int = 0
     fault_address: int = 0
     abi: int = 0
-    """Bit mask of `gccllm.verify.layout.AbiBit`."""
+    """Bit mask of `gccllm.sandbox.layout.AbiBit`."""
     returned: Mapping[Slot, bytes] = field(default_factory=dict)
     """Raw register contents: rax, rdx 8 bytes; xmm 16; st 10."""
     memory: bytes = b""

@@ -96,8 +96,8 @@ def check_start(settings: Settings) -> tuple[str, str]:
 
 def check_sandbox(settings: Settings) -> tuple[str, str]:
     from gccllm.base.core import RunStatus, Test
-    from gccllm.verify.image import AssembleError, build_image
-    from gccllm.verify.replay import Replayer
+    from gccllm.sandbox.image import AssembleError, build_image
+    from gccllm.sandbox.replay import Replayer
 
     text = "\t.text\n\t.globl f\n\t.type f, @function\nf:\n\tleal 1(%rdi), %eax\n\tret\n\t.size f, .-f\n"
     try:

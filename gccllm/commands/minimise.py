@@ -23,8 +23,9 @@ from gccllm.harvest.long import Looked
 from gccllm.record.onbench import OnBench
 from gccllm.record.store import Recorded, TestStore
 from gccllm.record.testfile import Benched, Coverage
+from gccllm.sandbox import layout
 from gccllm.verdict.suite import workbench
-from gccllm.verify import adequacy, layout
+from gccllm.verify import adequacy
 from gccllm.verify.mutate import Mutant, assembling, mutants
 from gccllm.verify.workbench import Workbench
 

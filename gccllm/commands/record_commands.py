@@ -20,7 +20,7 @@ from gccllm.commands import record_report as report
 from gccllm.commands.garbage import garbage
 from gccllm.commands.schema import as_json
 from gccllm.record.store import TestStore, counted
-from gccllm.verify.image import AssembleError
+from gccllm.sandbox.image import AssembleError
 
 if TYPE_CHECKING:
     from gccllm.commands.minimise import Worth

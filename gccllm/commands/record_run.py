@@ -34,8 +34,8 @@ from gccllm.commands.record_report import advice
 from gccllm.record.capture import CaptureError, Counts, RecordedCall, read_capture, read_counts
 from gccllm.record.limit import Limit
 from gccllm.record.store import TestStore, counted
+from gccllm.sandbox.image import AssembleError
 from gccllm.store import Store
-from gccllm.verify.image import AssembleError
 
 DIRECTORY = "GCCLLM_RECORD_DIR"
 CALLS = "GCCLLM_RECORD_CALLS"

@@ -19,7 +19,7 @@ from gccllm.base.toolchain import Toolchain
 from gccllm.harvest.harvest import Harvest, harvest
 from gccllm.harvest.probe import HarvestTarget
 from gccllm.harvest.side import parsed, trapping_text, typed_unit
-from gccllm.verify.image import AssembleError
+from gccllm.sandbox.image import AssembleError
 
 
 def harvest_file(

@@ -24,8 +24,8 @@ from gccllm.harvest.types import (
     Void,
     describe,
 )
-from gccllm.verify.abi_state import INTEGER_ARGUMENTS
 from gccllm.verify.screen import argument_registers
+from gccllm.x86.abi_state import INTEGER_ARGUMENTS
 
 INT_REGISTERS = 6
 VECTOR_REGISTERS = 8

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from gccllm.assembly import Function, Module
 from gccllm.base.reasons import Reason
-from gccllm.verify.forbidden import FORBIDDEN
+from gccllm.x86.forbidden import FORBIDDEN
 
 Cause = tuple[Reason, str]
 """A reason to decline, and where it was seen."""

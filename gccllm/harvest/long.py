@@ -29,7 +29,7 @@ from gccllm.harvest.mutated import Known, Pieces
 from gccllm.harvest.probe import SLOW_TICKS, Probe, State
 from gccllm.harvest.types import Integer, Place, Pointer
 from gccllm.harvest.workload import TICKS_OF_WORK
-from gccllm.verify.trace import Intervals, beginning
+from gccllm.sandbox.trace import Intervals, beginning
 
 SHORTENED = "shortened"
 BATCH = 48

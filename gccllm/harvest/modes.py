@@ -15,7 +15,7 @@ from random import Random
 from gccllm.base.core import Test
 from gccllm.harvest.probe import Probe, State
 from gccllm.harvest.recorded import MUTATED
-from gccllm.verify import layout
+from gccllm.sandbox import layout
 
 LABEL = "mode"
 """Of generated inputs; recorded calls in another mode are changed recorded calls."""

@@ -19,7 +19,7 @@ from random import Random
 from gccllm.base.core import Page, Test
 from gccllm.harvest.floats import specials
 from gccllm.harvest.types import CType, Floating, Integer, Place, Pointer, Signature
-from gccllm.verify.trace import Intervals
+from gccllm.sandbox.trace import Intervals
 
 SMALL = 1 << 20
 """Numbers up to here may be lengths, counts, indices."""

@@ -34,9 +34,9 @@ from gccllm.base.toolchain import Toolchain
 from gccllm.harvest.generate import GlobalSymbol
 from gccllm.harvest.scene import DoesNotFit, Extent, Scene, extents, lower
 from gccllm.harvest.types import Signature
-from gccllm.verify import image, layout, replay, trace
-from gccllm.verify.environment import STRICT, UNSEEN, Environment, environment_of
-from gccllm.verify.trace import Intervals, Trace
+from gccllm.sandbox import image, layout, replay, trace
+from gccllm.sandbox.environment import STRICT, UNSEEN, Environment, environment_of
+from gccllm.sandbox.trace import Intervals, Trace
 
 DEADLINE_MS = 4
 SLOW_TICKS = 150_000

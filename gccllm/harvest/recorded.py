@@ -33,9 +33,9 @@ from gccllm.harvest.mutated import Known, mutated, swept
 from gccllm.harvest.probe import SLOW_TICKS, Edge, HarvestTarget, Probe, State
 from gccllm.harvest.solved import SOLVED
 from gccllm.harvest.workload import Tests
-from gccllm.verify.encode import BATCH_BYTES
-from gccllm.verify.image import Image
-from gccllm.verify.layout import MAX_TIMED_PAGES
+from gccllm.sandbox.encode import BATCH_BYTES
+from gccllm.sandbox.image import Image
+from gccllm.sandbox.layout import MAX_TIMED_PAGES
 
 RECORDED = "recorded"
 MUTATED = "mutated"

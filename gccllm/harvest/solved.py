@@ -29,7 +29,7 @@ from gccllm.base.deadline import NEVER, Deadline
 from gccllm.harvest.far import far_symbols
 from gccllm.harvest.probe import HarvestTarget, Probe, Run
 from gccllm.harvest.types import Pointer
-from gccllm.verify import layout
+from gccllm.sandbox import layout
 from gccllm.verify.workbench import Near, near_of
 
 if TYPE_CHECKING:

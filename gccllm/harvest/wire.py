@@ -12,9 +12,9 @@ from gccllm.harvest import types
 from gccllm.harvest.entry_limits import check_facts, check_text
 from gccllm.harvest.generate import GlobalSymbol
 from gccllm.harvest.probe import HarvestTarget
+from gccllm.sandbox.environment import Environment
 from gccllm.store.entry import Bench
 from gccllm.store.graph import decode, encode
-from gccllm.verify.environment import Environment
 from gccllm.verify.screen import Context
 
 _CLASSES: tuple[type, ...] = (

@@ -36,8 +36,8 @@ from gccllm.base.core import PAGE_BYTES, GlobalBytes, Observation, Page, Returne
 from gccllm.base.reasons import Reason
 from gccllm.harvest.types import Signature
 from gccllm.record.capture import RecordedCall, RecordedPage
-from gccllm.verify import layout
-from gccllm.verify.image import Image
+from gccllm.sandbox import layout
+from gccllm.sandbox.image import Image
 
 RECORDED = "recorded"
 """Label of the tests made here."""

@@ -23,8 +23,8 @@ from gccllm.record.capture import RecordedCall, RecordedPage, Registers
 from gccllm.record.lower import lower
 from gccllm.record.reservoir import INTEGER, argument
 from gccllm.record.testfile import Benched
+from gccllm.sandbox.trace import Intervals
 from gccllm.verify.screen import Context
-from gccllm.verify.trace import Intervals
 
 
 class OnBench:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from gccllm.assembly import BodyError, Function, Module
 from gccllm.base.core import Quit, Test
 from gccllm.harvest.probe import HarvestTarget
+from gccllm.sandbox.image import build_image
 from gccllm.store.entry import RecordingRecord
-from gccllm.verify.image import build_image
 
 if TYPE_CHECKING:
     from gccllm.record.store import TestStore

@@ -22,6 +22,7 @@ from gccllm.assembly.section import Item
 from gccllm.assembly.syntax import Kind, Statement, lex, split_commas, substitute, symbols
 from gccllm.base.core import Quit
 from gccllm.base.reasons import Reason
+from gccllm.base.runtime import GET_ADDRESS
 from gccllm.base.toolchain import Toolchain
 
 ENTRY = "__gccllm_record_v2"
@@ -183,7 +184,7 @@ def _teller_rows(label: str, name: str, model: str) -> list[str]:
     if model == "tlsgd":
         address = [
             "\tsubq\t$8, %rsp", f"\tdata16\tleaq\t{name}@tlsgd(%rip), %rdi", "\t.value\t0x6666", "\trex64",
-            f"\tcall\t{tls.GET_ADDRESS}@PLT", "\taddq\t$8, %rsp",
+            f"\tcall\t{GET_ADDRESS}@PLT", "\taddq\t$8, %rsp",
         ]  # fmt: skip
     elif model == "gottpoff":
         address = [f"\tmovq\t{name}@gottpoff(%rip), %rax", "\taddq\t%fs:0, %rax"]

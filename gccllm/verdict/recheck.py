@@ -15,10 +15,10 @@ from gccllm.base.toolchain import Toolchain
 from gccllm.harvest.harvest import harvest as find_tests
 from gccllm.harvest.wire import target_and_context
 from gccllm.record.recordings import Recordings
+from gccllm.sandbox.image import AssembleError
 from gccllm.store.entry import Entry, RecordingRecord
 from gccllm.unit.session import UnitSession
 from gccllm.verdict.suite import HARVEST_S, Suite, is_equal_on, require_adequate, require_edges, set_up, workbench
-from gccllm.verify.image import AssembleError
 from gccllm.verify.judge import judge_many
 from gccllm.verify.screen import read_baseline, screen
 

@@ -23,9 +23,9 @@ from gccllm.harvest.probe import HarvestTarget
 from gccllm.harvest.recorded import CLASSES, MUTATED, RECORDED
 from gccllm.harvest.solved import Solver
 from gccllm.record.recordings import Supply
+from gccllm.sandbox.replay import Replayer, differs, forget_undefined_flags
 from gccllm.unit.session import UnitSession
 from gccllm.verify import adequacy, timing
-from gccllm.verify.replay import Replayer, differs, forget_undefined_flags
 from gccllm.verify.screen import Context
 from gccllm.verify.workbench import Workbench
 

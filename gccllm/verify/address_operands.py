@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from iced_x86 import OpKind, Register, RegisterInfo
 
 from gccllm.verify.address_values import ADDRESS, CLEAN, LOADED, Known, added, cut, joined, mixed
-from gccllm.verify.decode import Decoded, Insn, Relocation, full_name
+from gccllm.x86.decode import Decoded, Insn, Relocation, full_name
 
 RETURN_ADDRESS: tuple[object, int] = ("entry", 0)
 _HIGH_BYTES = (Register.AH, Register.BH, Register.CH, Register.DH)

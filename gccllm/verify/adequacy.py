@@ -29,13 +29,13 @@ from gccllm.assembly.cfg import Edge
 from gccllm.assembly.syntax import Flow
 from gccllm.base.core import Slot
 from gccllm.prove import infeasible, same
+from gccllm.sandbox.environment import UNSEEN, Environment
+from gccllm.sandbox.replay import Replayer
+from gccllm.sandbox.trace import trace_many, traced_name
 from gccllm.verify.dead import is_dead_change
-from gccllm.verify.decode import Decoded, assemble
-from gccllm.verify.environment import UNSEEN, Environment
 from gccllm.verify.mutate import Mutant, assembling, mutants
-from gccllm.verify.replay import Replayer
-from gccllm.verify.trace import trace_many, traced_name
 from gccllm.verify.workbench import Workbench
+from gccllm.x86.decode import Decoded, assemble
 
 SIDE_FLAGS = ("-Os", "-fno-tree-vectorize")
 """Appended to the unit's flags for `Workbench.scalar`. Measured on 75 kernels with the first harvest: gcc's bodies are

@@ -18,9 +18,9 @@ from iced_x86 import OpKind
 
 from gccllm.assembly import BodyError
 from gccllm.base.reasons import Reason
-from gccllm.verify.decode import Decoded, Insn, full_name
-from gccllm.verify.paths import Edges, successors
 from gccllm.verify.widths import reached_by
+from gccllm.x86.decode import Decoded, Insn, full_name
+from gccllm.x86.paths import Edges, successors
 
 _MASKS = re.compile(r"V?(?:P?MOVMSK\w+)|KMOV[BWDQ]")
 LEAST, END = 4096, (1 << 31) - 1

@@ -16,7 +16,7 @@ import numpy as np
 
 from gccllm.base.core import RunStatus
 from gccllm.base.reasons import Reason
-from gccllm.verify.trace import Intervals, Trace, merged, minus
+from gccllm.sandbox.trace import Intervals, Trace, merged, minus
 
 BLOCK_BYTES = 64
 

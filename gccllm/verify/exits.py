@@ -14,8 +14,8 @@ from iced_x86 import FlowControl
 
 from gccllm.assembly import BodyError
 from gccllm.base.reasons import Reason
-from gccllm.verify.decode import ARITHMETIC_FLAGS, Decoded, Insn
-from gccllm.verify.paths import Edges, loops, successors
+from gccllm.x86.decode import ARITHMETIC_FLAGS, Decoded, Insn
+from gccllm.x86.paths import Edges, loops, successors
 
 _FLAGS = "FLAGS"
 

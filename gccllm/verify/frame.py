@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from gccllm.assembly import BodyError
 from gccllm.base.reasons import Reason
-from gccllm.verify.abi_flow import Flow
+from gccllm.x86.abi_flow import Flow
 
 ALLOWED = 384
 """Bytes of stack pointer below the baseline's deepest: a few spilled registers of a wide loop. With the red zone's 128,

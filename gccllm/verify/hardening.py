@@ -22,9 +22,9 @@ from iced_x86 import FlowControl, OpKind, RegisterInfo
 
 from gccllm.assembly import BodyError
 from gccllm.base.reasons import Reason
-from gccllm.verify.abi_state import CALLER_SAVED, INTEGER_ARGUMENTS
-from gccllm.verify.decode import GENERAL, MASKS, VECTORS, Decoded, Insn, full_name
-from gccllm.verify.paths import loops, straight_end, successors
+from gccllm.x86.abi_state import CALLER_SAVED, INTEGER_ARGUMENTS
+from gccllm.x86.decode import GENERAL, MASKS, VECTORS, Decoded, Insn, full_name
+from gccllm.x86.paths import loops, straight_end, successors
 
 _RESULTS = ("RAX", "RDX", "ZMM0", "ZMM1")
 _OTHER_GENERAL = ("RAX", "R10", "R11")

@@ -30,17 +30,18 @@ from gccllm.assembly.cfg import Edge
 from gccllm.base.core import Candidate, Outcome, Quit, Verdict, accepted, refuted, undecided
 from gccllm.base.reasons import Reason
 from gccllm.prove import infeasible
-from gccllm.verify import contract, layout
-from gccllm.verify.abi_state import INTEGER_ARGUMENTS
+from gccllm.sandbox import layout
+from gccllm.sandbox.image import AssembleError
+from gccllm.sandbox.placement import drawn
+from gccllm.sandbox.replay import Replayer, decode_observation, difference, differs
+from gccllm.sandbox.trace import trace_many, traced_name
+from gccllm.verify import contract
 from gccllm.verify.adequacy import result_registers
 from gccllm.verify.dead import argument_bytes
-from gccllm.verify.decode import Refused, assemble
-from gccllm.verify.image import AssembleError
-from gccllm.verify.placement import drawn
-from gccllm.verify.replay import Replayer, decode_observation, difference, differs
 from gccllm.verify.screen import Screened, screen
-from gccllm.verify.trace import trace_many, traced_name
 from gccllm.verify.workbench import Workbench, near_of
+from gccllm.x86.abi_state import INTEGER_ARGUMENTS
+from gccllm.x86.decode import Refused, assemble
 
 CONTRACT_BATCH = 64
 """Traced tests between two looks at the result: most that break the contract break it soon."""

@@ -22,16 +22,16 @@ from gccllm.assembly.cfi import synthesize_cfi
 from gccllm.base.core import Verdict, accepted, refuted
 from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Toolchain
-from gccllm.verify import abi_flow
-from gccllm.verify.abi_state import FLAGS, INTEGER_ARGUMENTS
 from gccllm.verify.addresses import Uses, check_addresses, uses_of
 from gccllm.verify.bounds import check_bounds
-from gccllm.verify.decode import VECTORS, Decoded, Insn, Refused, Relocation, assemble
 from gccllm.verify.exits import check_exits
-from gccllm.verify.forbidden import refusal
 from gccllm.verify.frame import check_frame
 from gccllm.verify.hardening import check_hardening, is_speculation_trap
 from gccllm.verify.widths import check_merges, check_widths, needed_width
+from gccllm.x86 import abi_flow
+from gccllm.x86.abi_state import FLAGS, INTEGER_ARGUMENTS
+from gccllm.x86.decode import VECTORS, Decoded, Insn, Refused, Relocation, assemble
+from gccllm.x86.forbidden import refusal
 
 MEMORY_CALLS = frozenset({"memcpy", "memmove", "memset", "memcmp"})
 """What gcc itself may make of a loop, so what a candidate may call without the baseline doing so."""

@@ -41,8 +41,8 @@ from gccllm.assembly.slice import function_rows
 from gccllm.base.core import Quit, Returned, StandIn, Test, Timing, Verdict, accepted, refuted, undecided
 from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Toolchain
-from gccllm.verify.image import AssembleError, build_image
-from gccllm.verify.replay import Raw, Replayer
+from gccllm.sandbox.image import AssembleError, build_image
+from gccllm.sandbox.replay import Raw, Replayer
 
 DELTA = 0.02
 """Gain that must be exceeded."""

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gccllm.base.core import Quit
-from gccllm.verify.image import AssembleError
+from gccllm.sandbox.image import AssembleError
 from gccllm.verify.workbench import Workbench
 
 ASKED = 2

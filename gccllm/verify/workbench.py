@@ -22,13 +22,13 @@ from gccllm.base.core import Quit, Returned, StandIn, Test
 from gccllm.base.deadline import NEVER, Deadline
 from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Toolchain
-from gccllm.verify import layout
-from gccllm.verify.environment import STRICT, Environment
-from gccllm.verify.image import AssembleError, Image, build_image
-from gccllm.verify.placement import CANONICAL, Placement
-from gccllm.verify.replay import Raw, Replayer, differs, forget_undefined_flags
+from gccllm.sandbox import layout
+from gccllm.sandbox.environment import STRICT, Environment
+from gccllm.sandbox.image import AssembleError, Image, build_image
+from gccllm.sandbox.placement import CANONICAL, Placement
+from gccllm.sandbox.replay import Raw, Replayer, differs, forget_undefined_flags
+from gccllm.sandbox.trace import Trace, blocks_in_order, instrument, instrument_callees, trace_many, traced_name
 from gccllm.verify.screen import Baseline, Context, read_baseline
-from gccllm.verify.trace import Trace, blocks_in_order, instrument, instrument_callees, trace_many, traced_name
 
 More = Callable[[Sequence[Test], Deadline], Sequence[Test]]
 """Asks the harvest for further defined inputs near the given ones."""

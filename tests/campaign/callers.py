@@ -21,9 +21,9 @@ from gccllm.base.toolchain import Toolchain
 from gccllm.harvest.harvest import QUICK, harvest
 from gccllm.harvest.types import CType, Integer, Pointer, Record, Signature, flat
 from gccllm.harvest.wire import target_and_context
+from gccllm.sandbox.layout import IMAGE_BASE
+from gccllm.sandbox.placement import Moves, Placement, moved_test
 from gccllm.store.entry import Entry, EntryError
-from gccllm.verify.layout import IMAGE_BASE
-from gccllm.verify.placement import Moves, Placement, moved_test
 from tests.campaign.builder import command, output, place
 
 HERE = Path(__file__).resolve().parent

@@ -10,8 +10,8 @@ import pytest
 from gccllm.base.reasons import Reason
 from gccllm.harvest.__main__ import target_of
 from gccllm.harvest.wire import facts_of, target_and_context
+from gccllm.sandbox.environment import Environment
 from gccllm.store.entry import Bench
-from gccllm.verify.environment import Environment
 from gccllm.verify.screen import Context
 from tests.kit.harvest import verdicts
 

@@ -9,8 +9,8 @@ import pytest
 
 from gccllm.base.core import Region, Returned, Slot, Test, arena_address
 from gccllm.base.toolchain import Toolchain
+from gccllm.sandbox.image import CalleeSpec, Image, build_image
 from gccllm.unit.isa_allowance import isa_for
-from gccllm.verify.image import CalleeSpec, Image, build_image
 
 INT = (Returned(Slot.RAX, 4),)
 TOOLS = Toolchain.find()

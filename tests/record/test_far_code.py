@@ -26,8 +26,8 @@ from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Toolchain
 from gccllm.harvest.far import with_code
 from gccllm.harvest.types import Signature
-from gccllm.verify.image import Image, build_image
-from gccllm.verify.replay import Replayer, same
+from gccllm.sandbox.image import Image, build_image
+from gccllm.sandbox.replay import Replayer, same
 
 TOOLS = Toolchain.find()
 OTHER = """

@@ -15,7 +15,7 @@ from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Toolchain
 from gccllm.harvest.dwarf import signature_of
 from gccllm.harvest.far import far_symbols, with_far
-from gccllm.verify.image import build_image
+from gccllm.sandbox.image import build_image
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = """

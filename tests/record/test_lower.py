@@ -21,9 +21,9 @@ from gccllm.harvest.dwarf import signature_of
 from gccllm.harvest.types import Signature
 from gccllm.record.capture import RecordedCall, RecordedPage, Registers
 from gccllm.record.lower import NEAR, Moved, Unfit, faithful, lower, move
-from gccllm.verify import layout
-from gccllm.verify.image import Image, build_image
-from gccllm.verify.replay import Replayer
+from gccllm.sandbox import layout
+from gccllm.sandbox.image import Image, build_image
+from gccllm.sandbox.replay import Replayer
 
 TOOLS = Toolchain.find()
 NAMES = ["counter", "table", "head", "limit", "names", "primes"]

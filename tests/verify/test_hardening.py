@@ -8,10 +8,10 @@ import pytest
 
 from gccllm.assembly import BodyError, Module
 from gccllm.base.reasons import Reason
-from gccllm.verify.abi_flow import Flow, analyse
-from gccllm.verify.decode import Decoded, assemble
 from gccllm.verify.frame import ALLOWED, check_frame
 from gccllm.verify.hardening import check_hardening, is_speculation_trap
+from gccllm.x86.abi_flow import Flow, analyse
+from gccllm.x86.decode import Decoded, assemble
 from tests.kit.replay import TOOLS, compiled
 
 SOURCES = (

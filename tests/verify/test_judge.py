@@ -11,8 +11,8 @@ from gccllm.assembly import Body
 from gccllm.base.core import ARENA_BYTES, Outcome, Quit, Region, Test, Verdict, arena_address
 from gccllm.base.deadline import Deadline
 from gccllm.base.reasons import Reason
+from gccllm.sandbox.layout import Status
 from gccllm.verify.judge import Case, judge, judge_many, outcome_counts
-from gccllm.verify.layout import Status
 from gccllm.verify.mutate import assembling, mutants
 from gccllm.verify.workbench import Workbench
 from tests.kit.bench import CLEAR, SUM, array_tests, bench, offered, other_body

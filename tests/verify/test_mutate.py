@@ -8,9 +8,9 @@ import pytest
 
 from gccllm.assembly import Body, Module
 from gccllm.verify.dead import is_dead_change
-from gccllm.verify.decode import Decoded, assemble
 from gccllm.verify.mutate import OPERATORS, assembling, mutants
 from gccllm.verify.mutate_tables import CONDITION_SIBLINGS, SIBLINGS
+from gccllm.x86.decode import Decoded, assemble
 from tests.kit.bench import SUM
 from tests.kit.replay import TOOLS, compiled
 

@@ -11,8 +11,8 @@ from gccllm.assembly import Body, BodyError, Module
 from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Toolchain
 from gccllm.verify import screen as gate
-from gccllm.verify.decode import Decoded, assemble
-from gccllm.verify.forbidden import FORBIDDEN, FORMS, refusal
+from gccllm.x86.decode import Decoded, assemble
+from gccllm.x86.forbidden import FORBIDDEN, FORMS, refusal
 
 CASES = sorted((Path(__file__).parent.parent / "cases" / "screen").glob("*.s"))
 TOOLS = Toolchain.find()

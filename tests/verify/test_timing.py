@@ -17,9 +17,10 @@ from gccllm.assembly import Body, Module, slice_text
 from gccllm.base.core import Outcome, Quit, Region, Returned, Test, arena_address
 from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Toolchain
+from gccllm.sandbox import layout
+from gccllm.sandbox.image import CalleeSpec
 from gccllm.verdict.suite import gain_asked
-from gccllm.verify import layout, timing
-from gccllm.verify.image import CalleeSpec
+from gccllm.verify import timing
 from tests.kit.replay import INT, TOOLS, compiled
 
 ROUNDS = 41

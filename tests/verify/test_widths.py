@@ -8,8 +8,8 @@ import pytest
 
 from gccllm.assembly import BodyError, Module
 from gccllm.base.reasons import Reason
-from gccllm.verify.decode import Decoded, assemble
 from gccllm.verify.widths import check_widths, needed_width
+from gccllm.x86.decode import Decoded, assemble
 from tests.kit.replay import TOOLS, compiled
 
 HEAD = "#include <immintrin.h>\n#include <stddef.h>\n#include <stdint.h>\n"

@@ -30,9 +30,9 @@ from pathlib import Path
 from gccllm.base.core import PAGE_BYTES, Page, Region, Returned, Slot, Test, arena_address
 from gccllm.base.toolchain import Toolchain, run
 from gccllm.lab.bench.show import console, table
-from gccllm.verify import layout
-from gccllm.verify.image import Image, build_image
-from gccllm.verify.replay import Replayer
+from gccllm.sandbox import layout
+from gccllm.sandbox.image import Image, build_image
+from gccllm.sandbox.replay import Replayer
 
 SOURCE = """
 struct node { struct node *next; long value; };

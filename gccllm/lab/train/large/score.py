@@ -34,15 +34,15 @@ from gccllm.commands.oneshot import request_for
 from gccllm.propose.answers import to_candidate
 from gccllm.propose.protocol import Failure, Isa, Prompt
 from gccllm.propose.recipes import LEVEL_FLAGS
+from gccllm.sandbox.image import AssembleError
+from gccllm.sandbox.replay import differs
 from gccllm.unit.isa_allowance import isa_for
 from gccllm.unit.plan import plan
 from gccllm.unit.session import UnitSession
 from gccllm.verdict.suite import Suite, is_equal_on, set_up
 from gccllm.verify import timing
-from gccllm.verify.decode import Refused, assemble
-from gccllm.verify.image import AssembleError
 from gccllm.verify.judge import Case, judge
-from gccllm.verify.replay import differs
+from gccllm.x86.decode import Refused, assemble
 
 WORK_S = 90.0
 """Seconds for one answer, harvest included."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gccllm.verify.decode import ARITHMETIC_FLAGS, CALLEE_SAVED, GENERAL, MASKS, VECTORS
+from gccllm.x86.decode import ARITHMETIC_FLAGS, CALLEE_SAVED, GENERAL, MASKS, VECTORS
 
 FLAGS = "FLAGS"
 INTEGER_ARGUMENTS = ("RDI", "RSI", "RDX", "RCX", "R8", "R9")

@@ -25,12 +25,12 @@ import numpy.typing as npt
 
 from gccllm.base.core import Observation, Quit, Returned, RunStatus, Slot, Test
 from gccllm.base.reasons import Reason
-from gccllm.verify import layout
-from gccllm.verify.encode import RECORDS, Batch, encode, with_pages
-from gccllm.verify.environment import STRICT, Environment
-from gccllm.verify.image import Image
-from gccllm.verify.placement import CANONICAL, Moves, Placement
-from gccllm.verify.program import replayer_path
+from gccllm.sandbox import layout
+from gccllm.sandbox.encode import RECORDS, Batch, encode, with_pages
+from gccllm.sandbox.environment import STRICT, Environment
+from gccllm.sandbox.image import Image
+from gccllm.sandbox.placement import CANONICAL, Moves, Placement
+from gccllm.sandbox.program import replayer_path
 
 _STATUS = {
     layout.Status.DIED: RunStatus.DIED,

@@ -30,10 +30,11 @@ from gccllm.base.core import (
     arena_address,
 )
 from gccllm.base.reasons import Reason
-from gccllm.verify import contract, encode, layout, replay, timing, trace
-from gccllm.verify.image import CalleeSpec, build_image
-from gccllm.verify.layout import RequestKind
-from gccllm.verify.replay import Replayer, difference, differs, same
+from gccllm.sandbox import encode, layout, replay, trace
+from gccllm.sandbox.image import CalleeSpec, build_image
+from gccllm.sandbox.layout import RequestKind
+from gccllm.sandbox.replay import Replayer, difference, differs, same
+from gccllm.verify import contract, timing
 from tests.kit.pages import HEAP, SOURCE, STACK, Memory, chain
 from tests.kit.replay import TOOLS, compiled, function
 

@@ -11,11 +11,11 @@ import pytest
 
 from gccllm.base.core import GlobalBytes, Quit, Region, Returned, RunStatus, Slot, Test, arena_address
 from gccllm.base.reasons import Reason
-from gccllm.verify import layout
-from gccllm.verify.image import AssembleError, CalleeSpec, build_image
-from gccllm.verify.layout import AbiBit
-from gccllm.verify.program import replayer_path
-from gccllm.verify.replay import Replayer, difference, differs, same
+from gccllm.sandbox import layout
+from gccllm.sandbox.image import AssembleError, CalleeSpec, build_image
+from gccllm.sandbox.layout import AbiBit
+from gccllm.sandbox.program import replayer_path
+from gccllm.sandbox.replay import Replayer, difference, differs, same
 from tests.kit.replay import INT, TOOLS, function, image, on_array
 
 NATIVE = Path(layout.__file__).parent / "native"
@@ -321,14 +321,14 @@ def test_without_confinement_nothing_runs(tmp_path: Path, monkeypatch: pytest.Mo
     flags = [f'-DREPLAY="{replayer_path()}"', "-xc", "-", "-o", str(refusing)]
     subprocess.run([TOOLS.gcc, *flags], input=REFUSES, text=True, check=True)
     built = image(tmp_path, SOURCE, EXTRA, EXT)
-    monkeypatch.setattr("gccllm.verify.replay.replayer_path", lambda: refusing)
+    monkeypatch.setattr("gccllm.sandbox.replay.replayer_path", lambda: refusing)
     with Replayer(built, INT) as running, pytest.raises(Quit) as quit_:
         running.run("sum", TESTS)
     assert quit_.value.reason is Reason.SANDBOX_UNAVAILABLE
 
 
 def test_without_a_replayer_nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gccllm.verify.replay.replayer_path", lambda: tmp_path / "none")
+    monkeypatch.setattr("gccllm.sandbox.replay.replayer_path", lambda: tmp_path / "none")
     with Replayer(image(tmp_path, SOURCE, EXTRA, EXT), INT) as running, pytest.raises(Quit) as quit_:
         running.run("sum", TESTS)
     assert quit_.value.reason is Reason.SANDBOX_UNAVAILABLE

@@ -9,11 +9,11 @@ import pytest
 
 from gccllm.base.core import Returned, RunStatus, Slot, Test
 from gccllm.base.reasons import Reason
-from gccllm.verify import layout
-from gccllm.verify.environment import Environment, environment_of
-from gccllm.verify.image import CalleeSpec
-from gccllm.verify.layout import AbiBit
-from gccllm.verify.replay import Replayer, difference, differs
+from gccllm.sandbox import layout
+from gccllm.sandbox.environment import Environment, environment_of
+from gccllm.sandbox.image import CalleeSpec
+from gccllm.sandbox.layout import AbiBit
+from gccllm.sandbox.replay import Replayer, difference, differs
 from tests.kit.replay import function, image, needs
 
 SOURCE = """

@@ -8,8 +8,8 @@ from typing import Protocol
 from iced_x86 import OpKind
 
 from gccllm.base.reasons import Reason
-from gccllm.verify.abi_state import DEFINED, State, Value
-from gccllm.verify.decode import GENERAL, REGISTERS, Insn, full_name
+from gccllm.x86.abi_state import DEFINED, State, Value
+from gccllm.x86.decode import GENERAL, REGISTERS, Insn, full_name
 
 
 class Flow(Protocol):

@@ -27,7 +27,7 @@ from gccllm.base.core import (
     arena_address,
     symbol_address,
 )
-from gccllm.verify import layout
+from gccllm.sandbox import layout
 
 _WORD = (1 << 64) - 1
 _HALF_STRIDE = ARENA_STRIDE // 2

@@ -15,7 +15,7 @@ from elftools.elf.elffile import ELFFile
 from gccllm.base.core import FarCode, Quit
 from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Toolchain, run
-from gccllm.verify import layout
+from gccllm.sandbox import layout
 
 
 def real_name(name: str) -> str:

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from gccllm.base.core import ARENA_BYTES, ARENAS, Page, Test
-from gccllm.verify import layout
-from gccllm.verify.image import Image
-from gccllm.verify.placement import CANONICAL, Moves, Placement, moved, moved_test
+from gccllm.sandbox import layout
+from gccllm.sandbox.image import Image
+from gccllm.sandbox.placement import CANONICAL, Moves, Placement, moved, moved_test
 
 BATCH_BYTES = 1 << 26
 """Limit of a batch, contents of pages included."""

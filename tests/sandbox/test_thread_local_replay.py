@@ -14,11 +14,11 @@ from gccllm.base.core import FarData, GlobalBytes, Quit, Returned, RunStatus, Sl
 from gccllm.base.reasons import Reason
 from gccllm.harvest.__main__ import target_of
 from gccllm.harvest.harvest import QUICK, Harvest, harvest
+from gccllm.sandbox.image import AssembleError, CalleeSpec, Image, build_image
+from gccllm.sandbox.replay import Replayer, same
+from gccllm.sandbox.trace import instrument, trace
 from gccllm.verify import adequacy
-from gccllm.verify.image import AssembleError, CalleeSpec, Image, build_image
 from gccllm.verify.judge import judge
-from gccllm.verify.replay import Replayer, same
-from gccllm.verify.trace import instrument, trace
 from gccllm.verify.workbench import Workbench
 from tests.kit.bench import bench, offered, other_body
 from tests.kit.replay import INT, TOOLS, compiled, function

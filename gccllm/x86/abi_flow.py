@@ -18,11 +18,10 @@ from dataclasses import dataclass, field
 
 from iced_x86 import OpKind
 
-from gccllm.assembly.syntax import NORETURN
-from gccllm.assembly.tls import GET_ADDRESS
 from gccllm.base.reasons import Reason
-from gccllm.verify.abi_moves import MOVES
-from gccllm.verify.abi_state import (
+from gccllm.base.runtime import GET_ADDRESS, NORETURN
+from gccllm.x86.abi_moves import MOVES
+from gccllm.x86.abi_state import (
     CALL_RESULTS,
     CALLER_SAVED,
     DEFINED,
@@ -36,7 +35,7 @@ from gccllm.verify.abi_state import (
     entry_state,
     merge,
 )
-from gccllm.verify.decode import (
+from gccllm.x86.decode import (
     ARITHMETIC_FLAGS,
     CALLEE_SAVED,
     GENERAL,

@@ -30,8 +30,8 @@ from gccllm.assembly.slice import reachable
 from gccllm.assembly.syntax import Flow
 from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Toolchain
-from gccllm.verify import layout
-from gccllm.verify.layout import Event
+from gccllm.sandbox import layout
+from gccllm.sandbox.layout import Event
 
 _NAMES = {value: name for name, value in vars(iced.Mnemonic).items() if isinstance(value, int)}
 _STRING_MOVES = ("MOVS", "STOS", "LODS")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from gccllm.verify.decode import Decoded
+from gccllm.x86.decode import Decoded
 
 Edges = tuple[tuple[int, ...], ...]
 

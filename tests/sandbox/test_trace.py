@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from gccllm.assembly import Body, BodyError, Module, cfg, slice_text
 from gccllm.base.core import ARENA_BASE, Region, RunStatus, Test, arena_address
 from gccllm.base.reasons import Reason
-from gccllm.verify import contract, trace
-from gccllm.verify.image import build_image
-from gccllm.verify.replay import Replayer, same
+from gccllm.sandbox import trace
+from gccllm.sandbox.image import build_image
+from gccllm.sandbox.replay import Replayer, same
+from gccllm.verify import contract
 from tests.kit.replay import INT, TOOLS, compiled, needs, on_array
 
 SOURCE = """

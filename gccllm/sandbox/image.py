@@ -35,14 +35,13 @@ from pathlib import Path
 from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
 
-from gccllm.assembly.syntax import NORETURN
-from gccllm.assembly.tls import GET_ADDRESS
 from gccllm.base.core import CalleeSpec as CalleeSpec
 from gccllm.base.core import FarCode, FarData, Quit, Slot, StandIn
 from gccllm.base.reasons import Reason
+from gccllm.base.runtime import GET_ADDRESS, NORETURN
 from gccllm.base.toolchain import Toolchain, run
-from gccllm.verify import layout
-from gccllm.verify.far_code import far_objects, real_name
+from gccllm.sandbox import layout
+from gccllm.sandbox.far_code import far_objects, real_name
 
 _STUB_BYTES = 64
 _FAR_ALIGN = 64

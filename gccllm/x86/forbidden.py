@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 from iced_x86 import FlowControl, OpKind, Register
 
-from gccllm.assembly.tls import GET_ADDRESS
 from gccllm.base.reasons import Reason
-from gccllm.verify.decode import Insn
+from gccllm.base.runtime import GET_ADDRESS
+from gccllm.x86.decode import Insn
 
 
 class Row(NamedTuple):

@@ -24,10 +24,10 @@ from gccllm.base.core import (
     Test,
     arena_address,
 )
-from gccllm.verify import layout
-from gccllm.verify.instrument import instrument, instrument_callees, traced_name
-from gccllm.verify.layout import Event
-from gccllm.verify.replay import Replayer, decode_observation
+from gccllm.sandbox import layout
+from gccllm.sandbox.instrument import instrument, instrument_callees, traced_name
+from gccllm.sandbox.layout import Event
+from gccllm.sandbox.replay import Replayer, decode_observation
 
 __all__ = [
     "Intervals", "Trace", "beginning", "blocks_in_order", "foreign", "instrument", "instrument_callees", "merged",

@@ -23,11 +23,11 @@ from gccllm.base.core import (
     symbol_address,
 )
 from gccllm.base.reasons import Reason
-from gccllm.verify import layout
-from gccllm.verify.image import build_image
+from gccllm.sandbox import layout
+from gccllm.sandbox.image import build_image
+from gccllm.sandbox.placement import CANONICAL, Moves, Placement, drawn, moved
+from gccllm.sandbox.replay import Replayer
 from gccllm.verify.judge import judge
-from gccllm.verify.placement import CANONICAL, Moves, Placement, drawn, moved
-from gccllm.verify.replay import Replayer
 from tests.kit.bench import bench, offered
 from tests.kit.replay import TOOLS, compiled
 
