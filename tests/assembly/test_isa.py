@@ -6,10 +6,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from test_splice import MAIN, PLUS_100, WHICH, link, run
 
 from gccllm.assembly import LEVELS, Rewrite, guard_level, level_of, march_features, splice
 from gccllm.assembly.isa import LEVEL_SYMBOL, constructor
+from tests.kit.linked import MAIN, PLUS_100, WHICH, link, run
 from tests.kit.units import TOOLS, module
 
 

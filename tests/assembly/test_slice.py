@@ -6,9 +6,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from test_splice import link, run
 
 from gccllm.assembly import BodyError, Module, layout_text, reachable, slice_text
+from tests.kit.linked import link, run
 from tests.kit.sources import C_EXAMPLES, CPP_EXAMPLES
 from tests.kit.units import TOOLS, module
 

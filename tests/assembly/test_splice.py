@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,11 +10,10 @@ from elftools.elf.elffile import ELFFile
 
 from gccllm.assembly import Body, BodyError, Module, Rewrite, splice
 from gccllm.base.reasons import Reason
+from tests.kit.linked import MAIN, PLUS_100, WHICH, link, run
 from tests.kit.sources import C_EXAMPLES, CPP_EXAMPLES, units
 from tests.kit.units import TOOLS, compiled, module
 
-# A body that answers otherwise than gcc's, so that a test sees which one ran.
-PLUS_100 = Body.parse("\tleal 100(%rdi), %eax\n\tret\n")
 SAVES = Body.parse(
     "\tpushq %rbx\n\tpushq %r12\n\tsubq $8, %rsp\n\tmovl %edi, %ebx\n\tmovl $77, %r12d\n\tcall callee@PLT\n"
     "\taddl %ebx, %eax\n\taddq $8, %rsp\n\tpopq %r12\n\tpopq %rbx\n\tret\n"
@@ -77,20 +75,6 @@ def test_lines_of_other_functions_stay(tmp_path: Path) -> None:
     for name, function in unit.functions.items():
         assert ("\n".join(function.lines) in text) == (name != "tail5")
     assert splice(unit, {}) == unit.text()
-
-
-def run(tmp_path: Path, *arguments: str) -> str:
-    done = subprocess.run([str(tmp_path / arguments[0]), *arguments[1:]], capture_output=True, text=True, timeout=20)
-    return f"{done.stdout}{done.returncode}"
-
-
-def link(tmp_path: Path, output: str, *inputs: str, compiler: str = "gcc") -> None:
-    done = subprocess.run([compiler, *inputs, "-o", output], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-
-
-WHICH = "int which(int x){return x+1;}"
-MAIN = '#include <stdio.h>\nint which(int); int main(void){printf("%d ",which(7));return 0;}'
 
 
 @pytest.mark.parametrize("flags", [(), ("-fcf-protection",), ("-g",), ("-ffunction-sections", "-fPIC")], ids=" ".join)

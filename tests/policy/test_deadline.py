@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from test_policy import LOOP, settings
 
 from gccllm.attempt import attempt
 from gccllm.base.core import Candidate
@@ -21,6 +20,7 @@ from gccllm.store.entry import Entry
 from gccllm.unit.plan import plan
 from gccllm.unit.session import UnitSession
 from tests.kit.bodies import PLAIN_SUM
+from tests.kit.settings import LOOP, settings
 
 
 class Speaker:

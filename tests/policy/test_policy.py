@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from gccllm.assembly import Module
-from gccllm.base import config
 from gccllm.base.core import Quit
 from gccllm.base.events import Log
 from gccllm.base.reasons import Reason, Scope
@@ -20,12 +19,7 @@ from gccllm.unit import hotness, policy
 from gccllm.unit import session as unit_session
 from gccllm.unit.plan import find_source, plan
 from gccllm.unit.session import UnitSession
-
-LOOP = "int f(const int *a, int n) { int s = 0; for (int i = 0; i < n; i++) s += a[i]; return s; }\n"
-
-
-def settings(**env: str) -> config.Settings:
-    return config.load(Path("/"), {f"GCCLLM_{name.upper()}": value for name, value in env.items()})
+from tests.kit.settings import LOOP, settings
 
 
 def unit_reason(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from test_policy import LOOP, settings
 
 from gccllm.base.core import Verdict, accepted, refuted, undecided
 from gccllm.base.events import Log
@@ -15,6 +14,7 @@ from gccllm.store import Entry
 from gccllm.unit.plan import plan
 from gccllm.unit.session import UnitSession
 from gccllm.verdict.recheck import SEEDS, recheck_in
+from tests.kit.settings import LOOP, settings
 
 OPEN = undecided("edges", Reason.EDGES_UNSEEN, "1 of 34")
 WRONG = refuted("replay", Reason.WRONG_VALUE, "rax: want 7, got 8")

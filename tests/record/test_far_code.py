@@ -7,7 +7,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from test_far_data import environment, gccllm
 
 from gccllm.assembly import Module, slice_text
 from gccllm.base.core import (
@@ -28,6 +27,7 @@ from gccllm.harvest.far import with_code
 from gccllm.harvest.types import Signature
 from gccllm.sandbox.image import Image, build_image
 from gccllm.sandbox.replay import Replayer, same
+from tests.kit.recording import environment, gccllm
 
 TOOLS = Toolchain.find()
 OTHER = """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,8 +15,8 @@ from gccllm.base.toolchain import Toolchain
 from gccllm.harvest.dwarf import signature_of
 from gccllm.harvest.far import far_symbols, with_far
 from gccllm.sandbox.image import build_image
+from tests.kit.recording import environment, gccllm
 
-ROOT = Path(__file__).resolve().parents[2]
 TABLE = """
 #include <stdint.h>
 uint32_t table[256]; int calls; const char *const greeting = "far";
@@ -37,16 +36,6 @@ int main(void) { static uint8_t data[400]; uint32_t all = 0; fill();
     for (int n = 0; n < 300; n++) all = all * 3 + sum(data + n % 100, n);
     printf("%u %d\\n", all, calls); return 0; }
 """
-
-
-def environment(place: Path, **more: str) -> dict[str, str]:
-    plain = {"PATH": "/usr/bin:/bin", "HOME": str(place), "PYTHONPATH": str(ROOT)}
-    return plain | {"GCCLLM_CACHE_DIR": str(place / "store"), "GCCLLM_RECORD_CPU": "100", "GCCLLM_ONLY": "sum"} | more
-
-
-def gccllm(place: Path, *args: str, **more: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "gccllm.commands.cli", *args]
-    return subprocess.run(command, cwd=place, env=environment(place, **more), capture_output=True, text=True)
 
 
 @pytest.fixture(scope="module", params=[("-fno-pie", "-no-pie"), ("-fPIC", "-pie")], ids=["fixed", "pie"])

@@ -8,7 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from test_far_data import environment, gccllm
+
+from tests.kit.recording import environment, gccllm
 
 UNIT = """
 #include <stdint.h>

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_timing import SORT, Bench
 
 from gccllm.assembly import Module, slice_text
 from gccllm.base.core import (
@@ -37,6 +36,7 @@ from gccllm.sandbox.replay import Replayer, difference, differs, same
 from gccllm.verify import contract, timing
 from tests.kit.pages import HEAP, SOURCE, STACK, Memory, chain
 from tests.kit.replay import TOOLS, compiled, function
+from tests.kit.timed import SORT, Bench
 
 LONG = (Returned(Slot.RAX, 8),)
 EXT = {"ext": CalleeSpec(ints=(8, 8), returns=LONG)}

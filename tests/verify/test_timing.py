@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gccllm.assembly import Body, Module, slice_text
-from gccllm.base.core import Outcome, Quit, Region, Returned, Test, arena_address
+from gccllm.base.core import Outcome, Quit, Region, Test, arena_address
 from gccllm.base.reasons import Reason
-from gccllm.base.toolchain import Toolchain
 from gccllm.sandbox import layout
 from gccllm.sandbox.image import CalleeSpec
 from gccllm.verdict.suite import gain_asked
 from gccllm.verify import timing
-from tests.kit.replay import INT, TOOLS, compiled
+from tests.kit.replay import INT, compiled
+from tests.kit.timed import SORT, Bench
 
 ROUNDS = 41
 
@@ -152,20 +151,6 @@ def test_the_interval_covers_as_often_as_it_says() -> None:
 # --- the machinery --------------------------------------------------------------------------------
 
 
-@dataclass
-class Bench:
-    name: str
-    text: str
-    workdir: Path
-    returns: tuple[Returned, ...] = INT
-    tools: Toolchain = TOOLS
-    callees: dict[str, CalleeSpec] = field(default_factory=dict)
-
-
-SORT = """
-int f(int *p, int n) { for (int i = 1; i < n; i++) { int x = p[i], j = i;
-  while (j > 0 && p[j - 1] > x) { p[j] = p[j - 1]; j--; } p[j] = x; } return p[0]; }
-"""
 TWICE = SORT.replace("int f(int *p, int n) {", "int f(int *p, int n) { for (int k = 0; k < 20; k++)", 1)[:-2] + "}\n"
 SWITCH = """
 int ext(int); int f(int *p, int n) { int s = 0; for (int i = 0; i < n; i++) switch (p[i] & 7) { case 0: s += 3; break;

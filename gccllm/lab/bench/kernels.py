@@ -16,7 +16,6 @@ import argparse
 import contextlib
 import fnmatch
 import json
-import os
 import platform
 import shlex
 import shutil
@@ -107,7 +106,7 @@ def run_kernels(options: Options, out: Console | None = None) -> list[Result]:
 
 
 def _compile_all(names: Sequence[str], work: Path, options: Options, out: Console) -> dict[str, Result]:
-    env = dict(os.environ) | {"GCCLLM_CACHE_DIR": str(work / "store")}
+    env = objects.wrapper_environment(work / "store")
     if options.proposers:
         env["GCCLLM_PROPOSERS"] = options.proposers
     results = {name: Result(name) for name in names}

@@ -15,7 +15,6 @@ in every figure; what rewriting would give after inlining; memory.
 
 from __future__ import annotations
 
-import os
 import random
 import resource
 import statistics
@@ -118,7 +117,7 @@ def run_programs(
         data, store = work / f"{name}.in", work / "store"
         data.write_bytes(input_of(name, scale))
         build(name, ["gcc"], work / f"{name}.gcc")
-        build(name, compiler, work / f"{name}.ours", {**os.environ, **(env or {}), "GCCLLM_CACHE_DIR": str(store)})
+        build(name, compiler, work / f"{name}.ours", objects.wrapper_environment(store) | (env or {}))
         own = (event for event in events.read(store) if str(event.get("source", "")).endswith(f"/{name}.c"))
         one.admitted = count(own).admitted
         _measure(one, work, data, runs)

@@ -44,6 +44,11 @@ def run_tool(argv: Sequence[str], *, env: Mapping[str, str] | None = None, deadl
     return done.stdout
 
 
+def wrapper_environment(store: Path) -> dict[str, str]:
+    """The caller's environment with a store of the benchmark's own; a build waits until all work is done."""
+    return dict(os.environ) | {"GCCLLM_CACHE_DIR": str(store), "GCCLLM_BUILD_BUDGET": "900000"}
+
+
 def kernel_names() -> list[str]:
     return sorted(p.stem for p in KERNELS.glob("*.c"))
 

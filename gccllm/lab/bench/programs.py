@@ -34,7 +34,7 @@ from rich.console import Console
 from gccllm.base import events
 from gccllm.lab.bench import show
 from gccllm.lab.bench.decisions import Count, count
-from gccllm.lab.bench.objects import HERE, BuildFailed, run_tool
+from gccllm.lab.bench.objects import HERE, BuildFailed, run_tool, wrapper_environment
 
 DRIVERS = HERE / "roundtrips"
 
@@ -117,7 +117,7 @@ def fetch(program: Program, directory: Path) -> Path:
     archives.mkdir(parents=True, exist_ok=True)
     if not any(archives.glob("*.*")):
         run_tool([sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "-q", "--no-binary", ":all:",
-                  "--no-deps", "-d", str(archives), package], env=_environment(program))  # fmt: skip
+                  "--no-deps", "-d", str(archives), package], env=os.environ | _setting(program))  # fmt: skip
     archive = next((p for p in sorted(archives.iterdir()) if p.suffix in (".gz", ".zip")), None)
     if archive is None:
         raise BuildFailed(f"no source archive of {package}")
@@ -140,9 +140,9 @@ def unpack(archive: Path, to: Path) -> None:
             opened.extractall(to)
 
 
-def _environment(program: Program) -> dict[str, str]:
+def _setting(program: Program) -> dict[str, str]:
     name, _, value = program.setting.partition("=")
-    return dict(os.environ) | ({name: value} if name else {})
+    return {name: value} if name else {}
 
 
 def build(
@@ -232,7 +232,7 @@ def run_programs(
         outcome = Outcome(program.package)
         results.append(outcome)
         store = work / f"{program.package}.store"
-        env = _environment(program) | {"GCCLLM_CACHE_DIR": str(store), "GCCLLM_BUILD_BUDGET": "900000"}
+        env = wrapper_environment(store) | _setting(program)
         if budget is not None:
             env["GCCLLM_BUDGET"] = str(budget)
         try:
