@@ -69,11 +69,15 @@ class Context:
     """Whether a comparison may end early that the baseline goes through to its end."""
 
 
+_ROOMS = ("base", "x86", "assembly", "verify")
+"""Where the code of the gate is."""
+
+
 @cache
 def screen_stamp() -> str:
-    """Changes whenever the gate's own code does: sizes and times of the files it is made of."""
-    homes = (Path(__file__).parent, Path(isa.__file__).parent)
-    files = sorted(path for home in homes for path in home.glob("*.py"))
+    """Changes whenever the gate's own code does: sizes and times of the files that it is made of."""
+    rooms = Path(__file__).parents[1]
+    files = sorted(path for room in _ROOMS for path in (rooms / room).glob("*.py"))
     return ".".join(f"{status.st_size:x}-{status.st_mtime_ns:x}" for status in (path.stat() for path in files))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -151,3 +153,10 @@ def test_gcc_s_own_other_bodies_are_not_refused(flags: tuple[str, ...], tmp_path
         if not verdict.is_accepted:
             refused[name] = (verdict.reason, verdict.detail)
     assert not refused
+
+
+def test_the_stamp_covers_all_code_that_the_gate_loads() -> None:
+    """A mark of a screened entry stands for today's gate only."""
+    asked = "import sys, gccllm.verify.screen; print(*(name for name in sys.modules if name.startswith('gccllm.')))"
+    loaded = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True).stdout.split()
+    assert {name.split(".")[1] for name in loaded} == set(gate._ROOMS)
