@@ -16,10 +16,11 @@ from functools import cached_property
 from gccllm.assembly.body import Body, BodyError, Line
 from gccllm.assembly.syntax import Flow
 from gccllm.base.reasons import Reason
+from gccllm.x86.registers import PARTS
 
 Edge = tuple[int, int]
 
-_REGISTER = re.compile(r"%(r[a-z0-9]+|e[a-z]{2})")
+_REGISTER = re.compile(r"%(?:r[a-z0-9]+|e[a-z]{2})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,14 +227,13 @@ def _reached(body: Body, tables: dict[str, tuple[str, ...]], block: Block, at: i
     if "(" in operand and "," not in operand:
         return ()  # through one pointer in memory: a tail call
     # Follow the jump's register back to the load from a table and the table's address register.
-    wanted = {name for operand in body.lines[at].operands for name in map(_full, _REGISTER.findall(operand))}
+    wanted = {name for operand in body.lines[at].operands for name in _named(operand)}
     loads_a_pointer = is_indexed = "," in operand
     for where in range(at - 1, block.first - 1, -1):
         line = body.lines[where]
         if line.label or not line.operands:
             continue
-        target = _REGISTER.fullmatch(line.operands[-1])
-        if target is None or _full(target[1]) not in wanted:
+        if not _REGISTER.fullmatch(line.operands[-1]) or wanted.isdisjoint(_named(line.operands[-1])):
             continue
         if line.mnemonic.startswith("mov") and "(" in line.operands[0]:
             loads_a_pointer = True
@@ -241,7 +241,7 @@ def _reached(body: Body, tables: dict[str, tuple[str, ...]], block: Block, at: i
         named = _table_named(line, tables)
         if named:
             return tables[named]
-        wanted.update(_full(r) for operand in line.operands[:-1] for r in _REGISTER.findall(operand))
+        wanted.update(name for operand in line.operands[:-1] for name in _named(operand))
     if loads_a_pointer and not is_indexed:
         return ()  # a function pointer out of an object
     known = {
@@ -249,18 +249,16 @@ def _reached(body: Body, tables: dict[str, tuple[str, ...]], block: Block, at: i
         for line in body.lines
         if line.operands
         and (named := _table_named(line, tables))
-        and (target := _REGISTER.fullmatch(line.operands[-1]))
-        and _full(target[1]) in wanted
+        and _REGISTER.fullmatch(line.operands[-1])
+        and not wanted.isdisjoint(_named(line.operands[-1]))
     }
     return tuple(dict.fromkeys(label for name in tables if name in (known or tables) for label in tables[name]))
 
 
+def _named(operand: str) -> set[str]:
+    """The general registers that an operand names, as gcc prints 32- and 64-bit ones."""
+    return {PARTS[name].register for name in _REGISTER.findall(operand) if name in PARTS}
+
+
 def _table_named(line: Line, tables: dict[str, tuple[str, ...]]) -> str:
     return next((name for name in line.symbols if name in tables), "")
-
-
-def _full(register: str) -> str:
-    """64-bit name of a general register as gcc prints 32- and 64-bit ones."""
-    if register[0] == "e":
-        return "r" + register[1:]
-    return register[:-1] if register[-1] in "dwb" and register[1].isdigit() else register

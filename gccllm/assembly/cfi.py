@@ -22,14 +22,12 @@ from gccllm.assembly.cfg import Cfg, Edge, cfg
 from gccllm.assembly.layout import LOOP_ALIGNMENT, loop_heads
 from gccllm.assembly.syntax import Flow
 from gccllm.base.reasons import Reason
+from gccllm.x86.registers import CALLEE_SAVED, DWARF, PARTS
 
-_NUMBERS = {name: n for n, name in enumerate(
-    ("rax", "rdx", "rcx", "rbx", "rsi", "rdi", "rbp", "rsp", *(f"r{i}" for i in range(8, 16))))}  # fmt: skip
-CALLEE_SAVED = ("rbx", "rbp", "r12", "r13", "r14", "r15")
 # Registers whose value is followed. Those with implicit writers (rax, rcx, rdx, rsi, rdi) are left out.
-_TRACKED = frozenset(("rsp", "r10", *CALLEE_SAVED))
+_TRACKED = frozenset(("RSP", "R10", *CALLEE_SAVED))
 
-_MEMORY = re.compile(r"(-?(?:0[xX][0-9a-fA-F]+|[0-9]+))?\(%(\w+)\)")
+_MEMORY = re.compile(r"(-?(?:0[xX][0-9a-fA-F]+|[0-9]+))?\((%\w+)\)")
 _IMMEDIATE = re.compile(r"\$(-?(?:0[xX][0-9a-fA-F]+|[0-9]+))")
 _READERS = re.compile(
     r"cmp[bwlq]?|test[bwlq]?|push[wq]?|bt[wlq]?|v?u?comis[sd]|v?ptest|nop[wlq]?|prefetch\w*|i?div[bwlq]?"
@@ -74,7 +72,7 @@ class _State:
         )
 
 
-_ENTRY = _State({"rsp": _Place(_BASE_CFA, -8)} | {r: _Entry(r) for r in CALLEE_SAVED}, {})
+_ENTRY = _State({"RSP": _Place(_BASE_CFA, -8)} | {r: _Entry(r) for r in CALLEE_SAVED}, {})
 
 Rule = tuple[str, int] | bytes
 """(register, offset) for a CFA, ("cfa", offset) for a slot, or a DWARF expression."""
@@ -88,7 +86,7 @@ class Row:
     rules: dict[str, Rule]
 
 
-ENTRY_ROW = Row(("rsp", 8), {})
+ENTRY_ROW = Row(("RSP", 8), {})
 
 
 @dataclass(frozen=True)
@@ -152,14 +150,14 @@ def change(old: Row, new: Row) -> list[str]:
         elif isinstance(old.cfa, tuple) and old.cfa[0] == new.cfa[0]:
             out.append(f"\t.cfi_def_cfa_offset\t{new.cfa[1]}")
         elif isinstance(old.cfa, tuple) and old.cfa[1] == new.cfa[1]:
-            out.append(f"\t.cfi_def_cfa_register\t{_NUMBERS[new.cfa[0]]}")
+            out.append(f"\t.cfi_def_cfa_register\t{DWARF[new.cfa[0]]}")
         else:
-            out.append(f"\t.cfi_def_cfa\t{_NUMBERS[new.cfa[0]]}, {new.cfa[1]}")
+            out.append(f"\t.cfi_def_cfa\t{DWARF[new.cfa[0]]}, {new.cfa[1]}")
     for register in CALLEE_SAVED:
         rule = new.rules.get(register)
         if rule == old.rules.get(register):
             continue
-        number = _NUMBERS[register]
+        number = DWARF[register]
         if rule is None:
             out.append(f"\t.cfi_restore\t{number}")
         elif isinstance(rule, bytes):
@@ -232,11 +230,11 @@ def _step(state: _State, line: Line, at: int) -> _State:
 
     def assign(register: str, value: _Value | None) -> None:
         nonlocal framed
-        if register == "rbp":
+        if register == "RBP":
             framed = False
         if register not in _TRACKED:
             return
-        if value is None and register == "rsp":
+        if value is None and register == "RSP":
             value = _Place(at, 0)  # a new unknown base
         if value is None:
             registers.pop(register, None)
@@ -257,56 +255,56 @@ def _step(state: _State, line: Line, at: int) -> _State:
 
     def address(operand: str) -> _Place | None:
         match = _MEMORY.fullmatch(operand)
-        base = place(match[2]) if match else None
+        base = place(_whole(match[2])) if match else None
         return base.plus(int(match[1] or "0", 0)) if match and base else None
 
     def pop(register: str) -> None:
-        top = place("rsp")
+        top = place("RSP")
         value = slots.get(top) if top else None
         if top:
-            registers["rsp"] = top.plus(8)
+            registers["RSP"] = top.plus(8)
         if register:
             assign(register, value)
 
     if word in ("push", "pushq"):
-        top = place("rsp")
+        top = place("RSP")
         if top:
-            registers["rsp"] = top.plus(-8)
+            registers["RSP"] = top.plus(-8)
             store(top.plus(-8), last)
     elif word in ("pushfq", "pushf", "popfq", "popf"):
-        top = place("rsp")
+        top = place("RSP")
         if top:
-            registers["rsp"] = top.plus(-8 if word.startswith("push") else 8)
+            registers["RSP"] = top.plus(-8 if word.startswith("push") else 8)
     elif word in ("pop", "popq"):
         pop(target)
     elif word in ("leave", "leaveq"):
-        frame = place("rbp")
-        assign("rsp", frame)
-        pop("rbp")
+        frame = place("RBP")
+        assign("RSP", frame)
+        pop("RBP")
     elif line.flow in (Flow.CALL, Flow.INDIRECT_CALL):
-        registers.pop("r10", None)
+        registers.pop("R10", None)
     elif not target and not last.startswith("%"):
         if word in ("mov", "movq") and len(operands) == 2:
             store(address(last), operands[0])
         elif word in ("cpuid", "cmpxchg8b", "cmpxchg16b"):
-            assign("rbx", None)
+            assign("RBX", None)
         elif word.startswith(("xchg", "xadd", "enter")):
             for operand in operands:
                 if register := _full(operand):
                     assign(register, None)
             if word.startswith("enter"):
-                assign("rbp", None)
-                assign("rsp", None)
+                assign("RBP", None)
+                assign("RSP", None)
     elif target and not _READERS.fullmatch(word):
         value: _Value | None = None
-        wide = last == f"%{target}"
+        wide = bool(_whole(last))
         if wide and len(operands) == 2:
             source = operands[0]
             known = place(target)
             constant = _IMMEDIATE.fullmatch(source)
             if word in ("mov", "movq"):
                 if source.startswith("%"):
-                    value = registers.get(source[1:])
+                    value = registers.get(_whole(source))
                     if isinstance(value, _Entry) and value.register != target:
                         value = None
                 elif where := address(source):
@@ -318,14 +316,14 @@ def _step(state: _State, line: Line, at: int) -> _State:
             elif word in ("sub", "subq") and constant and known:
                 value = known.plus(-int(constant[1], 0))
         assign(target, value)
-        if target == "rbp" and word in ("mov", "movq") and operands[0] == "%rsp":
+        if target == "RBP" and word in ("mov", "movq") and operands[0] == "%rsp":
             framed = True
         if word.startswith(("xchg", "xadd", "mulx", "cmpxchg")):
             for operand in operands[:-1]:
                 if register := _full(operand):
                     assign(register, None)
         if word.startswith("cpuid"):
-            assign("rbx", None)
+            assign("RBX", None)
     return _State(registers, slots, framed)
 
 
@@ -338,7 +336,7 @@ def _saved(slots: dict[_Place, _Value], register: str) -> bool:
 
 def _row(state: _State, at: int) -> Row:
     """Raises BodyError(CFI) when the CFA or a register cannot be found again."""
-    rsp = state.registers.get("rsp")
+    rsp = state.registers.get("RSP")
     rules: dict[str, Rule] = {}
     for register in CALLEE_SAVED:
         intact = state.registers.get(register) == _Entry(register)
@@ -350,7 +348,7 @@ def _row(state: _State, at: int) -> Row:
         if rule is not None:
             rules[register] = rule
         elif not intact:
-            raise BodyError(Reason.CFI, f"the entry value of {register} is lost before line {at + 1}")
+            raise BodyError(Reason.CFI, f"the entry value of {register.lower()} is lost before line {at + 1}")
     return Row(_cfa(state, at), rules)
 
 
@@ -368,8 +366,8 @@ def _where(state: _State, slot: _Place) -> Rule | None:
 
 
 def _register_with(state: _State, base: int) -> tuple[str, _Place] | None:
-    order = ("rbp", "rsp") if state.framed else ("rsp", "rbp")
-    for register in (*order, "r10", "rbx", "r12", "r13", "r14", "r15"):
+    order = ("RBP", "RSP") if state.framed else ("RSP", "RBP")
+    for register in (*order, "R10", *CALLEE_SAVED):
         value = state.registers.get(register)
         if isinstance(value, _Place) and value.base == base:
             return register, value
@@ -391,7 +389,7 @@ def _cfa(state: _State, at: int) -> Rule:
 
 
 def _breg(register: str, offset: int) -> bytes:
-    return bytes((0x70 + _NUMBERS[register],)) + _sleb(offset)
+    return bytes((0x70 + DWARF[register],)) + _sleb(offset)
 
 
 def _sleb(value: int) -> bytes:
@@ -414,25 +412,19 @@ def _check_exits(body: Body, states: Iterable[_State | None]) -> None:
         )
         if not leaves:
             continue
-        if state.registers.get("rsp") != _Place(_BASE_CFA, -8):
+        if state.registers.get("RSP") != _Place(_BASE_CFA, -8):
             raise BodyError(Reason.STACK_DEPTH, f"rsp is not as on entry at line {at + 1}: {line.text().strip()}")
         for register in CALLEE_SAVED:
             if state.registers.get(register) != _Entry(register):
-                raise BodyError(Reason.CALLEE_SAVED, f"{register} is not restored at line {at + 1}")
-
-
-_NAMES: dict[str, str] = {}
-for _name in ("a", "b", "c", "d"):
-    for _alias in (f"r{_name}x", f"e{_name}x", f"{_name}x", f"{_name}l", f"{_name}h"):
-        _NAMES["%" + _alias] = f"r{_name}x"
-for _name in ("si", "di", "bp", "sp"):
-    for _alias in (f"r{_name}", f"e{_name}", _name, f"{_name}l"):
-        _NAMES["%" + _alias] = f"r{_name}"
-for _n in range(8, 16):
-    for _suffix in ("", "d", "w", "b"):
-        _NAMES[f"%r{_n}{_suffix}"] = f"r{_n}"
+                raise BodyError(Reason.CALLEE_SAVED, f"{register.lower()} is not restored at line {at + 1}")
 
 
 def _full(operand: str) -> str:
-    """64-bit name of a general register operand; "" for anything else."""
-    return _NAMES.get(operand, "")
+    """Full name of the register that an operand is; "" for one that is none."""
+    part = PARTS.get(operand)
+    return part.register if part is not None else ""
+
+
+def _whole(operand: str) -> str:
+    """The same of a register's whole 8 bytes."""
+    return PARTS[operand].register if operand in PARTS and PARTS[operand].size == 8 else ""

@@ -25,7 +25,7 @@ from gccllm.harvest.types import (
     describe,
 )
 from gccllm.verify.screen import argument_registers
-from gccllm.x86.abi_state import INTEGER_ARGUMENTS
+from gccllm.x86.registers import INTEGER_ARGUMENTS
 
 INT_REGISTERS = 6
 VECTOR_REGISTERS = 8

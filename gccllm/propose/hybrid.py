@@ -14,11 +14,11 @@ import re
 
 from gccllm.assembly import Body, Line
 from gccllm.propose.prune import prune
+from gccllm.x86.registers import INTEGER_ARGUMENTS, att
 
 THRESHOLD = 112
 """Longest length, in elements, that takes gcc's own body."""
 
-_REGISTERS = (("%edi", "%rdi"), ("%esi", "%rsi"), ("%edx", "%rdx"), ("%ecx", "%rcx"), ("%r8d", "%r8"), ("%r9d", "%r9"))
 _WIDE_INTEGER = re.compile(r"\b(?:size_t|ssize_t|ptrdiff_t|u?int64_t|u?intptr_t|long)\b")
 _INTEGER = re.compile(r"\b(?:int|unsigned|u?int32_t)\b")
 _UNSIGNED = re.compile(r"\b(?:unsigned|size_t|uint\d+_t|uintptr_t)\b")
@@ -48,10 +48,10 @@ def length_register(signature: str) -> tuple[str, bool, bool] | None:
         is_wide, is_int = bool(_WIDE_INTEGER.search(text)), bool(_INTEGER.search(text))
         if name is None or not (is_wide or is_int or _SMALL.search(text)):
             return None  # a type of unknown class: the registers after it are not known
-        if place >= len(_REGISTERS):
+        if place >= len(INTEGER_ARGUMENTS):
             return None
         if (is_wide or is_int) and not _SMALL.search(text):
-            register = _REGISTERS[place][is_wide]
+            register = att(INTEGER_ARGUMENTS[place], 8 if is_wide else 4)
             found.append((bool(_LENGTH_NAME.fullmatch(name[1])), register, is_wide, bool(_UNSIGNED.search(text))))
         place += 1
     named = [row for row in found if row[0]]

@@ -13,14 +13,13 @@ from __future__ import annotations
 import re
 
 from gccllm.assembly import Body, Line
+from gccllm.x86.registers import GENERAL, PARTS
 
-_NAMES: dict[str, tuple[str, int]] = {}
-for _legacy in ("ax", "bx", "cx", "dx", "si", "di", "bp"):
-    _NAMES |= {f"%r{_legacy}": (_legacy, 64), f"%e{_legacy}": (_legacy, 32), f"%{_legacy}": (_legacy, 16)}
-    _NAMES[f"%{_legacy[0]}l" if _legacy.endswith("x") else f"%{_legacy}l"] = (_legacy, 8)
-for _number in range(8, 16):
-    for _suffix, _width in (("", 64), ("d", 32), ("w", 16), ("b", 8)):
-        _NAMES[f"%r{_number}{_suffix}"] = (f"r{_number}", _width)
+_NAMES = {
+    operand: (part.register, 8 * part.size)
+    for operand, part in PARTS.items()
+    if part.register in GENERAL and part.register != "RSP" and not part.first
+}
 
 # What a bound `value >= low` (unsigned, and signed where `is_signed`) says of conditions after a comparison with less.
 _NEVER_UNSIGNED = frozenset({"b", "be", "e", "c", "z", "na", "nae"})

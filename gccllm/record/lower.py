@@ -36,6 +36,7 @@ from gccllm.base.core import PAGE_BYTES, GlobalBytes, Observation, Page, Returne
 from gccllm.base.reasons import Reason
 from gccllm.harvest.types import Signature
 from gccllm.record.capture import RecordedCall, RecordedPage
+from gccllm.record.reservoir import INTEGER
 from gccllm.sandbox import layout
 from gccllm.sandbox.image import Image
 
@@ -179,7 +180,7 @@ def _arguments(
 ) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
     """Integer and vector registers with the defined bytes of each, and stack words."""
     before = call.before
-    registers = (before.rdi, before.rsi, before.rdx, before.rcx, before.r8, before.r9)
+    registers = [getattr(before, name) for name in INTEGER]
     ints: dict[int, tuple[int, int]] = {}
     vectors: dict[int, tuple[int, int]] = {}
     stack: dict[int, int] = {}

@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from gccllm.base.core import PAGE_BYTES
 from gccllm.harvest.types import Place, Signature
 from gccllm.record.capture import RecordedCall, RecordedPage
+from gccllm.x86.registers import INTEGER_ARGUMENTS
 
 MAX_CALLS = 256
 MAX_BYTES = 128 << 20
@@ -34,7 +35,8 @@ NO_BOUND = 2.0
 LARGE = 3 / 4
 """A call may have this part of the bytes, as all that are chosen by rank: one of 64 MiB fits in."""
 
-INTEGER = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")
+INTEGER = tuple(register.lower() for register in INTEGER_ARGUMENTS)
+"""Of `Registers`, the integer arguments in order."""
 
 
 @dataclass(slots=True)

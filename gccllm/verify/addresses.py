@@ -23,9 +23,9 @@ from gccllm.assembly import BodyError
 from gccllm.base.reasons import Reason
 from gccllm.verify.address_operands import RETURN_ADDRESS, Operands, State, merge
 from gccllm.verify.address_values import ADDRESS, BITS, CLEAN, LOW, Known, added, joined, masked, mixed, signed
-from gccllm.x86.abi_state import CALL_RESULTS, CALLER_SAVED, INTEGER_ARGUMENTS
 from gccllm.x86.decode import ARITHMETIC_FLAGS, Decoded, Insn, full_name
 from gccllm.x86.paths import successors
+from gccllm.x86.registers import CALL_RESULTS, CALLER_SAVED, INTEGER_ARGUMENTS
 
 _MOVES = re.compile(
     r"V?(MOV(Q|APS|APD|UPS|UPD|DQA|DQU|DQA32|DQA64|DQU64|DQU32|DDUP|LHPS|HLPS|HPS|LPS|HPD|LPD)|PUNPCK[LH]QDQ"

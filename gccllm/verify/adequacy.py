@@ -27,7 +27,6 @@ from dataclasses import dataclass
 from gccllm.assembly import Body, BodyError, canonical, cfg
 from gccllm.assembly.cfg import Edge
 from gccllm.assembly.syntax import Flow
-from gccllm.base.core import Slot
 from gccllm.prove import infeasible, same
 from gccllm.sandbox.environment import UNSEEN, Environment
 from gccllm.sandbox.replay import Replayer
@@ -36,6 +35,7 @@ from gccllm.verify.dead import is_dead_change
 from gccllm.verify.mutate import Mutant, assembling, mutants
 from gccllm.verify.workbench import Workbench
 from gccllm.x86.decode import Decoded, assemble
+from gccllm.x86.registers import PARTS
 
 SIDE_FLAGS = ("-Os", "-fno-tree-vectorize")
 """Appended to the unit's flags for `Workbench.scalar`. Measured on 75 kernels with the first harvest: gcc's bodies are
@@ -250,8 +250,6 @@ def _is_idle_jump(bench: Workbench, body: Body, mutant: Mutant, idle: frozenset[
     return edge in idle and there in infeasible(mutant.body, idle - {edge} | {there}, bench.tools, bench.deadline)
 
 
-_SLOTS = {Slot.RAX: "RAX", Slot.RDX: "RDX", Slot.XMM0: "ZMM0", Slot.XMM1: "ZMM1"}
-
-
 def result_registers(bench: Workbench) -> frozenset[str]:
-    return frozenset(_SLOTS[r.slot] for r in bench.returns if r.slot in _SLOTS)
+    """Those that hold the result, but for the x87 stack's."""
+    return frozenset(PARTS[f"%{r.slot}"].register for r in bench.returns if f"%{r.slot}" in PARTS)

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from iced_x86 import FlowControl, InstructionInfoFactory, OpAccess, OpKind, Register, RegisterExt
 
 from gccllm.assembly import Body, Line
-from gccllm.x86.abi_state import CALLER_SAVED, INTEGER_ARGUMENTS, VECTOR_ARGUMENTS
-from gccllm.x86.decode import CALLEE_SAVED, GENERAL, Decoded, Insn, full_name
+from gccllm.x86.decode import Decoded, Insn, full_name
+from gccllm.x86.registers import CALLEE_SAVED, CALLER_SAVED, GENERAL, INTEGER_ARGUMENTS, VECTOR_ARGUMENTS
 
 Places = frozenset[str]
 """`RAX:4` is the part of rax above 2 bytes and within 4; other registers and flags have one name each."""

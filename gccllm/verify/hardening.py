@@ -22,13 +22,13 @@ from iced_x86 import FlowControl, OpKind, RegisterInfo
 
 from gccllm.assembly import BodyError
 from gccllm.base.reasons import Reason
-from gccllm.x86.abi_state import CALLER_SAVED, INTEGER_ARGUMENTS
-from gccllm.x86.decode import GENERAL, MASKS, VECTORS, Decoded, Insn, full_name
+from gccllm.x86.decode import Decoded, Insn, full_name
 from gccllm.x86.paths import loops, straight_end, successors
+from gccllm.x86.registers import CALLER_SAVED, GENERAL, INTEGER_ARGUMENTS, MASKS, VECTOR_ARGUMENTS, VECTORS
 
 _RESULTS = ("RAX", "RDX", "ZMM0", "ZMM1")
-_OTHER_GENERAL = ("RAX", "R10", "R11")
-_CLASSES = (INTEGER_ARGUMENTS, _OTHER_GENERAL, VECTORS[:8], VECTORS[8:], MASKS)
+_OTHER_GENERAL = tuple(r for r in GENERAL if r in CALLER_SAVED and r not in INTEGER_ARGUMENTS)
+_CLASSES = (INTEGER_ARGUMENTS, _OTHER_GENERAL, VECTOR_ARGUMENTS, VECTORS[len(VECTOR_ARGUMENTS) :], MASKS)
 """Registers that a choice of -fzero-call-used-regs= takes or leaves together."""
 
 

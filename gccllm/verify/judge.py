@@ -40,8 +40,8 @@ from gccllm.verify.adequacy import result_registers
 from gccllm.verify.dead import argument_bytes
 from gccllm.verify.screen import Screened, screen
 from gccllm.verify.workbench import Workbench, near_of
-from gccllm.x86.abi_state import INTEGER_ARGUMENTS
 from gccllm.x86.decode import Refused, assemble
+from gccllm.x86.registers import INTEGER_ARGUMENTS
 
 CONTRACT_BATCH = 64
 """Traced tests between two looks at the result: most that break the contract break it soon."""

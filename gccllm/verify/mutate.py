@@ -23,7 +23,8 @@ from typing import NamedTuple
 
 from gccllm.assembly import Body, Line, tls
 from gccllm.base.toolchain import Toolchain
-from gccllm.verify.mutate_tables import ACCUMULATING, CONDITION_SIBLINGS, INVISIBLE, REGISTER_ROWS, SIBLINGS
+from gccllm.verify.mutate_tables import ACCUMULATING, CONDITION_SIBLINGS, INVISIBLE, SIBLINGS
+from gccllm.x86.registers import GENERAL, PARTS, att
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Operator(NamedTuple):
 # --- registers ------------------------------------------------------------------------------------
 
 _REGISTER = re.compile(r"%([a-z][a-z0-9]*)")
-_PLACE = {f"%{name}": (row, column) for row, names in enumerate(REGISTER_ROWS) for column, name in enumerate(names)}
+_GENERAL = {operand: part for operand, part in PARTS.items() if part.register in GENERAL and not part.first}
 _IMMEDIATE = re.compile(r"\$(-?(?:0x[0-9a-fA-F]+|[0-9]+))$")
 _MEMORY = re.compile(r"(?P<disp>[^(:]*)\((?P<base>%\w+)?(?:,(?P<index>%\w+)(?:,(?P<scale>[1248]))?)?\)$")
 _SUFFIX_BYTES = {"b": 1, "w": 2, "l": 4, "q": 8}
@@ -75,8 +76,8 @@ def _registers(body: Body) -> dict[str, list[str]]:
 
 
 def _class(register: str) -> str:
-    if register in _PLACE:
-        return f"general{_PLACE[register][1]}"
+    if register in _GENERAL:
+        return f"general{_GENERAL[register].size}"
     match = re.fullmatch(r"%(xmm|ymm|zmm|k)[0-9]+", register)
     return match[1] if match else ""
 
@@ -142,8 +143,8 @@ def _displacements(body: Body, at: int) -> Iterator[Change]:
 
 def _access_bytes(line: Line) -> int:
     for operand in line.operands:
-        if operand in _PLACE:
-            return (8, 4, 2, 1)[_PLACE[operand][1]]
+        if operand in _GENERAL:
+            return _GENERAL[operand].size
         if operand[:4] in ("%xmm", "%ymm", "%zmm"):
             return {"x": 16, "y": 32, "z": 64}[operand[1]]
     return _SUFFIX_BYTES.get(line.mnemonic[-1:], 1)
@@ -169,7 +170,7 @@ def _other_register(body: Body, at: int) -> Iterator[Change]:
 def _swapped_operands(body: Body, at: int) -> Iterator[Change]:
     line = body.lines[at]
     stem = line.mnemonic.rstrip("bwlq")
-    if stem in ("sub", "cmp", "sbb", "mov") and len(line.operands) == 2 and all(o in _PLACE for o in line.operands):
+    if stem in ("sub", "cmp", "sbb", "mov") and len(line.operands) == 2 and all(o in _GENERAL for o in line.operands):
         yield _one(line, replace(line, operands=line.operands[::-1]))
     elif re.match(r"v?(p?sub|pcmpgt|div|pandn|andn|mov[au]p|movdq)", line.mnemonic) and len(line.operands) >= 2:
         a, b, *rest = line.operands
@@ -189,10 +190,10 @@ def _narrowed(body: Body, at: int) -> Iterator[Change]:
         return
     operands = []
     for operand in line.operands:
-        if operand in _PLACE:
-            if _PLACE[operand][1] != 0:
+        if operand in _GENERAL:
+            if _GENERAL[operand].size != 8:
                 return
-            operand = "%" + REGISTER_ROWS[_PLACE[operand][0]][1]
+            operand = att(_GENERAL[operand].register, 4)
         operands.append(operand)
     if "%rsp" not in line.operands and line.mnemonic not in ("movslq", "cltq"):
         yield _one(line, Line(line.mnemonic[:-1] + "l", tuple(operands), line.prefixes))

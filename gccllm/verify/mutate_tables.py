@@ -4,19 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-REGISTER_ROWS: tuple[tuple[str, str, str, str], ...] = (
-    ("rax", "eax", "ax", "al"),
-    ("rbx", "ebx", "bx", "bl"),
-    ("rcx", "ecx", "cx", "cl"),
-    ("rdx", "edx", "dx", "dl"),
-    ("rsi", "esi", "si", "sil"),
-    ("rdi", "edi", "di", "dil"),
-    ("rbp", "ebp", "bp", "bpl"),
-    ("rsp", "esp", "sp", "spl"),
-    *((f"r{i}", f"r{i}d", f"r{i}w", f"r{i}b") for i in range(8, 16)),
-)
-"""Names of the general registers: 8, 4, 2, 1 byte."""
-
 # The negation first, then the neighbour that differs at equality, then the other signedness.
 CONDITION_SIBLINGS: dict[str, tuple[str, ...]] = {
     "a": ("be", "ae", "g"),

@@ -29,9 +29,10 @@ from gccllm.verify.frame import check_frame
 from gccllm.verify.hardening import check_hardening, is_speculation_trap
 from gccllm.verify.widths import check_merges, check_widths, needed_width
 from gccllm.x86 import abi_flow
-from gccllm.x86.abi_state import FLAGS, INTEGER_ARGUMENTS
-from gccllm.x86.decode import VECTORS, Decoded, Insn, Refused, Relocation, assemble
+from gccllm.x86.abi_state import FLAGS
+from gccllm.x86.decode import Decoded, Insn, Refused, Relocation, assemble
 from gccllm.x86.forbidden import refusal
+from gccllm.x86.registers import INTEGER_ARGUMENTS, VECTOR_ARGUMENTS
 
 MEMORY_CALLS = frozenset({"memcpy", "memmove", "memset", "memcmp"})
 """What gcc itself may make of a loop, so what a candidate may call without the baseline doing so."""
@@ -284,4 +285,4 @@ def _defined_at_entry(baseline: Baseline, context: Context) -> frozenset[str]:
 
 def argument_registers(integers: int, vectors: int) -> frozenset[str]:
     """Registers of a signature that passes so many integer and vector values in registers."""
-    return frozenset((*INTEGER_ARGUMENTS[:integers], *VECTORS[:vectors]))
+    return frozenset((*INTEGER_ARGUMENTS[:integers], *VECTOR_ARGUMENTS[:vectors]))

@@ -26,8 +26,9 @@ from iced_x86 import InstructionInfoFactory, OpAccess, OpKind, RegisterInfo
 
 from gccllm.assembly import BodyError
 from gccllm.base.reasons import Reason
-from gccllm.x86.decode import GENERAL, Decoded, Insn, full_name
+from gccllm.x86.decode import Decoded, Insn, full_name
 from gccllm.x86.paths import Edges, inner_loops, loops, successors
+from gccllm.x86.registers import GENERAL
 
 _FACTORY = InstructionInfoFactory()
 _SCALAR = frozenset({"ADC", "ADD", "DEC", "INC", "LEA", "SBB", "SUB"})

@@ -22,8 +22,6 @@ from gccllm.base.reasons import Reason
 from gccllm.base.runtime import GET_ADDRESS, NORETURN
 from gccllm.x86.abi_moves import MOVES
 from gccllm.x86.abi_state import (
-    CALL_RESULTS,
-    CALLER_SAVED,
     DEFINED,
     ENTRY_FRAME,
     FLAGS,
@@ -35,16 +33,8 @@ from gccllm.x86.abi_state import (
     entry_state,
     merge,
 )
-from gccllm.x86.decode import (
-    ARITHMETIC_FLAGS,
-    CALLEE_SAVED,
-    GENERAL,
-    MASKS,
-    VECTORS,
-    Decoded,
-    Insn,
-    full_name,
-)
+from gccllm.x86.decode import ARITHMETIC_FLAGS, Decoded, Insn, full_name
+from gccllm.x86.registers import CALL_RESULTS, CALLEE_SAVED, CALLER_SAVED, GENERAL, MASKS, VECTORS
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gccllm.x86.decode import ARITHMETIC_FLAGS, CALLEE_SAVED, GENERAL, MASKS, VECTORS
+from gccllm.x86.decode import ARITHMETIC_FLAGS
+from gccllm.x86.registers import CALLEE_SAVED, GENERAL, MASKS, VECTORS
 
 FLAGS = "FLAGS"
-INTEGER_ARGUMENTS = ("RDI", "RSI", "RDX", "RCX", "R8", "R9")
-VECTOR_ARGUMENTS = VECTORS[:8]
-CALL_RESULTS = frozenset({"RAX", "RDX", "ZMM0", "ZMM1"})
-CALLER_SAVED = frozenset({r for r in GENERAL if r not in CALLEE_SAVED and r != "RSP"} | {*VECTORS, *MASKS, FLAGS})
-"""What a call may clobber."""
 RED_ZONE_BYTES = 128
 
 Value = tuple[object, ...]

@@ -33,6 +33,7 @@ from iced_x86 import (
 )
 
 from gccllm.base.toolchain import Toolchain
+from gccllm.x86.registers import VECTORS
 
 
 def _names(enumeration: object) -> dict[int, str]:
@@ -44,13 +45,6 @@ REGISTERS = _names(Register)
 FEATURES = _names(CpuidFeature)
 _RELOCATIONS = {v: k.removeprefix("R_X86_64_") for k, v in ENUM_RELOC_TYPE_x64.items() if isinstance(v, int)}
 _RELOCATIONS |= {41: "GOTPCRELX", 42: "REX_GOTPCRELX"}  # elftools does not know them
-
-GENERAL = (
-    "RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI", "R8", "R9", "R10", "R11", "R12", "R13", "R14", "R15",
-)  # fmt: skip
-CALLEE_SAVED = frozenset({"RBX", "RBP", "R12", "R13", "R14", "R15"})
-VECTORS = tuple(f"ZMM{i}" for i in range(32))
-MASKS = tuple(f"K{i}" for i in range(8))
 
 _READS = {OpAccess.READ, OpAccess.COND_READ, OpAccess.READ_WRITE, OpAccess.READ_COND_WRITE}
 _WRITES = {OpAccess.WRITE, OpAccess.READ_WRITE}
