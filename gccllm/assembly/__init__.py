@@ -4,12 +4,11 @@ from gccllm.assembly.body import Body, BodyError, Constant, Line
 from gccllm.assembly.canonical import attribute_rows, baseline_key_text, canonical, canonicalize
 from gccllm.assembly.cfg import Block, Cfg, Loop, cfg
 from gccllm.assembly.cfi import synthesize_cfi
-from gccllm.assembly.decode import Access, Decoded, DecodedLine, Use, decode
+from gccllm.assembly.code import by_line, code_of
 from gccllm.assembly.function import Function
 from gccllm.assembly.isa import LEVELS, guard_level, level_of, march_features
 from gccllm.assembly.layout import layout_text
 from gccllm.assembly.linkage import is_pointed_to, replaceable
-from gccllm.assembly.liveness import Liveness, liveness
 from gccllm.assembly.module import DataObject, Module
 from gccllm.assembly.section import NotLossless, Section
 from gccllm.assembly.slice import reachable, slice_text
@@ -17,35 +16,30 @@ from gccllm.assembly.splice import Rewrite, splice
 
 __all__ = [
     "LEVELS",
-    "Access",
     "Block",
     "Body",
     "BodyError",
     "Cfg",
     "Constant",
     "DataObject",
-    "Decoded",
-    "DecodedLine",
     "Function",
     "Line",
-    "Liveness",
     "Loop",
     "Module",
     "NotLossless",
     "Rewrite",
     "Section",
-    "Use",
     "attribute_rows",
     "baseline_key_text",
+    "by_line",
     "canonical",
     "canonicalize",
     "cfg",
-    "decode",
+    "code_of",
     "guard_level",
     "is_pointed_to",
     "layout_text",
     "level_of",
-    "liveness",
     "march_features",
     "reachable",
     "replaceable",

@@ -23,7 +23,7 @@ from elftools.elf.elffile import ELFFile
 
 from gccllm.assembly.body import Body
 from gccllm.assembly.cfg import Edge, cfg
-from gccllm.assembly.decode import DecodedLine, decode
+from gccllm.assembly.code import by_line
 from gccllm.base.core import PAGE_BYTES, GlobalBytes, Page, Test
 from gccllm.base.deadline import NEVER, Deadline
 from gccllm.harvest.far import far_symbols
@@ -31,6 +31,8 @@ from gccllm.harvest.probe import HarvestTarget, Probe, Run
 from gccllm.harvest.types import Pointer
 from gccllm.sandbox import layout
 from gccllm.verify.workbench import Near, near_of
+from gccllm.x86.decode import Insn
+from gccllm.x86.registers import INTEGER_ARGUMENTS
 
 if TYPE_CHECKING:
     from gccllm.prove.inputs import Change, Solved, Start
@@ -46,7 +48,6 @@ MOST_EDGES, PATIENCE = 40, 10
 """More edges than these are not tried, nor are any after so many in a row that none was found for: a function counts
 only when all are taken."""
 MOST_PAGES = 64
-INTEGER = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")
 
 
 class Solving:
@@ -60,8 +61,8 @@ class Solving:
         self.deadline = deadline.within(SOLVE_S)
 
     @cached_property
-    def lines(self) -> Mapping[int, DecodedLine]:
-        return decode(self.body, self.probe.target.tools).by_line
+    def lines(self) -> Mapping[int, Insn]:
+        return by_line(self.body, self.probe.target.tools, self.probe.target.name)
 
     def chase(
         self, near: Callable[[int], Sequence[Run]], keep: Callable[[Sequence[Test]], object],
@@ -126,11 +127,11 @@ class Solving:
         image = self.probe.replayer.image
         named = {line.symbol for line in self.lines.values()} & image.symbols.keys()
         held = _Content(parent, self.probe)
-        arguments = dict(zip(INTEGER, parent.ints, strict=False)) if parent is not None else {}
-        used = {INTEGER[place.index]: param for param in self.probe.target.signature.params
+        arguments = dict(zip(INTEGER_ARGUMENTS, parent.ints, strict=False)) if parent is not None else {}
+        used = {INTEGER_ARGUMENTS[place.index]: param for param in self.probe.target.signature.params
                 for place in param.places if place.file == "int"}  # fmt: skip
         return Start(
-            registers={"rsp": layout.STACK_ENTRY},
+            registers={"RSP": layout.STACK_ENTRY},
             symbols={name: image.symbols[name] for name in named},
             first=layout.PAGE_FIRST,
             end=layout.PAGE_END,
@@ -189,7 +190,7 @@ class Solving:
         slots = 0
         for place in (place for param in self.probe.target.signature.params for place in param.places):
             if place.file == "int":
-                _put(ints, place.index, found.registers[INTEGER[place.index]])
+                _put(ints, place.index, found.registers[INTEGER_ARGUMENTS[place.index]])
                 _put(sizes, place.index, place.size)
             elif place.file == "vector" and place.index >= len(vectors):
                 _put(vectors, place.index, 0)
@@ -242,7 +243,7 @@ class Solver:
         with Probe(self.target) as probe:
             solving = Solving(probe, self.seed, body, deadline)
             for line, other in changes:
-                lines = decode(other, self.target.tools).by_line
+                lines = by_line(other, self.target.tools)
                 instead = range(line, line + 1 + len(other.lines) - len(body.lines))
                 change = Change(line, tuple(lines[n] for n in instead if n in lines))
                 found += _first(probe, solving.tests((solving.graph.block_of_line[line],), near, change))

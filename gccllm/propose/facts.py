@@ -15,12 +15,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gccllm.assembly import Body, BodyError
-from gccllm.assembly.decode import Decoded, decode
-from gccllm.assembly.liveness import liveness
+from gccllm.assembly.code import code_of
 from gccllm.base.toolchain import Toolchain
 from gccllm.propose.signature import CSignature
-
-_INTEGERS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")
+from gccllm.x86.decode import Code
+from gccllm.x86.liveness import read_first
+from gccllm.x86.registers import INTEGER_ARGUMENTS, VECTOR_ARGUMENTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +35,13 @@ class Facts:
 def facts_of(text: str, types: CSignature, tools: Toolchain) -> Facts:
     """Of a body's text. Never raises for what the text is."""
     try:
-        decoded = decode(Body.parse(text), tools)
+        body = Body.parse(text)
+        code = code_of(body, tools)
     except (BodyError, OSError, ValueError):
         return Facts()
-    live = liveness(decoded).entry
+    read = read_first(code)
     registers = _registers(types)
-    return Facts(frozenset(x for x, register in registers.items() if register in live), _stores(decoded))
+    return Facts(frozenset(x for x, register in registers.items() if register in read), _stores(body, code))
 
 
 def _registers(types: CSignature) -> dict[str, str]:
@@ -49,19 +50,19 @@ def _registers(types: CSignature) -> dict[str, str]:
     found: dict[str, str] = {}
     for letter, word in zip("abcdef", types.params, strict=False):
         if word in ("f32", "f64"):
-            found[letter] = f"zmm{floats}"
+            found[letter] = VECTOR_ARGUMENTS[floats]
             floats += 1
         else:
-            found[letter] = _INTEGERS[integers]
+            found[letter] = INTEGER_ARGUMENTS[integers]
             integers += 1
     return found
 
 
-def _stores(decoded: Decoded) -> bool | None:
-    lines = decoded.body.lines
+def _stores(body: Body, code: Code) -> bool | None:
+    lines = body.lines
     framed = any(line.mnemonic.startswith("mov") and line.operands == ("%rsp", "%rbp") for line in lines)
-    frame = {"rsp", "rbp"} if framed else {"rsp"}
-    if not any(access.is_write and access.base not in frame for one in decoded.lines for access in one.accesses):
+    frame = {"RSP", "RBP"} if framed else {"RSP"}
+    if not any(access.is_written and access.base not in frame for insn in code.insns for access in insn.accesses):
         return False
     # The frame's address in another register: what is stored through that may be nobody's business.
     for line in lines:

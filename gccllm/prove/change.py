@@ -10,26 +10,29 @@ differences that fade later (of registers that nobody reads, `verify.dead` knows
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import iced_x86 as iced
 import z3
 
 from gccllm.assembly.body import Body
-from gccllm.assembly.cfg import Cfg, cfg
-from gccllm.assembly.decode import DecodedLine, decode
+from gccllm.assembly.cfg import cfg
+from gccllm.assembly.code import by_line, code_of
 from gccllm.base.deadline import Deadline
 from gccllm.base.toolchain import Toolchain
 from gccllm.prove.edges import Proof
-from gccllm.prove.machine import FLAGS, REGISTERS, RFLAGS, Machine, is_modelled, step
+from gccllm.prove.machine import FLAGS, Machine, is_modelled, step
+from gccllm.x86.decode import Insn
+from gccllm.x86.liveness import FLAG_NAMES, live
+from gccllm.x86.registers import CALL_RESULTS, GENERAL
 
 
-def difference(at: Machine, line: DecodedLine, instead: Sequence[DecodedLine]) -> tuple[Any, Any]:
+def difference(at: Machine, line: Insn, instead: Sequence[Insn]) -> tuple[Any, Any]:
     """(where control goes, a general register or a store; a flag) ends otherwise with `instead` than with `line`."""
-    if line.instruction.is_jcc_short_or_near:
-        taken = [one.instruction.condition_code for one in instead if one.instruction.is_jcc_short_or_near]
-        holds = at.holds(line.instruction.condition_code)
+    if line.raw.is_jcc_short_or_near:
+        taken = [one.raw.condition_code for one in instead if one.raw.is_jcc_short_or_near]
+        holds = at.holds(line.raw.condition_code)
         return (holds if not taken else holds != at.holds(taken[0])), z3.BoolVal(False)
     ends = []
     for lines in ((line,), instead):
@@ -38,7 +41,7 @@ def difference(at: Machine, line: DecodedLine, instead: Sequence[DecodedLine]) -
             machine = step(machine, one)
         ends.append(machine)
     first, second = ends
-    parts = [first.registers[name] != second.registers[name] for name in REGISTERS]
+    parts = [first.registers[name] != second.registers[name] for name in GENERAL]
     flags = [first.flags[name] != second.flags[name] for name in FLAGS]
     return z3.Or(*parts, first.memory.differs(second.memory)), z3.Or(*flags)
 
@@ -50,7 +53,7 @@ class Equivalence:
         self.tools = tools
         self.body = body
         self.graph = cfg(body)
-        self.lines = decode(body, tools).by_line
+        self.code, self.lines = code_of(body, tools), by_line(body, tools)
         self.proof = Proof(self.graph, self.lines, deadline)
         self.is_followed = not (self.graph.falls_off or self.graph.unresolved)
         self.reached = self.proof.run(self.graph, frozenset())[0] if self.is_followed else {}
@@ -66,7 +69,7 @@ class Equivalence:
         goes_to = self.body.lines[line].target
         if any(other.lines[n].target != goes_to for n in instead):
             return False
-        changed = decode(other, self.tools).by_line
+        changed = by_line(other, self.tools)
         block = self.graph.block_of_line[line]
         lines = [changed[n] for n in instead if n in changed]
         original = self.lines.get(line)
@@ -80,38 +83,17 @@ class Equivalence:
             return True  # control never comes there
         before = self.proof.through(block, self.reached[block], line)
         main, flags = difference(before.machine, original, lines)
-        if are_flags_read(self.graph, self.lines, line):
+        if live(self.code, self.code.at[original.offset] + 1, CALL_RESULTS) & set(FLAG_NAMES):
             main = z3.Or(main, flags)
         return self.proof.is_impossible(z3.And(before.when, main))
 
 
-def is_register_count(line: DecodedLine) -> bool:
-    one = line.instruction
-    return any(one.op_kind(n) == iced.OpKind.REGISTER and one.op_register(n) == iced.Register.CL
-               for n in range(1, one.op_count))  # fmt: skip
+def is_transfer(line: Insn) -> bool:
+    return bool(line.raw.flow_control != iced.FlowControl.NEXT)
 
 
-def is_transfer(line: DecodedLine) -> bool:
-    return bool(line.instruction.flow_control != iced.FlowControl.NEXT)
-
-
-def _are_alike(original: DecodedLine, lines: Sequence[DecodedLine]) -> bool:
+def _are_alike(original: Insn, lines: Sequence[Insn]) -> bool:
     """A jump on a condition, and none or another in its place, to the same place."""
-    if not original.instruction.is_jcc_short_or_near:
+    if not original.raw.is_jcc_short_or_near:
         return False
-    return not lines or (len(lines) == 1 and lines[0].instruction.is_jcc_short_or_near)
-
-
-def are_flags_read(graph: Cfg, lines: Mapping[int, DecodedLine], line: int) -> bool:
-    """Whether a flag that `line` leaves may be read: False only when all are written first, before the block ends."""
-    left = sum(RFLAGS.values())
-    for n in range(line + 1, graph.blocks[graph.block_of_line[line]].last):
-        if (one := lines.get(n)) is None:
-            continue
-        if one.instruction.rflags_read & left:
-            return True
-        if not is_register_count(one):  # a shift by none leaves them
-            left &= ~(one.instruction.rflags_written | one.instruction.rflags_cleared | one.instruction.rflags_set)
-        if not left or one.instruction.flow_control in (iced.FlowControl.CALL, iced.FlowControl.RETURN):
-            return False
-    return True
+    return not lines or (len(lines) == 1 and lines[0].raw.is_jcc_short_or_near)

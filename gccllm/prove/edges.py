@@ -30,11 +30,13 @@ import z3
 
 from gccllm.assembly.body import Body
 from gccllm.assembly.cfg import Cfg, Edge, cfg
-from gccllm.assembly.decode import DecodedLine, decode
+from gccllm.assembly.code import by_line
 from gccllm.base.deadline import Deadline
 from gccllm.base.toolchain import Toolchain
-from gccllm.prove.machine import REGISTERS, Machine, accessed, step
+from gccllm.prove.machine import Machine, accessed, step
 from gccllm.prove.memory import Bits, unknown_bool
+from gccllm.x86.decode import Insn
+from gccllm.x86.registers import GENERAL
 
 QUERY_COST = 1_500_000
 """For one question, in the solver's own unit of work: about half a second, and the same answer on every machine."""
@@ -89,7 +91,7 @@ def infeasible(body: Body, suspects: Iterable[Edge], tools: Toolchain, deadline:
     assumed = frozenset(suspects) & graph.edges
     if not assumed or len(assumed) > MOST_SUSPECTS or graph.falls_off or graph.unresolved:
         return frozenset()
-    proof = Proof(graph, decode(body, tools).by_line, deadline)
+    proof = Proof(graph, by_line(body, tools), deadline)
     without = proof.fixpoint(assumed, with_invariants=False)
     return without if without == assumed else proof.fixpoint(assumed, with_invariants=True) | without
 
@@ -97,7 +99,7 @@ def infeasible(body: Body, suspects: Iterable[Edge], tools: Toolchain, deadline:
 class Proof:
     """Goes through a graph with formulas, until the deadline."""
 
-    def __init__(self, graph: Cfg, lines: Mapping[int, DecodedLine], deadline: Deadline) -> None:
+    def __init__(self, graph: Cfg, lines: Mapping[int, Insn], deadline: Deadline) -> None:
         self.whole = graph
         self.lines = lines
         self.deadline = deadline
@@ -195,9 +197,9 @@ class Proof:
         others = self.whole.successors[a]
         if line is None or len(others) < 2:
             return leaving.when
-        if not line.instruction.is_jcc_short_or_near or len(others) > 2:
+        if not line.raw.is_jcc_short_or_near or len(others) > 2:
             return z3.And(leaving.when, unknown_bool())
-        holds = leaving.machine.holds(line.instruction.condition_code)
+        holds = leaving.machine.holds(line.raw.condition_code)
         jumps = self.whole.block_of_line[self.whole.body.labels[text.target]] == b
         return z3.And(leaving.when, holds if jumps else z3.Not(holds))
 
@@ -207,43 +209,43 @@ class Proof:
         """Registers that a block may change, and whether it may change memory."""
         before = self.start
         after = self.through(block, Reached(z3.BoolVal(True), before)).machine
-        names = frozenset(r for r in REGISTERS if after.registers[r] is not before.registers[r])
+        names = frozenset(r for r in GENERAL if after.registers[r] is not before.registers[r])
         return names, after.memory is not before.memory
 
     def candidates(self, graph: Cfg, assumed: frozenset[Edge]) -> frozenset[Invariant]:
         """What might hold at the heads of loops, of registers that the blocks before the edges look at."""
         looked_at = {
-            use.full
+            name
             for a, _ in assumed
             for n in range(self.whole.blocks[a].first, self.whole.blocks[a].last)
             if (line := self.lines.get(n)) is not None
-            for use in line.uses
+            for name in line.effects.reads | line.effects.writes | line.effects.keeps
         }
         constants = {0, 1} | {
             one.immediate(1) & (1 << 64) - 1
             for line in self.lines.values()
-            if (one := line.instruction).op_count == 2 and _is_comparison(line)
+            if (one := line.raw).op_count == 2 and _is_comparison(line)
         }
         near = sorted({(c + d) & (1 << 64) - 1 for c in constants for d in (-1, 0, 1)})
         found: list[Invariant] = []
         for loop in graph.loops:
-            changed = frozenset().union(*(self.written[n][0] for n in loop.blocks)) - {"rsp"}
+            changed = frozenset().union(*(self.written[n][0] for n in loop.blocks)) - {"RSP"}
             for name in sorted(looked_at & changed):
                 for bits in (32, 64):
                     found += [Invariant(loop.header, name, bits, relation, other)
-                              for other in sorted(looked_at & frozenset(REGISTERS) - changed)
+                              for other in sorted(looked_at & frozenset(GENERAL) - changed)
                               for relation in _RELATIONS]  # fmt: skip
                     found += [Invariant(loop.header, name, bits, relation, constant & (1 << bits) - 1)
                               for constant in near for relation in _WITH_CONSTANTS]  # fmt: skip
         return frozenset(found[:MOST_INVARIANTS])
 
 
-def _is_comparison(line: DecodedLine) -> bool:
+def _is_comparison(line: Insn) -> bool:
     try:
-        line.instruction.immediate(1)
+        line.raw.immediate(1)
     except ValueError:
         return False
-    return "cmp" in str(line.instruction).split(" ")[0]
+    return "cmp" in str(line.raw).split(" ")[0]
 
 
 def joined(entries: list[Reached]) -> Reached:
@@ -251,7 +253,7 @@ def joined(entries: list[Reached]) -> Reached:
     first = entries[0]
     when, machine = first.when, first.machine
     for other in entries[1:]:
-        registers = {r: _either(other.when, other.machine.registers[r], machine.registers[r]) for r in REGISTERS}
+        registers = {r: _either(other.when, other.machine.registers[r], machine.registers[r]) for r in GENERAL}
         flags = {f: _either(other.when, other.machine.flags[f], value) for f, value in machine.flags.items()}
         machine = Machine(registers, flags, other.machine.memory.either(other.when, machine.memory))
         when = z3.Or(when, other.when)

@@ -28,12 +28,12 @@ import iced_x86 as iced
 import z3
 
 from gccllm.assembly.cfg import Cfg
-from gccllm.assembly.decode import DecodedLine
 from gccllm.assembly.syntax import Flow
 from gccllm.base.deadline import Deadline
 from gccllm.prove.change import difference
 from gccllm.prove.machine import Machine, accessed, step
 from gccllm.prove.memory import Bits, Step, Trail, byte_of
+from gccllm.x86.decode import Insn
 
 QUERY_COST = 3_000_000
 """For one question, in the solver's own unit of work: about a second, and the same answer on every machine."""
@@ -71,7 +71,7 @@ class Change:
     """Other instructions in the place of one."""
 
     line: int
-    instead: tuple[DecodedLine, ...]
+    instead: tuple[Insn, ...]
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def _with_rounds(graph: Cfg, way: Sequence[int], costs: Sequence[float], rng: Ra
 
 def solve(
     graph: Cfg,
-    lines: Mapping[int, DecodedLine],
+    lines: Mapping[int, Insn],
     way: Sequence[int],
     start: Start,
     deadline: Deadline,
@@ -163,14 +163,14 @@ def solve(
 ) -> Solved | None:
     """Registers and memory with which control goes `way`; None when there are none, or none were found in time.
 
-    lines   `decode(body).by_line`
+    lines   `assembly.code.by_line`
     change  must make a difference to a register, to a store or to where control goes, the last time control comes there
     """
     return _Question(graph, lines, start, deadline).ask(way, change)
 
 
 class _Question:
-    def __init__(self, graph: Cfg, lines: Mapping[int, DecodedLine], start: Start, deadline: Deadline) -> None:
+    def __init__(self, graph: Cfg, lines: Mapping[int, Insn], start: Start, deadline: Deadline) -> None:
         self.graph = graph
         self.lines = lines
         self.start = start
@@ -241,23 +241,23 @@ class _Question:
                 at = step(at, line)
         return at
 
-    def note(self, at: Machine, line: DecodedLine) -> None:
+    def note(self, at: Machine, line: Insn) -> None:
         """The memory that an instruction accesses. Accesses by `rsp` alone are the frame's."""
-        if (line.symbol and line.symbol not in self.start.symbols) or line.instruction.memory_base == iced.Register.RSP:
+        if (line.symbol and line.symbol not in self.start.symbols) or line.raw.memory_base == iced.Register.RSP:
             return
         for address in map(z3.simplify, accessed(at, line)):
             size = max(access.size for access in line.accesses) or 64
             self.accesses.append((address, size))
-            if size >= 16 and is_aligned(line.instruction):
+            if size >= 16 and is_aligned(line.raw):
                 self.solver.add(address & size - 1 == 0)
 
     def condition(self, block: int, after: int, at: Machine) -> Any:
         """What makes control go from one block to the other; True where that cannot be said."""
         last = self.graph.blocks[block].last - 1
         line, others = self.lines.get(last), self.graph.successors[block]
-        if line is None or len(others) != 2 or not line.instruction.is_jcc_short_or_near:
+        if line is None or len(others) != 2 or not line.raw.is_jcc_short_or_near:
             return z3.BoolVal(True)
-        holds = at.holds(line.instruction.condition_code)
+        holds = at.holds(line.raw.condition_code)
         target = self.graph.body.lines[last].target
         jumps = self.graph.block_of_line[self.graph.body.labels[target]] == after
         return holds if jumps else z3.Not(holds)

@@ -20,25 +20,20 @@ from typing import Any
 import iced_x86 as iced
 import z3
 
-from gccllm.assembly.decode import DecodedLine
 from gccllm.prove.memory import Array, Bits, Memory, unknown, unknown_bool
+from gccllm.x86.decode import Insn
+from gccllm.x86.effects import full_name
+from gccllm.x86.registers import CALLER_SAVED, GENERAL
 
 FLAGS = ("cf", "zf", "sf", "of", "pf")
 RFLAGS = {
     "cf": iced.RflagsBits.CF, "zf": iced.RflagsBits.ZF, "sf": iced.RflagsBits.SF, "of": iced.RflagsBits.OF,
     "pf": iced.RflagsBits.PF,
 }  # fmt: skip
-REGISTERS = (
-    "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
-)  # fmt: skip
-CLOBBERED = ("rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11")
-"""By a call, in the System V ABI."""
-_NAMES = {value: name.lower() for name, value in vars(iced.Register).items() if isinstance(value, int)}
 _CONDITIONS = {value: name.lower() for name, value in vars(iced.ConditionCode).items() if isinstance(value, int)}
-_MNEMONICS = {value: name.lower() for name, value in vars(iced.Mnemonic).items() if isinstance(value, int)}
 _BY_BITS = frozenset(("bt", "btc", "btr", "bts"))
 """Their memory lies where the number of the bit says, from the operand on."""
-_HIGH = frozenset(("ah", "bh", "ch", "dh"))
+_HIGH = frozenset((iced.Register.AH, iced.Register.BH, iced.Register.CH, iced.Register.DH))
 _WIDEST = 64
 """Bytes of the widest store that changes only what it says."""
 
@@ -52,7 +47,7 @@ class Machine:
     @classmethod
     def arbitrary(cls, memory: Memory | None = None) -> Machine:
         """`memory`: how it is kept; an array unless given."""
-        registers = {r: unknown(64) for r in REGISTERS}
+        registers = {r: unknown(64) for r in GENERAL}
         return cls(registers, {f: unknown_bool() for f in FLAGS}, memory if memory is not None else Array.arbitrary())
 
     def forgetting(self, registers: frozenset[str], memory: bool) -> Machine:
@@ -77,16 +72,16 @@ class Machine:
     # --- parts of registers ---
 
     def get(self, register: int) -> Bits:
-        name, full, size = _register(register)
+        full, size = _register(register)
         value = self.registers[full]
-        if name in _HIGH:
+        if register in _HIGH:
             return z3.Extract(15, 8, value)
         return value if size == 8 else z3.Extract(8 * size - 1, 0, value)
 
     def put(self, register: int, value: Bits) -> Machine:
-        name, full, size = _register(register)
+        full, size = _register(register)
         old = self.registers[full]
-        if name in _HIGH:
+        if register in _HIGH:
             value = z3.Concat(z3.Extract(63, 16, old), value, z3.Extract(7, 0, old))
         elif size == 4:
             value = z3.ZeroExt(32, value)
@@ -99,10 +94,9 @@ class Machine:
         return _HOLDS[_CONDITIONS[condition]](self.flags)
 
 
-def _register(register: int) -> tuple[str, str, int]:
-    """(name, full name, bytes)"""
-    info = iced.RegisterInfo(register)
-    return _NAMES[register], _NAMES[info.full_register], info.size
+def _register(register: int) -> tuple[str, int]:
+    """(full name, bytes)"""
+    return full_name(register), iced.RegisterInfo(register).size
 
 
 _HOLDS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
@@ -128,8 +122,8 @@ def is_register(one: iced.Instruction, n: int) -> bool:
     return bool(one.op_kind(n) == iced.OpKind.REGISTER)
 
 
-def address_of(at: Machine, line: DecodedLine) -> Bits:
-    one = line.instruction
+def address_of(at: Machine, line: Insn) -> Bits:
+    one = line.raw
     if one.memory_segment in (iced.Register.FS, iced.Register.GS):
         raise Unmodelled("segment")
     if line.slot:
@@ -149,13 +143,13 @@ def address_of(at: Machine, line: DecodedLine) -> Bits:
     return total
 
 
-def accessed(at: Machine, line: DecodedLine) -> list[Bits]:
+def accessed(at: Machine, line: Insn) -> list[Bits]:
     """The address that an instruction's memory operand accesses in any case, if there is one and it has a formula."""
-    one = line.instruction
-    certain = any((access.is_read or access.is_write) and not access.is_conditional for access in line.accesses)
+    one = line.raw
+    certain = any((access.is_read or access.is_written) and not access.is_conditional for access in line.accesses)
     if not certain or not any(one.op_kind(n) == iced.OpKind.MEMORY for n in range(one.op_count)):
         return []
-    if _MNEMONICS[one.mnemonic] in _BY_BITS:
+    if line.mnemonic.lower() in _BY_BITS:
         return []
     try:
         return [address_of(at, line)]
@@ -164,18 +158,18 @@ def accessed(at: Machine, line: DecodedLine) -> list[Bits]:
 
 
 def _general(register: int) -> str:
-    name, full, size = _register(register)
-    if size != 8 or full not in REGISTERS:
-        raise Unmodelled(name)
+    full, size = _register(register)
+    if size != 8 or full not in GENERAL:
+        raise Unmodelled(full)
     return full
 
 
-def operand_bits(line: DecodedLine, n: int) -> int:
-    one = line.instruction
+def operand_bits(line: Insn, n: int) -> int:
+    one = line.raw
     if is_register(one, n):
-        name, full, size = _register(one.op_register(n))
-        if full not in REGISTERS:
-            raise Unmodelled(name)
+        full, size = _register(one.op_register(n))
+        if full not in GENERAL:
+            raise Unmodelled(full)
         return 8 * size
     if one.op_kind(n) == iced.OpKind.MEMORY:
         size = int(iced.MemorySizeInfo(one.memory_size).size)
@@ -185,13 +179,13 @@ def operand_bits(line: DecodedLine, n: int) -> int:
     raise Unmodelled("the kind of operand")
 
 
-def read(at: Machine, line: DecodedLine, n: int, bits: int = 0) -> Bits:
+def read(at: Machine, line: Insn, n: int, bits: int = 0) -> Bits:
     """Operand `n`; an immediate has `bits`."""
-    one = line.instruction
+    one = line.raw
     if is_register(one, n):
         operand_bits(line, n)
         return at.get(one.op_register(n))
-    if one.op_kind(n) == iced.OpKind.MEMORY and line.slot == "gotpcrel" and operand_bits(line, n) == 64:
+    if one.op_kind(n) == iced.OpKind.MEMORY and line.slot == "GOTPCREL" and operand_bits(line, n) == 64:
         return z3.BitVec(f"address of {line.symbol}", 64)
     if one.op_kind(n) == iced.OpKind.MEMORY:
         return at.load(address_of(at, line), operand_bits(line, n) // 8)
@@ -203,10 +197,10 @@ def read(at: Machine, line: DecodedLine, n: int, bits: int = 0) -> Bits:
         raise Unmodelled("the kind of operand") from error
 
 
-def write(at: Machine, line: DecodedLine, n: int, value: Bits) -> Machine:
-    if is_register(line.instruction, n):
+def write(at: Machine, line: Insn, n: int, value: Bits) -> Machine:
+    if is_register(line.raw, n):
         operand_bits(line, n)
-        return at.put(line.instruction.op_register(n), value)
+        return at.put(line.raw.op_register(n), value)
     return at.store(address_of(at, line), value)
 
 
@@ -248,8 +242,8 @@ def _carry(at: Machine, bits: int) -> Bits:
     return z3.If(at.flags["cf"], z3.BitVecVal(1, bits), z3.BitVecVal(0, bits))
 
 
-def _binary(operation: str) -> Callable[[Machine, DecodedLine], Machine]:
-    def run(at: Machine, line: DecodedLine) -> Machine:
+def _binary(operation: str) -> Callable[[Machine, Insn], Machine]:
+    def run(at: Machine, line: Insn) -> Machine:
         bits = operand_bits(line, 0)
         a, b = read(at, line, 0), read(at, line, 1, bits)
         if operation in ("add", "adc"):
@@ -265,8 +259,8 @@ def _binary(operation: str) -> Callable[[Machine, DecodedLine], Machine]:
     return run
 
 
-def _step_by_one(sign: int) -> Callable[[Machine, DecodedLine], Machine]:
-    def run(at: Machine, line: DecodedLine) -> Machine:
+def _step_by_one(sign: int) -> Callable[[Machine, Insn], Machine]:
+    def run(at: Machine, line: Insn) -> Machine:
         a = read(at, line, 0)
         one = z3.BitVecVal(1, a.size())
         value, flags = _subtracted(a, one) if sign < 0 else _added(a, one, z3.BitVecVal(0, a.size() + 1))
@@ -276,8 +270,8 @@ def _step_by_one(sign: int) -> Callable[[Machine, DecodedLine], Machine]:
     return run
 
 
-def _shift(operation: str) -> Callable[[Machine, DecodedLine], Machine]:
-    def run(at: Machine, line: DecodedLine) -> Machine:
+def _shift(operation: str) -> Callable[[Machine, Insn], Machine]:
+    def run(at: Machine, line: Insn) -> Machine:
         bits = operand_bits(line, 0)
         a = read(at, line, 0)
         count = read(at, line, 1, 8) & (63 if bits == 64 else 31)
@@ -299,13 +293,13 @@ def _shift(operation: str) -> Callable[[Machine, DecodedLine], Machine]:
     return run
 
 
-def _mov(at: Machine, line: DecodedLine) -> Machine:
+def _mov(at: Machine, line: Insn) -> Machine:
     bits = operand_bits(line, 0)
     return write(at, line, 0, read(at, line, 1, bits))
 
 
-def _extend(signed: bool) -> Callable[[Machine, DecodedLine], Machine]:
-    def run(at: Machine, line: DecodedLine) -> Machine:
+def _extend(signed: bool) -> Callable[[Machine, Insn], Machine]:
+    def run(at: Machine, line: Insn) -> Machine:
         value, bits = read(at, line, 1), operand_bits(line, 0)
         more = bits - value.size()
         return write(at, line, 0, z3.SignExt(more, value) if signed else z3.ZeroExt(more, value))
@@ -313,32 +307,32 @@ def _extend(signed: bool) -> Callable[[Machine, DecodedLine], Machine]:
     return run
 
 
-def _lea(at: Machine, line: DecodedLine) -> Machine:
+def _lea(at: Machine, line: Insn) -> Machine:
     return write(at, line, 0, z3.Extract(operand_bits(line, 0) - 1, 0, address_of(at, line)))
 
 
-def _cmov(at: Machine, line: DecodedLine) -> Machine:
-    condition = at.holds(line.instruction.condition_code)
+def _cmov(at: Machine, line: Insn) -> Machine:
+    condition = at.holds(line.raw.condition_code)
     return write(at, line, 0, z3.If(condition, read(at, line, 1), read(at, line, 0)))
 
 
-def _set(at: Machine, line: DecodedLine) -> Machine:
-    condition = at.holds(line.instruction.condition_code)
+def _set(at: Machine, line: Insn) -> Machine:
+    condition = at.holds(line.raw.condition_code)
     return write(at, line, 0, z3.If(condition, z3.BitVecVal(1, 8), z3.BitVecVal(0, 8)))
 
 
-def _not(at: Machine, line: DecodedLine) -> Machine:
+def _not(at: Machine, line: Insn) -> Machine:
     return write(at, line, 0, ~read(at, line, 0))
 
 
-def _neg(at: Machine, line: DecodedLine) -> Machine:
+def _neg(at: Machine, line: Insn) -> Machine:
     a = read(at, line, 0)
     value, flags = _subtracted(z3.BitVecVal(0, a.size()), a)
     return write(at, line, 0, value).with_flags(**flags)
 
 
-def _imul(at: Machine, line: DecodedLine) -> Machine:
-    one = line.instruction
+def _imul(at: Machine, line: Insn) -> Machine:
+    one = line.raw
     if one.op_count == 1:
         raise Unmodelled("a product in two registers")
     bits = operand_bits(line, 0)
@@ -346,25 +340,25 @@ def _imul(at: Machine, line: DecodedLine) -> Machine:
     return write(at, line, 0, a * b).with_flags(**{f: unknown_bool() for f in FLAGS})
 
 
-def _push(at: Machine, line: DecodedLine) -> Machine:
+def _push(at: Machine, line: Insn) -> Machine:
     value = read(at, line, 0, 64)
     if value.size() != 64:
         raise Unmodelled("a push of less than a register")
-    below = at.registers["rsp"] - 8
-    return at.with_register("rsp", below).store(below, value)
+    below = at.registers["RSP"] - 8
+    return at.with_register("RSP", below).store(below, value)
 
 
-def _pop(at: Machine, line: DecodedLine) -> Machine:
-    if not is_register(line.instruction, 0):
+def _pop(at: Machine, line: Insn) -> Machine:
+    if not is_register(line.raw, 0):
         raise Unmodelled("a pop into memory")
-    top = at.registers["rsp"]
-    return at.with_register("rsp", top + 8).put(line.instruction.op0_register, at.load(top, 8))
+    top = at.registers["RSP"]
+    return at.with_register("RSP", top + 8).put(line.raw.op0_register, at.load(top, 8))
 
 
-def _widen(source: str, target: str, bits: int) -> Callable[[Machine, DecodedLine], Machine]:
+def _widen(source: str, target: str, bits: int) -> Callable[[Machine, Insn], Machine]:
     """cltq and its like: the lower half of `rax`, extended."""
 
-    def run(at: Machine, line: DecodedLine) -> Machine:
+    def run(at: Machine, line: Insn) -> Machine:
         low = z3.Extract(bits - 1, 0, at.registers[source])
         if source == target:
             value = z3.SignExt(bits, low)
@@ -375,39 +369,39 @@ def _widen(source: str, target: str, bits: int) -> Callable[[Machine, DecodedLin
     return run
 
 
-def _call(at: Machine, line: DecodedLine) -> Machine:
-    return at.forgetting(frozenset(CLOBBERED), memory=True)
+def _call(at: Machine, line: Insn) -> Machine:
+    return at.forgetting(CALLER_SAVED, memory=True)
 
 
-def _nothing(at: Machine, line: DecodedLine) -> Machine:
+def _nothing(at: Machine, line: Insn) -> Machine:
     return at
 
 
-_STEPS: Mapping[str, Callable[[Machine, DecodedLine], Machine]] = {
+_STEPS: Mapping[str, Callable[[Machine, Insn], Machine]] = {
     **{name: _binary(name) for name in ("add", "adc", "sub", "sbb", "cmp", "and", "test", "or", "xor")},
     **{name: _shift(name) for name in ("shl", "sal", "shr", "sar")},
     "inc": _step_by_one(1), "dec": _step_by_one(-1), "not": _not, "neg": _neg, "imul": _imul, "mov": _mov,
     "movzx": _extend(False), "movsx": _extend(True), "movsxd": _extend(True), "lea": _lea, "push": _push, "pop": _pop,
-    "cdqe": _widen("rax", "rax", 32), "cwde": _widen("rax", "rax", 16), "cdq": _widen("rax", "rdx", 32),
-    "cqo": _widen("rax", "rdx", 64), "call": _call, "nop": _nothing, "endbr64": _nothing,
+    "cdqe": _widen("RAX", "RAX", 32), "cwde": _widen("RAX", "RAX", 16), "cdq": _widen("RAX", "RDX", 32),
+    "cqo": _widen("RAX", "RDX", 64), "call": _call, "nop": _nothing, "endbr64": _nothing,
 }  # fmt: skip
 
 
-def is_modelled(line: DecodedLine) -> bool:
+def is_modelled(line: Insn) -> bool:
     """Whether all that an instruction does to a machine is in its formula, or unknown there."""
-    name = _MNEMONICS[line.instruction.mnemonic]
-    is_conditional = line.instruction.condition_code != iced.ConditionCode.NONE
-    return name in _STEPS or (is_conditional and (name[:3] in _CONDITIONAL or line.instruction.is_jcc_short_or_near))
+    name = line.mnemonic.lower()
+    is_conditional = line.raw.condition_code != iced.ConditionCode.NONE
+    return name in _STEPS or (is_conditional and (name[:3] in _CONDITIONAL or line.raw.is_jcc_short_or_near))
 
 
-def step(at: Machine, line: DecodedLine) -> Machine:
+def step(at: Machine, line: Insn) -> Machine:
     """The machine after one instruction. Jumps change nothing; the flow is the caller's."""
-    one = line.instruction
+    one = line.raw
     if one.is_jcc_short_or_near or one.flow_control in (
         iced.FlowControl.UNCONDITIONAL_BRANCH, iced.FlowControl.INDIRECT_BRANCH,
     ):  # fmt: skip
         return at
-    name = _MNEMONICS[one.mnemonic]
+    name = line.mnemonic.lower()
     run = _CONDITIONAL.get(name[:3]) if one.condition_code != iced.ConditionCode.NONE else _STEPS.get(name)
     if run is not None and not (one.has_rep_prefix or one.has_repne_prefix or one.has_lock_prefix):
         try:
@@ -420,19 +414,18 @@ def step(at: Machine, line: DecodedLine) -> Machine:
 _CONDITIONAL = {"cmo": _cmov, "set": _set}
 
 
-def _forget(at: Machine, line: DecodedLine) -> Machine:
+def _forget(at: Machine, line: Insn) -> Machine:
     """All that an instruction may change is unknown after it."""
-    one = line.instruction
+    one = line.raw
     if one.flow_control in (iced.FlowControl.CALL, iced.FlowControl.INDIRECT_CALL):
         return _call(at, line)
     known = dict(at.registers)
-    for use in line.uses:
-        if use.is_write and use.full in known:
-            known[use.full] = unknown(64)
+    for name in known.keys() & (line.effects.writes | line.effects.keeps):
+        known[name] = unknown(64)
     flags = {name: unknown_bool() if one.rflags_modified & RFLAGS[name] else at.flags[name] for name in FLAGS}
     after = Machine(known, flags, at.memory)
     for access in line.accesses:
-        if access.is_write:
+        if access.is_written:
             try:
                 exact = access.size and access.size <= _WIDEST and one.op_kind(0) == iced.OpKind.MEMORY
                 if not exact or access.is_conditional:

@@ -24,7 +24,7 @@ import iced_x86 as iced
 
 from gccllm.assembly.body import Body, BodyError, Line
 from gccllm.assembly.cfg import cfg
-from gccllm.assembly.decode import DecodedLine, decode
+from gccllm.assembly.code import by_line
 from gccllm.assembly.module import Module
 from gccllm.assembly.slice import reachable
 from gccllm.assembly.syntax import Flow
@@ -32,8 +32,9 @@ from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Toolchain
 from gccllm.sandbox import layout
 from gccllm.sandbox.layout import Event
+from gccllm.x86.decode import Insn
+from gccllm.x86.registers import VECTORS
 
-_NAMES = {value: name for name, value in vars(iced.Mnemonic).items() if isinstance(value, int)}
 _STRING_MOVES = ("MOVS", "STOS", "LODS")
 _SIGN_MASKED = {"VMASKMOVPS": ("ps", 4), "VMASKMOVPD": ("pd", 8), "VPMASKMOVD": ("ps", 4), "VPMASKMOVQ": ("pd", 8)}
 _GATHER = re.compile(r"VP?(GATHER|SCATTER)(D|Q)(D|Q|PS|PD)")
@@ -59,11 +60,11 @@ def instrument(
 
     `name` is the function the body stands for: its calls to itself stay in the copy. `traced` are functions of the
     unit that have instrumented copies (`instrument_callees`); calls go there. `blocks=False` logs memory only.
-    Raises BodyError(UNSUPPORTED_INSTRUCTION), or what `decode` raises.
+    Raises BodyError(UNSUPPORTED_INSTRUCTION), or what `by_line` raises.
     """
     label = label or traced_name(name)
     graph = cfg(body)
-    decoded = decode(body, tools or Toolchain.find()).by_line
+    decoded = by_line(body, tools or Toolchain.find(), name)
     leaders = {block.first: n for n, block in enumerate(graph.blocks)}
     for block in graph.blocks:
         # Two labels on one place make one block; its entry is logged after the last of them.
@@ -162,22 +163,21 @@ def _append(site: int, length: int = 0, mask: str = "", compute: str = "", count
     return rows
 
 
-def _accesses(line: Line, one: DecodedLine, at: int) -> list[str]:
+def _accesses(line: Line, one: Insn, at: int) -> list[str]:
     """Logging code for the accesses of one instruction."""
-    raw = one.instruction
-    name = _NAMES[raw.mnemonic].upper()
+    raw, name = one.raw, one.mnemonic
     if name in ("STD", "XLATB") or name.startswith(("MASKMOV", "FXSAVE", "XSAVE", "FXRSTOR", "XRSTOR")):
         raise BodyError(Reason.UNSUPPORTED_INSTRUCTION, line.text().strip())
-    is_thread = any(a.segment == "fs" for a in one.accesses)
+    is_thread = any(a.segment == "FS" for a in one.accesses)
     if raw.is_string_instruction:
         if is_thread:
             raise BodyError(Reason.UNSUPPORTED_INSTRUCTION, line.text().strip())
         return _string_move(line, one, name, at)
-    seen = [a for a in one.accesses if a.segment != "gs"]
-    if is_thread and not one.symbol and not any(a.base or a.index for a in seen if a.segment == "fs"):
+    seen = [a for a in one.accesses if a.segment != "GS"]
+    if is_thread and not one.symbol and not any(a.base or a.index for a in seen if a.segment == "FS"):
         return []
     if line.mnemonic.startswith(_IMPLICIT_STACK):
-        seen = [a for a in seen if a.base != "rsp"]
+        seen = [a for a in seen if a.base != "RSP"]
     operand = _memory_operand(line)
     if not seen or "@GOT" in operand.upper() or (not operand and line.mnemonic.startswith(_IMPLICIT_STACK)):
         return []
@@ -188,10 +188,10 @@ def _accesses(line: Line, one: DecodedLine, at: int) -> list[str]:
     width = max(a.size for a in seen)
     if not 0 < width < 1 << 12:
         raise BodyError(Reason.UNSUPPORTED_INSTRUCTION, line.text().strip())
-    reads, writes = any(a.is_read for a in seen), any(a.is_write for a in seen)
+    reads, writes = any(a.is_read for a in seen), any(a.is_written for a in seen)
     kind = (Event.READ if reads else 0) | (Event.WRITE if writes else 0)
     site = kind | width << 4 | at << 16
-    if any(a.index[:3] in ("xmm", "ymm", "zmm") for a in seen):
+    if any(a.index in VECTORS for a in seen):
         if is_thread:
             raise BodyError(Reason.UNSUPPORTED_INSTRUCTION, line.text().strip())
         return _gather(line, one, name, operand, at)
@@ -209,7 +209,7 @@ def _accesses(line: Line, one: DecodedLine, at: int) -> list[str]:
     return _append(site, 0, "", compute)
 
 
-def _gather(line: Line, one: DecodedLine, name: str, operand: str, at: int) -> list[str]:
+def _gather(line: Line, one: Insn, name: str, operand: str, at: int) -> list[str]:
     """Entries for every lane of a gather or scatter, after one with the mask."""
     found = _VECTOR_INDEX.fullmatch(operand)
     kind = _GATHER.fullmatch(name)
@@ -220,9 +220,9 @@ def _gather(line: Line, one: DecodedLine, name: str, operand: str, at: int) -> l
     size = {"x": 16, "y": 32, "z": 64}
     index = found["index"]
     lanes = min(size[data[1]] // lane_bytes, size[index[1]] // index_bytes)
-    encoded = one.instruction.op_mask != iced.Register.NONE
+    encoded = one.raw.op_mask != iced.Register.NONE
     if encoded:
-        mask = f"kmovq %k{one.instruction.op_mask - iced.Register.K0}, %rax"
+        mask = f"kmovq %k{one.raw.op_mask - iced.Register.K0}, %rax"
     else:
         mask = f"vmovmsk{'ps' if lane_bytes == 4 else 'pd'} {line.operands[0]}, %eax"
     base = f"{found['displacement']}({found['base']})" if found["base"] else found["displacement"] or "0"
@@ -246,11 +246,11 @@ def _gather(line: Line, one: DecodedLine, name: str, operand: str, at: int) -> l
     return rows + [f"\tmovq {slot:#x}, %{register}" for register, slot in save]
 
 
-def _string_move(line: Line, one: DecodedLine, name: str, at: int) -> list[str]:
+def _string_move(line: Line, one: Insn, name: str, at: int) -> list[str]:
     if not name.startswith(_STRING_MOVES):
         raise BodyError(Reason.UNSUPPORTED_INSTRUCTION, line.text().strip())
     width = {"B": 1, "W": 2, "D": 4, "Q": 8}[name[-1]]
-    repeated = bool(one.instruction.has_rep_prefix or one.instruction.has_repne_prefix)
+    repeated = bool(one.raw.has_rep_prefix or one.raw.has_repne_prefix)
     rows: list[str] = []
     for kind, register in ((Event.READ, "rsi"), (Event.WRITE, "rdi")):
         if (kind is Event.READ and name.startswith("STOS")) or (kind is Event.WRITE and name.startswith("LODS")):

@@ -106,12 +106,11 @@ def _rechecked(session: UnitSession, function: Function, entry: Entry, seed: int
 def rescreen_in(session: UnitSession, function: Function, entry: Entry) -> str | None:
     """The static gate on an entry's rewrite, in this unit as it is. None when it stands, else why not."""
     context = session.context(function.name, session.signature(function.name))
-    with scratch() as directory:
-        try:
-            baseline = read_baseline(function.body, context, session.unit.tools, directory)
-            seen = screen(Body.parse(entry.body), baseline, context, session.unit.tools, directory)
-        except BodyError as error:
-            return str(error)
+    try:
+        baseline = read_baseline(function.body, context, session.unit.tools)
+        seen = screen(Body.parse(entry.body), baseline, context, session.unit.tools)
+    except BodyError as error:
+        return str(error)
     if not seen.verdict.is_accepted:
         return f"{seen.verdict.reason}: {seen.verdict.detail}"
     return None if seen.level <= entry.isa_level else f"{Reason.ISA.label}: needs level {seen.level}"

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from iced_x86 import OpKind, Register, RegisterInfo
 
 from gccllm.verify.address_values import ADDRESS, CLEAN, LOADED, Known, added, cut, joined, mixed
-from gccllm.x86.decode import Decoded, Insn, Relocation, full_name
+from gccllm.x86.decode import Code, Insn, Relocation
+from gccllm.x86.effects import full_name
 
 RETURN_ADDRESS: tuple[object, int] = ("entry", 0)
 _HIGH_BYTES = (Register.AH, Register.BH, Register.CH, Register.DH)
@@ -56,7 +57,7 @@ def merge(old: State | None, new: State) -> State | None:
 
 @dataclass
 class Operands:
-    code: Decoded
+    code: Code
     found: dict[str, Insn] = field(default_factory=dict)
     """Kind of use that no address is for -> the first instruction with it."""
 

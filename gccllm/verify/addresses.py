@@ -23,7 +23,8 @@ from gccllm.assembly import BodyError
 from gccllm.base.reasons import Reason
 from gccllm.verify.address_operands import RETURN_ADDRESS, Operands, State, merge
 from gccllm.verify.address_values import ADDRESS, BITS, CLEAN, LOW, Known, added, joined, masked, mixed, signed
-from gccllm.x86.decode import ARITHMETIC_FLAGS, Decoded, Insn, full_name
+from gccllm.x86.decode import Code, Insn
+from gccllm.x86.effects import ARITHMETIC_FLAGS, full_name
 from gccllm.x86.paths import successors
 from gccllm.x86.registers import CALL_RESULTS, CALLER_SAVED, INTEGER_ARGUMENTS
 
@@ -48,13 +49,13 @@ class Uses:
     """Registers that may hold its result: of those that can, the ones it writes."""
 
 
-def uses_of(baseline: Decoded, pointers: frozenset[str]) -> Uses:
+def uses_of(baseline: Code, pointers: frozenset[str]) -> Uses:
     """`pointers`: argument registers that hold pointers (RDI ...)."""
     written = frozenset().union(*(insn.effects.writes for insn in baseline.insns))
     return Uses(frozenset(_Flow(baseline, pointers=pointers).run()), CALL_RESULTS & written)
 
 
-def check_addresses(code: Decoded, theirs: Uses, pointers: frozenset[str]) -> None:
+def check_addresses(code: Code, theirs: Uses, pointers: frozenset[str]) -> None:
     """Raises BodyError(ADDRESS_BITS)."""
     found = _Flow(code, pointers=pointers, results=theirs.results).run()
     if new := {use: at for use, at in found.items() if use not in theirs.odd}:

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 
 from gccllm.assembly import Body, BodyError, canonical, cfg
 from gccllm.assembly.cfg import Edge
+from gccllm.assembly.code import code_of
 from gccllm.assembly.syntax import Flow
 from gccllm.prove import infeasible, same
 from gccllm.sandbox.environment import UNSEEN, Environment
@@ -34,7 +35,7 @@ from gccllm.sandbox.trace import trace_many, traced_name
 from gccllm.verify.dead import is_dead_change
 from gccllm.verify.mutate import Mutant, assembling, mutants
 from gccllm.verify.workbench import Workbench
-from gccllm.x86.decode import Decoded, assemble
+from gccllm.x86.decode import Code
 from gccllm.x86.registers import PARTS
 
 SIDE_FLAGS = ("-Os", "-fno-tree-vectorize")
@@ -201,21 +202,28 @@ def _distinct(body: Body, found: Sequence[Mutant]) -> list[Mutant]:
 def _without_equivalent(bench: Workbench, body: Body, alive: Sequence[Mutant]) -> tuple[list[Mutant], int]:
     if not alive:
         return [], 0
-    original = assemble(bench.name, body.text(), bench.tools, bench.workdir)
+    original = _code(bench, body)
     idle = _idle_edges(bench, body, alive)
     kept = []
     for mutant in alive:
         if idle and _is_idle_jump(bench, body, mutant, idle):
             continue
-        changed = assemble(bench.name, mutant.body.text(), bench.tools, bench.workdir)
+        changed = _code(bench, mutant.body)
         is_dead = (
-            isinstance(original, Decoded)
-            and isinstance(changed, Decoded)
+            original is not None
+            and changed is not None
             and is_dead_change(body, mutant.body, original, changed, result_registers(bench))
         )
         if not is_dead:
             kept.append(mutant)
     return kept, len(alive) - len(kept)
+
+
+def _code(bench: Workbench, body: Body) -> Code | None:
+    try:
+        return code_of(body, bench.tools, bench.name)
+    except BodyError:
+        return None
 
 
 def _shown_same(bench: Workbench, body: Body, alive: Sequence[Mutant]) -> list[Mutant]:

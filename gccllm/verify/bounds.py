@@ -19,7 +19,8 @@ from iced_x86 import OpKind
 from gccllm.assembly import BodyError
 from gccllm.base.reasons import Reason
 from gccllm.verify.widths import reached_by
-from gccllm.x86.decode import Decoded, Insn, full_name
+from gccllm.x86.decode import Code, Insn
+from gccllm.x86.effects import full_name
 from gccllm.x86.paths import Edges, successors
 
 _MASKS = re.compile(r"V?(?:P?MOVMSK\w+)|KMOV[BWDQ]")
@@ -30,7 +31,7 @@ _IMMEDIATE = frozenset(
 )  # fmt: skip
 
 
-def check_bounds(code: Decoded, baseline: Decoded) -> None:
+def check_bounds(code: Code, baseline: Code) -> None:
     """Raises BodyError(FAR_BOUND)."""
     known: set[int] | None = None
     for insn, number in compared(code):
@@ -39,7 +40,7 @@ def check_bounds(code: Decoded, baseline: Decoded) -> None:
             raise BodyError(Reason.FAR_BOUND, f"{number} in {insn}")
 
 
-def compared(code: Decoded) -> Iterator[tuple[Insn, int]]:
+def compared(code: Code) -> Iterator[tuple[Insn, int]]:
     """Every far number that a comparison, or a choice by one, has as an operand: its own, or brought by a move."""
     edges = successors(code)
     for at, insn in enumerate(code.insns):
@@ -57,7 +58,7 @@ def compared(code: Decoded) -> Iterator[tuple[Insn, int]]:
                 break
 
 
-def _is_of_mask(code: Decoded, edges: Edges, at: int) -> bool:
+def _is_of_mask(code: Code, edges: Edges, at: int) -> bool:
     """Whether what is compared at `at` is a vector's signs, wherever it comes from: all set or not."""
     raw = code.insns[at].raw
     register = full_name(raw.op_register(0)) if raw.op_kind(0) == OpKind.REGISTER else ""
@@ -81,7 +82,7 @@ def _is_of_mask(code: Decoded, edges: Edges, at: int) -> bool:
     return bool(seen)
 
 
-def related(baseline: Decoded) -> set[int]:
+def related(baseline: Code) -> set[int]:
     """Numbers of the baseline, their sums and differences, shifted ones, and those with another sign."""
     own: set[int] = set()
     for insn in baseline.insns:

@@ -14,19 +14,20 @@ from iced_x86 import FlowControl
 
 from gccllm.assembly import BodyError
 from gccllm.base.reasons import Reason
-from gccllm.x86.decode import ARITHMETIC_FLAGS, Decoded, Insn
+from gccllm.x86.decode import Code, Insn
+from gccllm.x86.effects import ARITHMETIC_FLAGS
 from gccllm.x86.paths import Edges, loops, successors
 
 _FLAGS = "FLAGS"
 
 
-def check_exits(code: Decoded, baseline: Decoded) -> None:
+def check_exits(code: Code, baseline: Code) -> None:
     """Raises BodyError(EARLY_EXIT)."""
     if folds_two_places(baseline) and not data_branches(baseline) and (found := data_branches(code)):
         raise BodyError(Reason.EARLY_EXIT, f"a branch on data in a loop: {found[0]}")
 
 
-def folds_two_places(code: Decoded) -> bool:
+def folds_two_places(code: Code) -> bool:
     """Whether a loop of it reads through two addresses and stores nothing."""
     for loop in loops(successors(code)):
         memory = [m for at in loop if (m := code.insns[at].effects.memory) and code.insns[at].mnemonic != "LEA"]
@@ -36,7 +37,7 @@ def folds_two_places(code: Decoded) -> bool:
     return False
 
 
-def data_branches(code: Decoded) -> list[Insn]:
+def data_branches(code: Code) -> list[Insn]:
     """Conditional branches in loops, or out of them, that depend on what a loop read from memory."""
     edges = successors(code)
     looping = frozenset().union(*loops(edges))
@@ -47,7 +48,7 @@ def data_branches(code: Decoded) -> list[Insn]:
     ]  # fmt: skip
 
 
-def _tainted(code: Decoded, edges: Edges, looping: frozenset[int]) -> list[set[str]]:
+def _tainted(code: Code, edges: Edges, looping: frozenset[int]) -> list[set[str]]:
     """Before each instruction: what may hold data that a loop read (registers, FLAGS)."""
     before: list[set[str]] = [set() for _ in code.insns]
     todo = list(range(len(code.insns)))

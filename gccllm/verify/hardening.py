@@ -22,7 +22,8 @@ from iced_x86 import FlowControl, OpKind, RegisterInfo
 
 from gccllm.assembly import BodyError
 from gccllm.base.reasons import Reason
-from gccllm.x86.decode import Decoded, Insn, full_name
+from gccllm.x86.decode import Code, Insn
+from gccllm.x86.effects import full_name
 from gccllm.x86.paths import loops, straight_end, successors
 from gccllm.x86.registers import CALLER_SAVED, GENERAL, INTEGER_ARGUMENTS, MASKS, VECTOR_ARGUMENTS, VECTORS
 
@@ -42,7 +43,7 @@ def asked(options: Sequence[str]) -> frozenset[str]:
     return frozenset(_OPTIONS[head][0] for head, word in words.items() if word != _OPTIONS[head][1])
 
 
-def check_hardening(code: Decoded, baseline: Decoded, wanted: frozenset[str] = frozenset()) -> None:
+def check_hardening(code: Code, baseline: Code, wanted: frozenset[str] = frozenset()) -> None:
     """Raises BodyError(HARDENING). `wanted`: what options ask for, of `asked`.
 
     The leading endbr64 is put back by the splice whether the candidate has it or not.
@@ -63,7 +64,7 @@ def check_hardening(code: Decoded, baseline: Decoded, wanted: frozenset[str] = f
         _check_frame_pointer(code)
 
 
-def returns(code: Decoded) -> list[int]:
+def returns(code: Code) -> list[int]:
     """Indices of its returns."""
     return [at for at, insn in enumerate(code.insns) if insn.flow == FlowControl.RETURN]
 
@@ -71,7 +72,7 @@ def returns(code: Decoded) -> list[int]:
 # --- int3 ---------------------------------------------------------------------------------------------
 
 
-def is_speculation_trap(code: Decoded, insn: Insn) -> bool:
+def is_speculation_trap(code: Code, insn: Insn) -> bool:
     """An int3 that only speculation reaches: right behind a return or an indirect jump, and no branch leads to it."""
     at = code.at[insn.offset]
     behind = at > 0 and insn.mnemonic == "INT3" and _leaves(code.insns[at - 1])
@@ -82,7 +83,7 @@ def _leaves(insn: Insn) -> bool:
     return insn.flow in (FlowControl.RETURN, FlowControl.INDIRECT_BRANCH)
 
 
-def _check_traps(code: Decoded, baseline: Decoded) -> None:
+def _check_traps(code: Code, baseline: Code) -> None:
     for flow in (FlowControl.RETURN, FlowControl.INDIRECT_BRANCH):
         theirs = list(_trapped(baseline, flow))
         # A baseline that has no indirect jump says by its returns what it would put behind one.
@@ -91,7 +92,7 @@ def _check_traps(code: Decoded, baseline: Decoded) -> None:
             raise BodyError(Reason.HARDENING, "no int3 behind a return or an indirect jump")
 
 
-def _trapped(code: Decoded, flow: int) -> Iterator[bool]:
+def _trapped(code: Code, flow: int) -> Iterator[bool]:
     """For each exit of that kind, whether an int3 follows it."""
     for at, insn in enumerate(code.insns):
         if insn.flow == flow:
@@ -101,7 +102,7 @@ def _trapped(code: Decoded, flow: int) -> Iterator[bool]:
 # --- zeroed registers ---------------------------------------------------------------------------------
 
 
-def zeroed_before(code: Decoded, at: int) -> tuple[frozenset[str], frozenset[str]]:
+def zeroed_before(code: Code, at: int) -> tuple[frozenset[str], frozenset[str]]:
     """(registers that are zero at a return by the instructions right before it, those of them that nobody read since).
 
     A zero that the code computes with is no hardening; one that a move spreads may be.
@@ -143,7 +144,7 @@ def _cleared(insn: Insn, zero: set[str]) -> set[str]:
     return {target} if is_xor and len(registers) == 1 and not has_memory and not raw.has_op_mask else set()
 
 
-def _touched(code: Decoded) -> frozenset[str]:
+def _touched(code: Code) -> frozenset[str]:
     """Caller-saved registers that it reads or writes, but for the zeroing before its returns."""
     zeroing = {i for at in returns(code) for i in straight_end(code, at) if _cleared(code.insns[i], set())}
     out: set[str] = set()
@@ -153,7 +154,7 @@ def _touched(code: Decoded) -> frozenset[str]:
     return frozenset(out & CALLER_SAVED)
 
 
-def _check_zeroed(code: Decoded, baseline: Decoded, is_asked: bool) -> None:
+def _check_zeroed(code: Code, baseline: Code, is_asked: bool) -> None:
     exits = returns(baseline)
     if not exits:
         return
@@ -175,24 +176,24 @@ def _check_zeroed(code: Decoded, baseline: Decoded, is_asked: bool) -> None:
             raise BodyError(Reason.HARDENING, "the x87 registers are not zeroed before a return")
 
 
-def _pushes_of_zero(code: Decoded, at: int) -> int:
+def _pushes_of_zero(code: Code, at: int) -> int:
     return sum(code.insns[i].mnemonic == "FLDZ" for i in straight_end(code, at))
 
 
 # --- frame pointer ------------------------------------------------------------------------------------
 
 
-def keeps_frame_pointer(code: Decoded) -> bool:
+def keeps_frame_pointer(code: Code) -> bool:
     """Whether rbp points to the frame, with the caller's rbp in it, as soon as there is one."""
     return any(_sets_up(code, at) for at in range(len(code.insns)))
 
 
-def _sets_up(code: Decoded, at: int) -> bool:
+def _sets_up(code: Code, at: int) -> bool:
     insn = code.insns[at]
     return at > 0 and str(insn.raw) == "mov rbp,rsp" and str(code.insns[at - 1].raw) == "push rbp"
 
 
-def _check_frame_pointer(code: Decoded) -> None:
+def _check_frame_pointer(code: Code) -> None:
     """rbp is the frame's at every call and in every loop, and is written by nothing else."""
     edges = successors(code)
     looping = frozenset().union(*loops(edges))

@@ -27,6 +27,7 @@ import numpy as np
 
 from gccllm.assembly import Body, BodyError, canonical, cfg
 from gccllm.assembly.cfg import Edge
+from gccllm.assembly.code import code_of
 from gccllm.base.core import Candidate, Outcome, Quit, Verdict, accepted, refuted, undecided
 from gccllm.base.reasons import Reason
 from gccllm.prove import infeasible
@@ -40,7 +41,6 @@ from gccllm.verify.adequacy import result_registers
 from gccllm.verify.dead import argument_bytes
 from gccllm.verify.screen import Screened, screen
 from gccllm.verify.workbench import Workbench, near_of
-from gccllm.x86.decode import Refused, assemble
 from gccllm.x86.registers import INTEGER_ARGUMENTS
 
 CONTRACT_BATCH = 64
@@ -165,7 +165,7 @@ def _set_twins_aside(cases: Sequence[Case]) -> list[tuple[Case, Case]]:
 
 def _screen(case: Case, bench: Workbench) -> None:
     assert case.body is not None
-    case.screened = screen(case.body, bench.screened_baseline, bench.context, bench.tools, bench.workdir)
+    case.screened = screen(case.body, bench.screened_baseline, bench.context, bench.tools)
     if not case.screened.verdict.is_accepted:
         case.verdict = case.screened.verdict
 
@@ -292,9 +292,7 @@ def _words(case: Case, missing: Sequence[Edge]) -> str:
 
 def _arguments(case: Case, bench: Workbench) -> None:
     assert case.body is not None
-    code = assemble(bench.name, case.body.text(), bench.tools, bench.workdir)
-    if isinstance(code, Refused):
-        return
+    code = code_of(case.body, bench.tools, bench.name)
     results = result_registers(bench)
     want = argument_bytes(bench.screened_baseline.code, results)
     got = argument_bytes(code, results)

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from gccllm.assembly import Body, BodyError, isa
 from gccllm.assembly.cfi import synthesize_cfi
+from gccllm.assembly.code import code_of
 from gccllm.base.core import Verdict, accepted, refuted
 from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Toolchain
@@ -30,7 +31,7 @@ from gccllm.verify.hardening import check_hardening, is_speculation_trap
 from gccllm.verify.widths import check_merges, check_widths, needed_width
 from gccllm.x86 import abi_flow
 from gccllm.x86.abi_state import FLAGS
-from gccllm.x86.decode import Decoded, Insn, Refused, Relocation, assemble
+from gccllm.x86.decode import GOT, Code, Insn, Relocation
 from gccllm.x86.forbidden import refusal
 from gccllm.x86.registers import INTEGER_ARGUMENTS, VECTOR_ARGUMENTS
 
@@ -38,7 +39,6 @@ MEMORY_CALLS = frozenset({"memcpy", "memmove", "memset", "memcmp"})
 """What gcc itself may make of a loop, so what a candidate may call without the baseline doing so."""
 
 _ABSOLUTE = frozenset({"32", "32S", "64", "16", "8"})
-_GOT = frozenset({"GOTPCREL", "GOTPCRELX", "REX_GOTPCRELX"})
 _DIRECT = frozenset({"PC32", "PLT32"})
 _DYNAMIC = frozenset({"TLSLD", "DTPOFF32"})
 _THREAD = frozenset({"TPOFF32", "GOTTPOFF", "TLSGD"}) | _DYNAMIC
@@ -95,7 +95,7 @@ class Screened:
 class Baseline:
     """The baseline as the screen sees it: computed once a function, compared with many candidates."""
 
-    code: Decoded
+    code: Code
     flow: abi_flow.Flow
     tolerated: frozenset[str]
     """Registers that it may read undefined even when all arguments are defined: on paths nobody takes."""
@@ -112,11 +112,12 @@ class Baseline:
     """Symbols that it ends by a jump to."""
 
 
-def read_baseline(body: Body, context: Context, tools: Toolchain, workdir: Path) -> Baseline:
+def read_baseline(body: Body, context: Context, tools: Toolchain) -> Baseline:
     """Assemble and analyse the baseline. Raises BodyError(UNSUPPORTED_CODE) when it does not assemble alone."""
-    code = assemble(context.name, body.text(), tools, workdir)
-    if isinstance(code, Refused):
-        raise BodyError(Reason.UNSUPPORTED_CODE, code.message)
+    try:
+        code = code_of(body, tools, context.name)
+    except BodyError as error:
+        raise BodyError(Reason.UNSUPPORTED_CODE, error.detail) from None
     terminal = code.terminal_calls
     flow = abi_flow.analyse(code, frozenset(), noreturn=terminal)
     arguments = context.arguments | argument_registers(6, 8)
@@ -141,11 +142,12 @@ def read_baseline(body: Body, context: Context, tools: Toolchain, workdir: Path)
     )
 
 
-def screen(candidate: Body, baseline: Baseline, context: Context, tools: Toolchain, workdir: Path) -> Screened:
+def screen(candidate: Body, baseline: Baseline, context: Context, tools: Toolchain) -> Screened:
     """The verdict on one candidate: accepted, or refuted at stage `assemble` or `screen` with its reason."""
-    code = assemble(context.name, candidate.text(), tools, workdir)
-    if isinstance(code, Refused):
-        return Screened(refuted("assemble", Reason.DOES_NOT_ASSEMBLE, code.message))
+    try:
+        code = code_of(candidate, tools, context.name)
+    except BodyError as error:
+        return Screened(refuted("assemble", Reason.DOES_NOT_ASSEMBLE, error.detail))
     features = code.features
     try:
         level = _check(candidate, code, baseline, context)
@@ -155,7 +157,7 @@ def screen(candidate: Body, baseline: Baseline, context: Context, tools: Toolcha
     return Screened(accepted("screen", f"{len(code.insns)} instructions, ISA level {level}"), level, features)
 
 
-def _check(body: Body, code: Decoded, baseline: Baseline, context: Context) -> int:
+def _check(body: Body, code: Code, baseline: Baseline, context: Context) -> int:
     """The checks, in order. Returns the ISA level; raises BodyError with the reason of the first refusal."""
     check_sections(code)
     check_symbols(code, baseline, context)
@@ -175,7 +177,7 @@ def _check(body: Body, code: Decoded, baseline: Baseline, context: Context) -> i
     )
     for problem in flow.problems:
         raise BodyError(problem.reason, problem.detail)
-    check_frame(flow, baseline.flow, is_recursive=code.name in code.calls)
+    check_frame(flow, baseline.flow, is_recursive=context.name in code.calls)
     check_addresses(code, baseline.uses, context.pointers)
     check_widths(code, baseline.needed_width, context.result_bytes)
     check_merges(code, baseline.code, context.result_bytes)
@@ -185,7 +187,7 @@ def _check(body: Body, code: Decoded, baseline: Baseline, context: Context) -> i
     return level
 
 
-def check_sections(code: Decoded) -> None:
+def check_sections(code: Code) -> None:
     for section in code.sections.values():
         if not section.flags & _ALLOC:
             raise BodyError(Reason.DIRECTIVE, f"section {section.name}")
@@ -198,9 +200,9 @@ def check_sections(code: Decoded) -> None:
         raise BodyError(Reason.FORBIDDEN_INSTRUCTION, "the text does not decode to its end")
 
 
-def check_symbols(code: Decoded, baseline: Baseline, context: Context) -> None:
+def check_symbols(code: Code, baseline: Baseline, context: Context) -> None:
     """No definition but its own; uses are those of the baseline, and mem* calls."""
-    if code.defined != {context.name}:
+    if code.defined - {context.name}:
         raise BodyError(Reason.DIRECTIVE, f"defines {sorted(code.defined - {context.name})[:3]}")
     allowed = set(baseline.reached) | (MEMORY_CALLS - context.unit_functions - {context.name})
     for symbol in sorted({r.symbol for r in code.relocations if r.symbol} | code.undefined):
@@ -208,7 +210,7 @@ def check_symbols(code: Decoded, baseline: Baseline, context: Context) -> None:
             raise BodyError(Reason.UNKNOWN_SYMBOL, symbol)
 
 
-def check_instruction(insn: Insn, code: Decoded, baseline: Baseline) -> None:
+def check_instruction(insn: Insn, code: Code, baseline: Baseline) -> None:
     said = refusal(insn, has_thread_data=baseline.has_thread_data)
     if said is not None and not (baseline.has_speculation_traps and is_speculation_trap(code, insn)):
         raise BodyError(*said)
@@ -243,7 +245,7 @@ def check_address(insn: Insn) -> None:
         raise BodyError(Reason.ABSOLUTE_ADDRESS, str(insn))
 
 
-def check_relocation(relocation: Relocation, code: Decoded, baseline: Baseline) -> None:
+def check_relocation(relocation: Relocation, code: Code, baseline: Baseline) -> None:
     """The kinds are the baseline's: what is legal in its output (PIE, shared) is known only from there."""
     if relocation.kind in _ABSOLUTE and not baseline.has_absolute:
         raise BodyError(Reason.ABSOLUTE_ADDRESS, f"relocation {relocation.kind}, position-independent baseline")
@@ -255,7 +257,7 @@ def check_relocation(relocation: Relocation, code: Decoded, baseline: Baseline) 
         if relocation not in code.sections[".text"].relocations:
             raise BodyError(Reason.UNKNOWN_SYMBOL, f"{relocation.symbol} in a constant")
         return
-    if relocation.kind not in _ABSOLUTE | _GOT | _DIRECT:
+    if relocation.kind not in _ABSOLUTE | GOT | _DIRECT:
         raise BodyError(Reason.UNKNOWN_SYMBOL, f"relocation {relocation.kind}")
     if not relocation.symbol:
         if relocation.section == ".text" and relocation in code.sections[".text"].relocations:
@@ -268,7 +270,7 @@ def check_relocation(relocation: Relocation, code: Decoded, baseline: Baseline) 
         raise BodyError(Reason.UNKNOWN_SYMBOL, f"{relocation.symbol} in a constant")
 
 
-def check_isa(code: Decoded, context: Context) -> int:
+def check_isa(code: Code, context: Context) -> int:
     needed = code.features - context.march
     level = isa.level_of(needed)
     if level is None:

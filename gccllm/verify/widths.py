@@ -26,7 +26,8 @@ from iced_x86 import InstructionInfoFactory, OpAccess, OpKind, RegisterInfo
 
 from gccllm.assembly import BodyError
 from gccllm.base.reasons import Reason
-from gccllm.x86.decode import Decoded, Insn, full_name
+from gccllm.x86.decode import Code, Insn
+from gccllm.x86.effects import full_name
 from gccllm.x86.paths import Edges, inner_loops, loops, successors
 from gccllm.x86.registers import GENERAL
 
@@ -56,7 +57,7 @@ class Accumulator:
     """An outer loop may drain it."""
 
 
-def needed_width(baseline: Decoded, result_bytes: int) -> int:
+def needed_width(baseline: Code, result_bytes: int) -> int:
     """Bytes of the baseline's narrowest sum; 0 where it has none.
 
     `result_bytes`: size of the integer that is returned, 0 where it is none or unknown.
@@ -64,7 +65,7 @@ def needed_width(baseline: Decoded, result_bytes: int) -> int:
     return min((one.width for one in accumulators(baseline, result_bytes, unknown=0)), default=0)
 
 
-def check_widths(code: Decoded, needed: int, result_bytes: int) -> None:
+def check_widths(code: Code, needed: int, result_bytes: int) -> None:
     """Raises BodyError(NARROW). `needed`: what `needed_width` says of the baseline."""
     ours = accumulators(code, result_bytes, unknown=8) if needed > 1 else []
     narrow = [one for one in ours if one.width < needed]
@@ -76,7 +77,7 @@ def check_widths(code: Decoded, needed: int, result_bytes: int) -> None:
             raise BodyError(Reason.NARROW, f"{one.width} bytes, the baseline {needed}: {one.insn}")
 
 
-def check_merges(code: Decoded, baseline: Decoded, result_bytes: int) -> None:
+def check_merges(code: Code, baseline: Code, result_bytes: int) -> None:
     """Raises BodyError(NARROW) for a narrow sum that is read wide, where the baseline has none of that width."""
     found = list(merges(code, result_bytes))
     usual = {width for _, width in merges(baseline, result_bytes)} if found else set()
@@ -85,7 +86,7 @@ def check_merges(code: Decoded, baseline: Decoded, result_bytes: int) -> None:
             raise BodyError(Reason.NARROW, f"{width} bytes, and then all of the register counts: {insn}")
 
 
-def merges(code: Decoded, result_bytes: int) -> Iterator[tuple[Insn, int]]:
+def merges(code: Code, result_bytes: int) -> Iterator[tuple[Insn, int]]:
     """Sums of 1 or 2 bytes, in a register of which more counts afterwards; and their width."""
     edges = successors(code)
     after: list[dict[str, int]] | None = None
@@ -101,7 +102,7 @@ def merges(code: Decoded, result_bytes: int) -> Iterator[tuple[Insn, int]]:
             yield insn, width
 
 
-def _is_looked_at(code: Decoded, edges: Edges, at: int, register: str, width: int) -> bool:
+def _is_looked_at(code: Code, edges: Edges, at: int, register: str, width: int) -> bool:
     """Whether more than `width` bytes of what instruction `at` leaves in it are compared, or address memory."""
     for insn in reached_by(code, edges, at, register):
         raw, memory = insn.raw, insn.effects.memory
@@ -114,7 +115,7 @@ def _is_looked_at(code: Decoded, edges: Edges, at: int, register: str, width: in
     return False
 
 
-def reached_by(code: Decoded, edges: Edges, at: int, register: str) -> Iterator[Insn]:
+def reached_by(code: Code, edges: Edges, at: int, register: str) -> Iterator[Insn]:
     """Instructions that may find in a register what instruction `at` left there: until all of it is written."""
     seen: set[int] = set()
     todo = list(edges[at])
@@ -130,7 +131,7 @@ def reached_by(code: Decoded, edges: Edges, at: int, register: str) -> Iterator[
             todo += edges[here]
 
 
-def accumulators(code: Decoded, result_bytes: int, *, unknown: int) -> list[Accumulator]:
+def accumulators(code: Code, result_bytes: int, *, unknown: int) -> list[Accumulator]:
     """What its loops add up and what reaches the result or memory of it.
 
     `unknown`: bytes that count for as needed of a vector's lanes where an instruction is not followed.
@@ -178,7 +179,7 @@ def _target(insn: Insn) -> str:
     return full_name(raw.op_register(0)) if raw.op_count and raw.op_kind(0) == OpKind.REGISTER else ""
 
 
-def _comes_back(code: Decoded, edges: Edges, loop: frozenset[int], at: int, target: str) -> bool:
+def _comes_back(code: Code, edges: Edges, loop: frozenset[int], at: int, target: str) -> bool:
     """Whether what instruction `at` leaves in `target` is added to by it again, a round later."""
     seen: set[tuple[int, str]] = set()
     todo = [(to, target) for to in edges[at] if to in loop]
@@ -199,7 +200,7 @@ def _comes_back(code: Decoded, edges: Edges, loop: frozenset[int], at: int, targ
     return False
 
 
-def _is_invariant(code: Decoded, loop: frozenset[int], insn: Insn, target: str) -> bool:
+def _is_invariant(code: Code, loop: frozenset[int], insn: Insn, target: str) -> bool:
     """Whether what is added is the same in every round."""
     raw = insn.raw
     operands = {full_name(raw.op_register(i)) for i in range(1, raw.op_count) if raw.op_kind(i) == OpKind.REGISTER}
@@ -210,7 +211,7 @@ def _is_invariant(code: Decoded, loop: frozenset[int], insn: Insn, target: str) 
     return len(operands & changes) <= 1 and not (operands - {target}) & changes
 
 
-def _is_bounded(code: Decoded, edges: Edges, loop: frozenset[int]) -> bool:
+def _is_bounded(code: Code, edges: Edges, loop: frozenset[int]) -> bool:
     """Whether it ends after so many rounds by a comparison with a number that is not zero."""
     for at in sorted(loop):
         if at and any(to not in loop for to in edges[at]):
@@ -222,7 +223,7 @@ def _is_bounded(code: Decoded, edges: Edges, loop: frozenset[int]) -> bool:
     return False
 
 
-def demanded(code: Decoded, edges: Edges, result_bytes: int, unknown: int) -> list[dict[str, int]]:
+def demanded(code: Code, edges: Edges, result_bytes: int, unknown: int) -> list[dict[str, int]]:
     """After each instruction: register -> low bytes of it, or of its lanes, that reach the result or memory."""
     count = len(code.insns)
     before: list[dict[str, int]] = [{} for _ in range(count)]

@@ -149,7 +149,7 @@ class Workbench:
     @cached_property
     def screened_baseline(self) -> Baseline:
         """Raises BodyError when the baseline cannot be assembled alone."""
-        return read_baseline(self.baseline, self.context, self.tools, self.workdir)
+        return read_baseline(self.baseline, self.context, self.tools)
 
     @cached_property
     def _base_image(self) -> Image:

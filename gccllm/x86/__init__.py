@@ -1,1 +1,1 @@
-"""What the machine makes of a body: instructions and their effects, control flow, the calling convention."""
+"""What the machine makes of a body: registers, instructions and their effects, control flow, liveness, convention."""

@@ -33,7 +33,8 @@ from gccllm.x86.abi_state import (
     entry_state,
     merge,
 )
-from gccllm.x86.decode import ARITHMETIC_FLAGS, Decoded, Insn, full_name
+from gccllm.x86.decode import GOT, Code, Insn
+from gccllm.x86.effects import ARITHMETIC_FLAGS, full_name
 from gccllm.x86.registers import CALL_RESULTS, CALLEE_SAVED, CALLER_SAVED, GENERAL, MASKS, VECTORS
 
 
@@ -57,7 +58,7 @@ class Flow:
 
 
 def analyse(
-    code: Decoded,
+    code: Code,
     defined: frozenset[str],
     *,
     noreturn: frozenset[str] = frozenset(),
@@ -73,7 +74,7 @@ def analyse(
 
 
 class _Analysis:
-    def __init__(self, code: Decoded, noreturn: frozenset[str], tolerated: frozenset[str]) -> None:
+    def __init__(self, code: Code, noreturn: frozenset[str], tolerated: frozenset[str]) -> None:
         self.code = code
         self.noreturn = noreturn
         self.tolerated = tolerated
@@ -287,7 +288,7 @@ class _Analysis:
         if place is not None:
             return state.slots.get(place, DEFINED)
         relocation = insn.relocation
-        if relocation is not None and relocation.kind in ("GOTPCREL", "GOTPCRELX", "REX_GOTPCRELX"):
+        if relocation is not None and relocation.kind in GOT:
             return ("function", relocation.symbol)
         memory = insn.effects.memory
         if relocation is not None and memory is not None and memory.scale == 8 and relocation.kind in ("32", "32S"):

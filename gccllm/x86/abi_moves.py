@@ -9,7 +9,8 @@ from iced_x86 import OpKind
 
 from gccllm.base.reasons import Reason
 from gccllm.x86.abi_state import DEFINED, State, Value
-from gccllm.x86.decode import REGISTERS, Insn, full_name
+from gccllm.x86.decode import Insn
+from gccllm.x86.effects import REGISTERS, full_name
 from gccllm.x86.registers import GENERAL
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gccllm.x86.decode import ARITHMETIC_FLAGS
+from gccllm.x86.effects import ARITHMETIC_FLAGS
 from gccllm.x86.registers import CALLEE_SAVED, GENERAL, MASKS, VECTORS
 
 FLAGS = "FLAGS"

@@ -14,62 +14,22 @@ import io
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
-from pathlib import Path
+from functools import cached_property
 
 from elftools.elf.elffile import ELFFile
 from elftools.elf.enums import ENUM_RELOC_TYPE_x64
-from iced_x86 import (
-    CpuidFeature,
-    Decoder,
-    FlowControl,
-    Instruction,
-    InstructionInfoFactory,
-    Mnemonic,
-    OpAccess,
-    OpKind,
-    Register,
-    RegisterInfo,
-)
+from iced_x86 import CpuidFeature, Decoder, FlowControl, Instruction, Register
 
+from gccllm.base.scratch import scratch
 from gccllm.base.toolchain import Toolchain
-from gccllm.x86.registers import VECTORS
+from gccllm.x86.effects import MNEMONICS, Access, Effects, accesses_of, effects_of, names_in
 
-
-def _names(enumeration: object) -> dict[int, str]:
-    return {v: k for k, v in vars(enumeration).items() if isinstance(v, int) and not k.startswith("_")}
-
-
-MNEMONICS = _names(Mnemonic)
-REGISTERS = _names(Register)
-FEATURES = _names(CpuidFeature)
+FEATURES = names_in(CpuidFeature)
 _RELOCATIONS = {v: k.removeprefix("R_X86_64_") for k, v in ENUM_RELOC_TYPE_x64.items() if isinstance(v, int)}
 _RELOCATIONS |= {41: "GOTPCRELX", 42: "REX_GOTPCRELX"}  # elftools does not know them
 
-_READS = {OpAccess.READ, OpAccess.COND_READ, OpAccess.READ_WRITE, OpAccess.READ_COND_WRITE}
-_WRITES = {OpAccess.WRITE, OpAccess.READ_WRITE}
-_KEEPS = {OpAccess.COND_WRITE, OpAccess.READ_COND_WRITE}
-
-# Flags by iced's RflagsBits: OF SF ZF AF CF PF DF IF AC UIF.
-ARITHMETIC_FLAGS = 0x3F
-DIRECTION_FLAG = 0x40
-
-# Both operands the same register: the result does not depend on it.
-_IDIOMS = {
-    "SBB", "PCMPEQB", "PCMPEQW", "PCMPEQD", "PCMPEQQ", "VPCMPEQB", "VPCMPEQW", "VPCMPEQD", "VPCMPEQQ", "PXOR", "VPXOR",
-    "PCMPGTB", "PCMPGTW", "PCMPGTD", "PCMPGTQ", "VPCMPGTB", "VPCMPGTW", "VPCMPGTD", "VPCMPGTQ", "XORPS", "XORPD",
-    "VXORPS", "VXORPD", "VPXORD", "VPXORQ", "PSUBB", "PSUBW", "PSUBD", "PSUBQ", "VPSUBB", "VPSUBW", "VPSUBD", "VPSUBQ",
-    "PANDN", "VPANDN", "VPANDND", "VPANDNQ", "ANDNPS", "ANDNPD", "KXNORB", "KXNORW", "KXNORD", "KXNORQ", "KXORB",
-    "KXORW", "KXORD", "KXORQ",
-}  # fmt: skip
-
-# Scalar forms that only carry the rest of a register through: what they merge is not looked at.
-_MERGES = {
-    "CVTSI2SS", "CVTSI2SD", "CVTSS2SD", "CVTSD2SS", "SQRTSS", "SQRTSD", "RCPSS", "RSQRTSS", "ROUNDSS", "ROUNDSD",
-    "MOVSS", "MOVSD", "MOVLPS", "MOVLPD", "MOVHPS", "MOVHPD", "PINSRB", "PINSRW", "PINSRD", "PINSRQ", "INSERTPS",
-    "VCVTSI2SS", "VCVTSI2SD", "VCVTSS2SD", "VCVTSD2SS", "VCVTUSI2SS", "VCVTUSI2SD", "VSQRTSS", "VSQRTSD", "VROUNDSS",
-    "VROUNDSD", "VRNDSCALESS", "VRNDSCALESD", "VMOVSS", "VMOVSD", "VPINSRB", "VPINSRW", "VPINSRD", "VPINSRQ",
-}  # fmt: skip
+GOT = frozenset({"GOTPCREL", "GOTPCRELX", "REX_GOTPCRELX"})
+"""Relocations of the address of a symbol's entry in the global offset table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,47 +43,29 @@ class Relocation:
     addend: int
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """One explicit memory operand. `base` and `index` are full register names or empty."""
-
-    base: str
-    index: str
-    scale: int
-    displacement: int
-    """Signed."""
-    size: int
-    is_written: bool
-    is_read: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Effects:
-    """Register effects in full register names (RAX, ZMM3, K1); flags as iced's bit masks."""
-
-    reads: frozenset[str]
-    writes: frozenset[str]
-    """Written on every execution."""
-    keeps: frozenset[str]
-    """Written or left alone, depending on values."""
-    flags_read: int
-    flags_written: int
-    flags_undefined: int
-    memory: Memory | None
-    wide_write: bool
-    """Writes bits above 127 of one of the first sixteen vector registers with something that is not zero by form."""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Insn:
     """One decoded instruction. `target` is the offset a direct branch inside the body goes to."""
 
     offset: int
     code: bytes
     raw: Instruction
-    mnemonic: str
     relocations: tuple[Relocation, ...]
-    effects: Effects
+    private: tuple[str, int] | None = None
+    """The private label that its text names, and the number behind it: an object knows only the section."""
+
+    @cached_property
+    def mnemonic(self) -> str:
+        return MNEMONICS[self.raw.mnemonic]
+
+    @cached_property
+    def effects(self) -> Effects:
+        return effects_of(self.raw)
+
+    @cached_property
+    def accesses(self) -> tuple[Access, ...]:
+        """What it does not really read or write (lea, nop, prefetch) is none."""
+        return accesses_of(self.raw)
 
     @property
     def end(self) -> int:
@@ -136,6 +78,39 @@ class Insn:
     @property
     def relocation(self) -> Relocation | None:
         return self.relocations[0] if self.relocations else None
+
+    @property
+    def symbol(self) -> str:
+        """What its relocation names, a private constant included; empty without one."""
+        if self.relocation is None:
+            return ""
+        return self.relocation.symbol or (self.private[0] if self.private else self.relocation.section)
+
+    @property
+    def addend(self) -> int:
+        """Bytes behind `symbol`."""
+        if self.relocation is None:
+            return 0
+        if self.private is not None:
+            return self.private[1]
+        # It counts from the field, the machine from the end of the instruction.
+        behind = self.end - self.relocation.offset if self.raw.is_ip_rel_memory_operand else 0
+        return self.relocation.addend + behind
+
+    @property
+    def is_immediate(self) -> bool:
+        """The symbol is in an immediate, not in the address of memory."""
+        decoder = Decoder(64, self.code)
+        fields = decoder.get_constant_offsets(decoder.decode())
+        place = self.offset + fields.immediate_offset
+        return fields.has_immediate and self.relocation is not None and self.relocation.offset == place
+
+    @property
+    def slot(self) -> str:
+        """`GOTPCREL` or `GOTTPOFF` where the memory is an entry of the global offset table, which the linker fills in
+        with the symbol's address, or its distance from the thread pointer."""
+        kind = self.relocation.kind if self.relocation is not None else ""
+        return "GOTPCREL" if kind in GOT else kind if kind == "GOTTPOFF" else ""
 
     @property
     def is_thread_local(self) -> bool:
@@ -190,7 +165,7 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Decoded:
+class Code:
     """One body as the assembler made it."""
 
     name: str
@@ -202,6 +177,8 @@ class Decoded:
     defined: frozenset[str]
     """Symbols it defines, without local labels."""
     undefined: frozenset[str]
+    marks: Mapping[int, int]
+    """Line of the text to the offset of its mark."""
 
     @property
     def size(self) -> int:
@@ -272,23 +249,30 @@ class Refused:
     message: str
 
 
-def assemble(name: str, body: str, tools: Toolchain, workdir: Path) -> Decoded | Refused:
-    """Assemble one body (text of `Body.text()`) under a global name and decode it. The object is removed again."""
-    output = workdir / "screen.o"
-    ran = tools.assemble(f"\t.text\n\t.globl\t{name}\n{name}:\n{body}\n", output, "-L")
-    if not ran.ok:
-        return Refused(ran.err.strip()[:2000] or "the assembler failed")
-    try:
+def mark(line: int) -> str:
+    """A label that says where a line begins. No operand can name it: it is quoted, and has a blank."""
+    return f'"{_MARK}{line}":'
+
+
+_MARK = "line "
+
+
+def assemble(name: str, body: str, tools: Toolchain) -> Code | Refused:
+    """Assemble one body (text of `Body.text()`) and decode it. It calls itself `name`, if that is not empty."""
+    head = f"\t.globl\t{name}\n{name}:" if name else "\n"
+    with scratch() as place:
+        output = place / "body.o"
+        ran = tools.assemble(f"\t.text\n{head}\n{body}\n", output, "-L")
+        if not ran.ok:
+            return Refused(ran.err.strip()[:2000] or "the assembler failed")
         return decode(name, output.read_bytes())
-    finally:
-        output.unlink(missing_ok=True)
 
 
 # Sections the assembler writes for itself.
 _OWN = frozenset({"", ".symtab", ".strtab", ".shstrtab", ".note.gnu.property"})
 
 
-def decode(name: str, content: bytes) -> Decoded:
+def decode(name: str, content: bytes) -> Code:
     """Decode an object that holds one body at offset 0 of `.text`."""
     elf = ELFFile(io.BytesIO(content))
     table = elf.get_section_by_name(".symtab")
@@ -317,126 +301,38 @@ def decode(name: str, content: bytes) -> Decoded:
         if s["sh_type"] not in ("SHT_RELA", "SHT_REL") and s.name not in _OWN and s["sh_size"]
     }  # fmt: skip
     labels: dict[str, list[int]] = {}
+    marks: dict[int, int] = {}
     defined, undefined = set(), set()
     for symbol in table.iter_symbols():
         where, kind = symbol["st_shndx"], symbol["st_info"]["type"]
         if kind == "STT_SECTION" or not symbol.name:
             continue
-        if where == "SHN_UNDEF":
+        if symbol.name.startswith(_MARK):
+            marks[int(symbol.name.removeprefix(_MARK))] = symbol["st_value"]
+        elif where == "SHN_UNDEF":
             undefined.add(symbol.name)
         elif symbol.name.startswith(".L") and isinstance(where, int):
             labels.setdefault(names[where], []).append(symbol["st_value"])
         else:
             defined.add(symbol.name)
     text = sections.get(".text", Section(".text", 0, b"", ()))
-    return Decoded(
+    return Code(
         name,
         _decode_text(text),
         sections,
         {k: tuple(sorted(set(v))) for k, v in labels.items()},
         frozenset(defined),
         frozenset(undefined),
+        marks,
     )
 
 
 def _decode_text(text: Section) -> tuple[Insn, ...]:
     by_offset = sorted(text.relocations, key=lambda r: r.offset)
     insns, at = [], 0
-    factory = InstructionInfoFactory()
     for raw in Decoder(64, text.data, ip=0):
         start = at
         while at < len(by_offset) and by_offset[at].offset < raw.next_ip:
             at += 1
-        mnemonic = MNEMONICS[raw.mnemonic]
-        insns.append(
-            Insn(
-                raw.ip,
-                text.data[raw.ip : raw.next_ip],
-                raw,
-                mnemonic,
-                tuple(by_offset[start:at]),
-                _effects(raw, mnemonic, factory),
-            )
-        )
+        insns.append(Insn(raw.ip, text.data[raw.ip : raw.next_ip], raw, tuple(by_offset[start:at])))
     return tuple(insns)
-
-
-@cache
-def full_name(register: int) -> str:
-    """RAX for eax, ZMM1 for xmm1; empty for none."""
-    return "" if register == Register.NONE else REGISTERS[RegisterInfo(register).full_register]
-
-
-def _effects(raw: Instruction, mnemonic: str, factory: InstructionInfoFactory) -> Effects:
-    info = factory.info(raw)
-    reads, writes, keeps = set(), set(), set()
-    for used in info.used_registers():
-        register = full_name(used.register)
-        if used.access in _READS:
-            reads.add(register)
-        if used.access in _WRITES:
-            writes.add(register)
-        if used.access in _KEEPS:
-            keeps.add(register)
-    operands = [full_name(raw.op_register(i)) for i in range(raw.op_count) if raw.op_kind(i) == OpKind.REGISTER]
-    if mnemonic in ("VZEROUPPER", "VZEROALL"):
-        reads, writes = set(), (set() if mnemonic == "VZEROUPPER" else set(VECTORS[:16]))
-    elif mnemonic in ("BSF", "BSR"):  # a zero source keeps the destination; compilers never rely on it
-        writes, keeps = writes | keeps, set()
-    elif mnemonic in _IDIOMS and len(operands) > 1 and operands[-1] == operands[-2] and raw.op_count == len(operands):
-        reads -= set(operands)
-        if raw.has_op_mask:
-            reads.add(full_name(raw.op_mask))
-    elif mnemonic in ("VPTERNLOGD", "VPTERNLOGQ") and raw.immediate(raw.op_count - 1) in (0, 0xFF):
-        reads -= set(operands)
-    elif mnemonic in ("OR", "AND") and len(operands) == 1 and raw.op_count == 2 and raw.op_kind(1) != OpKind.MEMORY:
-        whole = (0xFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF) if mnemonic == "OR" else (0,)
-        if raw.op_kind(0) == OpKind.REGISTER and raw.immediate(1) in whole:
-            reads -= set(operands)
-    elif mnemonic in _MERGES and operands and raw.op_kind(0) == OpKind.REGISTER:
-        has_three = raw.op_count > 2 and mnemonic.startswith("V")
-        merged = operands[min(1, len(operands) - 1)] if has_three else operands[0]
-        last = operands[-1] if raw.op_kind(raw.op_count - 1) == OpKind.REGISTER else ""
-        if merged != last:
-            reads.discard(merged)
-    wide = _is_wide_write(raw, info)
-    return Effects(
-        frozenset(reads), frozenset(writes), frozenset(keeps),
-        raw.rflags_read & ARITHMETIC_FLAGS,
-        (raw.rflags_modified & ~raw.rflags_undefined) & ARITHMETIC_FLAGS,
-        raw.rflags_undefined & ARITHMETIC_FLAGS,
-        _memory(raw, info), wide,
-    )  # fmt: skip
-
-
-def _is_wide_write(raw: Instruction, info: object) -> bool:
-    if raw.op_count == 0 or raw.op_kind(0) != OpKind.REGISTER:
-        return False
-    register = raw.op_register(0)
-    is_wide = Register.YMM0 <= register <= Register.YMM15 or Register.ZMM0 <= register <= Register.ZMM15
-    return is_wide and info.op0_access in _WRITES | _KEEPS  # type: ignore[attr-defined]
-
-
-def _memory(raw: Instruction, info: object) -> Memory | None:
-    for i in range(raw.op_count):
-        if raw.op_kind(i) != OpKind.MEMORY:
-            continue
-        access = info.op_access(i)  # type: ignore[attr-defined]
-        displacement = raw.memory_displacement
-        base = raw.memory_base
-        if raw.is_ip_rel_memory_operand:
-            displacement = 0
-        elif displacement >> 63:
-            displacement -= 1 << 64
-        return Memory(
-            full_name(base) if not raw.is_ip_rel_memory_operand else "RIP",
-            full_name(raw.memory_index), raw.memory_index_scale, displacement,
-            _access_bytes(raw), access in _WRITES | _KEEPS, access in _READS,
-        )  # fmt: skip
-    return None
-
-
-def _access_bytes(raw: Instruction) -> int:
-    from iced_x86 import MemorySizeInfo
-
-    return int(MemorySizeInfo(raw.memory_size).size)

@@ -8,12 +8,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from gccllm.x86.decode import Decoded
+from gccllm.x86.decode import Code
 
 Edges = tuple[tuple[int, ...], ...]
 
 
-def successors(code: Decoded) -> Edges:
+def successors(code: Code) -> Edges:
     """Instruction -> the instructions that may come next; none after an exit."""
     tables = [
         code.jump_table(section, label)
@@ -79,7 +79,7 @@ def inner_loops(edges: Edges, loop: frozenset[int]) -> list[frozenset[int]]:
     return loops(tuple(part))
 
 
-def straight_end(code: Decoded, at: int) -> range:
+def straight_end(code: Code, at: int) -> range:
     """The instructions before `at` that run whenever it does, one after the other, up to the last join or branch."""
     edges = successors(code)
     before: dict[int, int] = {}

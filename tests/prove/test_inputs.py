@@ -7,7 +7,7 @@ from itertools import pairwise
 from random import Random
 
 from gccllm.assembly import Body, cfg
-from gccllm.assembly.decode import decode
+from gccllm.assembly.code import by_line
 from gccllm.base.deadline import Deadline
 from gccllm.base.toolchain import Toolchain
 from gccllm.prove.inputs import Solved, Start, solve, ways
@@ -27,9 +27,9 @@ def solved(
 ) -> Solved | None:
     """Start from a state that came near, with these registers and bytes."""
     body = Body.parse(text)
-    start = Start({"rsp": FRAME}, symbols or {}, 1 << 16, 1 << 47, (constants or {}).get, (memory or {}).get,
+    start = Start({"RSP": FRAME}, symbols or {}, 1 << 16, 1 << 47, (constants or {}).get, (memory or {}).get,
                   arguments or {})  # fmt: skip
-    return solve(cfg(body), decode(body, TOOLS).by_line, way, start, Deadline(S))
+    return solve(cfg(body), by_line(body, TOOLS), way, start, Deadline(S))
 
 
 def number(found: Solved, address: int, size: int) -> int:
@@ -52,7 +52,7 @@ MAGIC = """
 def test_a_number_that_nobody_would_guess() -> None:
     found = solved(MAGIC, (0, 1, 2, 3))
     assert found is not None
-    edi, esi = (found.registers[name] & 0xFFFF_FFFF for name in ("rdi", "rsi"))
+    edi, esi = (found.registers[name] & 0xFFFF_FFFF for name in ("RDI", "RSI"))
     assert edi * 2654435761 % (1 << 32) == 305419896
     assert esi ^ edi == 162254319
 
@@ -73,7 +73,7 @@ CHAIN = """
 def test_pointers_in_memory_are_followed() -> None:
     found = solved(CHAIN, (0, 1, 2, 3))
     assert found is not None
-    first = found.registers["rdi"]
+    first = found.registers["RDI"]
     second = number(found, first + 8, 8)
     third = number(found, second + 8, 8)
     assert number(found, third, 4) == 77
@@ -94,9 +94,9 @@ OVERWRITTEN = """
 def test_a_store_through_one_pointer_is_seen_through_another() -> None:
     alike, apart = solved(OVERWRITTEN, (0, 1, 2)), solved(OVERWRITTEN, (0, 2))
     assert alike is not None
-    assert alike.registers["rdi"] == alike.registers["rsi"]
+    assert alike.registers["RDI"] == alike.registers["RSI"]
     assert apart is not None
-    assert apart.registers["rdi"] != apart.registers["rsi"]
+    assert apart.registers["RDI"] != apart.registers["RSI"]
 
 
 def test_no_answer_where_there_is_none() -> None:
@@ -111,14 +111,14 @@ def test_of_a_state_that_came_near_only_what_must_changes() -> None:
     memory |= {block + 64 + n: byte for n, byte in enumerate((9).to_bytes(8, "little") + bytes(8))}
     memory |= {block + 72 + n: byte for n, byte in enumerate((block + 128).to_bytes(8, "little"))}
     memory |= {block + 128 + n: 0 for n in range(8)}
-    found = solved(CHAIN, (0, 1, 2, 3), {"rdi": block, "rsi": 3}, memory)
+    found = solved(CHAIN, (0, 1, 2, 3), {"RDI": block, "RSI": 3}, memory)
     assert found is not None
-    assert found.registers["rdi"] == block
+    assert found.registers["RDI"] == block
     assert number(found, block + 8, 8) == block + 64
     assert number(found, block + 72, 8) == block + 128
     assert number(found, block + 128, 4) == 77
     # One of two numbers had to change so that the second comparison holds.
-    assert (found.registers["rsi"] == 3) != (number(found, block + 64, 4) == 9)
+    assert (found.registers["RSI"] == 3) != (number(found, block + 64, 4) == 9)
 
 
 TABLE = """
@@ -138,7 +138,7 @@ def test_constants_are_as_they_are() -> None:
     found = solved(TABLE, (0, 1, 2), constants={table: 7, table + 1: 8, table + 2: 200, table + 3: 9},
                    symbols={"table": table})  # fmt: skip
     assert found is not None
-    assert found.registers["rdi"] & 3 == 2
+    assert found.registers["RDI"] & 3 == 2
     none = {table + n: n for n in range(4)}
     assert solved(TABLE, (0, 1, 2), constants=none, symbols={"table": table}) is None
 
@@ -147,7 +147,7 @@ def test_vectors_lie_where_they_may() -> None:
     text = "\tmovdqa\t(%rdi), %xmm0\n\tmovdqu\t1(%rdi), %xmm1\n\ttestl\t%esi, %esi\n\tje\t.Lout\n.Lout:\n\tret\n"
     found = solved(text, (0, 1))
     assert found is not None
-    assert found.registers["rdi"] % 16 == 0
+    assert found.registers["RDI"] % 16 == 0
 
 
 def test_a_slot_of_the_global_offset_table_holds_an_address() -> None:

@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gccllm.assembly import Body
-from gccllm.assembly.decode import DecodedLine, decode
+from gccllm.assembly.code import by_line, code_of
 from gccllm.base.toolchain import Toolchain, run
-from gccllm.prove.machine import FLAGS, REGISTERS, Machine, address_of, step
+from gccllm.prove.machine import FLAGS, Machine, address_of, step
+from gccllm.x86.decode import Insn
+from gccllm.x86.registers import GENERAL
 
 TOOLS = Toolchain.find()
 BITS = {"cf": 0, "pf": 2, "zf": 6, "sf": 7, "of": 11}
@@ -74,9 +76,9 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     return ctypes.CDLL(str(place / "run.so"))
 
 
-def decoded(instruction: str) -> DecodedLine:
+def decoded(instruction: str) -> Insn:
     word, _, operands = instruction.partition(" ")
-    return decode(Body.parse(f"\t{word}\t{operands}\n\tret\n"), TOOLS).lines[0]
+    return code_of(Body.parse(f"\t{word}\t{operands}\n\tret\n"), TOOLS).insns[0]
 
 
 DECODED = {one: decoded(one) for one in INSTRUCTIONS}
@@ -101,7 +103,7 @@ def test_a_formula_says_what_the_processor_does(
     getattr(library, f"run{number}")(state)
 
     at = Machine.arbitrary()
-    given_values = dict(zip(("rax", "rcx", "rdx", "rbx", "rdi"), (*values, rbx, base), strict=True))
+    given_values = dict(zip(("RAX", "RCX", "RDX", "RBX", "RDI"), (*values, rbx, base), strict=True))
     for name, value in given_values.items():
         at = at.with_register(name, z3.BitVecVal(value, 64))
     at = at.with_flags(**{f: z3.BoolVal(bool(before >> BITS[f] & 1)) for f in FLAGS})
@@ -109,7 +111,7 @@ def test_a_formula_says_what_the_processor_does(
         at = at.store(z3.BitVecVal(base + i, 64), z3.BitVecVal(byte, 8))
     after = step(at, DECODED[INSTRUCTIONS[number]])
 
-    for name, value in zip(("rax", "rcx", "rdx", "rbx"), state, strict=False):
+    for name, value in zip(("RAX", "RCX", "RDX", "RBX"), state, strict=False):
         agrees(after.registers[name], value, name)
     for name in FLAGS:
         agrees(z3.If(after.flags[name], z3.BitVecVal(1, 1), z3.BitVecVal(0, 1)), state[4] >> BITS[name] & 1, name)
@@ -126,7 +128,7 @@ def agrees(formula: z3.BitVecRef, value: int, what: str) -> None:
 
 def test_a_plain_instruction_leaves_nothing_unknown() -> None:
     at = Machine.arbitrary()
-    for name in REGISTERS:
+    for name in GENERAL:
         at = at.with_register(name, z3.BitVecVal(77, 64))
     for instruction in ("addl %eax,%ecx", "leaq 9(%rax,%rcx,2),%rdx", "sarl $5,%eax", "movslq %eax,%rcx", "cqto"):
         after = step(at.with_flags(**{f: z3.BoolVal(False) for f in FLAGS}), DECODED[instruction])
@@ -137,9 +139,9 @@ def test_places_at_different_distances_from_a_symbol_are_different() -> None:
     texts = ("movl x(%rip), %eax", "movl x+8(%rip), %eax", "movl $1, x+8(%rip)", "cmpl $1, x(%rip)",
              "movl x+4(,%rdi,4), %eax", "movl x(,%rdi,4), %eax", "movl .LC0+8(%rip), %eax", "movl .LC0(%rip), %eax",
              "movl x@tpoff+4(%rdi), %eax", "movl x@tpoff(%rdi), %eax")  # fmt: skip
-    lines = decode(Body.parse("\n".join((*texts, "ret\n.section .rodata\n.LC0:\n.quad 1, 2"))), TOOLS).lines
+    lines = by_line(Body.parse("\n".join((*texts, "ret\n.section .rodata\n.LC0:\n.quad 1, 2"))), TOOLS)
     start = Machine.arbitrary()
-    at = [z3.simplify(address_of(start, line)) for line in lines[: len(texts)]]
+    at = [z3.simplify(address_of(start, line)) for line in list(lines.values())[: len(texts)]]
 
     def distance(a: int, b: int) -> int:
         return int(z3.simplify(at[b] - at[a]).as_signed_long())
@@ -147,5 +149,5 @@ def test_places_at_different_distances_from_a_symbol_are_different() -> None:
     assert [distance(0, 1), distance(1, 2), distance(0, 3)] == [8, 0, 0]
     assert [distance(5, 4), distance(7, 6), distance(9, 8)] == [4, 8, 4]
     # The symbol of an immediate is no part of the address beside it.
-    (line, _) = decode(Body.parse("movq $x, 8(%rdi)\nret"), TOOLS).lines
-    assert z3.simplify(address_of(start, line) - start.registers["rdi"]).as_signed_long() == 8
+    (line, _) = by_line(Body.parse("movq $x, 8(%rdi)\nret"), TOOLS).values()
+    assert z3.simplify(address_of(start, line) - start.registers["RDI"]).as_signed_long() == 8

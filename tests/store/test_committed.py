@@ -39,7 +39,7 @@ def test_a_committed_rewrite_is_whole_and_passes_the_screen(found: Found, tmp_pa
     body = Body.parse(entry.body)
     assert body.text() == entry.body
     target, context = target_and_context(entry.bench, TOOLS, tmp_path)
-    screened = screen(body, read_baseline(target.body, context, TOOLS, tmp_path), context, TOOLS, tmp_path)
+    screened = screen(body, read_baseline(target.body, context, TOOLS), context, TOOLS)
     assert screened.verdict.is_accepted, screened.verdict
     assert screened.level <= entry.isa_level
 

@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from gccllm.assembly import BodyError, Module
 from gccllm.base.reasons import Reason
 from gccllm.verify.addresses import check_addresses, uses_of
-from gccllm.x86.decode import Decoded, assemble
+from gccllm.x86.decode import Code, assemble
 from tests.kit.replay import TOOLS, compiled
 
 LOOP = "\txorl %eax, %eax\n.L2:\n\taddl (%rdi), %eax\n\taddq $4, %rdi\n\tcmpq %rsi, %rdi\n\tjne .L2\n"
 POINTERS = frozenset({"RDI", "RSI"})
 
 
-def decoded(text: str, where: Path) -> Decoded:
-    code = assemble("target", text, TOOLS, where)
-    assert isinstance(code, Decoded), code
+def decoded(text: str) -> Code:
+    code = assemble("target", text, TOOLS)
+    assert isinstance(code, Code), code
     return code
 
 
-def is_refused(before: str, where: Path, after: str = "addl %r10d, %eax") -> bool:
+def is_refused(before: str, after: str = "addl %r10d, %eax") -> bool:
     """`before` the loop something comes into r10, and `after` it that goes into the result."""
     candidate = "".join(f"\t{line}\n" for line in before.split("; ")) + LOOP + f"\t{after}\n\tret\n"
     if "NUMBER" in before:
         candidate += '\t.section .rodata.cst8,"aM",@progbits,8\n.LNUMBER:\n\t.quad 0x600000000000\n'
     try:
-        check_addresses(decoded(candidate, where), uses_of(decoded(LOOP + "\tret\n", where), POINTERS), POINTERS)
+        check_addresses(decoded(candidate), uses_of(decoded(LOOP + "\tret\n"), POINTERS), POINTERS)
     except BodyError as error:
         return error.reason is Reason.ADDRESS_BITS
     return False
@@ -63,8 +61,8 @@ def is_refused(before: str, where: Path, after: str = "addl %r10d, %eax") -> boo
         "movzwl %di, %r10d",
     ],
 )
-def test_bits_of_an_address_are_found(before: str, tmp_path: Path) -> None:
-    assert is_refused(before, tmp_path)
+def test_bits_of_an_address_are_found(before: str) -> None:
+    assert is_refused(before)
 
 
 @pytest.mark.parametrize(
@@ -85,8 +83,8 @@ def test_bits_of_an_address_are_found(before: str, tmp_path: Path) -> None:
         "leaq 16(%rdi), %r10; andq $-16, %r10; movl (%r10), %r10d",
     ],
 )
-def test_ordinary_uses_of_addresses_are_fine(before: str, tmp_path: Path) -> None:
-    assert not is_refused(before, tmp_path)
+def test_ordinary_uses_of_addresses_are_fine(before: str) -> None:
+    assert not is_refused(before)
 
 
 SOURCE = "\n".join(
@@ -107,9 +105,9 @@ SOURCE = "\n".join(
 
 
 @pytest.mark.parametrize("flags", ["-O2", "-O3 -march=haswell", "-Os", "-O3 -fPIC -mavx512vl", "-O1"])
-def test_what_gcc_makes_of_ordinary_code_passes(flags: str, tmp_path: Path) -> None:
+def test_what_gcc_makes_of_ordinary_code_passes(flags: str) -> None:
     baselines = Module.parse(compiled(SOURCE, "-O3")).functions
     candidates = Module.parse(compiled(SOURCE, *flags.split())).functions
     for name, baseline in baselines.items():
-        code = decoded(candidates[name].body.text(), tmp_path)
-        check_addresses(code, uses_of(decoded(baseline.body.text(), tmp_path), POINTERS), POINTERS)
+        code = decoded(candidates[name].body.text())
+        check_addresses(code, uses_of(decoded(baseline.body.text()), POINTERS), POINTERS)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from gccllm.assembly import BodyError, Module
@@ -11,7 +9,7 @@ from gccllm.base.reasons import Reason
 from gccllm.verify.frame import ALLOWED, check_frame
 from gccllm.verify.hardening import check_hardening, is_speculation_trap
 from gccllm.x86.abi_flow import Flow, analyse
-from gccllm.x86.decode import Decoded, assemble
+from gccllm.x86.decode import Code, assemble
 from tests.kit.replay import TOOLS, compiled
 
 SOURCES = (
@@ -24,18 +22,18 @@ SOURCES = (
 )  # fmt: skip
 
 
-def flow_of(code: Decoded) -> Flow:
+def flow_of(code: Code) -> Flow:
     return analyse(code, frozenset())
 
 
-def body(source: str, where: Path, *flags: str) -> Decoded:
+def body(source: str, *flags: str) -> Code:
     text = compiled(source, "-fcf-protection=none", *flags)
-    code = assemble("target", Module.parse(text).functions["target"].body.text(), TOOLS, where)
-    assert isinstance(code, Decoded), code
+    code = assemble("target", Module.parse(text).functions["target"].body.text(), TOOLS)
+    assert isinstance(code, Code), code
     return code
 
 
-def refusal(candidate: Decoded, baseline: Decoded) -> str:
+def refusal(candidate: Code, baseline: Code) -> str:
     try:
         check_hardening(candidate, baseline)
     except BodyError as error:
@@ -52,31 +50,29 @@ FRAMED = ("-fno-omit-frame-pointer", SOURCES[-1])
 
 
 @pytest.mark.parametrize(("option", "source"), [*((o, s) for o in OPTIONS for s in SOURCES), FRAMED])
-def test_an_option_s_hardening_is_missed_and_found(option: str, source: str, tmp_path: Path) -> None:
-    baseline = body(source, tmp_path, "-O2", option)
-    assert refusal(body(source, tmp_path, "-O2"), baseline), "it is gone"
+def test_an_option_s_hardening_is_missed_and_found(option: str, source: str) -> None:
+    baseline = body(source, "-O2", option)
+    assert refusal(body(source, "-O2"), baseline), "it is gone"
     assert not refusal(baseline, baseline)
-    assert not refusal(body(source, tmp_path, "-O3", "-fno-tree-vectorize", option), baseline), (
-        "gcc's other bodies keep it"
-    )
+    assert not refusal(body(source, "-O3", "-fno-tree-vectorize", option), baseline), "gcc's other bodies keep it"
 
 
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("flags", ["-O1", "-O3", "-O3 -march=haswell", "-O3 -funroll-loops", "-Os"])
-def test_nothing_is_asked_where_the_baseline_has_nothing(source: str, flags: str, tmp_path: Path) -> None:
-    plain, other = body(source, tmp_path, "-O2"), body(source, tmp_path, *flags.split())
+def test_nothing_is_asked_where_the_baseline_has_nothing(source: str, flags: str) -> None:
+    plain, other = body(source, "-O2"), body(source, *flags.split())
     assert not refusal(other, plain)
     assert not refusal(plain, other)
     check_frame(flow_of(other), flow_of(plain), is_recursive=False)
 
 
-def test_only_a_trap_that_nothing_leads_to_is_one_of_speculation(tmp_path: Path) -> None:
-    behind = body(SOURCES[0], tmp_path, "-O2", "-mharden-sls=all")
+def test_only_a_trap_that_nothing_leads_to_is_one_of_speculation() -> None:
+    behind = body(SOURCES[0], "-O2", "-mharden-sls=all")
     traps = [insn for insn in behind.insns if insn.mnemonic == "INT3"]
     assert traps
     assert all(is_speculation_trap(behind, insn) for insn in traps)
-    code = assemble("target", "\ttestl %edi, %edi\n\tje .L1\n\tret\n.L1:\n\tint3\n", TOOLS, tmp_path)
-    assert isinstance(code, Decoded)
+    code = assemble("target", "\ttestl %edi, %edi\n\tje .L1\n\tret\n.L1:\n\tint3\n", TOOLS)
+    assert isinstance(code, Code)
     assert not is_speculation_trap(code, code.insns[-1])
 
 
@@ -92,21 +88,21 @@ def test_only_a_trap_that_nothing_leads_to_is_one_of_speculation(tmp_path: Path)
         ("\ttestl %edi, %edi\n\tje .L1\n\tsubq $56, %rsp\n\tcall f\n\taddq $56, %rsp\n.L1:\n\tret", 56),
     ],
 )
-def test_depth_of_a_frame(text: str, bytes_: int, tmp_path: Path) -> None:
-    code = assemble("target", text, TOOLS, tmp_path)
-    assert isinstance(code, Decoded)
+def test_depth_of_a_frame(text: str, bytes_: int) -> None:
+    code = assemble("target", text, TOOLS)
+    assert isinstance(code, Code)
     assert flow_of(code).depth == bytes_
 
 
-def test_a_pointer_that_goes_down_in_a_loop_cannot_be_followed(tmp_path: Path) -> None:
-    code = assemble("target", ".L1:\n\tsubq $16, %rsp\n\tdecl %edi\n\tjne .L1\n\tret", TOOLS, tmp_path)
-    assert isinstance(code, Decoded)
+def test_a_pointer_that_goes_down_in_a_loop_cannot_be_followed() -> None:
+    code = assemble("target", ".L1:\n\tsubq $16, %rsp\n\tdecl %edi\n\tjne .L1\n\tret", TOOLS)
+    assert isinstance(code, Code)
     assert Reason.STACK_DEPTH in {problem.reason for problem in flow_of(code).problems}
 
 
-def test_a_large_frame_stays_allowed_where_the_baseline_has_one_at_once(tmp_path: Path) -> None:
+def test_a_large_frame_stays_allowed_where_the_baseline_has_one_at_once() -> None:
     source = "void use(char *); void target(void) { char a[9000]; use(a); }"
-    plain, probed = body(source, tmp_path, "-O2"), body(source, tmp_path, "-O2", "-fstack-clash-protection")
+    plain, probed = body(source, "-O2"), body(source, "-O2", "-fstack-clash-protection")
     check_frame(flow_of(plain), flow_of(plain), is_recursive=False)
     with pytest.raises(BodyError) as said:
         check_frame(flow_of(plain), flow_of(probed), is_recursive=False)

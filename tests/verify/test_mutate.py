@@ -10,7 +10,7 @@ from gccllm.assembly import Body, Module
 from gccllm.verify.dead import is_dead_change
 from gccllm.verify.mutate import OPERATORS, assembling, mutants
 from gccllm.verify.mutate_tables import CONDITION_SIBLINGS, SIBLINGS
-from gccllm.x86.decode import Decoded, assemble
+from gccllm.x86.decode import Code, assemble
 from tests.kit.bench import SUM
 from tests.kit.replay import TOOLS, compiled
 
@@ -104,10 +104,10 @@ def test_tables_name_no_mnemonic_as_its_own_sibling() -> None:
             assert len(set(others)) == len(others)
 
 
-def is_dead(old: str, new: str, where: Path, results: frozenset[str] = frozenset({"RAX"})) -> bool:
+def is_dead(old: str, new: str, results: frozenset[str] = frozenset({"RAX"})) -> bool:
     a, b = (Body.parse(text.replace(";", "\n") + "\nret") for text in (old, new))
-    codes = [assemble("target", body.text(), TOOLS, where) for body in (a, b)]
-    assert all(isinstance(code, Decoded) for code in codes)
+    codes = [assemble("target", body.text(), TOOLS) for body in (a, b)]
+    assert all(isinstance(code, Code) for code in codes)
     return is_dead_change(a, b, codes[0], codes[1], results)
 
 
@@ -136,5 +136,5 @@ def is_dead(old: str, new: str, where: Path, results: frozenset[str] = frozenset
         ("imull %esi; movb %dl,(%rdi)", "movsbl %al,%eax; imull %esi; movb %dl,(%rdi)", False),
     ],
 )  # fmt: skip
-def test_dead_change(old: str, new: str, dead: bool, tmp_path: Path) -> None:
-    assert is_dead(old, new, tmp_path) is dead
+def test_dead_change(old: str, new: str, dead: bool) -> None:
+    assert is_dead(old, new) is dead

@@ -13,7 +13,7 @@ from gccllm.assembly import Body, BodyError, Module
 from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Toolchain
 from gccllm.verify import screen as gate
-from gccllm.x86.decode import Decoded, assemble
+from gccllm.x86.decode import Code, assemble
 from gccllm.x86.forbidden import FORBIDDEN, FORMS, refusal
 
 CASES = sorted((Path(__file__).parent.parent / "cases" / "screen").glob("*.s"))
@@ -33,18 +33,18 @@ def read_case(path: Path) -> tuple[str, gate.Context, Body, Body]:
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda p: p.stem)
-def test_case(path: Path, tmp_path: Path) -> None:
+def test_case(path: Path) -> None:
     expected, context, baseline, candidate = read_case(path)
-    known = gate.read_baseline(baseline, context, TOOLS, tmp_path)
-    verdict = gate.screen(candidate, known, context, TOOLS, tmp_path).verdict
+    known = gate.read_baseline(baseline, context, TOOLS)
+    verdict = gate.screen(candidate, known, context, TOOLS).verdict
     words = [str(verdict.outcome), *([verdict.reason.label] if verdict.reason else [])]
     assert " ".join(words) == expected, verdict.detail
 
 
-def test_every_baseline_passes_against_itself(tmp_path: Path) -> None:
+def test_every_baseline_passes_against_itself() -> None:
     for baseline in {read_case(path)[2] for path in CASES}:
-        known = gate.read_baseline(baseline, gate.Context("target"), TOOLS, tmp_path)
-        assert gate.screen(baseline, known, gate.Context("target"), TOOLS, tmp_path).verdict.is_accepted
+        known = gate.read_baseline(baseline, gate.Context("target"), TOOLS)
+        assert gate.screen(baseline, known, gate.Context("target"), TOOLS).verdict.is_accepted
 
 
 def test_every_static_reason_has_a_case() -> None:
@@ -66,28 +66,28 @@ def test_forbidden_table_is_sorted_and_unique() -> None:
     assert names == sorted(set(names))
 
 
-def decoded(text: str, where: Path) -> Decoded:
-    code = assemble("target", f"{text}\n.L1:\n\tret\n", TOOLS, where)
-    assert isinstance(code, Decoded), code
+def decoded(text: str) -> Code:
+    code = assemble("target", f"{text}\n.L1:\n\tret\n", TOOLS)
+    assert isinstance(code, Code), code
     return code
 
 
 @pytest.mark.parametrize("row", FORBIDDEN, ids=lambda r: r.mnemonic)
-def test_forbidden_example_is_refused(row, tmp_path: Path) -> None:
-    (found,) = [i for i in decoded(f"\t{row.example}", tmp_path).insns if i.mnemonic == row.mnemonic]
+def test_forbidden_example_is_refused(row) -> None:
+    (found,) = [i for i in decoded(f"\t{row.example}").insns if i.mnemonic == row.mnemonic]
     assert refusal(found) == (row.reason, str(found))
 
 
 @pytest.mark.parametrize("form", [f for f in FORMS if f.example], ids=lambda f: f.name)
-def test_forbidden_form_is_refused_and_its_neighbour_is_not(form, tmp_path: Path) -> None:
-    refused = refusal(decoded(f"\t{form.example}", tmp_path).insns[0])
+def test_forbidden_form_is_refused_and_its_neighbour_is_not(form) -> None:
+    refused = refusal(decoded(f"\t{form.example}").insns[0])
     assert refused is not None
     assert refused[0] is form.reason
-    assert refusal(decoded(f"\t{form.neighbour}", tmp_path).insns[0]) is None
+    assert refusal(decoded(f"\t{form.neighbour}").insns[0]) is None
 
 
-def test_bytes_that_are_no_instruction_are_refused(tmp_path: Path) -> None:
-    assert refusal(decoded("\t.byte 6", tmp_path).insns[0]) is not None
+def test_bytes_that_are_no_instruction_are_refused() -> None:
+    assert refusal(decoded("\t.byte 6").insns[0]) is not None
 
 
 @pytest.mark.parametrize(
@@ -98,35 +98,35 @@ def test_bytes_that_are_no_instruction_are_refused(tmp_path: Path) -> None:
         '\tret\n\t.section .init_array,"aw"\n\t.quad target',
     ],
 )
-def test_writable_or_executable_sections_are_refused(text: str, tmp_path: Path) -> None:
-    code = assemble("target", text, TOOLS, tmp_path)
-    assert isinstance(code, Decoded)
+def test_writable_or_executable_sections_are_refused(text: str) -> None:
+    code = assemble("target", text, TOOLS)
+    assert isinstance(code, Code)
     with pytest.raises(BodyError) as said:
         gate.check_sections(code)
     assert said.value.reason is Reason.DIRECTIVE
 
 
-def test_a_second_definition_is_refused(tmp_path: Path) -> None:
-    code = assemble("target", "\tret\n\t.globl main\nmain:\n\tret", TOOLS, tmp_path)
-    baseline = gate.read_baseline(Body.parse("ret"), gate.Context("target"), TOOLS, tmp_path)
-    assert isinstance(code, Decoded)
+def test_a_second_definition_is_refused() -> None:
+    code = assemble("target", "\tret\n\t.globl main\nmain:\n\tret", TOOLS)
+    baseline = gate.read_baseline(Body.parse("ret"), gate.Context("target"), TOOLS)
+    assert isinstance(code, Code)
     with pytest.raises(BodyError) as said:
         gate.check_symbols(code, baseline, gate.Context("target"))
     assert said.value.reason is Reason.DIRECTIVE
 
 
-def test_level_and_features_are_reported(tmp_path: Path) -> None:
+def test_level_and_features_are_reported() -> None:
     context = gate.Context("target")
-    baseline = gate.read_baseline(Body.parse("\tmovl\t%edi, %eax\n\tret"), context, TOOLS, tmp_path)
+    baseline = gate.read_baseline(Body.parse("\tmovl\t%edi, %eax\n\tret"), context, TOOLS)
     body = Body.parse("\tandn\t%edi, %edi, %eax\n\tret")
-    plain = gate.screen(body, baseline, context, TOOLS, tmp_path)
+    plain = gate.screen(body, baseline, context, TOOLS)
     assert (plain.level, "BMI1" in plain.features) == (3, True)
-    allowed = gate.screen(body, baseline, replace(context, march=frozenset({"BMI1"})), TOOLS, tmp_path)
+    allowed = gate.screen(body, baseline, replace(context, march=frozenset({"BMI1"})), TOOLS)
     assert allowed.level == 0
 
 
 @pytest.mark.parametrize("flags", [("-O3", "-march=native"), ("-O2",), ("-O3", "-funroll-loops")], ids=" ".join)
-def test_gcc_s_own_other_bodies_are_not_refused(flags: tuple[str, ...], tmp_path: Path) -> None:
+def test_gcc_s_own_other_bodies_are_not_refused(flags: tuple[str, ...]) -> None:
     source = "\n".join(
         f"{kind} f{i}(const {kind} *restrict p, {kind} *restrict q, int n, {kind} k)"
         f"{{ {kind} s = 0; {loop} return s; }}"
@@ -148,8 +148,8 @@ def test_gcc_s_own_other_bodies_are_not_refused(flags: tuple[str, ...], tmp_path
     refused = {}
     for name, function in modules["-O3",].functions.items():
         context = gate.Context(name)
-        known = gate.read_baseline(function.body, context, TOOLS, tmp_path)
-        verdict = gate.screen(modules[flags].functions[name].body, known, context, TOOLS, tmp_path).verdict
+        known = gate.read_baseline(function.body, context, TOOLS)
+        verdict = gate.screen(modules[flags].functions[name].body, known, context, TOOLS).verdict
         if not verdict.is_accepted:
             refused[name] = (verdict.reason, verdict.detail)
     assert not refused

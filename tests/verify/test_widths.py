@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from gccllm.assembly import BodyError, Module
 from gccllm.base.reasons import Reason
 from gccllm.verify.widths import check_widths, needed_width
-from gccllm.x86.decode import Decoded, assemble
+from gccllm.x86.decode import Code, assemble
 from tests.kit.replay import TOOLS, compiled
 
 HEAD = "#include <immintrin.h>\n#include <stddef.h>\n#include <stdint.h>\n"
 
 
-def body(source: str, where: Path, *flags: str) -> Decoded:
+def body(source: str, *flags: str) -> Code:
     text = compiled(HEAD + source, "-fcf-protection=none", *(flags or ("-O3",)))
-    code = assemble("target", Module.parse(text).functions["target"].body.text(), TOOLS, where)
-    assert isinstance(code, Decoded), code
+    code = assemble("target", Module.parse(text).functions["target"].body.text(), TOOLS)
+    assert isinstance(code, Code), code
     return code
 
 
-def refused(baseline: str, candidate: str, size: int, where: Path, *flags: str) -> bool:
+def refused(baseline: str, candidate: str, size: int, *flags: str) -> bool:
     try:
-        check_widths(body(candidate, where, *flags), needed_width(body(baseline, where), size), size)
+        check_widths(body(candidate, *flags), needed_width(body(baseline), size), size)
     except BodyError as error:
         return error.reason is Reason.NARROW
     return False
@@ -40,12 +38,10 @@ INTS = "int target(const int *p, long n) {{ {0} s = 0; for (long i = 0; i < n; i
     ("source", "wide", "narrow", "size"),
     [(BYTES, "unsigned long", "unsigned", 8), (COUNT, "long", "unsigned short", 8), (INTS, "int", "short", 4)],
 )  # fmt: skip
-def test_narrow_sums_are_refused(
-    source: str, wide: str, narrow: str, size: int, flags: tuple[str, ...], tmp_path: Path
-) -> None:
-    assert refused(source.format(wide), source.format(narrow), size, tmp_path, *flags)
-    assert not refused(source.format(wide), source.format(wide), size, tmp_path, *flags)
-    assert not refused(source.format(narrow), source.format(wide), size, tmp_path, *flags), "wider is fine"
+def test_narrow_sums_are_refused(source: str, wide: str, narrow: str, size: int, flags: tuple[str, ...]) -> None:
+    assert refused(source.format(wide), source.format(narrow), size, *flags)
+    assert not refused(source.format(wide), source.format(wide), size, *flags)
+    assert not refused(source.format(narrow), source.format(wide), size, *flags), "wider is fine"
 
 
 NARROW_LANES = """unsigned long target(const unsigned char *p, long n) {
@@ -77,10 +73,10 @@ DRAINED = """long target(const int *p, long n) {
   return c; }"""
 
 
-def test_narrow_lanes_are_refused_and_lanes_that_are_drained_are_not(tmp_path: Path) -> None:
-    assert refused(BYTES.format("unsigned long"), NARROW_LANES, 8, tmp_path, "-O2")
-    assert not refused(BYTES.format("unsigned long"), SAD, 8, tmp_path, "-O2")
-    assert not refused(COUNT.format("long"), DRAINED, 8, tmp_path, "-O2", "-msse4.1")
+def test_narrow_lanes_are_refused_and_lanes_that_are_drained_are_not() -> None:
+    assert refused(BYTES.format("unsigned long"), NARROW_LANES, 8, "-O2")
+    assert not refused(BYTES.format("unsigned long"), SAD, 8, "-O2")
+    assert not refused(COUNT.format("long"), DRAINED, 8, "-O2", "-msse4.1")
 
 
 @pytest.mark.parametrize(
@@ -95,12 +91,12 @@ def test_narrow_lanes_are_refused_and_lanes_that_are_drained_are_not(tmp_path: P
     ],
 )
 @pytest.mark.parametrize("flags", ["-fno-tree-vectorize", "-ftree-vectorize"])
-def test_bits_that_are_dropped_need_not_be_counted(source: str, flags: str, tmp_path: Path) -> None:
+def test_bits_that_are_dropped_need_not_be_counted(source: str, flags: str) -> None:
     size = {"int": 4, "void": 0, "unsigned": 2}[source.split()[0]]
-    baseline = body(source.replace("T", "unsigned long"), tmp_path, "-O3", flags)
-    check_widths(body(source.replace("T", "unsigned short"), tmp_path, "-O3"), needed_width(baseline, size), size)
+    baseline = body(source.replace("T", "unsigned long"), "-O3", flags)
+    check_widths(body(source.replace("T", "unsigned short"), "-O3"), needed_width(baseline, size), size)
 
 
-def test_counters_that_only_end_loops_do_not_matter(tmp_path: Path) -> None:
+def test_counters_that_only_end_loops_do_not_matter() -> None:
     source = "void target(int *p, int n) {{ for ({0} i = 0; i < n; i++) p[i] += i & 7; }}"
-    assert not refused(source.format("long"), source.format("int"), 0, tmp_path)
+    assert not refused(source.format("long"), source.format("int"), 0)

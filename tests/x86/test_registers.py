@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from iced_x86 import Register, RegisterInfo
 
-from gccllm.x86.decode import Decoded, assemble, full_name
+from gccllm.x86.decode import Code, assemble
+from gccllm.x86.effects import full_name
 from gccllm.x86.registers import (
     CALL_RESULTS,
     CALLEE_SAVED,
@@ -29,12 +30,12 @@ FORMS = {1: "testb %cl, {}", 2: "movw %cx, {}", 4: "movl %ecx, {}", 8: "movq %rc
          16: "vmovdqa64 %xmm0, {}", 32: "vmovdqa64 %ymm0, {}", 64: "vmovdqa64 %zmm0, {}"}  # fmt: skip
 
 
-def test_every_name_is_the_assemblers_and_iced_knows_it_as_that_part(tmp_path: Path) -> None:
+def test_every_name_is_the_assemblers_and_iced_knows_it_as_that_part() -> None:
     numbers = {row.name: row.number for row in (*GENERAL_ROWS, *VECTOR_ROWS, *MASK_ROWS)}
     for operand, part in PARTS.items():
         form = FORMS[part.size] if part.register not in MASKS else "kmovq %k0, {}"
-        code = assemble("f", f"\t{form.format(operand)}\n", TOOLS, tmp_path)
-        assert isinstance(code, Decoded), operand
+        code = assemble("f", f"\t{form.format(operand)}\n", TOOLS)
+        assert isinstance(code, Code), operand
         named = code.insns[0].raw.op_register(0)
         assert full_name(named) == part.register
         assert RegisterInfo(named).size == part.size

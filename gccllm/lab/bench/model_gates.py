@@ -39,19 +39,16 @@ def source_of(row: Row) -> str:
 def passes_screen(row: Row, proposal: Proposal, checker: Checker) -> bool:
     """Whether the static gate lets the answer's body stand in the place of gcc -O3's."""
     tools = checker.tools
-    with tempfile.TemporaryDirectory(prefix="gccllm-screen-") as place:
-        try:
-            module = Module.parse(_compiled(tools, source_of(row), ("gcc", "-O3")))
-            body = _body_of(row, proposal, checker)
-            if body is None:
-                return False
-            context = Context(
-                NAME, march_features((), tools), cpu_level(tools), unit_functions=frozenset(module.functions)
-            )
-            baseline = read_baseline(module.functions[NAME].body, context, tools, Path(place))
-            return screen(body, baseline, context, tools, Path(place)).verdict.is_accepted
-        except (BodyError, NotLossless, RuntimeError, KeyError):
+    try:
+        module = Module.parse(_compiled(tools, source_of(row), ("gcc", "-O3")))
+        body = _body_of(row, proposal, checker)
+        if body is None:
             return False
+        context = Context(NAME, march_features((), tools), cpu_level(tools), unit_functions=frozenset(module.functions))
+        baseline = read_baseline(module.functions[NAME].body, context, tools)
+        return screen(body, baseline, context, tools).verdict.is_accepted
+    except (BodyError, NotLossless, RuntimeError, KeyError):
+        return False
 
 
 def _body_of(row: Row, proposal: Proposal, checker: Checker) -> Body | None:

@@ -145,7 +145,7 @@ def _untested(candidate: Candidate, function: Function, session: UnitSession, di
         return record("build", error.reason.label, error.detail)
     if canonical(body.without_endbr()) == canonical(function.body.without_endbr()):
         return record("pass", Reason.COPY.label, share=1.0, over_o3=1.0, over_best=1.0, is_copy=True)
-    code = assemble("answer", body.text(), session.unit.tools, directory)
+    code = assemble("answer", body.text(), session.unit.tools)
     return record("build", Reason.DOES_NOT_ASSEMBLE.label, code.message) if isinstance(code, Refused) else None
 
 
