@@ -11,9 +11,11 @@ torch = pytest.importorskip("torch", reason="training needs torch")
 pytest.importorskip("gguf", reason="the shipped model is read with gguf")
 
 from gccllm.base.toolchain import Toolchain  # noqa: E402
-from gccllm.lab.train.__main__ import BUILTIN  # noqa: E402
-from gccllm.lab.train.compare import Result, against, chosen, look, sign_test  # noqa: E402
+from gccllm.lab.train.checking import How  # noqa: E402
+from gccllm.lab.train.compare import Result, against, look, sign_test  # noqa: E402
+from gccllm.lab.train.config import BUILTIN  # noqa: E402
 from gccllm.lab.train.corpus import draw_batch, prompts_of, rows_of  # noqa: E402
+from gccllm.lab.train.evaluate import answerable  # noqa: E402
 from gccllm.lab.train.export import restore  # noqa: E402
 from gccllm.lab.train.model import Model  # noqa: E402
 from gccllm.propose.tokens import Tokens  # noqa: E402
@@ -40,9 +42,8 @@ def test_a_model_that_learnt_is_ahead_of_one_that_did_not(tmp_path: Path) -> Non
     tools, tokens = Toolchain.find(), Tokens.load(BUILTIN / "tokens.json")
     pairs = draw_batch(31, 1, 30)
     prompts = prompts_of(tools, pairs, ())
-    rows = rows_of(tools, tmp_path, {text: pairs[i] for i, text in prompts.items()}, seed=1, timing=False)
-    asked = chosen([row for row in rows if row["status"] == "pass"], tokens, 16)
-    assert asked == chosen([row for row in rows if row["status"] == "pass"], tokens, 16)
+    rows = rows_of(tools, tmp_path, {text: pairs[i] for i, text in prompts.items()}, How(seed=1, timing=False))
+    asked = answerable([row for row in rows if row["status"] == "pass"], tokens, 16, seed=7)
     learnt = restore(BUILTIN / "model.gguf")
     torch.manual_seed(1)
     one, other = look(learnt, tokens, asked, 1), look(Model(learnt.shape).eval(), tokens, asked, 1)

@@ -11,7 +11,7 @@ import pytest
 
 from gccllm.base.toolchain import Toolchain
 from gccllm.lab.train import families
-from gccllm.lab.train.checking import build_checker, check
+from gccllm.lab.train.checking import How, build_checker, check
 from gccllm.lab.train.corpus import draw_batch, prompts_of, reserved_texts, split_of
 from gccllm.lab.train.examples import composition, taught
 from gccllm.lab.train.shapes import Pair
@@ -45,14 +45,14 @@ def test_every_family_is_drawn() -> None:
 
 
 def test_experts_agree_with_the_plain_side(pairs: list[Pair], checker: Path) -> None:
-    results = check(TOOLS, checker, pairs, [p.answer for p in pairs], tests=40, timing=False, seed=7)
+    results = check(TOOLS, checker, pairs, [p.answer for p in pairs], How(tests=40, timing=False, seed=7))
     assert [(p.key, r.status) for p, r in zip(pairs, results, strict=True) if not r.is_pass] == []
     assert all(r.tests > 0 for r in results)
 
 
 def test_experts_as_drafts_agree_with_the_plain_side_too(pairs: list[Pair], checker: Path) -> None:
     """The macros' plain loops mean what the wide ones mean: an answer may be tried with them."""
-    results = check(TOOLS, checker, pairs, [p.answer for p in pairs], tests=40, timing=False, seed=7, draft=True)
+    results = check(TOOLS, checker, pairs, [p.answer for p in pairs], How(tests=40, timing=False, seed=7, draft=True))
     assert [(p.key, p.answer, r.status) for p, r in zip(pairs, results, strict=True) if not r.is_pass] == []
 
 
@@ -75,7 +75,7 @@ def test_the_check_finds_planted_errors(pairs: list[Pair], checker: Path) -> Non
                 break
     some = next(p for p in pairs if p.types.returns == "i32" and p.types.params[0].startswith("p"))
     broken += [(some, "return *(i32 *)8;"), (some, "return nothing;")]
-    results = check(TOOLS, checker, [p for p, _ in broken], [t for _, t in broken], tests=60, timing=False)
+    results = check(TOOLS, checker, [p for p, _ in broken], [t for _, t in broken], How(tests=60, timing=False))
     assert results[-1].status == "build"
     assert results[-2].status == "fault"
     assert len(broken) > 40
@@ -85,7 +85,7 @@ def test_the_check_finds_planted_errors(pairs: list[Pair], checker: Path) -> Non
 def test_one_wrong_answer_does_not_spoil_its_neighbours(pairs: list[Pair], checker: Path) -> None:
     answers = [p.answer for p in pairs[:6]]
     answers[2] = "return ((;"
-    results = check(TOOLS, checker, pairs[:6], answers, timing=False)
+    results = check(TOOLS, checker, pairs[:6], answers, How(timing=False))
     assert [r.status == "build" for r in results] == [i == 2 for i in range(6)]
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gccllm.base.toolchain import Toolchain
 from gccllm.lab.train import families
-from gccllm.lab.train.checking import build_checker, check
+from gccllm.lab.train.checking import How, build_checker, check
 from gccllm.lab.train.corpus import prompts_of
 from gccllm.lab.train.families import mixed
 from gccllm.lab.train.families.mixed_parts import Draft, Expr, inner
@@ -34,7 +34,7 @@ def composition(pair: Pair) -> str:
 
 
 def test_answers_agree_with_the_plain_side(pairs: list[Pair], tmp_path: Path) -> None:
-    results = check(TOOLS, build_checker(TOOLS, tmp_path), pairs, [p.answer for p in pairs], timing=False, seed=3)
+    results = check(TOOLS, build_checker(TOOLS, tmp_path), pairs, [p.answer for p in pairs], How(timing=False, seed=3))
     wrong = [(p.key, p.c, p.answer, r.status) for p, r in zip(pairs, results, strict=True) if not r.is_pass]
     assert len(wrong) <= 2, wrong  # a draw that cannot happen is dropped from a corpus
     assert all(status == "fault" for *_, status in wrong), wrong

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs torch")
 gguf = pytest.importorskip("gguf", reason="the export needs gguf")
 
-from gccllm.lab.train import examples, sft  # noqa: E402
+from gccllm.lab.train import examples, sft, trainer  # noqa: E402
+from gccllm.lab.train.config import Config, Sft  # noqa: E402
 from gccllm.lab.train.export import export, restore  # noqa: E402
 from gccllm.lab.train.model import Model, Shape, orthogonal  # noqa: E402
 from gccllm.propose.llama import library  # noqa: E402
@@ -104,7 +106,7 @@ def test_muon_directions_are_nearly_orthogonal() -> None:
     assert float(values.max()) < 1.6
 
 
-SMALL_SHAPE = {"hidden": 32, "inner": 32, "layers": 1, "heads": 1}
+SMALL_SHAPE: dict[str, Any] = {"hidden": 32, "inner": 32, "layers": 1, "heads": 1}
 
 
 def row(prompt: str, answer: str, split: str, key: str = "toy/add/int/one") -> dict[str, object]:
@@ -117,8 +119,9 @@ def row(prompt: str, answer: str, split: str, key: str = "toy/add/int/one") -> d
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A work folder with 60 rows; the last line is one that a stopped run left."""
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A work folder with 60 rows; the last line is one that a stopped run left. No text is reserved."""
+    monkeypatch.setattr(sft, "reserved_texts", lambda tools: frozenset())
     with (tmp_path / "corpus.jsonl").open("w") as file:
         for i in range(60):
             steps = "".join("\tincl\t%eax\n" if bit == "1" else "\tdecl\t%eax\n" for bit in f"{i:06b}")
@@ -128,25 +131,35 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def config(folder: Path, **changed: Any) -> Config:
+    return Config(out=folder, sft=Sft(minutes=1e6, **SMALL_SHAPE, **changed))
+
+
 def test_training_lowers_the_loss_and_goes_on_from_its_checkpoint(folder: Path) -> None:
-    sft.train(folder, 1e6, steps=5, shape=SMALL_SHAPE, reserved=frozenset(), quiet=True)
-    first = sft.load(folder / "checkpoint.pt")[1]
-    sft.train(folder, 1e6, steps=60, shape=SMALL_SHAPE, reserved=frozenset(), quiet=True)
-    second = sft.load(folder / "checkpoint.pt")[1]
+    first = trainer.load(sft.train(config(folder, steps=5)))[1]
+    model, second = trainer.load(sft.train(config(folder, steps=60)))
     assert (first["step"], second["step"]) == (5, 60)
     assert second["trained"] > first["trained"]
     rows = list(csv.DictReader((folder / "curve.csv").open()))
-    model, _ = sft.load(folder / "checkpoint.pt")
     made = examples.load_examples(Tokens.load(folder / "tokens.json"), folder / "corpus.jsonl", frozenset())
-    assert sft.held_out(model, made["train"])[0] < 0.5 * float(rows[0]["train_loss"])
+    loader = trainer.Loader(trainer.Rows.of(made["train"]), torch.device("cpu"))
+    assert trainer.held_out(model, loader)[0] < 0.5 * float(rows[0]["train_loss"])
+
+
+def test_a_checkpoint_of_another_configuration_is_refused_in_one_line(folder: Path) -> None:
+    sft.train(config(folder, steps=1))
+    with pytest.raises(ValueError, match=r"made with sft\.scale = 1\.0 \(now 0\.5\)"):
+        sft.train(config(folder, steps=2, scale=0.5))
+    sft.train(config(folder, steps=2, save_every=1.0))  # changes nothing that is computed
 
 
 @pytest.mark.serial
 def test_two_processes_train_one_model_and_leave_no_thread_behind(folder: Path) -> None:
     code = (
-        "import os, pathlib, sys; from gccllm.lab.train import sft; "
-        f"sft.train(pathlib.Path(sys.argv[1]), 1e6, steps=4, shape={SMALL_SHAPE}, reserved=frozenset(), quiet=True, "
-        "step_tokens=64); "
+        "import os, sys; from pathlib import Path; from gccllm.lab.train import sft; "
+        "from gccllm.lab.train.config import Config, Sft; "
+        f"small = Sft(minutes=1e6, steps=4, step_tokens=64, **{SMALL_SHAPE}); "
+        "sft.train(Config(out=Path(sys.argv[1]), sft=small)); "
         # one that wants the interpreter while it ends aborts the process, once in some twenty runs
         "assert os.listdir('/proc/self/task') == [str(os.getpid())]"
     )
@@ -157,7 +170,7 @@ def test_two_processes_train_one_model_and_leave_no_thread_behind(folder: Path) 
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     ran = subprocess.run(argv, capture_output=True, text=True, timeout=240, env=environment)
     assert ran.returncode == 0, ran.stderr[:3000]  # the launcher's own trace comes after the cause
-    assert sft.load(folder / "checkpoint.pt")[1]["step"] == 4
+    assert trainer.load(folder / "checkpoint.pt")[1]["step"] == 4
 
 
 def test_reserved_and_held_out_texts_are_not_trained_on(tmp_path: Path) -> None:

@@ -15,14 +15,17 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs torch")
 
-from gccllm.lab.train import parallel, sft  # noqa: E402
+from gccllm.lab.train import parallel  # noqa: E402
 from gccllm.lab.train import ppo_math as pm  # noqa: E402
+from gccllm.lab.train.config import Config, Ppo  # noqa: E402
 from gccllm.lab.train.model import Model, Shape  # noqa: E402
 from gccllm.lab.train.plot import plot_csv, read_columns  # noqa: E402
-from gccllm.lab.train.ppo import COLUMNS, Settings, Value, fit, train, update  # noqa: E402
-from gccllm.lab.train.ppo_batch import Batch, Drawn, collect, evaluate, whiten  # noqa: E402
+from gccllm.lab.train.ppo import COLUMNS, Task, train  # noqa: E402
+from gccllm.lab.train.ppo_batch import Batch, Drawn, Models, collect, evaluate, whiten  # noqa: E402
+from gccllm.lab.train.ppo_update import Value, fit, update  # noqa: E402
 from gccllm.lab.train.reward import Outcome  # noqa: E402
-from gccllm.lab.train.rollout import sample  # noqa: E402
+from gccllm.lab.train.rollout import Sampling, sample  # noqa: E402
+from gccllm.lab.train.trainer import load  # noqa: E402
 
 MASK = torch.tensor([[True, True, True], [True, True, False]])
 
@@ -77,7 +80,8 @@ def test_clipped_loss_by_hand():
     advantage = torch.tensor([1.0, 1.0, -2.0, -1.0, 1.0])
     mask = torch.tensor([True, True, True, True, False])
     new = ratios.log().requires_grad_()
-    loss, held = pm.clipped_policy_loss(new, torch.zeros(5), advantage, mask, 0.2)
+    losses, clipped = pm.clipped_policy_losses(new, torch.zeros(5), advantage, 0.2)
+    loss, held = (pm.masked_mean(x, mask) for x in (losses, clipped))
     assert float(loss.detach()) == pytest.approx(0.325)
     assert float(held) == pytest.approx(0.5)
     loss.backward()
@@ -93,12 +97,9 @@ def test_value_loss_by_hand():
 
 def test_chunks_of_a_minibatch_add_up_to_its_loss():
     new, advantage, mask = torch.randn(6), torch.randn(6), torch.tensor([True] * 5 + [False])
-    whole, _ = pm.clipped_policy_loss(new, torch.zeros(6), advantage, mask, 0.2)
-    parts = [
-        pm.clipped_policy_loss(new[i : i + 3], torch.zeros(3), advantage[i : i + 3], mask[i : i + 3], 0.2, 5.0)[0]
-        for i in (0, 3)
-    ]
-    torch.testing.assert_close(sum(parts), whole)
+    losses, _ = pm.clipped_policy_losses(new, torch.zeros(6), advantage, 0.2)
+    parts = [pm.masked_mean(losses[i : i + 3], mask[i : i + 3], 5.0) for i in (0, 3)]
+    torch.testing.assert_close(sum(parts), pm.masked_mean(losses, mask))
 
 
 def test_divergence_and_entropy_against_their_definitions():
@@ -124,10 +125,15 @@ def test_whitened_advantages_ignore_the_padding():
 END, GOOD = 1, 7
 TINY = Shape(vocabulary=12, hidden=32, inner=64, layers=1, heads=2, context=32)
 PROMPTS = [[3, 4], [5], [3, 5, 4], [4, 4, 4, 4], [6, 3], [5, 6], [6, 6, 6], [4]]
-TOY = Settings(
-    prompts=8, samples=8, minibatch=4, max_tokens=6, rows=64, rate=3e-3, value_rate=3e-3, kl_weight=0.01, epochs=2,
-    target_kl=0.2, warm_up=1,
+TOY = Ppo(
+    minutes=10, prompts=8, samples=8, minibatches=2, max_tokens=6, rows_at_once=64, rate=3e-3, value_rate=3e-3, kl=0.01,
+    epochs=2, target_kl=0.2, warm_up=1, baseline="value", entropy=0.0,
 )  # fmt: skip
+
+
+def run(out, start, score, **changed):
+    """PPO on the toy task, with some settings changed."""
+    return train(Config(out=out, seed=0, ppo=replace(TOY, **changed)), start, Task(PROMPTS, score, END))
 
 
 def score(batch):
@@ -154,7 +160,7 @@ def rows_of(path):
 @pytest.mark.parametrize("baseline", ["value", "group", "both"])
 def test_ppo_raises_the_reward_of_a_toy_task(tmp_path, start, baseline):
     out = tmp_path / "run"
-    train(out, start, PROMPTS, score, end=END, seconds=600, settings=replace(TOY, baseline=baseline), iterations=18)
+    run(out, start, score, baseline=baseline, iterations=18)
     rows = rows_of(out / "ppo.csv")
     assert tuple(rows[0]) == COLUMNS
     early, late = ([float(row["reward"]) for row in part] for part in (rows[:3], rows[-3:]))
@@ -184,15 +190,12 @@ def test_the_value_head_learns_what_the_states_tell():
 def drawn_by(model, prompts, samples, seed=3):
     """Answers of a toy model; among short ones many are equal."""
     generator = torch.Generator().manual_seed(seed)
-    return sample(model, prompts, samples, end=END, max_tokens=2, generator=generator)
+    return sample(model, prompts, Sampling(END, samples, 2), generator)
 
 
 def collected(model, value, prompts, rollouts, samples):
     worth = [float(sum(r.ids)) for r in rollouts]
-    return collect(
-        model, model, value, prompts, rollouts, worth, samples=samples, chunk_tokens=500, baseline="both",
-        kl_weight=0.05, gamma=1.0, lam=0.95,
-    )[0]  # fmt: skip
+    return collect(Models(model, model, value), prompts, rollouts, worth, Ppo(samples=samples, chunk_tokens=500))[0]
 
 
 def gradient(model, batch, settings):
@@ -213,7 +216,7 @@ def test_equal_answers_as_one_row_with_a_weight_change_nothing():
     groups = [(p, [r.ids for r in rollouts[i * 8 : i * 8 + 8]]) for i, p in enumerate(PROMPTS[:4])]
     each = Drawn(groups, [0, 8, 16, 24, 32], batch.drawn.mask[rows], torch.ones(32), torch.arange(32), torch.arange(32))
     spread = [x[rows] for x in (batch.states, batch.old, batch.values, batch.advantage, batch.returns)]
-    settings = replace(TOY, prompts=4, minibatch=4, epochs=1, gradient_norm=1e9, entropy_weight=0.01)
+    settings = replace(TOY, prompts=4, minibatches=1, epochs=1, gradient_norm=1e9, entropy=0.01)
     one = gradient(model, batch, settings)
     other = gradient(model, Batch(each, *spread, batch.told), settings)
     torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
@@ -224,10 +227,9 @@ def test_groups_whose_answers_are_worth_the_same_move_nothing():
     torch.manual_seed(1)
     model, value = Model(TINY), Value(TINY.hidden)
     rollouts = drawn_by(model, PROMPTS[:4], 4)
-    found, numbers = collect(
-        model, model, value, PROMPTS[:4], rollouts, [0.0] * 12 + [0.0, 1.0, 0.0, 0.0], samples=4, chunk_tokens=500,
-        baseline="both", kl_weight=0.05, gamma=1.0, lam=0.95,
-    )  # fmt: skip
+    worth = [0.0] * 12 + [0.0, 1.0, 0.0, 0.0]
+    settings = Ppo(samples=4, chunk_tokens=500)
+    found, numbers = collect(Models(model, model, value), PROMPTS[:4], rollouts, worth, settings)
     assert found.told == [3]
     assert numbers["told"] == 0.25
 
@@ -235,8 +237,8 @@ def test_groups_whose_answers_are_worth_the_same_move_nothing():
 def _part(rank, folder, port, out):
     """One of two processes: its half of the prompts of one iteration."""
     os.environ.update(RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
-    train(folder, folder / "sft.pt", PROMPTS, score, end=END, seconds=600, settings=TOY, iterations=4)
-    torch.save(sft.load(folder / "ppo.pt")[0].state_dict(), out / f"{rank}.pt")
+    run(folder, folder / "sft.pt", score, iterations=4)
+    torch.save(load(folder / "ppo.pt")[0].state_dict(), out / f"{rank}.pt")
     parallel.leave()
 
 
@@ -254,7 +256,7 @@ def test_two_processes_share_a_run_and_end_with_the_same_weights(tmp_path, start
     assert [part.exitcode for part in parts] == [0, 0]
     one, other = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
     assert all(torch.equal(one[key], other[key]) for key in one)
-    assert any(not torch.equal(one[key], x) for key, x in sft.load(start)[0].state_dict().items())
+    assert any(not torch.equal(one[key], x) for key, x in load(start)[0].state_dict().items())
     rows = rows_of(tmp_path / "ppo.csv")
     assert [row["iteration"] for row in rows] == ["1", "2", "3", "4"]
     counted = sum(int(word.split(":")[1]) for word in rows[0]["statuses"].split())
@@ -262,33 +264,33 @@ def test_two_processes_share_a_run_and_end_with_the_same_weights(tmp_path, start
 
 
 def test_a_warm_up_moves_the_value_head_only(tmp_path, start):
-    path = train(tmp_path, start, PROMPTS, score, end=END, seconds=600, settings=replace(TOY, warm_up=2), iterations=2)
-    model, stored = sft.load(path)  # what export and evaluation load
-    reference, _ = sft.load(start)
+    path = run(tmp_path, start, score, warm_up=2, iterations=2)
+    model, stored = load(path)  # what export and evaluation load
+    reference, _ = load(start)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), reference.parameters(), strict=True))
     assert float(stored["value"]["out.bias"].abs().sum()) > 0
-    assert stored["settings"]["warm_up"] == 2
+    assert stored["config"]["ppo"]["warm_up"] == 2
 
 
 def test_a_resumed_run_is_the_unbroken_one(tmp_path, start):
     one, two = tmp_path / "one", tmp_path / "two"
-    whole = train(one, start, PROMPTS, score, end=END, seconds=600, settings=TOY, iterations=5)
-    train(two, start, PROMPTS, score, end=END, seconds=600, settings=TOY, iterations=3)
+    whole = run(one, start, score, iterations=5)
+    run(two, start, score, iterations=3)
     with (two / "ppo.csv").open("a") as file:  # an iteration after the checkpoint, lost with the process
         file.write("4" + "," * (len(COLUMNS) - 1) + "\n")
     start.unlink()  # the reference is in the checkpoint
-    broken = train(two, start, PROMPTS, score, end=END, seconds=600, settings=TOY, iterations=5)
-    (a, _), (b, stored) = sft.load(whole), sft.load(broken)
+    broken = run(two, start, score, iterations=5)
+    (a, _), (b, stored) = load(whole), load(broken)
     assert all(torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters(), strict=True))
     assert [row["iteration"] for row in rows_of(two / "ppo.csv")] == ["1", "2", "3", "4", "5"]
     assert [row["reward"] for row in rows_of(one / "ppo.csv")] == [row["reward"] for row in rows_of(two / "ppo.csv")]
     assert stored["iteration"] == len(stored["history"]) == 5
-    with pytest.raises(ValueError, match="other settings"):
-        train(two, start, PROMPTS, score, end=END, seconds=600, settings=replace(TOY, clip=0.1))
+    with pytest.raises(ValueError, match=r"was made with ppo\.clip = 0\.2 \(now 0\.1\)"):
+        run(two, start, score, clip=0.1)
 
 
 def test_the_clock_stops_a_run_and_it_leaves_a_checkpoint(tmp_path, start):
-    path = train(tmp_path, start, PROMPTS, score, end=END, seconds=0, settings=TOY)
+    path = run(tmp_path, start, score, minutes=0.0)
     assert path.exists()
     assert rows_of(tmp_path / "ppo.csv") == []
 
@@ -300,7 +302,7 @@ def test_equal_answers_are_scored_once_and_unfinished_ones_never(tmp_path, start
         asked.append(batch)
         return score(batch)
 
-    train(tmp_path, start, PROMPTS, listening, end=END, seconds=600, settings=replace(TOY, max_tokens=2), iterations=1)
+    run(tmp_path, start, listening, max_tokens=2, iterations=1)
     keys = [(index, tuple(ids)) for index, ids in asked[0]]
     assert len(keys) == len(set(keys)) < 64
     assert all(END not in ids and len(ids) <= 1 for _, ids in keys)
@@ -309,10 +311,10 @@ def test_equal_answers_are_scored_once_and_unfinished_ones_never(tmp_path, start
     assert float(row["built"]) < 1
 
 
-@pytest.mark.parametrize("wrong", [{"minibatch": 3}, {"reward": "length"}, {"baseline": "group", "samples": 1}])
+@pytest.mark.parametrize("wrong", [{"minibatches": 3}, {"reward": "length"}, {"baseline": "group", "samples": 1}])
 def test_settings_that_do_not_go_together_are_refused(tmp_path, start, wrong):
     with pytest.raises(ValueError):
-        train(tmp_path, start, PROMPTS, score, end=END, seconds=1, settings=replace(TOY, **wrong))
+        run(tmp_path, start, score, **wrong)
 
 
 def test_a_picture_of_the_curves(tmp_path):

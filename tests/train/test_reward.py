@@ -10,20 +10,14 @@ import types
 
 import pytest
 
-from gccllm.lab.train.reward import (
-    ALARMS,
-    COPY,
-    REWARDS,
-    STATUSES,
-    UNBUILT,
-    WINDOW,
-    WRONG,
-    Outcome,
-    alarms,
-    failures,
-    summarise,
-)
+from gccllm.lab.train.alarms import ALARMS, WINDOW, failures, ringing, summarise
+from gccllm.lab.train.reward import COPY, REWARDS, STATUSES, UNBUILT, WRONG, Outcome
 from gccllm.lab.train.workers import WorkerError, Workers
+
+
+def alarms(outcomes, samples=(), before=()):
+    """Names of those that ring for one iteration after the ones before."""
+    return ringing([*before, summarise(outcomes, samples)])
 
 
 def passing(over_best: float, **more) -> Outcome:

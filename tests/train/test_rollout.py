@@ -7,17 +7,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs torch")
 
 from gccllm.lab.train.model import Model, Shape  # noqa: E402
+from gccllm.lab.train.packed import pack, packed_states  # noqa: E402
 from gccllm.lab.train.ppo_math import token_log_probs  # noqa: E402
-from gccllm.lab.train.rollout import (  # noqa: E402
-    draw,
-    new_cache,
-    pack,
-    packed_states,
-    read_prompts,
-    sample,
-    sample_llama,
-    step,
-)
+from gccllm.lab.train.rollout import Sampling, draw, new_cache, read_prompts, sample, step  # noqa: E402
 
 SMALL = Shape(vocabulary=40, hidden=32, inner=64, layers=2, heads=2, context=64)
 END = 1
@@ -70,7 +62,7 @@ def test_packed_states_are_those_of_the_plain_forward_pass(model):
 
 def test_few_rows_at_a_time_keep_order_and_likelihoods(model):
     """Finished rows give up their places and waiting prompts move in; nothing of it shows in the answers."""
-    found = sample(model, PROMPTS, 3, end=END, max_tokens=30, generator=generator(), rows=6)
+    found = sample(model, PROMPTS, Sampling(END, 3, 30, rows=6), generator())
     assert [r.prompt for r in found] == [i for i in range(len(PROMPTS)) for _ in range(3)]
     assert {r.complete for r in found} == {True, False}
     assert len({len(r.ids) for r in found}) > 3
@@ -84,63 +76,31 @@ def test_few_rows_at_a_time_keep_order_and_likelihoods(model):
 
 
 def test_fewer_places_than_half_a_group_still_finish(model):
-    found = sample(model, PROMPTS, 5, end=END, max_tokens=6, generator=generator(), rows=1)
+    found = sample(model, PROMPTS, Sampling(END, 5, 6, rows=1), generator())
     assert len(found) == 30
 
 
 def test_the_likeliest_word_does_not_depend_on_the_batch(model):
-    together = sample(model, PROMPTS, 1, end=END, max_tokens=8, generator=generator(), temperature=0)
-    alone = [
-        sample(model, [p], 1, end=END, max_tokens=8, generator=generator(7), temperature=0, rows=1)[0] for p in PROMPTS
-    ]
+    greedy = Sampling(END, 1, 8, temperature=0)
+    together = sample(model, PROMPTS, greedy, generator())
+    alone = [sample(model, [p], greedy, generator(7))[0] for p in PROMPTS]
     assert [r.ids for r in together] == [r.ids for r in alone]
 
 
 def test_words_are_drawn_as_often_as_the_model_says():
     logits = torch.tensor([0.0, 1.0, 2.0, -1.0]).repeat(20000, 1)
     for temperature in (1.0, 0.5):
-        ids, nats = draw(logits, temperature, generator(3), None)
+        ids, nats = draw(logits, temperature, generator(3))
         share = torch.bincount(ids, minlength=4) / len(ids)
         assert (share - (logits[0] / temperature).softmax(0)).abs().max() < 0.015
         torch.testing.assert_close(nats, logits[0].log_softmax(0)[ids])
 
 
-def test_words_that_are_not_allowed_are_never_drawn_and_likelihoods_stay_the_policys_own(model):
-    asked = []
-
-    def allowed(prefix):
-        asked.append(list(prefix))
-        mask = torch.zeros(40, dtype=torch.bool)
-        mask[30:33] = True
-        return mask
-
-    found = sample(model, PROMPTS[:2], 2, end=END, max_tokens=4, generator=generator(), allowed=allowed)
-    assert all(set(r.ids) <= {30, 31, 32} and not r.complete for r in found)
-    assert any(prefix[: len(PROMPTS[1]) + 1] == [*PROMPTS[1], found[2].ids[0]] for prefix in asked)
-    for r in found:
-        torch.testing.assert_close(
-            torch.tensor(r.log_probs), plain(model, PROMPTS[r.prompt], list(r.ids)), atol=2e-5, rtol=1e-4
-        )
-
-
 @pytest.mark.parametrize(("prompts", "tokens"), [([[]], 4), ([list(range(2, 40))], 40), ([[3]], 0)])
 def test_what_cannot_be_asked_is_refused(model, prompts, tokens):
     with pytest.raises(ValueError):
-        sample(model, prompts, 1, end=END, max_tokens=tokens, generator=generator())
+        sample(model, prompts, Sampling(END, 1, tokens), generator())
 
 
 def test_no_prompt_has_no_answer(model):
-    assert sample(model, [], 3, end=END, max_tokens=4, generator=generator()) == []
-
-
-def test_llama_cpp_draws_from_the_same_model(model):
-    pytest.importorskip("llama_cpp", reason="these rollouts need llama.cpp")
-    pytest.importorskip("gguf", reason="these rollouts need gguf")
-    found = sample_llama(model, PROMPTS[:3], 4, end=END, max_tokens=30, temperature=1.0, seed=1)
-    assert [r.prompt for r in found] == [i for i in range(3) for _ in range(4)]
-    assert {r.complete for r in found} == {True, False}
-    for r in found:
-        assert END not in r.answer
-        torch.testing.assert_close(
-            torch.tensor(r.log_probs), plain(model, PROMPTS[r.prompt], list(r.ids)), atol=0.02, rtol=0.01
-        )
+    assert sample(model, [], Sampling(END, 3, 4), generator()) == []

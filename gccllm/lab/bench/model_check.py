@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gccllm.base.toolchain import Toolchain, run
-from gccllm.lab.train.checking import assembled, build_checker, check, compiled, cpu_level, recipes
+from gccllm.lab.train.checking import How, assembled, build_checker, check, compiled, cpu_level, recipes
 from gccllm.lab.train.shapes import Pair
 from gccllm.lab.train.text import ALONE, HEADER
 from gccllm.propose.c_bodies import refusal
@@ -107,10 +107,8 @@ class Checker:
     def passing_drafts(self, pair: Pair, answers: Sequence[str], *, tests: int, seed: int) -> list[bool]:
         """Which C answers to one pair pass when they are compiled as drafts: for a search over very many."""
         try:
-            found = check(
-                self.tools, self.program, [pair] * len(answers), answers, tests=tests, timing=False, seed=seed,
-                draft=True,
-            )  # fmt: skip
+            how = How(tests=tests, timing=False, seed=seed, draft=True)
+            found = check(self.tools, self.program, [pair] * len(answers), answers, how)
         except RuntimeError:  # one of them breaks the compiler for all
             if len(answers) == 1:
                 return [False]

@@ -156,43 +156,48 @@ def assembled(tools: Toolchain, folder: Path, texts: Sequence[str], target: Path
     return bad
 
 
-def check(
-    tools: Toolchain, checker: Path, pairs: Sequence[Pair], answers: Sequence[str], *, tests: int = 24,
-    timing: bool = True, seed: int = 0, dialect: str = "c", bar: Sequence[str] | None = None, draft: bool = False,
-) -> list[Checked]:  # fmt: skip
-    """A verdict for each pair and the answer proposed for it. Raises RuntimeError when a tool fails on all of them.
+@dataclass(frozen=True)
+class How:
+    """What a check does."""
 
-    `bar`: names of the recipes timed beside it, those that are there; all by default. `draft`: answers in C are
-    compiled with the macros' plain loops, for a search that only asks what passes; so is the plain side, with less.
-    """
+    tests: int = 24
+    timing: bool = True
+    seed: int = 0
+    bar: Sequence[str] | None = None
+    """Names of the recipes timed beside an answer, those that are there; None: all."""
+    draft: bool = False
+    """Compile answers with the macros' plain loops, and the plain side with -O1: to ask only what passes."""
+
+
+def check(
+    tools: Toolchain, checker: Path, pairs: Sequence[Pair], answers: Sequence[str], how: How
+) -> list[Checked]:  # fmt: skip
+    """A verdict for each pair and the answer proposed for it. Raises RuntimeError when a tool fails on all of them."""
     if not pairs:
         return []
-    names = [name for name in recipes(tools) if bar is None or name in bar] if timing else []
-    if timing and draft:
+    names = [name for name in recipes(tools) if how.bar is None or name in how.bar] if how.timing else []
+    if how.timing and how.draft:
         raise ValueError("a draft's time says nothing")
     plain: dict[str, int] = {}
     for pair in pairs:
         plain.setdefault(pair.c, len(plain))
     with tempfile.TemporaryDirectory(prefix="gccllm-check-") as name:
         folder = Path(name)
-        plain_library(list(plain), folder / "ref.so", (tools.gcc, "-O1" if draft else "-O3", *_EXACT))
+        plain_library(list(plain), folder / "ref.so", (tools.gcc, "-O1" if how.draft else "-O3", *_EXACT))
         for recipe in names:
             plain_library(list(plain), folder / f"{recipe}.so", recipes(tools)[recipe])
-        if dialect == "c":
-            both = enumerate(zip(pairs, answers, strict=True))
-            # an answer that is no C at all (a brace too few) would take its neighbours with it
-            functions = ["" if refusal(a) else f"{pair.types.head(f'fn{i}')} {{ {a} }}" for i, (pair, a) in both]
-            bad = {i for i, text in enumerate(functions) if not text}
-            bad |= compiled(tools, functions, folder / "cand.so", cpu_level(tools), draft=draft)
-        else:
-            bad = assembled(tools, folder, answers, folder / "cand.so")
+        both = enumerate(zip(pairs, answers, strict=True))
+        # an answer that is no C at all (a brace too few) would take its neighbours with it
+        functions = ["" if refusal(a) else f"{pair.types.head(f'fn{i}')} {{ {a} }}" for i, (pair, a) in both]
+        bad = {i for i, text in enumerate(functions) if not text}
+        bad |= compiled(tools, functions, folder / "cand.so", cpu_level(tools), draft=how.draft)
         lines = [
             f"{i}:{plain[p.c]} {p.returns} {' '.join(p.kinds)} ; {' '.join(map(str, p.values))}"
             for i, p in enumerate(pairs)
             if i not in bad
         ]
         ran = run(
-            [str(checker), str(folder / "ref.so"), str(folder / "cand.so"), str(tests), str(int(timing)), str(seed),
+            [*map(str, (checker, folder / "ref.so", folder / "cand.so", how.tests, int(how.timing), how.seed)),
              *(str(folder / f"{recipe}.so") for recipe in names)],
             stdin=("\n".join(lines) + "\n").encode(), deadline_s=1200,
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Two or more checkpoints on the same held-out rows, answer for answer: is one better, or lucky?
+"""Stage `compare`: two or more checkpoints on the same held-out rows, answer for answer. Is one better, or lucky?
 
 Each row is answered once by the likeliest word at every step and `n` times at temperature 1, without a constraint:
 what the policy itself says, which is what PPO trains. Answers of all checkpoints are checked on the same states. A
@@ -9,26 +9,28 @@ difference in greedy answers is put to an exact sign test over the rows in which
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
+from gccllm.base.toolchain import Toolchain
+from gccllm.lab.train import config as configuration
 from gccllm.lab.train import parallel
-from gccllm.lab.train.corpus import types_of
+from gccllm.lab.train.config import Config
+from gccllm.lab.train.corpus import NAME, reserved_texts
 from gccllm.lab.train.environment import Environment
+from gccllm.lab.train.evaluate import answerable
+from gccllm.lab.train.examples import HELD, load_rows
 from gccllm.lab.train.model import Model
 from gccllm.lab.train.ppo import judge
 from gccllm.lab.train.reward import Outcome
-from gccllm.lab.train.rollout import sample
-from gccllm.propose.c_words import KEEP
+from gccllm.lab.train.rollout import Sampling, sample
+from gccllm.lab.train.trainer import load
 from gccllm.propose.tokens import Tokens
 
 SEED = 77
-MAX_TOKENS = 160
 
 
 @dataclass(frozen=True)
@@ -56,20 +58,6 @@ class Result:
 HEAD = "| checkpoint | rows | greedy right | and 5% faster | drawn right | one of {n} right | best of {n} over recipe |"
 
 
-def chosen(rows: Sequence[dict[str, Any]], tokens: Tokens, count: int, seed: int = 7) -> list[dict[str, Any]]:
-    """Rows that have something to find and words for it; the same for the same corpus."""
-    fitting = []
-    for row in rows:
-        if row["answer"] == KEEP:
-            continue
-        try:
-            tokens.encode_text(row["prompt"], types_of(row))
-        except ValueError:
-            continue
-        fitting.append(row)
-    return random.Random(seed).sample(fitting, min(count, len(fitting)))
-
-
 def look(model: Model, tokens: Tokens, rows: Sequence[dict[str, Any]], n: int, workers: int = 0) -> Result:
     """One checkpoint's answers to the rows, checked and timed; drawn on a GPU where there is one."""
     device = parallel.device(0)
@@ -78,11 +66,8 @@ def look(model: Model, tokens: Tokens, rows: Sequence[dict[str, Any]], n: int, w
         prompts = environment.prompts
 
         def answered(samples: int, temperature: float) -> list[Outcome]:
-            generator = torch.Generator(device).manual_seed(SEED)
-            rollouts = sample(
-                model, prompts, samples, end=tokens.end, max_tokens=MAX_TOKENS, generator=generator,
-                temperature=temperature,
-            )  # fmt: skip
+            how = Sampling(tokens.end, samples, temperature=temperature)
+            rollouts = sample(model, prompts, how, torch.Generator(device).manual_seed(SEED))
             return judge(rollouts, range(len(rows)), environment.score)
 
         greedy, drawn = answered(1, 0.0), answered(n, 1.0)
@@ -120,17 +105,27 @@ def against(one: Result, other: Result) -> str:
     return "; ".join(parts)
 
 
-def compare(
-    paths: Sequence[Path], tokens: Tokens, rows: Sequence[dict[str, Any]], n: int, workers: int = 0
-) -> list[str]:  # fmt: skip
-    """Lines of a table, and a sentence for each checkpoint after the first: it against the first."""
-    from gccllm.lab.train import sft
-
-    results = {path.name: look(sft.load(path)[0], tokens, rows, n, workers) for path in paths}
+def compare(config: Config, checkpoints: Sequence[str]) -> list[str]:
+    """Lines of a table, and a sentence for each checkpoint after the first: it against the first. Raises ValueError."""
+    out, s = config.out, config.comparison
+    missing = [name for name in checkpoints if not (out / name).exists()]
+    if missing or not checkpoints:
+        raise ValueError(f"no {', '.join(missing)} in {out}" if missing else "name the checkpoints to compare")
+    if s.split not in HELD:
+        raise ValueError(f"split {s.split}: choose one of {', '.join(HELD)}")
+    tokens = Tokens.load(out / "tokens.json")
+    held = load_rows(out / NAME, reserved_texts(Toolchain.find()))[s.split]
+    rows = answerable(held, tokens, s.rows, seed=7)
+    results = {name: look(load(out / name)[0], tokens, rows, s.n, s.workers) for name in checkpoints}
     first = next(iter(results))
-    lines = [HEAD.format(n=n), "|---|---|---|---|---|---|---|"]
+    lines = [HEAD.format(n=s.n), "|---|---|---|---|---|---|---|"]
     lines += [result.row(name) for name, result in results.items()]
     lines += [
         f"{name} against {first}: {against(result, results[first])}" for name, result in list(results.items())[1:]
     ]
+    print("\n".join(lines))
     return lines
+
+
+if __name__ == "__main__":
+    configuration.run(compare, "comparison", __doc__, words=True)

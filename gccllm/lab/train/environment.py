@@ -17,7 +17,7 @@ from typing import Any
 from filelock import FileLock
 
 from gccllm.base.toolchain import Toolchain
-from gccllm.lab.train.checking import build_checker, check
+from gccllm.lab.train.checking import How, build_checker, check
 from gccllm.lab.train.corpus import BAR, pair_of, types_of
 from gccllm.lab.train.reward import Outcome
 from gccllm.lab.train.workers import Workers
@@ -44,9 +44,8 @@ def judge(jobs: list[Job]) -> list[Outcome]:
     tools = Toolchain.find()
     checker = prepare()
     pairs = [pair_of(row) for row, _, _ in jobs]
-    verdicts = check(
-        tools, checker, pairs, [text for _, text, _ in jobs], tests=TESTS, bar=BAR, seed=jobs[0][2] if jobs else 0
-    )
+    how = How(tests=TESTS, bar=BAR, seed=jobs[0][2] if jobs else 0)
+    verdicts = check(tools, checker, pairs, [text for _, text, _ in jobs], how)
     return [
         Outcome(_STATUS.get(v.status, v.status), min(1.0, v.tests / TESTS), v.over_o3, v.over_best, False)
         for v in verdicts

@@ -1,66 +1,62 @@
-"""How often a checkpoint's answers are right, by split: the short look that training takes at itself.
+"""Stage `evaluate`: how often a checkpoint's answers are right, by split; the quick evaluation.
 
 Sampled in torch from the checkpoint; a pass agrees with the plain side on more states, from other seeds, than the
-corpus was made with. `gccllm bench --suite model` is the long look: the exported file through llama.cpp, more methods,
-intervals, the project's own gates.
+corpus was made with. `gccllm bench --suite model` is the full evaluation: the exported file through llama.cpp, more
+methods, intervals, the project's own gates.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import math
 import random
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from gccllm.base.toolchain import Toolchain
-from gccllm.lab.train.checking import Checked, build_checker, check
-from gccllm.lab.train.corpus import pair_of, types_of
+from gccllm.lab.train import config as configuration
+from gccllm.lab.train.checking import Checked, How, build_checker, check
+from gccllm.lab.train.config import Config
+from gccllm.lab.train.corpus import NAME, pair_of, reserved_texts, types_of
+from gccllm.lab.train.examples import HELD, load_rows
 from gccllm.lab.train.model import Model
-from gccllm.lab.train.rollout import sample
+from gccllm.lab.train.rollout import Sampling, sample
+from gccllm.lab.train.trainer import load
 from gccllm.propose.c_words import KEEP
 from gccllm.propose.tokens import Tokens
 
 TEMPERATURE = 0.7
 TESTS = 120
-MAX_TOKENS = {"c": 160, "asm": 320}
+CHECK = How(tests=TESTS, seed=99991)
 
 
-def answers(
-    model: Model, tokens: Tokens, rows: Sequence[dict[str, Any]], n: int, *, dialect: str = "c", seed: int = 0
-) -> list[list[str | None]]:
+def answers(model: Model, tokens: Tokens, rows: Sequence[dict[str, Any]], n: int) -> list[list[str | None]]:
     """`n` texts for each row, the likeliest first; None for ids that make no text or do not end."""
-    prompts = [
-        tokens.encode_text(row["prompt"], types_of(row))
-        if dialect == "c"
-        else tokens.encode_text(row["prompt"], None, 3)
-        for row in rows
-    ]
+    prompts = [tokens.encode_text(row["prompt"], types_of(row)) for row in rows]
     found: list[list[str | None]] = [[] for _ in rows]
     for samples, temperature in ((1, 0.0), (n - 1, TEMPERATURE)):
         if not samples:
             continue
-        generator = torch.Generator().manual_seed(seed)
-        for rollout in sample(
-            model, prompts, samples, end=tokens.end, max_tokens=MAX_TOKENS[dialect], generator=generator,
-            temperature=temperature,
-        ):  # fmt: skip
-            row = rows[rollout.prompt]
-            decode = tokens.decode_c if dialect == "c" else tokens.decode_asm
+        how = Sampling(tokens.end, samples, temperature=temperature)
+        for rollout in sample(model, prompts, how, torch.Generator().manual_seed(0)):
+            prompt = rows[rollout.prompt]["prompt"]
             try:
-                found[rollout.prompt].append(decode(rollout.answer, row["prompt"]) if rollout.complete else None)
+                text = tokens.decode_c(rollout.answer, prompt) if rollout.complete else None
+                found[rollout.prompt].append(text)
             except ValueError:
                 found[rollout.prompt].append(None)
     return found
 
 
 def verdicts(
-    rows: Sequence[dict[str, Any]], texts: Sequence[Sequence[str | None]], folder: Path, *, dialect: str = "c",
-    timing: bool = True, seed: int = 99991,
+    rows: Sequence[dict[str, Any]], texts: Sequence[Sequence[str | None]], folder: Path
 ) -> list[list[Checked]]:  # fmt: skip
     """A verdict for each text; equal texts of a row are checked once. `KEEP` is `keep`, no text is `none`."""
     tools = Toolchain.find()
@@ -69,10 +65,8 @@ def verdicts(
     known: dict[tuple[int, str], Checked] = {}
     for start in range(0, len(jobs), 600):
         part = jobs[start : start + 600]
-        results = check(
-            tools, checker, [pair_of(rows[i]) for i, _ in part], [t for _, t in part], tests=TESTS, timing=timing,
-            seed=seed + start, dialect=dialect,
-        )  # fmt: skip
+        pairs = [pair_of(rows[i]) for i, _ in part]
+        results = check(tools, checker, pairs, [t for _, t in part], replace(CHECK, seed=CHECK.seed + start))
         known.update(zip(part, results, strict=True))
     return [
         [Checked("none") if t is None else Checked("keep") if t == KEEP else known[i, t] for t in row]
@@ -106,26 +100,33 @@ def summary(rows: Sequence[dict[str, Any]], checked: Sequence[Sequence[Checked]]
     }  # fmt: skip
 
 
-def evaluate(
-    model: Model, tokens: Tokens, splits: dict[str, list[dict[str, Any]]], folder: Path, *, rows: int = 150, n: int = 8,
-    dialect: str = "c", names: Sequence[str] = ("random", "unseen", "family"),
-) -> dict[str, Any]:  # fmt: skip
-    """Summaries of the held-out splits, over rows whose expert beats the recipes."""
-    model.eval()
+def evaluate(config: Config) -> dict[str, Any]:
+    """Summaries of the held-out splits, over rows whose expert beats the recipes; written beside the checkpoint."""
+    out, s = config.out, config.evaluation
+    model, _ = load(out / s.checkpoint)
+    tokens = Tokens.load(out / "tokens.json")
+    splits = load_rows(out / NAME, reserved_texts(Toolchain.find()))
     result: dict[str, Any] = {}
-    for name in names:
-        pool = [row for row in splits[name] if row["answer"] != KEEP and _fits(tokens, row, dialect)]
-        chosen = random.Random(5).sample(pool, min(rows, len(pool)))
+    for name in HELD:
+        chosen = answerable(splits[name], tokens, s.rows, seed=5)
         if chosen:
-            texts = answers(model, tokens, chosen, n, dialect=dialect)
-            result[name] = summary(chosen, verdicts(chosen, texts, folder, dialect=dialect))
+            result[name] = summary(chosen, verdicts(chosen, answers(model, tokens, chosen, s.n), out))
             print("eval:", name, result[name], flush=True)
+    (out / f"evaluation-{Path(s.checkpoint).stem}.json").write_text(json.dumps(result, indent=1) + "\n")
     return result
 
 
-def _fits(tokens: Tokens, row: dict[str, Any], dialect: str) -> bool:
-    try:
-        tokens.encode_text(row["prompt"], types_of(row) if dialect == "c" else None)
-    except ValueError:
-        return False
-    return True
+def answerable(rows: Sequence[dict[str, Any]], tokens: Tokens, count: int, *, seed: int) -> list[dict[str, Any]]:
+    """Rows that have something to find and words for it; the same for the same corpus."""
+    fitting = []
+    for row in rows:
+        if row["answer"] == KEEP:
+            continue
+        with contextlib.suppress(ValueError):
+            tokens.encode_text(row["prompt"], types_of(row))
+            fitting.append(row)
+    return random.Random(seed).sample(fitting, min(count, len(fitting)))
+
+
+if __name__ == "__main__":
+    configuration.run(evaluate, "evaluation", __doc__)

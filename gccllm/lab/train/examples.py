@@ -10,13 +10,11 @@ from __future__ import annotations
 import random
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Set
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
-from gccllm.base.toolchain import Toolchain
 from gccllm.lab.train.corpus import REAL, WORTH, read, types_of
-from gccllm.lab.train.text import bodies
 from gccllm.propose.c_words import KEEP
 from gccllm.propose.tokens import Tokens
 
@@ -25,9 +23,10 @@ ENOUGH, MOST_REPEATS = 150, 4
 """Kinds of pairs with few distinct texts (strcmp has no more than some dozens) are repeated up to here in a pass."""
 MOST_KEEP = 0.12
 """Share of a pass that may say KEEP: the word is soon learnt. Half of it is for functions of real programs."""
+HELD = ("random", "unseen", "family")
+SPLITS = ("train", *HELD)
 Example = tuple[list[int], int]
 """Ids of prompt, answer and end; the position where the answer starts."""
-SPLITS = ("train", "random", "unseen", "family")
 
 
 def composition(row: dict[str, Any]) -> str:
@@ -71,15 +70,11 @@ def real_rows(path: Path, left_out: Set[str]) -> list[dict[str, Any]]:
     return [row for row in read(path) if row["split"] in SPLITS and row["prompt"] not in left_out]
 
 
-def example(tokens: Tokens, row: dict[str, Any], dialect: str = "c") -> Example | None:
-    """Ids of a row; None when it has words outside the vocabulary or is too long. `asm` rows need a field `asm`."""
+def example(tokens: Tokens, row: dict[str, Any]) -> Example | None:
+    """Ids of a row; None when it has words outside the vocabulary or is too long."""
     try:
-        if dialect == "c":
-            prompt = tokens.encode_text(row["prompt"], types_of(row))
-            answer = tokens.encode_c(row["answer"], row["prompt"])
-        else:
-            prompt = tokens.encode_text(row["prompt"], None, 3)
-            answer = tokens.encode_asm(row["asm"], row["prompt"])
+        prompt = tokens.encode_text(row["prompt"], types_of(row))
+        answer = tokens.encode_c(row["answer"], row["prompt"])
     except ValueError:
         return None
     if len(answer) > MAX_ANSWER_TOKENS:
@@ -88,14 +83,7 @@ def example(tokens: Tokens, row: dict[str, Any], dialect: str = "c") -> Example 
 
 
 def load_examples(
-    tokens: Tokens,
-    path: Path,
-    reserved: frozenset[str],
-    *,
-    dialect: str = "c",
-    seed: int = 0,
-    extra: Path | None = None,
-    paired: bool = True,
+    tokens: Tokens, path: Path, reserved: frozenset[str], *, extra: Path | None = None, paired: bool = True
 ) -> dict[str, list[Example]]:
     """Examples by split; no training example has the prompt of a held-out one, constants aside.
 
@@ -105,17 +93,14 @@ def load_examples(
     `extra`: more training rows (the model's own verified answers), as a corpus. `paired` False gives every prompt
     somebody else's answer: what a model knows that has read all the texts and never which belongs to which.
     """
-    rng = random.Random(seed)
+    rng = random.Random(0)
     rows = load_rows(path, reserved)
-    if dialect == "asm":
-        rows = {name: with_asm(part) for name, part in rows.items()}
-    else:
-        known = reserved | {row["prompt"] for part in rows.values() for row in part}
-        for row in real_rows(path.with_name(REAL), known):
-            rows[row["split"]].append(row)
+    known = reserved | {row["prompt"] for part in rows.values() for row in part}
+    for row in real_rows(path.with_name(REAL), known):
+        rows[row["split"]].append(row)
     if extra is not None and extra.exists():
         rows["train"] += [row | {"split": "train"} for row in read(extra) if row["prompt"] not in reserved]
-    made = {name: [(row, e) for row in part if (e := example(tokens, row, dialect))] for name, part in rows.items()}
+    made = {name: [(row, e) for row in part if (e := example(tokens, row))] for name, part in rows.items()}
     held = {tuple(ids[:start]) for name in SPLITS[1:] for _, (ids, start) in made[name]}
     kept = [(row, e) for row, e in made["train"] if tuple(e[0][: e[1]]) not in held]
     real = [e for row, e in kept if row["family"].startswith("real/")] * MOST_REPEATS
@@ -133,47 +118,3 @@ def load_examples(
         others = [ids[start:] for ids, start in train[1:] + train[:1]]
         train = [([*ids[:start], *other], start) for (ids, start), other in zip(train, others, strict=True)]
     return {"train": train + keeps} | {name: [e for _, e in made[name]] for name in SPLITS[1:]}
-
-
-def with_asm(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows whose answer, compiled, is a body without private constants, with it as `asm`: the other dialect's side."""
-    from gccllm.lab.train.checking import answer_flags, cpu_level
-    from gccllm.propose import prelude
-
-    tools = Toolchain.find()
-    found: list[dict[str, Any]] = []
-    if all("asm" in row for row in rows):
-        return rows
-    for start in range(0, len(rows), 400):
-        part = [row for row in rows[start : start + 400] if row["answer"] != KEEP]
-        functions = [types_of(row).head(f"fn{i}") + f" {{ {row['answer']} }}" for i, row in enumerate(part)]
-        source = prelude.text() + "\n".join(functions) + "\n"
-        ran = tools.compile(
-            ["-xc", "-S", "-o-", *answer_flags(cpu_level(tools)), "-fno-schedule-insns2", "-fno-ivopts", "-"],
-            stdin=source.encode(), deadline_s=600,
-        )  # fmt: skip
-        if not ran.ok:
-            raise RuntimeError(ran.err[:1000])
-        texts = bodies(ran.out.decode("latin-1"))
-        found += [row | {"asm": texts[f"fn{i}"]} for i, row in enumerate(part) if f"fn{i}" in texts]
-    return found
-
-
-def batches(
-    examples: list[Example], rng: random.Random, step_tokens: int, longest: int = 10**9
-) -> Iterator[list[Example]]:
-    """One pass: batches of about `step_tokens` padded tokens, of like lengths, in random order; none over `longest`."""
-    order = [e for e in examples if len(e[0]) <= longest]
-    rng.shuffle(order)
-    made: list[list[Example]] = []
-    for start in range(0, len(order), 4000):
-        current: list[Example] = []
-        for e in sorted(order[start : start + 4000], key=lambda e: len(e[0])):
-            if current and len(e[0]) * (len(current) + 1) > step_tokens:
-                made.append(current)
-                current = []
-            current.append(e)
-        if current:
-            made.append(current)
-    rng.shuffle(made)
-    yield from made

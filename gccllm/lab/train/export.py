@@ -1,4 +1,4 @@
-"""A checkpoint as GGUF (architecture `llama`), with the vocabulary inside so that llama-server loads it too.
+"""Stage `export`: a checkpoint as GGUF (architecture `llama`), with the vocabulary inside for llama-server.
 
 The text form of the vocabulary is for show: prompts must be tokenised by `gccllm.propose.tokens`, because words have no
 unique spelling as a stream of characters (slots, whole lines).
@@ -13,8 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gccllm.lab.train.corpus import read
+from gccllm.lab.train import config as configuration
+from gccllm.lab.train.config import Config
+from gccllm.lab.train.corpus import NAME, read
 from gccllm.lab.train.model import Model, Shape
+from gccllm.lab.train.sft import answers_of
+from gccllm.lab.train.trainer import load
 from gccllm.propose.tokens import Tokens
 
 _BLOCK = {
@@ -137,19 +141,22 @@ def _vocabulary(writer: gguf.GGUFWriter, words: list[str]) -> None:
     writer.add_add_space_prefix(False)
 
 
-def ship(checkpoint: Path, tokens: Path, target: Path, corpus: Path | None = None) -> None:
-    """Write `model.gguf` and `tokens.json` of a checkpoint into `target`.
+def ship(config: Config) -> None:
+    """Write `model.gguf` and `tokens.json` of a checkpoint into a folder, the package's own by default.
 
-    `corpus`: which word may follow which is read off its training answers again; it has grown since the vocabulary was
+    Which word may follow which is read off the corpus's training answers again; it has grown since the vocabulary was
     made.
     """
-    from gccllm.lab.train.sft import answers_of, load
-
-    model, _ = load(checkpoint)
-    words = Tokens.load(tokens)
-    if corpus is not None and corpus.exists():
-        rows = (row for row in read(corpus) if row["split"] == "train")
-        words = words.with_follows(answers_of(words, rows))
+    out, target = config.out, config.export.to
+    model, _ = load(out / config.export.checkpoint)
+    words = Tokens.load(out / "tokens.json")
+    if (out / NAME).exists():
+        words = words.with_follows(answers_of(words, (row for row in read(out / NAME) if row["split"] == "train")))
     target.mkdir(parents=True, exist_ok=True)
     export(model, list(words.words), target / "model.gguf")
     words.save(target / "tokens.json")
+    print(f"export: {(target / 'model.gguf').stat().st_size / 1e6:.2f} MB in {target}")
+
+
+if __name__ == "__main__":
+    configuration.run(ship, "export", __doc__)

@@ -18,11 +18,23 @@ from torch import Tensor
 
 from gccllm.lab.train import parallel
 from gccllm.lab.train import ppo_math as pm
+from gccllm.lab.train.config import Ppo
 from gccllm.lab.train.model import Model
-from gccllm.lab.train.rollout import Rollout, pack, packed_length, packed_states
+from gccllm.lab.train.packed import pack, packed_length, packed_states
+from gccllm.lab.train.rollout import Rollout
 
 Group = tuple[Sequence[int], list[tuple[int, ...]]]
 """A prompt and its distinct answers, in the order they were first drawn."""
+
+
+@dataclass(frozen=True)
+class Models:
+    """What an iteration asks."""
+
+    policy: Model
+    reference: Model
+    """The supervised model."""
+    value: torch.nn.Module
 
 
 @dataclass(frozen=True)
@@ -133,32 +145,30 @@ def whiten(x: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
 
 
 def collect(
-    model: Model, reference: Model, values_of: torch.nn.Module, prompts: Sequence[Sequence[int]],
-    rollouts: Sequence[Rollout], scores: Sequence[float], *, samples: int, chunk_tokens: int, baseline: str,
-    kl_weight: float, gamma: float, lam: float, least_spread: float = 0.0,
-) -> tuple[Batch, dict[str, float]]:  # fmt: skip
+    models: Models, prompts: Sequence[Sequence[int]], rollouts: Sequence[Rollout], scores: Sequence[float], s: Ppo
+) -> tuple[Batch, dict[str, float]]:
     """The batch for the updates, and kl, entropy, sampler gap and explained variance of its tokens.
 
-    `scores` (B): what the verifier says an answer is worth; the other numbers as in `ppo.Settings`. Means, and the
-    whitening of the advantages, are over all processes.
+    `scores` (B): what the verifier says an answer is worth. Means, and the whitening of the advantages, are over all
+    processes.
     """
-    drawn = Drawn.of(prompts, rollouts, samples)
+    drawn = Drawn.of(prompts, rollouts, s.samples)
     mask = drawn.mask
-    old, entropies, states = evaluate(model, drawn, chunk_tokens)
-    anchor, _, _ = evaluate(reference, drawn, chunk_tokens)
+    old, entropies, states = evaluate(models.policy, drawn, s.chunk_tokens)
+    anchor, _, _ = evaluate(models.reference, drawn, s.chunk_tokens)
     with torch.no_grad():
-        values = values_of(states).masked_fill(~mask, 0.0)
+        values = models.value(states).masked_fill(~mask, 0.0)
     worth = torch.tensor(scores)
-    spread = worth.view(-1, samples).amax(1) - worth.view(-1, samples).amin(1)
-    if baseline == "both":
-        worth = pm.over_the_others(worth, samples)
-    rewards = pm.token_rewards(worth[drawn.sample], old, anchor, mask, kl_weight)
-    advantage, returns = pm.advantages(rewards, values, mask, gamma, lam)
-    if baseline == "group":
+    spread = worth.view(-1, s.samples).amax(1) - worth.view(-1, s.samples).amin(1)
+    if s.baseline == "both":
+        worth = pm.over_the_others(worth, s.samples)
+    rewards = pm.token_rewards(worth[drawn.sample], old, anchor, mask, s.kl)
+    advantage, returns = pm.advantages(rewards, values, mask, s.gamma, s.lam)
+    if s.baseline == "group":
         every = mask[drawn.row]
-        advantage = pm.group_advantages(rewards[drawn.row], every, samples)[drawn.sample]
+        advantage = pm.group_advantages(rewards[drawn.row], every, s.samples)[drawn.sample]
     batch = Batch(
-        drawn, states, old, values, advantage, returns, (spread > max(least_spread, 1e-6)).nonzero()[:, 0].tolist()
+        drawn, states, old, values, advantage, returns, (spread > max(s.least_spread, 1e-6)).nonzero()[:, 0].tolist()
     )
     weights = batch.weights
     centre = mean(returns[mask], weights)

@@ -107,25 +107,22 @@ def over_the_others(scores: Tensor, samples: int) -> Tensor:
     return (groups - others).flatten()
 
 
-def clipped_policy_loss(
-    log_probs: Tensor, old: Tensor, advantage: Tensor, mask: Tensor, clip: float, tokens: float | None = None
-) -> tuple[Tensor, Tensor]:
-    """The clipped surrogate as a loss, and the share of tokens that the clip holds (no gradient flows from them).
+def clipped_policy_losses(
+    log_probs: Tensor, old: Tensor, advantage: Tensor, clip: float
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """The clipped surrogate as a loss of each token, and 1 on tokens that the clip holds (they send no gradient).
 
-    log_probs (...): the current policy's; old (...): those of the policy that drew the tokens. Two scalars.
+    log_probs (...): the current policy's; old (...): those of the policy that drew the tokens. Both (...).
     """
     ratio = (log_probs - old).exp()
     plain = ratio * advantage
     clipped = ratio.clamp(1 - clip, 1 + clip) * advantage
     # the lower of both: leaving the interval pays nothing, coming back into it does
-    loss = -masked_mean(torch.minimum(plain, clipped), mask, tokens)
-    return loss, masked_mean((clipped < plain).float(), mask, tokens).detach()
+    return -torch.minimum(plain, clipped), (clipped < plain).float().detach()
 
 
-def value_loss(
-    values: Tensor, old: Tensor, returns: Tensor, mask: Tensor, clip: float, tokens: float | None = None
-) -> Tensor:
+def value_loss(values: Tensor, old: Tensor, returns: Tensor, mask: Tensor, clip: float) -> Tensor:
     """Scalar: half the squared error of the values, which may leave `old` by no more than `clip` (reward units)."""
     held = old + (values - old).clamp(-clip, clip)
     worse = torch.maximum((values - returns) ** 2, (held - returns) ** 2)
-    return 0.5 * masked_mean(worse, mask, tokens)
+    return 0.5 * masked_mean(worse, mask)

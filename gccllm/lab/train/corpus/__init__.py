@@ -20,13 +20,15 @@ import random
 import time
 from collections.abc import Iterator, Set
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
 from gccllm.base.toolchain import Toolchain
 from gccllm.lab.train import families
-from gccllm.lab.train.checking import build_checker, check
+from gccllm.lab.train.checking import How, build_checker, check
+from gccllm.lab.train.config import Config
 from gccllm.lab.train.shapes import Pair
 from gccllm.lab.train.text import HEADER, SCALAR, VARIANTS, bodies, compile_text, kernel_texts
 from gccllm.propose.c_words import KEEP
@@ -81,62 +83,54 @@ def mark(prompt: str) -> int:
     return int.from_bytes(hashlib.sha256(prompt.encode()).digest()[:8], "big")
 
 
-def make_batch(
-    folder: Path, seed: int, batch: int, reserved: Set[str], *, timing: bool = False, known: Set[int] = frozenset(),
-    quick: bool = False,
-) -> list[dict[str, Any]]:  # fmt: skip
-    """Rows of one batch, each text once; `timing`: all of them timed; texts whose mark is `known` are not looked at.
+@dataclass(frozen=True)
+class Batch:
+    """One batch of draws, by its number."""
 
-    `quick`: none is timed, and the experts are checked with the macros' plain loops, which compile faster.
-    """
+    folder: Path
+    seed: int
+    number: int
+    timing: bool = False
+    """Time all rows, not only those of every TIMED_EVERY-th batch."""
+    quick: bool = False
+    """Time none, and check the experts with the macros' plain loops, which compile faster."""
+
+
+def make_batch(batch: Batch, reserved: Set[str], known: Set[int] = frozenset()) -> list[dict[str, Any]]:
+    """Rows of one batch, each text once; texts whose mark is `known` are not looked at."""
     tools = Toolchain.find()
-    pairs = draw_batch(seed, batch)
-    prompts = prompts_of(tools, pairs, VARIANTS[batch % len(VARIANTS)])
+    pairs = draw_batch(batch.seed, batch.number)
+    prompts = prompts_of(tools, pairs, VARIANTS[batch.number % len(VARIANTS)])
     chosen: dict[str, Pair] = {}
     for i, pair in enumerate(pairs):
         prompt = prompts.get(i)
         if prompt is not None and prompt not in reserved and mark(prompt) not in known:
             chosen.setdefault(prompt, pair)
-    timing = not quick and (timing or batch % TIMED_EVERY == 0)
-    return rows_of(tools, folder, chosen, seed=batch, timing=timing, draft=quick)
+    timing = not batch.quick and (batch.timing or batch.number % TIMED_EVERY == 0)
+    how = How(tests=TESTS, seed=batch.number, bar=BAR, timing=timing, draft=batch.quick)
+    return rows_of(tools, batch.folder, chosen, how)
 
 
-def rows_of(
-    tools: Toolchain, folder: Path, chosen: dict[str, Pair], *, seed: int, timing: bool = True, draft: bool = False
-) -> list[dict[str, Any]]:
+def rows_of(tools: Toolchain, folder: Path, chosen: dict[str, Pair], how: How) -> list[dict[str, Any]]:
     """Checked rows of prompts and their pairs; ticks are 0 where nothing was timed."""
     pairs = list(chosen.values())
-    verdicts = check(
-        tools,
-        build_checker(tools, folder),
-        pairs,
-        [p.answer for p in pairs],
-        tests=TESTS,
-        seed=seed,
-        bar=BAR,
-        timing=timing,
-        draft=draft,
-    )
+    verdicts = check(tools, build_checker(tools, folder), pairs, [p.answer for p in pairs], how)
     made = []
     for (prompt, pair), verdict in zip(chosen.items(), verdicts, strict=True):
-        right = verdict.is_pass and verdict.tests >= TESTS // 2 and (verdict.ticks[2] > 0 or not timing)
+        right = verdict.is_pass and verdict.tests >= how.tests // 2 and (verdict.ticks[2] > 0 or not how.timing)
         made.append({
             "prompt": prompt, "split": split_of(pair.key, prompt) if right else "dropped",
-            "answer": KEEP if timing and verdict.over_best < WORTH else pair.answer, "expert": pair.answer, "c": pair.c,
-            "types": [pair.types.returns, list(pair.types.params)], "kinds": pair.kinds, "values": pair.values,
-            "family": pair.family, "key": pair.key, "status": verdict.status, "tests": verdict.tests,
-            "ticks": verdict.ticks, "recipe": verdict.recipe,
+            "answer": KEEP if how.timing and verdict.over_best < WORTH else pair.answer, "expert": pair.answer,
+            "c": pair.c, "types": [pair.types.returns, list(pair.types.params)], "kinds": pair.kinds,
+            "values": pair.values, "family": pair.family, "key": pair.key, "status": verdict.status,
+            "tests": verdict.tests, "ticks": verdict.ticks, "recipe": verdict.recipe,
         })  # fmt: skip
     return made
 
 
-def generate(
-    out: Path, seed: int, rows: int, seconds: float, *, workers: int = 1, quick: bool = False
-) -> None:  # fmt: skip
-    """Append batches to `out/corpus.jsonl` until there are `rows` useful ones or the time is over.
-
-    `quick`: `make_batch`'s, for a large corpus beside one that was timed.
-    """
+def generate(config: Config) -> None:
+    """Append batches to `corpus.jsonl` of the work folder until there are enough useful rows or the time is over."""
+    out, s = config.out, config.corpus
     out.mkdir(parents=True, exist_ok=True)
     tools = Toolchain.find()
     build_checker(tools, out)
@@ -149,17 +143,14 @@ def generate(
             seen.add(row["prompt"])
             useful += row["split"] != "dropped"
     reserved = reserved_texts(tools)
-    end = time.monotonic() + seconds
+    end = time.monotonic() + s.minutes * 60
     known = {mark(prompt) for prompt in seen}
-    with ProcessPoolExecutor(workers) as pool:
-        numbers = count(done)
-        waiting = [
-            pool.submit(make_batch, out, seed, n, reserved, known=known, quick=quick)
-            for n in islice(numbers, workers + 1)
-        ]
-        while waiting and useful < rows and time.monotonic() < end:
+    with ProcessPoolExecutor(s.workers) as pool:
+        drawn = (Batch(out, config.seed, number, quick=s.quick) for number in count(done))
+        waiting = [pool.submit(make_batch, batch, reserved, known) for batch in islice(drawn, s.workers + 1)]
+        while waiting and useful < s.rows and time.monotonic() < end:
             lines = [row for row in waiting.pop(0).result() if row["prompt"] not in seen]
-            waiting.append(pool.submit(make_batch, out, seed, next(numbers), reserved, known=known, quick=quick))
+            waiting.append(pool.submit(make_batch, next(drawn), reserved, known))
             with path.open("a") as file:
                 file.writelines(json.dumps(line) + "\n" for line in lines)
             done += 1
@@ -168,10 +159,8 @@ def generate(
             known = known | {mark(row["prompt"]) for row in lines}
             useful += sum(row["split"] != "dropped" for row in lines)
             taught = sum(row["answer"] != KEEP for row in lines)
-            print(
-                f"corpus: batch {done}, {useful} rows useful of {len(seen)}; {taught} of {len(lines)} taught",
-                flush=True,
-            )
+            print(f"corpus: batch {done}, {useful} rows useful of {len(seen)}; {taught} of {len(lines)} taught",
+                  flush=True)  # fmt: skip
         for future in waiting:
             future.cancel()
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from pathlib import Path
 
+from gccllm.lab.train import config
 from gccllm.lab.train.corpus import NAME, read
 from gccllm.propose.c_words import KEEP
 
 
 def card(out: Path) -> str:
     """Markdown: rows by split and by family, what was dropped and why; packages of real programs and their licences."""
-    from gccllm.lab.train.corpus.real import summary
+    from gccllm.lab.train.corpus.real_rows import summary
     from gccllm.lab.train.examples import composition, taught
 
     rows = list(read(out / NAME))
@@ -46,3 +47,7 @@ def card(out: Path) -> str:
     if real := summary(out):
         lines += ["", "Functions of real programs, answered by `KEEP`:", "", *real.splitlines()]
     return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    config.run(lambda settings: print(card(settings.out)), "corpus.card", __doc__)

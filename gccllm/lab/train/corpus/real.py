@@ -1,4 +1,4 @@
-"""Functions of real C programs, and what the project's own gate says is best for each: rows whose answer is `KEEP`.
+"""Stage `corpus.real`: functions of real C programs, judged by the gates: rows whose answer is `KEEP`.
 
     package ── source archive ── every .c file compiled ── functions with a loop, no calls, no data, types with words
             ── once each, by canonical text ── recompiled by every recipe, verified, timed ── row
@@ -24,8 +24,6 @@ C++, functions that are inlined everywhere. The prompt is the text that a build 
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import re
 import sysconfig
 import tempfile
@@ -49,7 +47,9 @@ from gccllm.harvest.dwarf import signatures_of
 from gccllm.harvest.words import words_of
 from gccllm.lab.bench.objects import BuildFailed
 from gccllm.lab.bench.programs import Program, fetch
+from gccllm.lab.train import config as training
 from gccllm.lab.train.corpus import REAL, read
+from gccllm.lab.train.corpus.real_rows import CONTEXT, NONE, UNTRIED, VERIFIED, done, remember, save, summary
 from gccllm.lab.train.text import SCALAR, bodies
 from gccllm.pipeline import Decision, decide
 from gccllm.propose import csource
@@ -60,18 +60,15 @@ from gccllm.unit.session import UnitSession
 
 PACKAGES = ("xxhash", "lz4", "zopfli", "brotli", "zstandard", "pycryptodome", "mmh3", "ujson", "bitarray", "webrtcvad")
 """Plain C under a permissive licence, and a set-up that pip can ask for metadata without other tools."""
-DONE, STORE, ARCHIVES = "real.done", "real.store", "real.archives"
+STORE, ARCHIVES = "real.store", "real.archives"
 FLAGS = (
     "-O3", "-DNDEBUG",
     *(f"-DHAVE_{name}_H" for name in ("STDINT", "INTTYPES", "STDDEF", "STDLIB", "STRING", "LIMITS", "UNISTD")),
     "-DHAVE_POSIX_MEMALIGN", "-DHAVE_UINT128",
 )  # fmt: skip
 """As Python builds extensions, and what any configuration script would find here."""
-UNTRIED, VERIFIED, CONTEXT = "unverified-recipe", "verified", "context"
 DIFFERS = "text_differs"
 """Status of a row whose function has another text in a build, or is inlined everywhere."""
-NONE = "none"
-"""Name of the winner where no recipe is equal and faster."""
 PER_FUNCTION_S = 60.0
 COMPILE_S = 120.0
 MOST_BYTES = 4 << 20
@@ -333,12 +330,12 @@ def harvest_real(out: Path, packages: Sequence[str | Source], seconds: float) ->
         if name not in known:
             found, counts = scan(tools, source, seen)
             rows += found
-            _save(out, rows)
-            _remember(out, {"package": name, "version": source.version, "licence": source.licence} | counts)
+            save(out, rows)
+            remember(out, {"package": name, "version": source.version, "licence": source.licence} | counts)
             print(f"real: {name} {source.version}: {counts['new']} functions of {counts['functions']}", flush=True)
     for group in _groups(rows, sources):
         for row in verify(group, sources[group[0]["package"]], out, end):
-            _save(out, rows)
+            save(out, rows)
             print(f"real: {row['key']}: {row['status']} {row['recipe']} {row['ticks'][0] / 1000:.2f}", flush=True)
         if end.is_over:
             break
@@ -357,62 +354,12 @@ def _groups(rows: Sequence[dict[str, Any]], sources: Mapping[str, Source]) -> li
     return [groups[key] for key in sorted(groups)]
 
 
-def _save(out: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """The rows under their name, whole or not at all."""
-    fresh = out / f"{REAL}.new"
-    fresh.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    os.replace(fresh, out / REAL)
+def stage(settings: training.Config, packages: Sequence[str]) -> None:
+    """Read and judge for the corpus's minutes."""
+    out = settings.out.resolve()
+    harvest_real(out, packages or PACKAGES, settings.corpus.minutes * 60)
+    print(summary(out))
 
 
-def _remember(out: Path, line: Mapping[str, Any]) -> None:
-    with (out / DONE).open("a") as file:
-        file.write(json.dumps(line) + "\n")
-
-
-def done(out: Path) -> list[dict[str, Any]]:
-    """Packages that were read, with their counts."""
-    return list(read(out / DONE)) if (out / DONE).exists() else []
-
-
-def summary(out: Path) -> str:
-    """Markdown: what was read of each package, which recipe won, why the gate had no answer. Empty without rows."""
-    packages = done(out)
-    if not packages:
-        return ""
-    rows = list(read(out / REAL))
-    verified = Counter(row["package"] for row in rows if row["status"] == VERIFIED)
-    columns = ("functions", "plain", "loops", "typed", "new")
-    lines = [
-        "| package | version | licence | C files | compiled | functions | no calls, no data | with a loop "
-        "| types with words | distinct | verified |",
-        "|---|---|---|" + "---|" * 8,
-    ]
-    total: Counter[str] = Counter()
-    for line in packages:
-        counts = Counter({name: value for name, value in line.items() if isinstance(value, int)})
-        total.update(counts)
-        lines.append(
-            _row(line["package"], line["version"], line["licence"], counts, columns, verified[line["package"]])
-        )
-    lines.append(_row("all", "", "", total, columns, verified.total()))
-    failures = Counter({name[8:]: number for name, number in total.items() if name.startswith("failed: ")})
-    winners = Counter(row["recipe"] for row in rows if row["status"] == VERIFIED)
-    others = Counter(row["status"] for row in rows if row["status"] != VERIFIED)
-    lines += ["", "| | |", "|---|---|"]
-    for says, counted in (
-        ("files that did not compile", failures),
-        ("winner of a verified row", winners),
-        ("no verified answer", others),
-    ):
-        lines.append(f"| {says} | {', '.join(f'{k} {v}' for k, v in counted.most_common()) or 'none'} |")
-    gains = sorted(row["ticks"][0] / 1000 for row in rows if row["status"] == VERIFIED and row["recipe"] != NONE)
-    if gains:
-        lines.append(f"| speed-up of the winners, median (least, most) | {gains[len(gains) // 2]:.2f} "
-                     f"({gains[0]:.2f}, {gains[-1]:.2f}) |")  # fmt: skip
-    return "\n".join(lines) + "\n"
-
-
-def _row(package: str, version: str, licence: str, counts: Counter[str], columns: Sequence[str], verified: int) -> str:
-    compiled = counts["units"] - sum(number for name, number in counts.items() if name.startswith("failed: "))
-    numbers = (counts["units"], compiled, *(counts[name] for name in columns), verified)
-    return f"| {package} | {version} | {licence} | " + " | ".join(f"{n:,}" for n in numbers) + " |"
+if __name__ == "__main__":
+    training.run(stage, "corpus", __doc__, words=True)

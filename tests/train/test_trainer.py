@@ -1,6 +1,7 @@
-"""The larger model's training: what is packed is what is learnt, and the weights that come back are those that left."""
+"""The supervised trainer's batches, the file of ids, and the parts of weights: what comes back is what left."""
 
 import json
+import random
 import subprocess
 from pathlib import Path
 
@@ -13,10 +14,11 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
-from gccllm.lab.train import bulk  # noqa: E402
+from gccllm.lab.train import pack, sft  # noqa: E402
+from gccllm.lab.train.config import Config, Sft  # noqa: E402
 from gccllm.lab.train.corpus import mark, read  # noqa: E402
 from gccllm.lab.train.model import Model, Shape  # noqa: E402
-from gccllm.lab.train.sft import load, loss_of  # noqa: E402
+from gccllm.lab.train.trainer import Loader, Rows, answer_logits, batches, load  # noqa: E402
 
 SMALL = {"hidden": 32, "inner": 64, "layers": 2, "heads": 2}
 Example = tuple[list[int], int]
@@ -33,22 +35,35 @@ examples = st.lists(
 @settings(max_examples=30, deadline=None)
 @given(examples)
 def test_every_example_is_in_a_pass_once(made: list[Example]) -> None:
-    rows = bulk.Rows.of(made)
-    found = [
-        (length, i) for length, chosen in bulk.batches(rows, 128, np.random.default_rng(1)) for i in chosen.tolist()
+    lengths = [len(ids) for ids, _ in made]
+    found = list(batches(lengths, Sft(step_tokens=128, window=7), random.Random(1)))
+    assert sorted(i for chosen in found for i in chosen) == list(range(len(made)))
+    assert all(len(chosen) == 1 or len(chosen) * max(lengths[i] for i in chosen) <= 128 for chosen in found)
+    short = [i for chosen in batches(lengths, Sft(), random.Random(1), longest=20) for i in chosen]
+    assert sorted(short) == [i for i, length in enumerate(lengths) if length <= 20]
+
+
+def plain_loss(model: Model, made: list[Example]) -> float:
+    """Mean cross-entropy over the answers' tokens, an example at a time."""
+    losses = [
+        functional.cross_entropy(
+            model.logits(model.states(torch.tensor([ids[:-1]])))[0, at - 1 :], torch.tensor(ids[at:]), reduction="none"
+        )
+        for ids, at in made
     ]
-    assert sorted(i for _, i in found) == list(range(len(made)))
-    assert all(length >= len(made[i][0]) for length, i in found)
+    return torch.cat(losses).mean().item()
 
 
+@pytest.mark.parametrize("multiple", [1, 16])
 @settings(max_examples=20, deadline=None)
-@given(examples)
-def test_a_batch_has_the_loss_of_its_examples(made: list[Example]) -> None:
+@given(made=examples)
+def test_a_batch_has_the_loss_of_its_examples(made: list[Example], multiple: int) -> None:
     torch.manual_seed(0)
     model = Model(Shape(100, **SMALL)).eval()
-    batch = bulk.Loader(bulk.Rows.of(made), "cpu").batch(64, np.arange(len(made)))
-    loss = functional.cross_entropy(bulk.answer_logits(model, batch, half=False), batch.goal)
-    assert loss.item() == pytest.approx(loss_of(model, made)[0].item(), rel=1e-4)
+    batch = Loader(Rows.of(made), torch.device("cpu")).batch(range(len(made)), multiple)
+    loss = functional.cross_entropy(answer_logits(model, batch), batch.goal)
+    assert loss.item() == pytest.approx(plain_loss(model, made), rel=1e-4)
+    assert batch.ids.shape[1] % multiple == 0
 
 
 def splits() -> dict[str, list[Example]]:
@@ -57,37 +72,38 @@ def splits() -> dict[str, list[Example]]:
 
 
 def test_ids_come_back_from_the_file(tmp_path: Path) -> None:
-    bulk.pack(splits(), 100, tmp_path / "ids.npz")
-    found, vocabulary = bulk.unpack(tmp_path / "ids.npz")
+    pack.pack(splits(), 100, tmp_path / "ids.npz")
+    found, vocabulary = pack.unpack(tmp_path / "ids.npz")
     assert vocabulary == 100
     for name, made in splits().items():
-        wanted = bulk.Rows.of(made)
+        wanted = Rows.of(made)
         for part in ("ids", "first", "answer"):
             assert np.array_equal(getattr(found[name], part), getattr(wanted, part))
     with pytest.raises(ValueError, match="70000 words"):
-        bulk.pack(splits(), 70_000, tmp_path / "ids.npz")
+        pack.pack(splits(), 70_000, tmp_path / "ids.npz")
 
 
-def test_training_learns_and_its_parts_are_a_checkpoint(tmp_path: Path) -> None:
-    bulk.pack(splits(), 100, tmp_path / "ids.npz")
-    bulk.train(tmp_path / "ids.npz", tmp_path / "out", 1e6, steps=60, step_tokens=512, shape=SMALL, part_bytes=20_000,
-               speed_up=False)  # fmt: skip
-    first, *_, last = (tmp_path / "out" / "curve.csv").read_text().splitlines()[1:]
+def test_training_on_ids_learns_and_its_parts_are_a_checkpoint(tmp_path: Path) -> None:
+    pack.pack(splits(), 100, tmp_path / "ids.npz")
+    small = Sft(minutes=1e6, steps=60, step_tokens=512, curriculum=0.0, data=str(tmp_path / "ids.npz"), **SMALL)
+    path = sft.train(Config(out=tmp_path, sft=small))
+    first, last = (tmp_path / "curve.csv").read_text().splitlines()[1:]
     assert float(last.split(",")[7]) < float(first.split(",")[7]) / 2
+    pack.part(path, tmp_path / "out", part_bytes=20_000)
     assert len(list((tmp_path / "out").glob("weights.[0-9]*"))) > 1
-    bulk.join(tmp_path / "out", tmp_path / "checkpoint.pt")
-    model, stored = load(tmp_path / "checkpoint.pt")
+    pack.join(tmp_path / "out", tmp_path / "joined.pt")
+    model, stored = load(tmp_path / "joined.pt")
     assert model.shape == Shape(100, **SMALL)
     assert stored["step"] == 60
-    assert loss_of(model, splits()["unseen"])[0].item() < 2
+    assert plain_loss(model, splits()["unseen"]) < 2
 
 
 def test_missing_bytes_are_said(tmp_path: Path) -> None:
-    bulk.weights(Model(Shape(100, **SMALL)), tmp_path, 20_000, {"trained": 0, "step": 0, "used": 0})
+    pack.weights(Model(Shape(100, **SMALL)), tmp_path, 20_000, {"trained": 0, "step": 0, "used": 0})
     last = sorted(tmp_path.glob("weights.[0-9]*"))[-1]
     last.write_bytes(last.read_bytes()[:-2])
     with pytest.raises(ValueError, match="are told of"):
-        bulk.join(tmp_path, tmp_path / "checkpoint.pt")
+        pack.join(tmp_path, tmp_path / "checkpoint.pt")
 
 
 def row(number: int, split: str, ticks: tuple[int, int, int]) -> dict[str, object]:
@@ -102,7 +118,7 @@ def row(number: int, split: str, ticks: tuple[int, int, int]) -> dict[str, objec
 def test_prompts_for_ppo_are_not_trained_on(tmp_path: Path) -> None:
     rows = [row(n, "unseen" if n % 10 == 0 else "train", (0, 0, 0) if n % 2 else (9, 9, 3)) for n in range(400)]
     (tmp_path / "corpus.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
-    bulk.pack_corpus(tmp_path, tmp_path / "large" / "ids.npz")
+    pack.pack_corpus(tmp_path, tmp_path / "large" / "ids.npz")
     fresh = {r["prompt"] for r in read(tmp_path / "large" / "ppo" / "fresh.jsonl")}
     trained = {r["prompt"] for r in read(tmp_path / "trained.jsonl")}
     untimed = {str(r["prompt"]) for r in rows if r["split"] == "train" and r["ticks"] == (0, 0, 0)}
@@ -111,6 +127,7 @@ def test_prompts_for_ppo_are_not_trained_on(tmp_path: Path) -> None:
     assert {r["split"] for r in read(tmp_path / "large" / "ppo" / "corpus.jsonl")} == {"unseen"}
 
 
-def test_the_script_for_the_gpu_is_a_script() -> None:
-    script = Path(bulk.__file__).with_name("gpu.sh")
+@pytest.mark.parametrize("name", ["run.sh", "gpu.sh"])
+def test_a_script_is_a_script(name: str) -> None:
+    script = Path(pack.__file__).with_name(name)
     assert subprocess.run(["sh", "-n", str(script)], check=False).returncode == 0

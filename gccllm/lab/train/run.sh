@@ -1,0 +1,18 @@
+#!/bin/sh
+# The built-in model from nothing: corpus, supervised training, PPO, export, evaluation. Stopped, it goes on where it was.
+#   sh gccllm/lab/train/run.sh [FILE]     FILE: the configuration of all stages (config.py), e.g. with `out`
+# Needs `pip install . ./gccllm/lab[train]` and gcc. MINUTES in all (150): a quarter for the corpus, half for supervised
+# training, a fifth for PPO. CORES processes (all cores), which are faster than as many threads.
+set -e
+minutes=${MINUTES:-150} cores=${CORES:-$(nproc)} python=${PYTHON:-python}
+here=gccllm.lab.train
+set -- ${1:+--config "$1"}
+share() { awk "BEGIN { print $minutes * $1 }"; }
+several() { OMP_NUM_THREADS=1 "$python" -m torch.distributed.run --standalone --nproc-per-node "$cores" -m "$@"; }
+
+"$python" -m $here.corpus "$@" --minutes "$(share 0.25)" --rows 200000 --workers "$cores"
+several $here.sft "$@" --minutes "$(share 0.5)"
+several $here.ppo "$@" --minutes "$(share 0.2)"
+"$python" -m $here.export "$@"
+"$python" -m $here.corpus.card "$@"
+"$python" -m $here.evaluate "$@"
