@@ -18,7 +18,7 @@ torch = pytest.importorskip("torch", reason="training needs torch")
 pytest.importorskip("transformers", reason="the tiny model needs transformers")
 pytest.importorskip("gguf", reason="the conversion needs gguf")
 
-from gccllm.lab.train.large import config, convert, dryrun, options, parity, prompts, reward  # noqa: E402
+from gccllm.lab.train.large import config, convert, dryrun, hooks, options, parity, prompts  # noqa: E402
 from gccllm.lab.train.large.__main__ import main  # noqa: E402
 from gccllm.lab.train.reward import REWARDS, Outcome  # noqa: E402
 from gccllm.propose import prompt_text  # noqa: E402
@@ -30,7 +30,7 @@ SHIPPED = Path(config.__file__).with_name("qwen2.5-coder-7b.toml")
 def examples(tmp_path_factory: pytest.TempPathFactory) -> list[prompts.Example]:
     path = tmp_path_factory.mktemp("source") / "two.c"
     path.write_text(dryrun.SOURCE)
-    return prompts.gather([path], is_tested=False)[0]
+    return prompts.gather([path], prompts.Wanted(is_tested=False))[0]
 
 
 @pytest.fixture(scope="module")
@@ -72,13 +72,13 @@ def test_what_is_left_out_is_counted_by_reason(examples: list[prompts.Example], 
     (tmp_path / "helper.h").write_text("static int one(void) { return 1; }\n")
     path = tmp_path / "more.c"
     path.write_text('#include "helper.h"\n' + dryrun.SOURCE + "int straight(int x) { return x + one(); }\n")
-    kept, left = prompts.gather([path, path, tmp_path / "none.c"], is_tested=False)
+    kept, left = prompts.gather([path, path, tmp_path / "none.c"], prompts.Wanted(is_tested=False))
     assert [example.task["function"] for example in kept] == [example.task["function"] for example in examples]
     assert "static int one" in kept[0].task["source"]
     assert (left["not_hot"], left["twice"], left["unreadable"]) == (2, 2, 1)
     reserved = prompts.benchmark_texts(folder=tmp_path)
-    assert prompts.gather([path], reserved=reserved, is_tested=False)[1]["benchmark"] == 2
-    assert prompts.gather([path], most_tokens=100, is_tested=False)[1]["prompt_too_long"] == 2
+    assert prompts.gather([path], prompts.Wanted(reserved=reserved, is_tested=False))[1]["benchmark"] == 2
+    assert prompts.gather([path], prompts.Wanted(most_tokens=100, is_tested=False))[1]["prompt_too_long"] == 2
 
 
 def test_a_split_goes_by_program() -> None:
@@ -99,7 +99,7 @@ def scored(
         patch.setenv("GCCLLM_REWARD_CACHE", str(tmp_path_factory.mktemp("rewards")))
         copy = f"```c\n{dryrun.SOURCE.partition('int trailing')[0]}```<|im_end|>"
         answers = {**dryrun.ANSWERS, "copy": copy}
-        return {name: reward.compute_score("gcc-llm", text, json.dumps(bits.task)) for name, text in answers.items()}
+        return {name: hooks.compute_score("gcc-llm", text, json.dumps(bits.task)) for name, text in answers.items()}
 
 
 def test_a_good_answer_is_worth_most_and_a_broken_one_least(scored: dict[str, dict[str, float]]) -> None:
@@ -120,14 +120,14 @@ def test_the_parts_say_why(scored: dict[str, dict[str, float]]) -> None:
 def test_an_answer_without_code_needs_no_process(
     answer: str, bits: prompts.Example, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reward, "_in_a_process", lambda task: pytest.fail("a process was started"))
-    found = reward.compute_score("gcc-llm", answer, json.dumps(bits.task))
+    monkeypatch.setattr(hooks, "_in_a_process", lambda task: pytest.fail("a process was started"))
+    found = hooks.compute_score("gcc-llm", answer, json.dumps(bits.task))
     assert found["score"] == REWARDS["ours"](Outcome("build"))
 
 
 @pytest.mark.parametrize("truth", ["", "{}", "[1]", None, '{"source": 1}'])
 def test_a_row_that_is_not_ours_gets_the_failing_reward(truth: str) -> None:
-    assert reward.compute_score("other", dryrun.ANSWERS["good"], truth)["score"] == REWARDS["ours"](Outcome("build"))
+    assert hooks.compute_score("other", dryrun.ANSWERS["good"], truth)["score"] == REWARDS["ours"](Outcome("build"))
 
 
 def test_what_was_learnt_is_cached_and_what_was_not_is_asked_again(
@@ -135,31 +135,29 @@ def test_what_was_learnt_is_cached_and_what_was_not_is_asked_again(
 ) -> None:
     monkeypatch.setenv("GCCLLM_REWARD_CACHE", str(tmp_path))
     asked: list[str] = []
-    found = {"status": "died", "passed_share": 0.0, "over_o3": 0.0, "over_best": 0.0, "is_copy": False,
-             "reason": "noisy", "detail": ""}  # fmt: skip
+    statuses = iter(("died", "value", "value"))
 
-    def process(task: dict[str, Any]) -> dict[str, Any]:
+    def process(task: dict[str, Any]) -> Outcome:
         asked.append(task["answer"])
-        return dict(found)
+        return Outcome(next(statuses), reason="noisy")
 
-    monkeypatch.setattr(reward, "_in_a_process", process)
+    monkeypatch.setattr(hooks, "_in_a_process", process)
     for status, calls in (("died", 1), ("value", 2), ("value", 2)):
-        found["status"] = status
-        assert reward.judged(bits.task, "Sure:\n" + dryrun.ANSWERS["wrong"])["status"] == status
+        assert hooks.judged(bits.task, "Sure:\n" + dryrun.ANSWERS["wrong"]).status == status
         assert len(asked) == calls
-    reward.judged({**bits.task, "function": "other"}, dryrun.ANSWERS["wrong"])
+    hooks.judged({**bits.task, "function": "other"}, dryrun.ANSWERS["wrong"])
     assert len(asked) == 3
 
 
 def test_a_process_that_ends_badly_is_undecided(bits: prompts.Example) -> None:
-    assert reward._in_a_process({**bits.task, "answer": 7})["status"] == "died"
+    assert hooks._in_a_process({**bits.task, "answer": 7}).status == "died"
 
 
 def test_the_prompts_own_code_is_never_taken_for_the_answer(bits: prompts.Example) -> None:
     prompt = f"<|im_start|>user\n{bits.messages[1]['content']}<|im_end|>\n<|im_start|>assistant\n"
-    assert reward.answer_of(prompt + "hello<|im_end|>", prompt) == "hello<|im_end|>"
-    assert reward.answer_of("cut on the left" + prompt + "hello", prompt) == "hello"
-    assert reward.answer_of(bits.messages[1]["content"], prompt) == ""
+    assert hooks.answer_of(prompt + "hello<|im_end|>", prompt) == "hello<|im_end|>"
+    assert hooks.answer_of("cut on the left" + prompt + "hello", prompt) == "hello"
+    assert hooks.answer_of(bits.messages[1]["content"], prompt) == ""
 
 
 def test_the_file_works_when_a_trainer_loads_it_by_its_path() -> None:
@@ -173,8 +171,8 @@ def test_the_file_works_when_a_trainer_loads_it_by_its_path() -> None:
 
 
 def test_openrlhf_gets_tensors(bits: prompts.Example, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reward, "judged", lambda task, answer: reward._FAILED | {"reason": answer})
-    found = reward.reward_func(["pa", "pb"], ["p", "p"], [json.dumps(bits.task)] * 2)
+    monkeypatch.setattr(hooks, "judged", lambda task, answer: Outcome("build", reason=answer))
+    found = hooks.reward_func(["pa", "pb"], ["p", "p"], [json.dumps(bits.task)] * 2)
     assert found["rewards"].tolist() == [-1.0, -1.0]
     assert found["scores"].shape == found["extra_logs"]["over_o3"].shape == (2,)
 

@@ -1,8 +1,8 @@
-"""The large model's way: the same prompts, the same gate and the same rewards, on trainers that need GPUs.
+"""The large model: the same prompts, gates and rewards, on trainers that need GPUs.
 
 prompts   C functions to chat prompts in the columns that verl and OpenRLHF read
-reward    an answer's way through the verifier and the timer, as both trainers call it
-score     the process in which one answer is judged
+hooks     the reward of an answer, as both trainers call it
+score     the process in which the gates judge one answer
 config    a run described in TOML, checked, and turned into the trainer's command line
 options   the rendered options against the trainer's own list
 convert   a folder of Hugging Face weights as GGUF

@@ -86,10 +86,11 @@ def prepare(
 
     run = _load(run_file)
     files = [f for s in sources for f in (sorted(s.rglob("*.c")) if s.is_dir() else [s])]
-    examples, left = prompts.gather(
-        files, flags=flags, reward=run.reward, reserved=prompts.benchmark_texts(flags), length=_length_by(run.model),
+    wanted = prompts.Wanted(
+        reserved=prompts.benchmark_texts(flags), length=_length_by(run.model) or prompts.estimated_length,
         most_tokens=run.prompt_tokens, is_tested=not untested,
     )  # fmt: skip
+    examples, left = prompts.gather(files, wanted, flags=flags, reward=run.reward)
     held = [example for example in examples if prompts.is_validation(example.program, val_share)]
     rest = [example for example in examples if not prompts.is_validation(example.program, val_share)]
     try:
@@ -156,13 +157,13 @@ def convert(folder: Path, target: Path, kind: str, compare: bool) -> None:
 @click.argument("answers", type=FILE)
 def score_(rows: Path, answers: Path) -> None:
     """Judge the answers in a jsonl file ({"index": row, "answer": text} a line) to the rows of a file for verl."""
-    from gccllm.lab.train.large import prompts, reward
+    from gccllm.lab.train.large import hooks, prompts
 
     made = prompts.read(rows)
     for line in answers.read_text().splitlines():
         answer: dict[str, Any] = json.loads(line)
         row = made[answer["index"]]
-        found = reward.compute_score(row["data_source"], answer["answer"], row["reward_model"]["ground_truth"])
+        found = hooks.compute_score(row["data_source"], answer["answer"], row["reward_model"]["ground_truth"])
         click.echo(json.dumps({"index": answer["index"], **found}))
 
 

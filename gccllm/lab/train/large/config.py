@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gccllm.lab.train.reward import REWARDS
 
-REWARD_FILE = Path(__file__).with_name("reward.py")
+REWARD_FILE = Path(__file__).with_name("hooks.py")
 CONTEXT = 32768
 """Tokens of context assumed of a model whose config.json is not at hand (Qwen2.5-Coder-7B has this many)."""
 CLIP = 1000.0

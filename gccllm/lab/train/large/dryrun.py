@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from gccllm.lab.train.large import config, convert, parity, prompts, reward
+from gccllm.lab.train.large import config, convert, hooks, parity, prompts
 from gccllm.propose import prompt_text
 
 SOURCE = """\
@@ -81,7 +81,7 @@ def dry_run(out: Path, say: Callable[[str], None] = print, reward_name: str = "o
     # Rows, as `prepare` makes them; both functions are tested.
     out.mkdir(parents=True, exist_ok=True)
     (out / "two.c").write_text(SOURCE)
-    examples, left = prompts.gather([out / "two.c"], reward=reward_name)
+    examples, left = prompts.gather([out / "two.c"], prompts.Wanted(), reward=reward_name)
     report.rows = len(examples)
     _hold(report.rows == 2, f"2 functions should become rows, {report.rows} did; left out: {dict(left)}")
     say(f"prepare: {report.rows} rows")
@@ -105,7 +105,7 @@ def dry_run(out: Path, say: Callable[[str], None] = print, reward_name: str = "o
     truth = json.dumps(example.task)
     with _empty_cache():
         for name, answer in {"model": said, **ANSWERS}.items():
-            report.scores[name] = reward.compute_score(prompts.DATA_SOURCE, answer, truth)["score"]
+            report.scores[name] = hooks.compute_score(prompts.DATA_SOURCE, answer, truth)["score"]
             say(f"reward: {name} {report.scores[name]:.3f}")
     failing = report.scores["broken"]
     _hold(report.scores["model"] == failing, "the random model's answer must get the failing reward")

@@ -48,11 +48,16 @@ class Example:
 
     messages: list[dict[str, str]]
     task: dict[str, Any]
-    """What `reward` needs: source, function, flags, permitted, allowed, reward."""
+    """What `score` needs: source, function, flags, permitted, allowed, reward."""
     program: str
     """The file it came from: splits go by program, never by function."""
     text: str
     """Canonical scalar assembly; empty when there is none."""
+
+    @property
+    def name(self) -> str:
+        """What makes two examples the same one."""
+        return self.text or self.messages[-1]["content"]
 
 
 def self_contained(path: Path, depth: int = 0) -> str:
@@ -101,22 +106,41 @@ def examples_of(
     return found, left
 
 
-def gather(
-    paths: Iterable[Path],
-    *,
-    flags: Sequence[str] = ("-O3",),
-    reward: str = "ours",
-    reserved: frozenset[str] = frozenset(),
-    length: Callable[[list[dict[str, str]]], int] | None = None,
-    most_tokens: int = 0,
-    is_tested: bool = True,
-) -> tuple[list[Example], Counter[str]]:
-    """Examples of many files, and why others were left out.
+def estimated_length(messages: list[dict[str, str]]) -> int:
+    """Tokens of chat messages, rather too many than too few."""
+    return int(sum(len(message["content"]) for message in messages) / CHARACTERS_PER_TOKEN) + 8 * len(messages)
 
-    reserved     canonical scalar texts that must not be trained on
-    length       tokens of chat messages; `most_tokens` 0 means no limit
-    is_tested    keep only functions whose tests are adequate (a few seconds each)
-    """
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which examples become rows."""
+
+    reserved: frozenset[str] = frozenset()
+    """Canonical scalar texts that must not be trained on."""
+    length: Callable[[list[dict[str, str]]], int] = estimated_length
+    """Tokens of chat messages."""
+    most_tokens: int = 0
+    """0: no limit."""
+    is_tested: bool = True
+    """Keep only functions whose tests are adequate (a few seconds each)."""
+
+    def refusal(self, example: Example) -> str | None:
+        """Why the example is left out, in a word."""
+        if example.name in self.reserved:
+            return "benchmark"
+        if self.most_tokens and self.length(example.messages) > self.most_tokens:
+            return "prompt_too_long"
+        if self.is_tested:
+            declined = score.declined(example.task["source"], example.task["function"], example.task["flags"])
+            if declined is not None:
+                return declined.partition(":")[0]
+        return None
+
+
+def gather(
+    paths: Iterable[Path], wanted: Wanted, *, flags: Sequence[str] = ("-O3",), reward: str = "ours"
+) -> tuple[list[Example], Counter[str]]:
+    """Examples of many files, and why others were left out."""
     kept: list[Example] = []
     left: Counter[str] = Counter()
     seen: set[str] = set()
@@ -129,11 +153,10 @@ def gather(
         found, why = examples_of(source, str(path), flags=flags, reward=reward)
         left += why
         for example in found:
-            text = example.text or example.messages[-1]["content"]
-            if reason := _refusal(example, text, seen, reserved, length, most_tokens, is_tested):
+            if reason := "twice" if example.name in seen else wanted.refusal(example):
                 left[reason] += 1
             else:
-                seen.add(text)
+                seen.add(example.name)
                 kept.append(example)
     return kept, left
 
@@ -142,28 +165,6 @@ def benchmark_texts(flags: Sequence[str] = ("-O3",), folder: Path = KERNELS) -> 
     """What rows of the benchmark's kernels would hold, made the same way; none of them may be a row."""
     made = [examples_of(self_contained(path), path.stem, flags=flags)[0] for path in sorted(folder.glob("*.c"))]
     return frozenset(example.text for found in made for example in found if example.text)
-
-
-def _refusal(
-    example: Example, text: str, seen: set[str], reserved: frozenset[str],
-    length: Callable[[list[dict[str, str]]], int] | None, most_tokens: int, is_tested: bool,
-) -> str | None:  # fmt: skip
-    if text in reserved:
-        return "benchmark"
-    if text in seen:
-        return "twice"
-    if most_tokens and (length or estimated_length)(example.messages) > most_tokens:
-        return "prompt_too_long"
-    if is_tested:
-        declined = score.declined(example.task["source"], example.task["function"], example.task["flags"])
-        if declined is not None:
-            return declined.partition(":")[0]
-    return None
-
-
-def estimated_length(messages: list[dict[str, str]]) -> int:
-    """Tokens of chat messages, rather too many than too few."""
-    return int(sum(len(message["content"]) for message in messages) / CHARACTERS_PER_TOKEN) + 8 * len(messages)
 
 
 def is_validation(program: str, share: float) -> bool:

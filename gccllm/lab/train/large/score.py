@@ -1,6 +1,6 @@
 """One answer judged in a process of its own: the project's tests, verifier and timer, and what came out as numbers.
 
-Reads a task from standard input, writes a record to standard output, both JSON:
+Reads a task from standard input, writes an `Outcome` of `gccllm.lab.train.reward` to standard output, both JSON:
 
     {"source": C text, "function": name, "flags": [...], "permitted": level, "allowed": level, "answer": text}
     {"status": word, "passed_share": 0..1, "over_o3": x, "over_best": x, "is_copy": bool, "reason": label, "detail": ..}
@@ -20,17 +20,20 @@ from __future__ import annotations
 import json
 import resource
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from gccllm.assembly import Body, BodyError, Function, canonical
+from gccllm.base import core
 from gccllm.base.config import SETTINGS, Settings
-from gccllm.base.core import Candidate, Outcome, Quit, Verdict
+from gccllm.base.core import Candidate, Quit, Verdict
 from gccllm.base.deadline import Deadline
 from gccllm.base.events import Log
 from gccllm.base.reasons import Reason
 from gccllm.base.scratch import scratch
 from gccllm.commands.oneshot import request_for
+from gccllm.lab.train.reward import Outcome
 from gccllm.propose.answers import to_candidate
 from gccllm.propose.protocol import Failure, Isa, Prompt
 from gccllm.propose.recipes import LEVEL_FLAGS
@@ -67,17 +70,7 @@ _STATUS = {
 UNDECIDED = "died"
 _NOT_BUILT = frozenset({Reason.DOES_NOT_ASSEMBLE, Reason.UNKNOWN_SYMBOL, Reason.BRANCH_TARGET})
 
-Record = dict[str, Any]
-
-
-def record(
-    status: str, reason: str = "", detail: str = "", *, share: float = 0.0, over_o3: float = 0.0,
-    over_best: float = 0.0, is_copy: bool = False,
-) -> Record:  # fmt: skip
-    return {
-        "status": status, "passed_share": share, "over_o3": over_o3, "over_best": over_best, "is_copy": is_copy,
-        "reason": reason, "detail": detail[:300],
-    }  # fmt: skip
+Task = dict[str, Any]
 
 
 def settings_of() -> Settings:
@@ -94,18 +87,19 @@ def session_of(source: str, flags: list[str], directory: Path) -> UnitSession:
     return UnitSession(plan(request, settings), settings, Log(directory / "store"))
 
 
-def judge_task(task: Record) -> Record:
-    """The record of one answer. Never raises for what the answer or the function is."""
+def judge_task(task: Task) -> Outcome:
+    """The outcome of one answer. Never raises for what the answer or the function is."""
     with scratch() as directory:
         try:
-            return _judged(task, directory)
+            found = _judged(task, directory)
+            return replace(found, detail=found.detail[:300])
         except Quit as quit_:
-            return record(UNDECIDED, quit_.reason.label, quit_.detail)
+            return Outcome(UNDECIDED, reason=quit_.reason.label, detail=quit_.detail)
         except (BodyError, AssembleError) as error:
-            return record(UNDECIDED, Reason.UNSUPPORTED_CODE.label, str(error))
+            return Outcome(UNDECIDED, reason=Reason.UNSUPPORTED_CODE.label, detail=str(error))
 
 
-def _judged(task: Record, directory: Path) -> Record:
+def _judged(task: Task, directory: Path) -> Outcome:
     deadline = Deadline(WORK_S)
     session = session_of(task["source"], task["flags"], directory)
     name = task["function"]
@@ -120,7 +114,7 @@ def _judged(task: Record, directory: Path) -> Record:
     prompt = Prompt(name, "", isa=isa, unit=session.side)
     candidate = to_candidate(task["answer"], prompt, "answer", Deadline(20.0))
     if isinstance(candidate, Failure):
-        return record("build", candidate.reason.label, candidate.detail)
+        return Outcome("build", reason=candidate.reason.label, detail=candidate.detail)
     if (early := _untested(candidate, function, session, directory)) is not None:
         return early
 
@@ -133,32 +127,36 @@ def _judged(task: Record, directory: Path) -> Record:
         return _refused(suite, case, verdict)
     assert case.body is not None
     if not is_equal_on(suite.bench, case.body, suite.harvest):
-        return record("value", Reason.WRONG_VALUE.label, "on the inputs of the timing", share=0.99)
+        return Outcome("value", 0.99, reason=Reason.WRONG_VALUE.label, detail="on the inputs of the timing")
     return _timed(suite, case, session, isa)
 
 
-def _untested(candidate: Candidate, function: Function, session: UnitSession, directory: Path) -> Record | None:
-    """The record of an answer that needs no test: it does not build, or it is gcc's own body."""
+def _untested(candidate: Candidate, function: Function, session: UnitSession, directory: Path) -> Outcome | None:
+    """The outcome of an answer that needs no test: it does not build, or it is gcc's own body."""
     try:
         body = Body.parse(candidate.body)
     except BodyError as error:
-        return record("build", error.reason.label, error.detail)
+        return Outcome("build", reason=error.reason.label, detail=error.detail)
     if canonical(body.without_endbr()) == canonical(function.body.without_endbr()):
-        return record("pass", Reason.COPY.label, share=1.0, over_o3=1.0, over_best=1.0, is_copy=True)
+        return Outcome("pass", 1.0, 1.0, 1.0, is_copy=True, reason=Reason.COPY.label)
     code = assemble("answer", body.text(), session.unit.tools)
-    return record("build", Reason.DOES_NOT_ASSEMBLE.label, code.message) if isinstance(code, Refused) else None
+    return (
+        Outcome("build", reason=Reason.DOES_NOT_ASSEMBLE.label, detail=code.message)
+        if isinstance(code, Refused)
+        else None
+    )
 
 
-def _refused(suite: Suite, case: Case, verdict: Verdict) -> Record:
+def _refused(suite: Suite, case: Case, verdict: Verdict) -> Outcome:
     reason = verdict.reason
     label = reason.label if reason else ""
     if verdict.stage in ("parse", "assemble") or reason in _NOT_BUILT:
-        return record("build", label, verdict.detail)
+        return Outcome("build", reason=label, detail=verdict.detail)
     if verdict.stage == "screen":
-        return record("abi", label, verdict.detail)
+        return Outcome("abi", reason=label, detail=verdict.detail)
     status = _STATUS.get(reason, UNDECIDED) if reason else UNDECIDED
-    share = 1.0 if verdict.outcome is Outcome.UNDECIDED else _passed_share(suite, case)
-    return record(status, label, verdict.detail, share=share)
+    share = 1.0 if verdict.outcome is core.Outcome.UNDECIDED else _passed_share(suite, case)
+    return Outcome(status, share, reason=label, detail=verdict.detail)
 
 
 def _passed_share(suite: Suite, case: Case) -> float:
@@ -172,7 +170,7 @@ def _passed_share(suite: Suite, case: Case) -> float:
     return min(1.0 - wrong / len(bench.tests), 0.99)
 
 
-def _timed(suite: Suite, case: Case, session: UnitSession, isa: Isa) -> Record:
+def _timed(suite: Suite, case: Case, session: UnitSession, isa: Isa) -> Outcome:
     """The gain by the rule of a build; what the rule does not confirm is at most 1."""
     assert case.body is not None
     verdict, measured = timing.measure(
@@ -182,8 +180,8 @@ def _timed(suite: Suite, case: Case, session: UnitSession, isa: Isa) -> Record:
     if not verdict.is_accepted:
         gain = min(gain, 1.0)
     bar = max(1.0, _best_flags(suite, session, isa))
-    label = verdict.reason.label if verdict.outcome is not Outcome.ACCEPTED and verdict.reason else ""
-    return record("pass", label, verdict.detail, share=1.0, over_o3=gain, over_best=gain / bar)
+    label = verdict.reason.label if verdict.outcome is not core.Outcome.ACCEPTED and verdict.reason else ""
+    return Outcome("pass", 1.0, gain, gain / bar, reason=label, detail=verdict.detail)
 
 
 def _best_flags(suite: Suite, session: UnitSession, isa: Isa) -> float:
@@ -217,7 +215,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     task = json.load(sys.stdin)
-    json.dump(judge_task(task), sys.stdout)
+    json.dump(asdict(judge_task(task)), sys.stdout)
 
 
 if __name__ == "__main__":

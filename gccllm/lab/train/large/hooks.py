@@ -1,6 +1,6 @@
-"""The reward as trainers call it: verl's `compute_score` and OpenRLHF's `reward_func`. Both load this file by its path.
+"""The reward as trainers call it: verl's `compute_score`, OpenRLHF's `reward_func`. Both load this file by its path.
 
-An answer goes through the gate of a build in a process of its own (`gccllm.lab.train.large.score`), and what came out
+An answer goes through the gates of a build in a process of its own (`gccllm.lab.train.large.score`), and its outcome
 becomes a number by one of `gccllm.lab.train.reward.REWARDS`. Nothing that an answer or a row holds makes this raise: no
 code, and a row that is not ours, get the reward of what does not build; an answer whose process ended badly gets that
 of `died`.
@@ -9,7 +9,7 @@ The ground truth is one JSON text made by `prompts`: the whole source, the funct
 and the name of the reward. So a worker on any node needs gcc, this package and a CPU of the same kind, and no shared
 files.
 
-Records are cached on disk by the hash of function and answer (GCCLLM_REWARD_CACHE, else the user's cache). What may
+Outcomes are cached on disk by the hash of function and answer (GCCLLM_REWARD_CACHE, else the user's cache). What may
 be different the next time (`died`) is not. GCCLLM_REWARD_JOBS bounds the answers that one process judges at a
 time.
 """
@@ -25,6 +25,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -63,13 +64,14 @@ def compute_score(
     task = _task(ground_truth)
     found = judged(task, solution_str) if task is not None else _FAILED
     return {
-        "score": score_of(found, reward or (task or {}).get("reward")),
-        "passed": float(found["status"] == "pass"),
-        "passed_share": float(found["passed_share"]),
-        "over_o3": float(found["over_o3"]),
-        "over_best": float(found["over_best"]),
-        "is_copy": float(found["is_copy"]),
-        "undecided": float(found["status"] == UNDECIDED),
+        # a name that is none is a mistake of the run, not of an answer: KeyError
+        "score": float(REWARDS[reward or (task or {}).get("reward") or DEFAULT_REWARD](found)),
+        "passed": float(found.is_pass),
+        "passed_share": float(found.passed_share),
+        "over_o3": float(found.over_o3),
+        "over_best": float(found.over_best),
+        "is_copy": float(found.is_copy),
+        "undecided": float(found.status == UNDECIDED),
     }
 
 
@@ -100,44 +102,29 @@ def answer_of(query: str, prompt: str) -> str:
     return query[starts[-1].end() :] if starts else ""
 
 
-def score_of(found: Mapping[str, Any], reward: str | None) -> float:
-    """The named reward of a record. Raises KeyError for a name that is none: a mistake of the run, not of an answer."""
-    outcome = Outcome(
-        status=found["status"],
-        passed_share=found["passed_share"],
-        over_o3=found["over_o3"],
-        over_best=found["over_best"],
-        is_copy=found["is_copy"],
-    )
-    return float(REWARDS[reward or DEFAULT_REWARD](outcome))
+# --- outcomes -------------------------------------------------------------------------------------
+
+_FAILED = Outcome("build", reason="no_code")
 
 
-# --- records --------------------------------------------------------------------------------------
-
-_FAILED: dict[str, Any] = {
-    "status": "build", "passed_share": 0.0, "over_o3": 0.0, "over_best": 0.0, "is_copy": False, "reason": "no_code",
-    "detail": "",
-}  # fmt: skip
-
-
-def judged(task: Mapping[str, Any], answer: str) -> dict[str, Any]:
-    """The record of one answer, from the cache or from a process of its own."""
+def judged(task: Mapping[str, Any], answer: str) -> Outcome:
+    """The outcome of one answer, from the cache or from a process of its own."""
     try:
         code = prompt_text.parse_answer(_SPECIAL_TAIL.sub("", answer))
     except Quit as quit_:
-        return _FAILED | {"reason": quit_.reason.label, "detail": quit_.detail}
+        return Outcome("build", reason=quit_.reason.label, detail=quit_.detail)
     whole = {key: task[key] for key in TASK_KEYS} | {"answer": f"```{code.dialect}\n{code.code}```\n"}
     path = _cache() / f"{_key(whole)}.json"
     if (known := _read(path)) is not None:
         return known
     with _jobs:
         found = _in_a_process(whole)
-    if found["status"] != UNDECIDED:
+    if found.status != UNDECIDED:
         _write(path, found)
     return found
 
 
-def _in_a_process(task: Mapping[str, Any]) -> dict[str, Any]:
+def _in_a_process(task: Mapping[str, Any]) -> Outcome:
     env = {name: value for name, value in clean_environment().items() if not name.startswith("GCCLLM_")}
     # The same package as this one, wherever the trainer was started.
     # The working directory, where anybody may write, stays off the path: -P, and no empty word in PYTHONPATH.
@@ -147,16 +134,19 @@ def _in_a_process(task: Mapping[str, Any]) -> dict[str, Any]:
         [sys.executable, "-P", "-m", "gccllm.lab.train.large.score"], stdin=json.dumps(task).encode(), env=env,
         cwd=Path(tempfile.gettempdir()), deadline_s=DEADLINE_S,
     )  # fmt: skip
+    found = _parsed(ran.out) if ran.ok else None
+    if found is not None:
+        return found
+    words = ran.err.strip().splitlines()
+    return Outcome(UNDECIDED, reason="engine_crashed", detail=words[-1][:300] if words else "")
+
+
+def _parsed(text: str | bytes) -> Outcome | None:
+    """The outcome in a JSON text; None for anything else."""
     try:
-        found = json.loads(ran.out)
-        return found if ran.ok and _FAILED.keys() <= found.keys() else _lost(ran.err)
-    except (ValueError, AttributeError):
-        return _lost(ran.err)
-
-
-def _lost(said: str) -> dict[str, Any]:
-    words = said.strip().splitlines()
-    return _FAILED | {"status": UNDECIDED, "reason": "engine_crashed", "detail": words[-1][:300] if words else ""}
+        return Outcome(**json.loads(text))
+    except (ValueError, TypeError):
+        return None
 
 
 def _task(ground_truth: object) -> dict[str, Any] | None:
@@ -185,18 +175,17 @@ def _cache() -> Path:
     return Path(place) if place else Path(platformdirs.user_cache_dir("gccllm")) / "rewards"
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(path: Path) -> Outcome | None:
     try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError):
+        return _parsed(path.read_text())
+    except OSError:
         return None
-    return found if isinstance(found, dict) and _FAILED.keys() <= found.keys() else None
 
 
-def _write(path: Path, found: Mapping[str, Any]) -> None:
+def _write(path: Path, found: Outcome) -> None:
     """Atomic; a cache that cannot be written costs time only."""
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False) as file:
-            json.dump(dict(found), file)
+            json.dump(asdict(found), file)
         Path(file.name).replace(path)
