@@ -138,7 +138,8 @@ def test_in_this_process():
 
 
 def test_a_dead_and_a_silent_worker_cost_their_own_piece():
-    with Workers(work, died, count=2, piece=2, deadline_s=3.0) as score:
+    with Workers(work, died, count=2, piece=2) as score:
+        score.deadline_s = 3.0
         assert [o.over_o3 for o in score(range(6))] == list(range(6))  # also: imports are over, the deadline is work's
         found = score([1, 2, 13, 4, 17, 6, 7, 8, 9])
         assert [o.status for o in found] == ["pass"] * 2 + ["died"] * 4 + ["pass"] * 3

@@ -47,17 +47,20 @@ class Workers(Generic[Item, Result]):
     """Callable like the function itself; close it, or use it in `with`.
 
     count: processes; 0 runs the function in this one. address: of a Ray cluster (`auto`: the one of this machine),
-    which then decides how many. piece: items a worker gets at a time. deadline_s: most seconds for a piece.
-    lost: makes the result of an item whose worker died.
+    which then decides how many. piece: items a worker gets at a time. lost: makes the result of an item whose worker
+    died.
     """
+
+    deadline_s = 300.0
+    """Most seconds for a piece."""
 
     def __init__(
         self, function: Callable[[list[Item]], list[Result]], lost: Callable[[Item], Result], *, count: int = 0,
-        address: str | None = None, piece: int = 32, deadline_s: float = 300.0,
+        address: str | None = None, piece: int = 32,
     ) -> None:  # fmt: skip
         if count < 0 or piece < 1:
             raise ValueError(f"{count} workers with {piece} items each")
-        self.function, self.lost, self.piece, self.deadline_s = function, lost, piece, deadline_s
+        self.function, self.lost, self.piece = function, lost, piece
         self.deaths = 0
         """Workers that died or were stopped so far."""
         self.answered = 0

@@ -7,12 +7,13 @@ any source. Not covered: what compilers do as well (sums and extremes of whole a
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from gccllm.lab.train.families.mixed_parts import (
     FACTORS,
     Again,
+    Condition,
     Draft,
     Expr,
     Source,
@@ -67,11 +68,12 @@ def _guarded(rng: Random, test: str, statement: str, otherwise: str = "") -> str
     return rng.choice([*forms[:2], *forms, *[otherwise] * (2 * bool(otherwise))])
 
 
-def fold(d: Draft, s: Source, names: str, *, n: str = "", arrays: str = "", filtered: float = 0.5) -> Fold:
-    """A fold of `s`, one of `names` (words); `n` and `arrays` where it is not of all of it. Raises Again."""
+def fold(d: Draft, s: Source, names: str, *, part: tuple[str, str] | None = None, filtered: float = 0.5) -> Fold:
+    """A fold of `s`, one of `names` (words). `part`: number and arrays, where it is not of all of it. Raises Again."""
     rng, elem = d.rng, d.elem
     name = rng.choice(names.split())
-    n, arrays, two = n or s.n, arrays or s.arrays, s.two
+    n, arrays = part or (s.n, s.arrays)
+    two = s.two
     is_two = bool(two)
     test = condition(d, is_two=is_two) if name in ("count", "runs") or rng.random() < filtered else None
     lanes, detail = (test.lanes, test.name) if test else ("", "")
@@ -136,15 +138,17 @@ def fold(d: Draft, s: Source, names: str, *, n: str = "", arrays: str = "", filt
         first = "" if name == "xor" else f"{neutral}, "
         return Fold(name, detail, elem.c, elem.word, neutral, before + body,
                     f"{name.upper()}S({first}{n}, {arrays}, {text})", neutral)  # fmt: skip
-    return _extreme(d, s, name, test.c if test else "", lanes, e, before, detail, n, arrays)
-
-
-def _extreme(
-    d: Draft, s: Source, name: str, test: str, lanes: str, e: Expr, before: str, detail: str, n: str, arrays: str
-) -> Fold:
-    rng, elem = d.rng, d.elem
     if e.is_risky:
         raise Again
+    f = _extreme(d, name, test, e)
+    text = f"SEL({lanes}, {e.lanes}, {f.empty})" if test else e.lanes
+    value = f"{name.upper()}{two}({f.empty}, {n}, {arrays}, {text})"
+    return replace(f, detail=detail, body=before + f.body, value=value)
+
+
+def _extreme(d: Draft, name: str, test: Condition | None, e: Expr) -> Fold:
+    """The largest or the smallest, without its answer."""
+    rng, elem = d.rng, d.elem
     sign, turned = (">", "<") if name == "max" else ("<", ">")
     none = rng.choice([0, elem.low, elem.low]) if name == "max" else elem.high
     if name == "max" and rng.random() < 0.15:
@@ -156,10 +160,11 @@ def _extreme(
     step = rng.choice([f"if (v_ {sign} V) V = v_;", f"V = v_ {sign} V ? v_ : V;", f"V = V {turned} v_ ? v_ : V;"])
     body = f"{elem.c} v_ = {e.c}; {step}"
     if test:
-        body = rng.choice([f"if ({test}) {{ {body} }}", f"{elem.c} v_ = {e.c}; if ({test} && v_ {sign} V) V = v_;"])
-    text = f"SEL({lanes}, {e.lanes}, {said})" if lanes else e.lanes
-    value = f"{name.upper()}{s.two}({said}, {n}, {arrays}, {text})"
-    return Fold(name, detail, elem.c, elem.word, start, before + body, value, said)
+        body = rng.choice([
+            f"if ({test.c}) {{ {body} }}",
+            f"{elem.c} v_ = {e.c}; if ({test.c} && v_ {sign} V) V = v_;",
+        ])  # fmt: skip
+    return Fold(name, "", elem.c, elem.word, start, body, "", said)
 
 
 def after(d: Draft, f: Fold, value: str) -> tuple[str, str, str, str]:

@@ -164,7 +164,7 @@ def until(rng: Random) -> Pair:
     names = "sum sum max min xor or pops runs hash" if before else "sum max min xor pops runs count count hash"
     if string:
         n, arrays = ("k", "@a") if before else ("m", "@a + k")
-        f = fold(d, s, names, n=n, arrays=arrays)
+        f = fold(d, s, names, part=(n, arrays))
         step = f.c("s")
         if before:
             loop = rng.choice([
@@ -178,7 +178,7 @@ def until(rng: Random) -> Pair:
         answer += "" if before else "u64 m = FINDZ(@a + k, x == 0); "
     else:
         n, arrays = ("k", "@a") if before else ("LEN(@n) - k", "@a + k")
-        f = fold(d, s, names, n=n, arrays=arrays)
+        f = fold(d, s, names, part=(n, arrays))
         if before:
             loop = s.loop(d, f"{test.before}if ({test.c}) break; {{ {f.c('s')} }}")
         else:
@@ -296,7 +296,7 @@ def kept(rng: Random) -> Pair:
         answer = f"u64 k = {keep}; MAP(k, @a, @a, {e.lanes}); return k;"
         return d.pair(f"kept-change/{t}/{test.name}/{e.name}/{i}", i, c, answer)
     d.has_inner_loop = True
-    f = fold(d, s, "sum max min xor pops", n="k", filtered=0.0)
+    f = fold(d, s, "sum max min xor pops", part=("k", s.arrays), filtered=0.0)
     total = f.ctype
     c = f"{i} k = 0; {f.declared('s')} {loop}{test.before}if ({test.c}) {{ a[k++] = x; {f.c('s')} }} }} return s;"
     return d.pair(f"kept-{f.name}/{t}/{test.name}/{f.detail}/{i}", total, c, f"u64 k = {keep}; return {f.value};")
