@@ -9,6 +9,7 @@ import pytest
 
 from gccllm.lab.bench import programs
 from gccllm.lab.bench.decisions import count
+from gccllm.lab.bench.objects import wrapper_environment
 from gccllm.lab.bench.programs import PROGRAMS, Program, build, compare, fetch, inputs
 
 LIBRARY = "int twice(int x) { return x + x; }\n"
@@ -30,7 +31,7 @@ def tiny(tmp_path: Path) -> Program:
 
 def built(program: Program, tmp_path: Path, who: str) -> Path:
     root = fetch(program, tmp_path / "archives")
-    return build(program, root, "gcc", tmp_path / who, programs._environment(program), lambda: None)
+    return build(program, root, "gcc", tmp_path / who, wrapper_environment(tmp_path / "store"), lambda: None)
 
 
 def test_two_builds_of_the_same_source_are_the_same(tiny, tmp_path):

@@ -81,7 +81,8 @@ def recipes(tools: Toolchain) -> dict[str, tuple[str, ...]]:
 
 def build_checker(tools: Toolchain, folder: Path) -> Path:
     target = folder / "check"
-    if not target.exists() or target.stat().st_mtime < SOURCE.stat().st_mtime:
+    newest = max(source.stat().st_mtime for source in SOURCE.parent.iterdir())
+    if not target.exists() or target.stat().st_mtime < newest:
         folder.mkdir(parents=True, exist_ok=True)
         ran = tools.compile(["-O2", "-w", "-o", str(target), str(SOURCE), "-ldl"])
         if not ran.ok:

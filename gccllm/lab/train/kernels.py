@@ -16,7 +16,7 @@ from gccllm.lab.train.shapes import Pair
 from gccllm.lab.train.text import kernel_texts
 from gccllm.propose.signature import CSignature
 
-# Argument kinds of native/check.c, and constants worth meeting.
+# Argument kinds of native/states.h, and constants worth meeting.
 SHAPES: dict[str, tuple[str, tuple[int, ...]]] = {
     "all_positive": ("p:32:1 n:i32", (0,)),
     "argmax_i32": ("p:32:1 n:i32", ()),

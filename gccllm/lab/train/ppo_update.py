@@ -69,7 +69,8 @@ def update(
     for chosen in minibatches:
         own = sum(float(drawn.weight[drawn.starts[i] + k]) * len(ids)
                   for i in chosen for k, ids in enumerate(drawn.groups[i][1]))  # fmt: skip
-        tokens = float(parallel.total(torch.tensor(own)))
+        # a float also where this process has no group: the processes' tensors must be of one kind
+        tokens = float(parallel.total(torch.tensor(float(own))))
         if not tokens:
             continue
         seen = torch.zeros(3)

@@ -76,7 +76,7 @@ class Param:
     c: str
     """Declaration, e.g. `const int32_t *a`."""
     kind: str
-    """What the native check passes, see native/check.c."""
+    """What the native check passes, see native/states.h."""
 
 
 @dataclass
@@ -129,7 +129,7 @@ class Pair:
     """The inside of the function in the `c` dialect."""
     types: CSignature
     kinds: tuple[str, ...]
-    """Arguments as native/check.c makes them."""
+    """Arguments of native/states.h."""
     values: tuple[int, ...] = ()
     """Constants worth testing."""
 
