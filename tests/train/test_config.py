@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,6 +42,16 @@ def test_a_mistake_in_a_file_is_one_line(tmp_path: Path, text: str, says: str) -
     with pytest.raises(ValueError, match=says) as error:
         config.load(path)
     assert "\n" not in str(error.value)
+
+
+def test_a_mistake_in_a_stage_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stage(made: Config) -> None:
+        raise ValueError(f"no corpus in {made.out}")
+
+    monkeypatch.setattr(sys, "argv", ["sft", "--out", str(tmp_path / "new")])
+    with pytest.raises(SystemExit) as end:
+        config.run(stage, "sft", "About.")
+    assert end.value.code == f"sft: no corpus in {tmp_path / 'new'}"
 
 
 def test_what_changes_the_result_must_be_the_checkpoints(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def against(one: Result, other: Result) -> str:
 
 def compare(config: Config, checkpoints: Sequence[str]) -> list[str]:
     """Lines of a table, and a sentence for each checkpoint after the first: it against the first. Raises ValueError."""
-    out, s = config.out, config.comparison
+    out, s = config.out, config.compare
     missing = [name for name in checkpoints if not (out / name).exists()]
     if missing or not checkpoints:
         raise ValueError(f"no {', '.join(missing)} in {out}" if missing else "name the checkpoints to compare")
@@ -128,4 +128,4 @@ def compare(config: Config, checkpoints: Sequence[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    configuration.run(compare, "comparison", __doc__, words=True)
+    configuration.run(compare, "compare", __doc__, words=True)

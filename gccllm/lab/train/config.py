@@ -102,14 +102,14 @@ class Export:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluate:
     checkpoint: str = knob("ppo-average.pt", "In the work folder.")
     rows: int = knob(150, "Of each held-out split.")
     n: int = knob(8, "Answers to each row.")
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Compare:
     rows: int = knob(1000, "Of the split, those that have something to find.")
     split: str = knob("unseen", "random, unseen or family.")
     n: int = knob(8, "Sampled answers to each row, beside the greedy one.")
@@ -127,8 +127,8 @@ class Config:
     sft: Sft = Sft()
     ppo: Ppo = Ppo()
     export: Export = Export()
-    evaluation: Evaluation = Evaluation()
-    comparison: Comparison = Comparison()
+    evaluate: Evaluate = Evaluate()
+    compare: Compare = Compare()
 
     def stored(self) -> dict[str, Any]:
         """As a checkpoint keeps it: plain values, so that it can be read without this module."""

@@ -102,7 +102,7 @@ def summary(rows: Sequence[dict[str, Any]], checked: Sequence[Sequence[Checked]]
 
 def evaluate(config: Config) -> dict[str, Any]:
     """Summaries of the held-out splits, over rows whose expert beats the recipes; written beside the checkpoint."""
-    out, s = config.out, config.evaluation
+    out, s = config.out, config.evaluate
     model, _ = load(out / s.checkpoint)
     tokens = Tokens.load(out / "tokens.json")
     splits = load_rows(out / NAME, reserved_texts(Toolchain.find()))
@@ -129,4 +129,4 @@ def answerable(rows: Sequence[dict[str, Any]], tokens: Tokens, count: int, *, se
 
 
 if __name__ == "__main__":
-    configuration.run(evaluate, "evaluation", __doc__)
+    configuration.run(evaluate, "evaluate", __doc__)

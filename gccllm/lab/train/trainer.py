@@ -16,6 +16,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -223,6 +224,7 @@ def train(config: Config, out: Path, vocabulary: int, read: Callable[[], dict[st
     def is_over() -> bool:
         return used >= s.minutes * 60 or bool(s.steps and step >= s.steps)
 
+    to_compile = device.type == "cuda"
     begin = time.monotonic() - used
     saved = logged = time.monotonic()
     while not is_over():
@@ -231,10 +233,11 @@ def train(config: Config, out: Path, vocabulary: int, read: Callable[[], dict[st
             splits, loaders = fresh, {name: Loader(rows, device) for name, rows in fresh.items()}
         if not len(splits["train"].answer):
             raise ValueError(f"no row to train on for {out}")
-        if device.type == "cuda" and step == 0:
-            print("sft:", compiled(lambda: learn([0])), flush=True)
-            model.zero_grad(set_to_none=True)
         lengths = splits["train"].lengths.tolist()
+        if to_compile:
+            print("sft:", compiled(partial(learn, next(batches(lengths, s, random.Random(0))))), flush=True)
+            model.zero_grad(set_to_none=True)
+            to_compile = False
         for number, chosen in enumerate(batches(lengths, s, rng, longest_at(used / (s.minutes * 60), s))):
             if number % world != rank:
                 continue
