@@ -115,7 +115,7 @@ def _judged(task: Task, directory: Path) -> Outcome:
     candidate = to_candidate(task["answer"], prompt, "answer", Deadline(20.0))
     if isinstance(candidate, Failure):
         return Outcome("build", reason=candidate.reason.label, detail=candidate.detail)
-    if (early := _untested(candidate, function, session, directory)) is not None:
+    if (early := _untested(candidate, function, session)) is not None:
         return early
 
     # From here on the work is what a build would do.
@@ -131,7 +131,7 @@ def _judged(task: Task, directory: Path) -> Outcome:
     return _timed(suite, case, session, isa)
 
 
-def _untested(candidate: Candidate, function: Function, session: UnitSession, directory: Path) -> Outcome | None:
+def _untested(candidate: Candidate, function: Function, session: UnitSession) -> Outcome | None:
     """The outcome of an answer that needs no test: it does not build, or it is gcc's own body."""
     try:
         body = Body.parse(candidate.body)
