@@ -11,7 +11,7 @@ import contextlib
 import io
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from elftools.elf.elffile import ELFFile
@@ -31,6 +31,7 @@ from gccllm.harvest.types import (
     Signature,
     Variable,
     Void,
+    qualified,
     unmakeable,
 )
 
@@ -130,6 +131,8 @@ class _Reader:
         self.declared: list[Die] = []
         self.variables: dict[str, Die] = {}
         self.types: dict[int, CType] = {}
+        self.members: dict[int, Die] = {}
+        """By the identity of their Field, which `types` keeps alive."""
         for unit in dwarf.iter_CUs():
             self.options += text(unit.get_top_DIE(), "DW_AT_producer").split()
             self.collect(unit.get_top_DIE())
@@ -179,8 +182,9 @@ class _Reader:
             raise Quit(Reason.REGISTER_VARIABLE, ", ".join(self.kept))
         named, returns = self.prototype(die)
         for label, ctype in [*named, ("result", returns)]:
-            if ctype is not None:
-                refuse(label, ctype)
+            if ctype is not None and (found := qualified(label, ctype)):
+                reason = Reason.VOLATILE if found.what == "volatile" else Reason.ATOMIC
+                raise Quit(reason, f"reaches {found.what} `{found.path}`{self.place(found.member)}")
         params, returned = place_params(named, returns)
         callees, statics = dict(self.callees), dict(self.statics)
         return Signature(name, params, returns, returned, callees, statics, is_strict_aliasing(self.options))
@@ -288,7 +292,17 @@ class _Reader:
                 bits = (number(child, "DW_AT_data_bit_offset"), number(child, "DW_AT_bit_size"))
             offset = bits[0] // 8 if bits else number(child, "DW_AT_data_member_location")
             made.fields.append(Field(text(child, "DW_AT_name"), offset, ctype, bits))
+            self.members[id(made.fields[-1])] = child
         return made
+
+    def place(self, member: Field | None) -> str:
+        """Where a member is declared: ` (state.h:12)`; empty where that is not known."""
+        die = self.members.get(id(member))
+        if die is None or not (line := number(die, "DW_AT_decl_line")):
+            return ""
+        files = die.dwarfinfo.line_program_for_CU(die.cu).header.file_entry
+        name = files[number(die, "DW_AT_decl_file")].name
+        return f" ({PurePath(name.decode('latin-1')).name}:{line})"
 
     def array(self, die: Die) -> CType:
         if "DW_AT_GNU_vector" in die.attributes:
@@ -302,30 +316,6 @@ class _Reader:
                 count = value + 1
             made = Array(made, count)
         return made
-
-
-def refuse(label: str, ctype: CType) -> None:
-    """Raise the Quit of a parameter or result that reaches volatile or atomic memory, and the member that is it."""
-    seen: set[int] = set()
-
-    def walk(inner: CType, path: str, dot: str = ".") -> None:
-        if id(inner) in seen:
-            return
-        seen.add(id(inner))
-        if isinstance(inner, Opaque):
-            if inner.what == "volatile":
-                raise Quit(Reason.VOLATILE, path)
-            if inner.what == "atomic":
-                raise Quit(Reason.ATOMIC, path)
-        elif isinstance(inner, Pointer):
-            walk(inner.to, path, "->")
-        elif isinstance(inner, Array):
-            walk(inner.of, path, dot)
-        elif isinstance(inner, Record):
-            for member in inner.fields:
-                walk(member.type, f"{path}{dot}{member.name}")
-
-    walk(ctype, label)
 
 
 def base_type(die: Die) -> CType:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from gccllm.assembly import Function, Module
 from gccllm.base.reasons import Reason
@@ -47,6 +48,12 @@ _EFFECTS: tuple[tuple[re.Pattern[str], Reason], ...] = (
     # `x ={v} {CLOBBER};` marks the end of a variable's life and is no access.
     (re.compile(r"\{v\}(?! \{CLOBBER)"), Reason.VOLATILE),
 )
+_LOCATION = re.compile(r"\[[^][\n\"{}()]*:\d+:\d+(?: discrim \d+)?\] ")
+"""Where a statement or operand stands, in front of it. Neither a call, a string nor `{v}` fits in."""
+_LINE = re.compile(r"\s*\[([^][\n\"{}()]*:\d+):\d+")
+_SSA = re.compile(r"\b(?:([A-Za-z]\w*?)(?:\.\d+)?)?_\d+(?:\(D\))?(?!\w)")
+"""gcc's name of a value: `port.1_5`, `L_7(D)`, `_6`."""
+_THROUGH = re.compile(r"MEM(?: <[^>]*> )?\[\(([^()]*)\)([^]\s]*)[^]]*\]")
 _HEAD = re.compile(r"^;; Function .*\(\*?([^\s,()]+), funcdef_no=", re.MULTILINE)
 _ATTRIBUTES = re.compile(r"^__attribute__(.*)$", re.MULTILINE)
 _ONE = re.compile(r"\s*([^,(]*[^,(\s])\s*(\((?:[^()\"]|\"(?:[^\"\\]|\\.)*\"|\([^()]*\))*\))?\s*(?:,|$)")
@@ -60,7 +67,7 @@ class UnitFacts:
     """What the dump says of each function that it lists, by assembler name; its own code only."""
 
     effects: Mapping[str, Cause]
-    """Functions with an effect -> (reason, the statement)."""
+    """Functions with an effect -> (reason, the statement and its line)."""
     attributes: Mapping[str, tuple[str, ...]]
     """Every listed function -> its attributes with their arguments, as printed, sorted."""
 
@@ -133,14 +140,28 @@ def facts_in(dump: str) -> UnitFacts:
     effects: dict[str, Cause] = {}
     attributes: dict[str, tuple[str, ...]] = {}
     for head, after in zip(heads, [*heads[1:], None], strict=True):
-        name, code = head.group(1), dump[head.end() : after.start() if after else len(dump)]
+        name, located = head.group(1), dump[head.end() : after.start() if after else len(dump)]
+        code = _LOCATION.sub("", located)
         attributes[name] = tuple(sorted({one for row in _ATTRIBUTES.findall(code) for one in attribute_list(row)}))
         for pattern, reason in _EFFECTS:
             if shown := pattern.search(code):
-                line = code[code.rfind("\n", 0, shown.start()) + 1 :].split("\n", 1)[0].strip()
-                effects[name] = (reason, line[:100])
+                number = code.count("\n", 0, shown.start())
+                line = code.split("\n")[number].strip()
+                where = _LINE.match(located.split("\n")[number])
+                said = volatile_access(line) if reason is Reason.VOLATILE else line[:100]
+                effects[name] = (reason, f"{said} ({PurePath(where[1]).name})" if where else said)
                 break
     return UnitFacts(effects, attributes)
+
+
+def volatile_access(statement: str) -> str:
+    """What a statement of the dump does to which volatile object, in the words of its source where they are known."""
+    target, _, value = statement.rstrip(";").partition(" ={v} ")
+    is_read = target == "<retval>" or (_SSA.fullmatch(target) and not re.fullmatch(r"-?\d.*", value))
+    touched = _THROUGH.sub(r"*(\1)\2", value if is_read else target)
+    named = re.sub(r"\[[^]]*\]", "[]", _SSA.sub(lambda one: one[1] or "", touched))
+    has_name = re.search(r"[A-Za-z_]", re.sub(r"\([^()]*\)", "", named))
+    return f"{'reads' if is_read else 'writes'} volatile {f'`{named[:80]}`' if has_name else 'memory'}"
 
 
 def attribute_list(row: str) -> list[str]:

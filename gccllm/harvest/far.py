@@ -16,9 +16,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from gccllm.assembly import Module, reachable
-from gccllm.base.core import CalleeSpec, FarCode, FarData, Quit, StandIn
-from gccllm.harvest.dwarf import refuse
-from gccllm.harvest.types import Signature
+from gccllm.base.core import CalleeSpec, FarCode, FarData, StandIn
+from gccllm.harvest.types import Signature, qualified
 
 MOST_FURTHER = 32
 """Functions of other units that one call may lead to."""
@@ -38,11 +37,7 @@ def with_far(module: Module, name: str, signature: Signature, replaceable: Abstr
         variable = signature.variables.get(one)
         if variable is None or module.defines(one) or module.binding(one) == "weak":
             continue
-        try:
-            refuse(one, variable.type)
-        except Quit:
-            continue
-        if variable.type.size > 0:
+        if variable.type.size > 0 and not qualified(one, variable.type):
             found[one] = FarData(variable.type.size)
     return replace(signature, callees=signature.callees | found) if found else signature
 

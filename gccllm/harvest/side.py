@@ -27,7 +27,7 @@ from gccllm.harvest.dwarf import UnitTypes
 from gccllm.harvest.sources import Sources, read_sources
 
 _SHF_ALLOC = 2
-DUMP_OPTION = "-fdump-tree-optimized"
+DUMP_OPTION = "-fdump-tree-optimized-lineno"
 """What `effects` reads."""
 SIDE_S = 60.0
 """Seconds for a side compile. They are wall time, and a parallel build leaves each compile little of the machine."""

@@ -246,6 +246,36 @@ def leaves(ctype: CType, offset: int = 0) -> Iterator[tuple[int, CType]]:
         yield offset, ctype
 
 
+@dataclass(frozen=True)
+class Qualified:
+    """Volatile or atomic memory that a value leads to."""
+
+    what: str
+    path: str
+    """As C writes it: `L->in.mask`."""
+    member: Field | None
+
+
+def qualified(label: str, ctype: CType) -> Qualified | None:
+    """The first volatile or atomic memory that the value of this name and type leads to."""
+    todo: list[tuple[CType, str, str, Field | None]] = [(ctype, label, ".", None)]
+    seen: set[int] = set()
+    while todo:
+        inner, path, dot, member = todo.pop()
+        if id(inner) in seen:
+            continue
+        seen.add(id(inner))
+        if isinstance(inner, Opaque) and inner.what in ("volatile", "atomic"):
+            return Qualified(inner.what, path, member)
+        if isinstance(inner, Pointer):
+            todo.append((inner.to, path, "->", member))
+        elif isinstance(inner, Array):
+            todo.append((inner.of, path, dot, member))
+        elif isinstance(inner, Record):
+            todo += [(one.type, f"{path}{dot}{one.name}", ".", one) for one in reversed(inner.fields)]
+    return None
+
+
 def unmakeable(signature: Signature) -> str:
     """What no value can be made of, in words: a parameter that points to such, data of another unit; empty if nothing.
 

@@ -57,6 +57,22 @@ def test_volatile_atomic_and_empty_assembly_are_seen_and_plain_code_is_not(tmp_p
     }
 
 
+def test_a_statement_is_told_in_the_words_of_its_source(tmp_path: Path) -> None:
+    facts, _ = looked_at(tmp_path, EFFECTS)
+    assert {name: detail for name, (reason, detail) in facts.effects.items() if reason is Reason.VOLATILE} == {
+        "cast": "reads volatile memory (unit:4)",
+        "inlined": "reads volatile `port` (unit:3)",
+        "by_another_name": "reads volatile `*(volatile int *)p` (unit:12)",
+    }
+
+
+def test_the_name_of_a_file_is_no_effect(tmp_path: Path) -> None:
+    for name in ("__sync_1.c", "a__atomic_b.c", "__asm__.c", "{v}.c"):
+        plain = f'# 1 "{name}"\nint f(int *a, int n) {{ int s = 0; while (n--) s += a[n]; return s; }}\n'
+        is_odd = name == "{v}.c"  # this one is taken for an effect: braces may stand in no place that is skipped
+        assert bool(declined(tmp_path, plain)) is is_odd, name
+
+
 def test_cxx_functions_go_by_their_assembler_names(tmp_path: Path) -> None:
     source = "namespace n { int f(volatile int *p, int k) { int s = 0; while (k--) s += *p; return s; } }\n"
     assert declined(tmp_path, source, language="c++") == {"_ZN1n1fEPVii": Reason.VOLATILE}

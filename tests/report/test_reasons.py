@@ -154,13 +154,30 @@ def test_the_instruction_is_named(source: Path, code: str, reason: str, detail: 
     assert shown.startswith(detail)
 
 
-def test_the_volatile_member_is_named(source: Path) -> None:
-    source.write_text(
-        "struct in { volatile int mask; }; struct state { int a; struct in in; };\n"
-        "int f(struct state *L, int n) { int s = 0; for (int i = 0; i < n; i++) s += L[i].a; return s; }\n"
-    )
+VOLATILES = """\
+struct in { int kept;
+            volatile int mask; };
+struct state { int a; struct in in; };
+static volatile int counter;
+volatile int *port;
+int member(struct state *L, int n) { int s = 0; for (int i = 0; i < n; i++) s += L[i].a; return s; }
+int variable(int *a, int n) { int s = 0; for (int i = 0; i < n; i++) {
+    s += a[i] * counter; } return s; }
+int pointer(int n) { for (int i = 0; i < n; i++) *port = i * i; return n; }
+static int get(void *p) { return *(volatile int *)p; }
+int inlined(void *q, int n) { int s = 0; while (n--) s += get(q); return s; }
+"""
+
+
+def test_what_is_volatile_is_named_with_its_line(source: Path) -> None:
+    source.write_text(VOLATILES)
     result = oneshot.explain(source, ["-O2"], config.load(source.parent), is_work=True)
-    assert [(d.reason, d.detail) for d in result.decisions] == [(Reason.VOLATILE, "L->in.mask")]
+    assert {d.function: d.detail for d in result.decisions if d.reason is Reason.VOLATILE} == {
+        "member": "reaches volatile `L->in.mask` (a.c:2)",
+        "variable": "reads volatile `counter` (a.c:8)",
+        "pointer": "writes volatile `*port` (a.c:9)",
+        "inlined": "reads volatile `*(volatile int *)q` (a.c:10)",
+    }
 
 
 def test_no_line_of_explain_holds_a_recipes_flags() -> None:
