@@ -6,7 +6,7 @@ from gccllm.assembly.cfg import Block, Cfg, Loop, cfg
 from gccllm.assembly.cfi import synthesize_cfi
 from gccllm.assembly.code import by_line, code_of
 from gccllm.assembly.function import Function
-from gccllm.assembly.isa import LEVELS, guard_level, level_of, march_features
+from gccllm.assembly.isa import LEVELS, guard_level, level_name, level_of, march_features
 from gccllm.assembly.layout import layout_text
 from gccllm.assembly.linkage import is_pointed_to, replaceable
 from gccllm.assembly.module import DataObject, Module
@@ -39,6 +39,7 @@ __all__ = [
     "guard_level",
     "is_pointed_to",
     "layout_text",
+    "level_name",
     "level_of",
     "march_features",
     "reachable",

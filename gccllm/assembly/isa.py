@@ -73,6 +73,11 @@ LEVELS: tuple[Level, ...] = (
 _LEVEL_OF = {feature: level.number for level in LEVELS for feature in level.features}
 
 
+def level_name(number: int) -> str:
+    """A level in the words of people: `x86-64-v4`."""
+    return next((level.name for level in LEVELS if level.number == number), f"ISA level {number}, of another version")
+
+
 def level_of(features: Iterable[str]) -> int | None:
     """The lowest level that has all the features (iced names); None when no level has one of them.
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from gccllm.assembly import LEVELS
+from gccllm.assembly import level_name
 from gccllm.base.config import OTHER_VARIABLES, SETTINGS, Settings
 from gccllm.base.names import spoken
 from gccllm.base.reasons import Reason, Scope
@@ -150,7 +150,7 @@ def print_entries(console: Console, entries: Sequence[Entry], title: str | None 
                 Text(names[entry.function]),
                 f"{timing.speedup:.2f}x",
                 f"{timing.low:.2f}-{timing.high:.2f}",
-                level_name(entry.isa_level),
+                short_level(entry.isa_level),
                 Text(entry.proposer),
                 Text(recipe_name(entry.recipe)),
                 str(evidence.tests),
@@ -210,9 +210,9 @@ def _print_attempts(console: Console, entry: Entry) -> None:
         console.print(Text(words, style="dim"), soft_wrap=True)
 
 
-def level_name(number: int) -> str:
-    """A level as x86-64 has it: v1 is what every such processor runs."""
-    return {level.number: level.name for level in LEVELS}.get(number, str(number)).removeprefix("x86-64-") or "v1"
+def short_level(number: int) -> str:
+    """A level as x86-64 has it, for a column: v1 is what every such processor runs."""
+    return level_name(number).removeprefix("x86-64-") if number else "v1"
 
 
 def evidence_words(entry: Entry) -> str:

@@ -15,7 +15,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from gccllm.assembly import LEVELS, BodyError
+from gccllm.assembly import LEVELS, BodyError, level_name
 from gccllm.assembly.body import DATA, data_bytes
 from gccllm.base.names import spoken_name
 from gccllm.base.reasons import Reason
@@ -23,7 +23,7 @@ from gccllm.base.words import counted
 from gccllm.commands.report import recording_words
 from gccllm.commands.terminal import print_table
 from gccllm.store import Entry
-from gccllm.store.entry import printable, recipe_name
+from gccllm.store.entry import printable, recipe_name, recipe_words
 
 FOLDED_ROWS = 4
 """Rows of constants in a row that are still shown."""
@@ -67,7 +67,7 @@ def facts_of(entry: Entry) -> Iterator[tuple[str, str]]:
     yield "compiler", f"gcc {entry.compiler}, gcc-llm {entry.version}"
     yield "date", time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.created))
     if entry.recipe:
-        yield "made by", f"{entry.proposer}: {entry.recipe}"
+        yield "made by", f"{entry.proposer}: {recipe_words(entry.recipe)}"
     if entry.refusals:
         yield "refused", ", ".join(f"{label} {count}" for label, count in sorted(entry.refusals.items()))
     yield "key", entry.key
@@ -87,7 +87,7 @@ def isa_words(number: int) -> str:
     for level in LEVELS:
         if level.number == number:
             return f"{level.name} ({' '.join(sorted(level.features))})" if number else f"{level.name} (any)"
-    return f"level {number}, of another version"
+    return level_name(number)
 
 
 # --- code -----------------------------------------------------------------------------------------------------------

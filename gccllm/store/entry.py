@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from gccllm.assembly import level_name
 from gccllm.base.reasons import Reason
 
 SCHEMA = 2
@@ -33,6 +34,15 @@ def printable(text: str) -> str:
 def recipe_name(recipe: str) -> str:
     """How a rewrite was made, without its flags: those are in `gccllm show`."""
     return re.split("[:,]", recipe)[0]
+
+
+def recipe_words(recipe: str) -> str:
+    """A recipe whole, as people read it: an answer's number from 1, its ISA level by name."""
+    return re.sub(
+        r"(?:, (\d+))?, level (\d+)$",
+        lambda said: (f", answer {int(said[1]) + 1}" if said[1] else "") + f", for {level_name(int(said[2]))}",
+        recipe,
+    )
 
 
 class EntryError(Exception):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from gccllm.assembly import LEVELS, march_features
+from gccllm.assembly import LEVELS, level_name, march_features
 from gccllm.base.toolchain import Toolchain
 from gccllm.propose.protocol import Isa
 
@@ -48,10 +48,7 @@ def isa_for(setting: str, march: frozenset[str], tools: Toolchain) -> Isa:
 def beyond_this_cpu(level: int, tools: Toolchain) -> str | None:
     """Why a rewrite of an ISA level cannot be run here, hence neither checked nor found wrong; None where it can."""
     here = level_within(march_features(("-march=native",), tools))
-    names = {one.number: one.name for one in LEVELS}
-    if level <= here:
-        return None
-    return f"needs {names.get(level, f'ISA level {level}, of another version')}, this CPU has {names[here]}"
+    return None if level <= here else f"needs {level_name(level)}, this CPU has {level_name(here)}"
 
 
 def key_word(setting: str) -> str:

@@ -14,7 +14,16 @@ from gccllm.base.reasons import TRANSIENT, Reason
 from gccllm.base.words import counted
 from gccllm.harvest.wire import facts_of
 from gccllm.propose import answerer
-from gccllm.store.entry import MOST_ANSWER, Bench, Entry, EvidenceRecord, RecordingRecord, TimingRecord, printable
+from gccllm.store.entry import (
+    MOST_ANSWER,
+    Bench,
+    Entry,
+    EvidenceRecord,
+    RecordingRecord,
+    TimingRecord,
+    printable,
+    recipe_name,
+)
 from gccllm.unit.isa_allowance import cpu_name
 from gccllm.unit.session import Target
 from gccllm.verdict.suite import Suite
@@ -90,7 +99,7 @@ class Judgements:
         met = f" ({best.verdict.reason.label})" if best.verdict.reason else ""
         return (
             f"{len(self.equal)} of {len(self.rows)} candidates equal; the best, {best.candidate.proposer}: "
-            f"{best.candidate.recipe.partition(':')[0]}, {best.quick:.2f}x{met}{self._silent}"
+            f"{recipe_name(best.candidate.recipe)}, {best.quick:.2f}x{met}{self._silent}"
         )
 
     @property

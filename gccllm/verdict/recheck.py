@@ -6,7 +6,7 @@ are somebody's memory: an entry that rests on them is checked where they are.
 
 from __future__ import annotations
 
-from gccllm.assembly import Body, BodyError, Function
+from gccllm.assembly import Body, BodyError, Function, level_name
 from gccllm.base.config import Settings
 from gccllm.base.core import Candidate, Outcome, Quit, Verdict, refuted, undecided
 from gccllm.base.reasons import Reason
@@ -73,7 +73,9 @@ def reverify(suite: Suite, entry: Entry) -> Verdict:
     if not is_equal_on(suite.bench, case.body, suite.harvest):
         return refuted("replay", Reason.WRONG_VALUE, "on the inputs of the timing")
     if case.level > entry.isa_level:
-        return refuted("screen", Reason.ISA, f"needs level {case.level}, the entry says {entry.isa_level}")
+        return refuted(
+            "screen", Reason.ISA, f"needs {level_name(case.level)}, the entry says {level_name(entry.isa_level)}"
+        )
     return case.verdict
 
 
@@ -113,4 +115,4 @@ def rescreen_in(session: UnitSession, function: Function, entry: Entry) -> str |
         return str(error)
     if not seen.verdict.is_accepted:
         return f"{seen.verdict.reason}: {seen.verdict.detail}"
-    return None if seen.level <= entry.isa_level else f"{Reason.ISA.label}: needs level {seen.level}"
+    return None if seen.level <= entry.isa_level else f"{Reason.ISA.label}: needs {level_name(seen.level)}"

@@ -25,7 +25,7 @@ from random import Random
 
 import numpy as np
 
-from gccllm.assembly import Body, BodyError, canonical, cfg
+from gccllm.assembly import Body, BodyError, canonical, cfg, level_name
 from gccllm.assembly.cfg import Edge
 from gccllm.assembly.code import code_of
 from gccllm.base.core import Candidate, Outcome, Quit, Verdict, accepted, refuted, undecided
@@ -130,7 +130,7 @@ def judge_many(candidates: Sequence[Candidate], bench: Workbench) -> list[Case]:
     # What only millions of elements show, for the few that came so far.
     _large(is_open, bench)
     for case in is_open():
-        level = f"ISA level {case.level}, " if case.level else ""
+        level = f"{level_name(case.level)}, " if case.level else ""
         case.verdict = accepted("confirm", f"{level}{case.tests} tests, {len(case.edges_all)} edges")
     for case, twin in twins:
         case.verdict, case.screened = twin.verdict, twin.screened

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from gccllm.assembly import Body, BodyError, isa
+from gccllm.assembly import Body, BodyError, isa, level_name
 from gccllm.assembly.cfi import synthesize_cfi
 from gccllm.assembly.code import code_of
 from gccllm.base.core import Verdict, accepted, refuted
@@ -154,7 +154,7 @@ def screen(candidate: Body, baseline: Baseline, context: Context, tools: Toolcha
         synthesize_cfi(candidate)
     except BodyError as error:
         return Screened(refuted("screen", error.reason, error.detail), features=features)
-    return Screened(accepted("screen", f"{len(code.insns)} instructions, ISA level {level}"), level, features)
+    return Screened(accepted("screen", f"{len(code.insns)} instructions, {level_name(level)}"), level, features)
 
 
 def _check(body: Body, code: Code, baseline: Baseline, context: Context) -> int:
@@ -277,7 +277,7 @@ def check_isa(code: Code, context: Context) -> int:
         unknown = sorted(f for f in needed if isa.level_of([f]) is None)
         raise BodyError(Reason.ISA, f"{unknown} in no level")
     if level > context.max_level:
-        raise BodyError(Reason.ISA, f"level {level}, allowed {context.max_level}")
+        raise BodyError(Reason.ISA, f"needs {level_name(level)}, allowed is {level_name(context.max_level)}")
     return level
 
 

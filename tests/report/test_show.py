@@ -39,6 +39,18 @@ def test_the_evidence_comes_first_then_the_answer_then_the_code() -> None:
     assert "x86-64-v4 (AVX512BW" in text
 
 
+@pytest.mark.parametrize(
+    ("stored", "said"),
+    [
+        ("model.gguf, beam of 8, 0, level 5", "model: model.gguf, beam of 8, answer 1, for icelake, zen4"),
+        ("large.gguf, level 4", "model: large.gguf, for x86-64-v4"),
+        ("gcc-wide: gcc -O3 -mavx2", "model: gcc-wide: gcc -O3 -mavx2"),
+    ],
+)
+def test_a_recipes_level_has_its_name(stored: str, said: str) -> None:
+    assert said in shown(rewrite(proposer="model", recipe=stored), width=200)
+
+
 def test_a_name_is_whole_at_forty_columns() -> None:
     text = shown(rewrite(function=MANGLED), width=40)
     assert SPOKEN in text
