@@ -84,14 +84,14 @@ def rewrite_unit(
     session = UnitSession(unit, settings, log)
     recorded = None if profile is not None else session.recordings.heat(unit.module)
     warm, left = hotness.rank(unit.module, settings, profile, recorded)
-    decisions = left_alone(left, settings)
+    decisions = left_alone(left)
 
     # From here on a function is either admitted with evidence, declined for good, or queued; each on its own.
     for heat in warm:
-        is_left = is_build and heat.is_set_up
+        is_left = is_build and heat.set_up != ""
         decision = decide(heat.function, session, store, Deadline(0.0) if is_left else deadline)
         if is_left and decision.reason is Reason.BUDGET:
-            decision = replace(decision, reason=Reason.SET_UP)
+            decision = replace(decision, reason=Reason.SET_UP, detail=heat.set_up)
         decisions.append(decision)
     for decision in decisions:
         _record(decision, log)
@@ -118,9 +118,9 @@ def rewrite_unit(
     return Result(text, tuple(decisions), sources=session.sources)
 
 
-def left_alone(left: Sequence[tuple[Function, Reason]], settings: Settings) -> list[Decision]:
-    """The decisions on functions that are not worth the work (`hotness.rank`)."""
-    return [Decision(one.name, "declined", reason, hotness.why(one, reason, settings)) for one, reason in left]
+def left_alone(left: Sequence[hotness.Left]) -> list[Decision]:
+    """The decisions on functions that are not worth the work."""
+    return [Decision(one.function.name, "declined", one.reason, one.detail) for one in left]
 
 
 def decide(function: Function, session: UnitSession, store: Store, deadline: Deadline) -> Decision:

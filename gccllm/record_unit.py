@@ -47,7 +47,7 @@ def record_unit(request: Request, settings: Settings, store: Store, log: Log, *,
     # A call that is not recorded cannot be had later: there is no limit to the number of functions.
     profile = load_profile(settings.profile_path) if settings.profile_path else None
     warm, left = hotness.rank(unit.module, settings.with_values(max_functions=EVERY_FUNCTION), profile)
-    decisions = left_alone(left, settings)
+    decisions = left_alone(left)
 
     session = UnitSession(unit, settings, log)
     tests = TestStore.of(store.user)

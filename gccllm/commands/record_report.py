@@ -13,7 +13,7 @@ from rich.text import Text
 from gccllm.base.core import PAGE_BYTES
 from gccllm.base.names import spoken, spoken_name
 from gccllm.base.words import counted as many
-from gccllm.commands.terminal import Column
+from gccllm.commands.terminal import Column, fits
 from gccllm.commands.terminal import print_rows as table_rows
 from gccllm.harvest.types import Floating, Integer, Param, Pointer, Signature
 from gccllm.record.capture import RecordedCall
@@ -125,9 +125,21 @@ def print_tests(
         values = [value_of(call, param, recorded.names) for param in signature.params]
         weight = f"{recorded.weights[number]:.0f}"
         cells.append((str(number), weight, *values, many(len(call.pages), "page"), *seen))
-    table_rows(console, columns, cells)
+    if fits(console, columns, cells):
+        table_rows(console, columns, cells)
+    else:
+        _print_lists(console, columns, cells)
     if len(order) > most:
         console.print(f"{len(order) - most} more; --all shows them")
+
+
+def _print_lists(console: Console, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+    """A table that the terminal has no room for: a line for each cell, so that no figure is broken."""
+    for number, *values in rows:
+        console.print(f"\n# {number}")
+        for column, value in zip(columns[1:], values, strict=True):
+            if value:
+                console.print(Text(f"  {column.name}: {value}"), overflow="fold")
 
 
 def _read(one: Looked) -> str:

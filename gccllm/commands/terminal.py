@@ -88,6 +88,12 @@ def print_rows(
     print_table(out, table)
 
 
+def fits(out: Console, columns: Sequence[Column], rows: Sequence[Sequence[RenderableType]]) -> bool:
+    """Whether the columns that never go have their room, nothing wrapped."""
+    kept = [n for n, column in enumerate(columns) if not column.worth]
+    return not out.is_terminal or natural_width(out, _table(columns, rows, kept)) <= out.width
+
+
 def _table(
     columns: Sequence[Column], rows: Sequence[Sequence[RenderableType]], shown: Sequence[int], room: int | None = None
 ) -> Table:

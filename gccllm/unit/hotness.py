@@ -6,7 +6,7 @@ jump that may lead anywhere (an interpreter's `goto *`). That is a static guess:
 
 What looks like set-up code comes last: by its name, or as a local function that only such code calls, not in a loop.
 A profile, a recording, `hot` or the setting `include` say otherwise. Not done: "called once", "called by `main`": the
-one function in which a small program spends its time is both.
+one function in which a small program spends its time is both. `main` itself is worth the work only for a loop.
 """
 
 from __future__ import annotations
@@ -31,18 +31,28 @@ class Heat:
     depth: int
     in_loops: int
     """Instructions inside loops."""
-    unread: Reason | None = None
+    unread: BodyError | None = None
     """Why the code cannot be followed: then nothing is known of its loops."""
-    is_set_up: bool = False
+    set_up: str = ""
+    """Why it looks like set-up code; empty where it does not."""
 
     @property
     def rank(self) -> tuple[float, bool, bool, int, int]:
-        return (self.share, self.hot, not self.is_set_up, self.depth, self.in_loops)
+        return (self.share, self.hot, not self.set_up, self.depth, self.in_loops)
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A function that is not worth the work: the reason, and which rule, setting or instruction it was."""
+
+    function: Function
+    reason: Reason
+    detail: str
 
 
 SET_UP_NAMES = re.compile(
-    r"(^|_)(init|initiali[sz]e|setup|create|destroy|free|delete|usage|help|version|print|dump|debug|warn|warning|die|fatal"
-    r"|panic|config|configure|getopt|register|cleanup|finish|fini|exit|shutdown)(_|$)"
+    r"(?:^|_)(init|initiali[sz]e|setup|create|destroy|free|delete|usage|help|version|print|dump|debug|warn|warning|die|fatal"
+    r"|panic|config|configure|getopt|register|cleanup|finish|fini|exit|shutdown)(?:_|$)"
 )
 """Words of a name, apart by underlines."""
 
@@ -70,43 +80,28 @@ def rank(
     settings: Settings,
     profile: Mapping[str, float] | None = None,
     recorded: Mapping[str, float] | None = None,
-) -> tuple[list[Heat], list[tuple[Function, Reason]]]:
-    """(functions worth working on, hottest first; the others with their reason).
+) -> tuple[list[Heat], list[Left]]:
+    """(functions worth working on, hottest first; the others).
 
     profile   share of samples by name; a function that is not in it was never seen
     recorded  share of the unit's recorded time by name (`record.mix.heat`), 0 for functions that were watched and never
               called; nothing is known of one that is not in it
     """
     warm: list[Heat] = []
-    left: list[tuple[Function, Reason]] = []
+    left: list[Left] = []
     globs = Globs.of(module.functions, settings)
     for function in module.functions.values():
         heat = measure(function, profile if profile is not None else recorded)
-        if reason := _leaves(heat, globs, profile, recorded):
-            left.append((function, reason))
+        if why := _leaves(heat, globs, profile, recorded):
+            left.append(Left(function, *why))
         else:
             warm.append(heat)
     if profile is None:
-        warm = [replace(heat, is_set_up=_is_set_up(heat, globs)) for heat in warm]
+        warm = [replace(heat, set_up=_set_up(heat, globs)) for heat in warm]
     warm.sort(key=lambda heat: heat.rank, reverse=True)
     limit = settings["max_functions"]
-    left += [(heat.function, Reason.NOT_HOT) for heat in warm[limit:]]
+    left += [Left(heat.function, Reason.NOT_HOT, f"{limit} others look hotter") for heat in warm[limit:]]
     return warm[:limit], left
-
-
-def why(function: Function, reason: Reason, settings: Settings) -> str:
-    """The detail of a reason that `rank` gave: which setting, which instruction; empty where there is none."""
-    if reason is Reason.EXCLUDED:
-        is_told = not settings["only"] or Globs.of([function.name], settings).match(function.name, "exclude")
-        name = "exclude" if is_told else "only"
-        return f"{name} = {','.join(settings[name])}, from {settings.origins[name]}"
-    if reason in (Reason.NOT_HOT, Reason.COLD):
-        return ""
-    try:
-        cfg(function.body)
-    except BodyError as error:
-        return error.detail
-    return ""
 
 
 def measure(function: Function, shares: Mapping[str, float] | None = None) -> Heat:
@@ -118,7 +113,7 @@ def measure(function: Function, shares: Mapping[str, float] | None = None) -> He
         in_loops = sum(graph.blocks[block].last - graph.blocks[block].first for block in blocks)
         anywhere, unread = bool(graph.unresolved), None
     except BodyError as error:
-        depth, in_loops, anywhere, unread = 0, 0, False, error.reason
+        depth, in_loops, anywhere, unread = 0, 0, False, error
     if anywhere or function.name in function.calls:
         depth, in_loops = max(depth, 1), max(in_loops, function.instructions)
     share = (shares or {}).get(function.name, 0.0)
@@ -127,39 +122,45 @@ def measure(function: Function, shares: Mapping[str, float] | None = None) -> He
 
 def _leaves(
     heat: Heat, globs: Globs, profile: Mapping[str, float] | None, recorded: Mapping[str, float] | None
-) -> Reason | None:
-    name = heat.function.name
-    if globs.match(name, "exclude") or (globs.settings["only"] and not globs.match(name, "only")):
-        return Reason.EXCLUDED
+) -> tuple[Reason, str] | None:
+    name, settings = heat.function.name, globs.settings
+    for setting, is_out in (
+        ("exclude", globs.match(name, "exclude")),
+        ("only", settings["only"] and not globs.match(name, "only")),
+    ):
+        if is_out:
+            return Reason.EXCLUDED, f"{setting} = {','.join(settings[setting])}, from {settings.origins[setting]}"
     if globs.match(name, "include", "only"):
         return None
-    if ".text.unlikely" in heat.function.section or ".text.exit" in heat.function.section:
-        return Reason.COLD
-    watched = profile is not None or (recorded is not None and name in recorded)
-    if watched and heat.share == 0.0:
-        return Reason.NOT_HOT
+    for section in (".text.unlikely", ".text.exit"):
+        if section in heat.function.section:
+            return Reason.COLD, f"it is in {section}"
+    if heat.share == 0.0 and (profile is not None or (recorded is not None and name in recorded)):
+        return Reason.NOT_HOT, "the profile never met it" if profile is not None else "no recorded run has called it"
     if heat.depth == 0 and not heat.hot and heat.share == 0.0:
-        return heat.unread or Reason.NOT_HOT
+        return (heat.unread.reason, heat.unread.detail) if heat.unread else (Reason.NOT_HOT, "no loop, no recursion")
     return None
 
 
-def _is_set_up(heat: Heat, globs: Globs) -> bool:
+def _set_up(heat: Heat, globs: Globs) -> str:
     if heat.share or heat.hot or globs.match(heat.function.name, "include", "only"):
-        return False
-    return _looks_like_set_up(heat.function, frozenset())
+        return ""
+    return _set_up_rule(heat.function, frozenset())
 
 
-def _looks_like_set_up(function: Function, seen: frozenset[str]) -> bool:
-    if SET_UP_NAMES.search(function.name):
-        return True
+def _set_up_rule(function: Function, seen: frozenset[str]) -> str:
+    """Which rule calls it set-up code; empty for none."""
+    if word := SET_UP_NAMES.search(function.name):
+        return f"`{word[1]}` in its name"
     module = function.module
     callers = module.callers.get(function.name, frozenset()) - seen
     if function.binding != "local" or not callers or is_pointed_to(module, function.name):
-        return False
-    return all(
-        _looks_like_set_up(caller, seen | {function.name}) and not _calls_in_loop(caller, function.name)
+        return ""
+    is_set_up = all(
+        _set_up_rule(caller, seen | {function.name}) and not _calls_in_loop(caller, function.name)
         for caller in map(module.functions.__getitem__, callers)
     )
+    return f"called by {', '.join(sorted(callers))} alone, not in a loop" if is_set_up else ""
 
 
 def _calls_in_loop(function: Function, name: str) -> bool:

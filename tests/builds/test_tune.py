@@ -201,5 +201,8 @@ def test_a_build_works_on_no_set_up_code(project: Project) -> None:
     project.build()
     assert project.worked == []
     assert project.queued == 1
-    words = {event["function"]: event.get("reason") for event in read(project.store) if event["event"] == "function"}
-    assert words["table_init"] == "set_up"
+    argv = [sys.executable, "-m", "gccllm.commands.cli", "explain", "b.c"]
+    env = project.environment() | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    said = subprocess.run(argv, cwd=project.here, env=env, text=True, capture_output=True, check=True).stdout
+    assert said.startswith("table_init  queued     set_up: ")
+    assert "(`init` in its name)" in said.splitlines()[0]

@@ -102,7 +102,7 @@ def test_a_plain_loop_is_eligible_and_a_straight_line_is_not_hot(tmp_path: Path)
     module = Module.parse(request_for(tmp_path / "t.c", ["-O2"]).text)
     warm, left = hotness.rank(module, settings())
     assert {heat.function.name for heat in warm} == {"f", "h"}
-    assert [(function.name, reason) for function, reason in left] == [("g", Reason.NOT_HOT)]
+    assert [(one.function.name, one.reason) for one in left] == [("g", Reason.NOT_HOT)]
 
 
 INTERPRETER = """
@@ -120,7 +120,7 @@ def test_an_interpreter_is_not_called_cold_because_nobody_can_follow_its_jumps(t
     (tmp_path / "t.c").write_text(INTERPRETER)
     module = Module.parse(request_for(tmp_path / "t.c", ["-O3"]).text)
     _, left = hotness.rank(module, settings())
-    assert [(function.name, reason) for function, reason in left] == [("f", Reason.UNSUPPORTED_CODE)]
+    assert [(one.function.name, one.reason) for one in left] == [("f", Reason.UNSUPPORTED_CODE)]
 
 
 def test_deeper_loops_come_first_and_a_profile_outranks_depth(tmp_path: Path) -> None:
@@ -163,15 +163,75 @@ def test_globs_match_a_c_plus_plus_name_in_every_spelling(tmp_path: Path, glob: 
     for name, is_left in (("exclude", True), ("only", False)):
         given = settings(**{name: [glob]})
         warm, left = hotness.rank(module, given)
-        named = {function.name for function, _ in left} if is_left else {heat.function.name for heat in warm}
+        named = {one.function.name for one in left} if is_left else {heat.function.name for heat in warm}
         assert named == {"_ZN5image5totalEPKii"}
-        assert {hotness.why(function, reason, given).partition(" ")[0] for function, reason in left} == {name}
+        assert {one.detail.partition(" ")[0] for one in left} == {name}
 
 
-def test_cold_code_is_not_hot(tmp_path: Path) -> None:
-    (tmp_path / "t.c").write_text("__attribute__((cold)) " + LOOP)
+CALLED = """
+static __attribute__((noinline)) int sum(int *a, int n) { int s = 0; while (n--) s += a[n]; return s; }
+int sum_all(int *a, int n);
+"""
+LOOPED = "{ int s = 0; while (n--) s += a[n] * n; return s; }"
+
+
+def set_up(where: Path, code: str, **given: object) -> dict[str, str]:
+    """function -> the rule by which a build does not wait for it; empty where it does."""
+    (where / "t.c").write_text(code)
+    module = Module.parse(request_for(where / "t.c", ["-O2"]).text)
+    return {heat.function.name: heat.set_up for heat in hotness.rank(module, settings(**given))[0]}
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [("table_init", "init"), ("usage", "usage"), ("dump_state", "dump"), ("config_read", "config"),
+     ("initial_sum", ""), ("reprint", ""), ("exits", "")],
+)  # fmt: skip
+def test_a_build_does_not_wait_for_what_is_called_like_set_up_code(tmp_path: Path, name: str, word: str) -> None:
+    rule = f"`{word}` in its name" if word else ""
+    assert set_up(tmp_path, f"int {name}(int *a, int n) {LOOPED}") == {name: rule}
+    assert set_up(tmp_path, f"__attribute__((hot)) int {name}(int *a, int n) {LOOPED}") == {name: ""}
+    assert set_up(tmp_path, f"int {name}(int *a, int n) {LOOPED}", include=name) == {name: ""}
+
+
+@pytest.mark.parametrize(
+    ("callers", "rule"),
+    [
+        ("int table_init(int *a, int n) { return sum(a, n) + 1; }", "called by table_init alone, not in a loop"),
+        ("int table_init(int *a, int n) { int s = 0; while (n--) s ^= sum(a, n); return s; }", ""),
+        ("int table_init(int *a, int n) { return sum(a, n) + 1; } int f(int *a) { return sum(a, 9) + 2; }", ""),
+        ("int table_init(int *a, int n) { return sum(a, n) + 1; } int (*hook)(int *, int) = sum;", ""),
+        ("int main(int n, char **v) { return sum((int *)v, n) + 1; }", ""),
+    ],
+    ids=["set-up code", "set-up code, in a loop", "other code too", "through a pointer", "main, once"],
+)
+def test_what_only_set_up_code_calls_is_set_up_code(tmp_path: Path, callers: str, rule: str) -> None:
+    assert set_up(tmp_path, CALLED + callers)["sum"] == rule
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "detail"),
+    [
+        ("__attribute__((cold)) " + LOOP, Reason.COLD, "it is in .text.unlikely"),
+        ("__attribute__((destructor)) void f(void) { extern int a[]; for (int i = 0; i < 99; i++) a[i] ^= i; }",
+         Reason.COLD, "it is in .text.exit"),
+        ("int main(int n, char **v) { return n * 3 + !v; }", Reason.NOT_HOT, "no loop, no recursion"),
+    ],
+    ids=["cold", "destructor", "main's straight line"],
+)  # fmt: skip
+def test_cold_code_is_left_with_its_rule(tmp_path: Path, code: str, reason: Reason, detail: str) -> None:
+    (tmp_path / "t.c").write_text(code)
+    [left] = hotness.rank(Module.parse(request_for(tmp_path / "t.c", ["-O2"]).text), settings())[1]
+    assert (left.reason, left.detail) == (reason, detail)
+
+
+def test_a_profile_knows_better_than_a_name(tmp_path: Path) -> None:
+    (tmp_path / "t.c").write_text(LOOP.replace(" f(", " table_init("))
     module = Module.parse(request_for(tmp_path / "t.c", ["-O2"]).text)
-    assert hotness.rank(module, settings())[1][0][1] is Reason.COLD
+    assert [heat.set_up for heat in hotness.rank(module, settings(), {"table_init": 0.5})[0]] == [""]
+    assert [heat.set_up for heat in hotness.rank(module, settings(), None, {"table_init": 0.5})[0]] == [""]
+    [left] = hotness.rank(module, settings(), {"other": 1.0})[1]
+    assert left.detail == "the profile never met it"
 
 
 def test_the_plan_finds_the_source_again(tmp_path: Path) -> None:

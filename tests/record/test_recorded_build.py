@@ -147,7 +147,7 @@ def test_the_time_that_was_recorded_ranks_and_what_was_never_called_is_cold(prog
     assert heat == {"weigh": 1.0, "idle": 0.0}
     warm, left = hotness.rank(unit.module, program.settings(), None, heat)
     assert [one.function.name for one in warm] == ["weigh"]
-    assert [(function.name, reason) for function, reason in left] == [("idle", Reason.NOT_HOT)]
+    assert [(one.function.name, one.reason) for one in left] == [("idle", Reason.NOT_HOT)]
     assert Recordings(program.where / "nowhere").heat(unit.module) is None
 
 

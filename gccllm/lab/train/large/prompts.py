@@ -83,7 +83,7 @@ def examples_of(
         except Quit as quit_:
             return [], Counter([quit_.reason.label])
         warm, cold = hotness.rank(session.unit.module, session.settings)
-        left.update(reason.label for _, reason in cold)
+        left.update(one.reason.label for one in cold)
         for heat in warm:
             function = heat.function
             try:
