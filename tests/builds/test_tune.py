@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,8 +15,14 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from rich.console import Console
 
+from gccllm.base import config
 from gccllm.base.events import read
+from gccllm.commands import queue
+from gccllm.commands.crew import Say
+from gccllm.commands.queue import Finished
+from gccllm.engine import request_words
 
 FLAT = "int flat(const int *a, int n) { int s = 0; for (int i = 0; i < n; i++) s += a[i]; return s; }\n"
 DEEP = (
@@ -123,6 +131,40 @@ def test_what_a_build_left_is_worked_on_hottest_first_and_served_without_an_engi
         served = project.build(ENGINE="/nowhere")
         assert (served == own) == (not any(event.get("word") == "admitted" for event in read(project.store)))
         assert not any(event["event"] == "shim" for event in read(project.store))
+
+
+def unit_at(place: Path) -> str:
+    return next(word for word in request_words(place)[1]["driver_arg"] if word in ("a.c", "b.c"))
+
+
+def too_loud_for_two(words: tuple[Path, float], say: Say) -> Finished:
+    """In a worker's place: b.c cannot be timed at the first look; at the second nobody else may be at work."""
+    place = words[0]
+    looks = place.parent / f".{place.name}.looks"
+    looks.write_text(looks.read_text() + "x" if looks.exists() else "x")
+    if unit_at(place) == "b.c" and looks.read_text() == "x":
+        return Finished(undecided=("deep",), is_untimed=True)
+    shutil.rmtree(place)
+    return Finished(admitted=(("deep", "1.5x"),))
+
+
+@pytest.mark.parametrize(("jobs", "looks"), [(1, {"a.c": 1, "b.c": 1}), (2, {"a.c": 1, "b.c": 2})])
+def test_what_could_not_be_timed_beside_others_is_looked_at_once_more_alone(
+    project: Project, monkeypatch: pytest.MonkeyPatch, jobs: int, looks: dict[str, int]
+) -> None:
+    project.build(BUILD_BUDGET="0")
+    units = {place.name: unit_at(place) for place in queue.queued_units(project.store)}
+    monkeypatch.setattr(queue, "work_on_unit", too_loud_for_two)
+    console = Console(file=io.StringIO(), width=100)
+    settings = config.load(project.here, {"GCCLLM_CACHE_DIR": str(project.store)})
+    assert queue.tune(settings, console, None, False, jobs) == 0
+    assert isinstance(console.file, io.StringIO)
+    said = console.file.getvalue()
+    assert {
+        unit: len((project.store / "queue" / f".{name}.looks").read_text()) for name, unit in units.items()
+    } == looks
+    assert ("1 unit could not be timed beside the others: once more, alone" in said) == (jobs == 2)
+    assert project.queued == (jobs == 1)
 
 
 @pytest.mark.serial
