@@ -14,8 +14,7 @@ BIN    := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
 
 # llama.cpp is built from source: without its multimodal and command-line parts that is a few minutes, not ten.
-LLAMA_CMAKE := -DLLAVA_BUILD=OFF -DLLAMA_OPENSSL=OFF -DCMAKE_PROJECT_INCLUDE=$(CURDIR)/wrappers/llama-trim.cmake
-PIP := CMAKE_ARGS="$(LLAMA_CMAKE)" $(BIN)/python -m pip --disable-pip-version-check -q
+PIP := CMAKE_ARGS="-DCMAKE_PROJECT_INCLUDE=$(CURDIR)/wrappers/llama-trim.cmake" $(BIN)/python -m pip --disable-pip-version-check -q
 
 SOURCES := pyproject.toml $(shell find gccllm wrappers -type f -not -path '*/__pycache__/*' -not -path 'gccllm/lab/*')
 

@@ -149,9 +149,7 @@ static void say_progress(const struct unit *unit, const char *directory) {
         (once = open(mark, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)) >= 0) {
         close(once);
         if ((terminal = open("/dev/tty", O_WRONLY | O_NOCTTY | O_CLOEXEC)) >= 0) {
-            dprintf(terminal,
-                    "gcc-llm: working on %s; the next build will not wait; Ctrl-C is safe "
-                    "(gccllm watch: more; GCCLLM_BUILD_BUDGET=0: no wait)\n",
+            dprintf(terminal, "gcc-llm: working on %s; Ctrl-C is safe; `gccllm watch`: more\n",
                     step == NULL || *step == '\0' ? "the first functions" : step);
             close(terminal);
         }

@@ -28,7 +28,7 @@ class Scope(enum.StrEnum):
 # Next steps that several reasons share.
 _DROP = "drop the option that `gccllm explain` names, if the program can do without it"
 _RECORD = "record the program: GCCLLM_MODE=record, then `gccllm record -- COMMAND`"
-_INSTALL = "install again: pip install --force-reinstall gcc-llm"
+_INSTALL = "install again: in a clone of gcc-llm, pip install --force-reinstall --no-deps ."
 _LARGER = "use a larger model: GCCLLM_ENDPOINT"
 _OWN = "move the loop into a function of its own"
 

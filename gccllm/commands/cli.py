@@ -62,7 +62,7 @@ def main() -> None:
         raise click.ClickException("the current directory was removed: go to one that exists") from None
 
 
-@main.command()
+@main.command(short_help="What builds admitted, declined and queued, by reason.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 @click.option("--clear", is_flag=True, help="Forget the log (the store stays).")
 @click.option("--all", "everything", is_flag=True, help="All projects, not only the one whose directory this is.")
@@ -148,7 +148,8 @@ def show(name: str, as_json: bool) -> None:
     meant = names.named(name, {entry.function for entry in entries})
     entries = showing.newest(e for e in entries if e.function in meant or (name and e.key.startswith(name)))
     if not entries:
-        raise click.ClickException(f"the store has nothing about '{name}'; `gccllm cache ls` lists what it has")
+        why = "`gccllm explain FILE.c` says why, `gccllm cache ls` lists what it has"
+        raise click.ClickException(f"the store has nothing about '{name}': {why}")
     if as_json:
         click.echo(schema.as_json("show", **showing.as_words(entries)))
         return
@@ -219,7 +220,7 @@ def watch() -> None:
         raise SystemExit(130) from None
 
 
-@main.command()
+@main.command(short_help="Serve the model on an OpenAI-compatible endpoint.")
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8080, show_default=True)
 @click.option("--socket", type=click.Path(path_type=Path), help="A Unix socket instead of a port.")
@@ -238,7 +239,7 @@ def serve(host: str, port: int, socket: Path | None, model: Path | None, allow_r
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 def doctor(as_json: bool) -> None:
-    """Check the installation and say how to mend what is wrong."""
+    """Check the installation and say how to fix what is wrong."""
     from gccllm.commands import doctor as checks
 
     raise SystemExit(checks.run_doctor(terminal.console(), config.load(), as_json))
@@ -254,7 +255,7 @@ def profile(output: Path, command: tuple[str, ...]) -> None:
     raise SystemExit(_or_exit(lambda: profiler.run(list(command), output)))
 
 
-@main.command(context_settings=COMMAND_LAST)
+@main.command(context_settings=COMMAND_LAST, short_help="Run COMMAND and keep calls of its hot functions as tests.")
 @click.option("--dir", "parent", type=click.Path(file_okay=False, path_type=Path), help="Where the run's files lie.")
 @click.option("--redact", is_flag=True, help="Keep only the bytes that the functions read.")
 @click.option("--calls", type=click.IntRange(1, 64), help="Calls to keep of a function and process.")
@@ -283,7 +284,7 @@ def record(
     raise SystemExit(code)
 
 
-@main.group()
+@main.group(short_help="Recorded calls, and what they are worth as tests.")
 def tests() -> None:
     """Recorded calls: the tests and the timing workload of the functions that they reached."""
 

@@ -1,4 +1,4 @@
-"""`gccllm doctor`: what works here, what does not, and how to mend it. One row a check; every check really tries."""
+"""`gccllm doctor`: what works here, what does not, and how to fix it. One row a check; every check really tries."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gccllm.commands import schema
 
 Check = Callable[[Settings], tuple[str, str]]
 """Returns (state, words): state is `ok`, `warn` (works, but less) or `fail` (gcc's own output only)."""
-AGAIN = "install again: pip install --force-reinstall gcc-llm"
+AGAIN = "install again: in a clone of gcc-llm, pip install --force-reinstall --no-deps ."
 
 
 def _prefix_file(*parts: str) -> Path | None:
@@ -172,9 +172,9 @@ def check_engine(settings: Settings) -> tuple[str, str]:
         elif event["event"] == "shim" and str(event.get("reason", "")).startswith("engine_"):
             failure = str(event["reason"])
     if failure:
-        mend = f"{AGAIN}; then run `gccllm doctor` and build"
+        fix = f"{AGAIN}; then run `gccllm doctor` and build"
         said = f" ({detail})" if detail and failure == "engine_crashed" else ""
-        return "fail", f"{failure}{said} in the last build that asked: it is gcc's own output; {mend}"
+        return "fail", f"{failure}{said} in the last build that asked, which is gcc's own output; {fix}"
     return "ok", f"it answered for {counted(answers, 'unit')}" if answers else "no build has asked it yet"
 
 
@@ -247,7 +247,7 @@ def run_checks(settings: Settings) -> list[tuple[str, str, str]]:
 def run_table(console: Console, rows: list[tuple[str, str, str]]) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("check", "state", "what"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     style = {"ok": "green", "warn": "yellow", "fail": "bold red"}
     for name, state, words in rows:
         table.add_row(name, f"[{style[state]}]{state}[/]", words)
@@ -262,5 +262,5 @@ def run_doctor(console: Console, settings: Settings, as_json: bool = False) -> i
         print(schema.as_json("doctor", ready=not failed, checks=checks))
         return 1 if failed else 0
     run_table(console, rows)
-    console.print(f"not ready; first mend {failed[0]}" if failed else "ready: CC=gcc-llm make", soft_wrap=True)
+    console.print(f"not ready; first fix {failed[0]}" if failed else "ready: CC=gcc-llm make", soft_wrap=True)
     return 1 if failed else 0

@@ -100,7 +100,7 @@ class Board:
         bar = Table.grid(padding=(0, 1))
         share = f"{self._ended}/{counted(self._all, 'unit')}"
         bar.add_row(ProgressBar(self._all, self._ended, 20), share, self._estimate())
-        lines = (f"{one.name}: {one.step}" for one in self._at_work.values())
+        lines = (f"{one.name}: {one.step.removeprefix(f'{one.name}: ')}" for one in self._at_work.values())
         return Group(*(Text(line, no_wrap=True, overflow="ellipsis", style="dim") for line in lines), bar)
 
     def _estimate(self) -> str:

@@ -16,7 +16,7 @@ import shutil
 import signal
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,6 +51,10 @@ class Queued:
     name: str
     functions: int
     """How many are worth work."""
+    left: int
+    """How many are not."""
+    is_measured: bool
+    """Whether a profile or a recording says so, not a rule of thumb."""
     heat: tuple[float, bool, bool, int, int]
     """Of its hottest function (`hotness.Heat.rank`)."""
 
@@ -109,6 +113,7 @@ def tune(settings: config.Settings, console: Console, budget_s: float | None, ag
     with _ended_as_interrupted():
         try:
             units = by_heat(places, console)
+            console.print(outlook(units), soft_wrap=True, highlight=False)
             with Board(console, Pace.of(read(store.user)), deadline) as board:
                 _work_on(units, jobs, deadline, board, tally)
                 if jobs > 1 and tally.untimed and not deadline.is_over:
@@ -121,7 +126,8 @@ def tune(settings: config.Settings, console: Console, budget_s: float | None, ag
     done, admitted = counted(tally.done, "unit"), counted(len(tally.admitted), "function")
     console.print(f"{done} done, {admitted} admitted, {counted(left, 'unit')} still queued")
     if left:
-        console.print("nothing of it is lost: `gccllm tune` goes on from here")
+        spent = f"the budget of {budget_s:.0f} s is used up; " if budget_s is not None and deadline.is_over else ""
+        console.print(f"{spent}nothing of it is lost: `gccllm tune` goes on from here")
     if tally.admitted:
         console.print("build again (touch or `make clean` first) to link them")
     return 130 if interrupted else 0
@@ -146,12 +152,23 @@ def _looked_at(place: Path, request: Request, settings: config.Settings) -> Queu
     try:
         unit = plan(request, settings)
     except Quit:
-        return Queued(place, place.name[:12], 0, coldest)
+        return Queued(place, place.name[:12], 0, 0, False, coldest)
     profile = load_profile(settings.profile_path) if settings.profile_path else None
     session = UnitSession(unit, settings, Log(settings.store_dir))
     recorded = None if profile is not None else session.recordings.heat(unit.module)
-    warm, _ = hotness.rank(unit.module, settings, profile, recorded)
-    return Queued(place, unit.spelled or place.name[:12], len(warm), warm[0].rank if warm else coldest)
+    warm, left = hotness.rank(unit.module, settings, profile, recorded)
+    is_measured = profile is not None or any(heat.share for heat in warm)
+    name = unit.spelled or place.name[:12]
+    return Queued(place, name, len(warm), len(left), is_measured, warm[0].rank if warm else coldest)
+
+
+def outlook(units: Sequence[Queued]) -> str:
+    """What there is to do, before anything is done."""
+    worth, left = sum(unit.functions for unit in units), sum(unit.left for unit in units)
+    said = f"{counted(len(units), 'unit')}: {worth} of {counted(worth + left, 'function')} can be tried"
+    if not any(unit.is_measured for unit in units):
+        said += ", by their loops; which ones run, `gccllm profile -- COMMAND` finds out"
+    return said
 
 
 def _work_on(units: Iterable[Queued], jobs: int, deadline: Deadline, board: Board, tally: Tally) -> None:

@@ -162,25 +162,49 @@ def print_entries(console: Console, entries: Sequence[Entry], title: str | None 
 
 
 def print_decisions(console: Console, decisions: Sequence[Any], verbose: bool = False) -> None:
-    """One line per function: name, word (`word_of`), reason, what it means; then what can be done."""
+    """One line per function: name, word (`word_of`), reason, detail; then what each reason means and what can be
+    done. What is not hot comes last."""
     names = spoken(decision.function for decision in decisions)
     width = min(max(map(len, names.values()), default=8), NAME_WIDTH)
-    for decision in sorted(decisions, key=lambda d: (d.word != "admitted", d.word != "queued", d.function)):
+    for decision in sorted(decisions, key=_standing):
         word = word_of(decision.word, decision.reason.label if decision.reason else None)
         line = Text(f"{names[decision.function]:<{width}}  ")
         line.append(f"{word:<9}", style=_WORD_STYLE.get(word, ""))
         if decision.reason is not None:
-            line.append(f"  {decision.reason.label}: {decision.reason.says}")
+            line.append(f"  {decision.reason.label}")
         if decision.detail:
-            line.append(f"  ({decision.detail})", style="dim")
-        console.print(line, soft_wrap=True)
+            said = decision.detail if verbose else shortened(decision.detail)
+            line.append(f": {said}" if decision.reason else f"  {said}", style="dim")
+        _print_line(console, line)
         if verbose and decision.entry is not None:
             _print_attempts(console, decision.entry)
-    counts = Counter(d.reason for d in decisions if d.reason is not None and d.reason.next_step)
+    counts = Counter(d.reason for d in decisions if d.reason is not None)
     if counts:
-        console.print("\nWhat can be done:", style="bold")
-        for reason, _ in counts.most_common():
-            console.print(Text.assemble((reason.label, "cyan"), f": {reason.next_step}"), soft_wrap=True)
+        console.print("\nWhat that means, and what can be done:", style="bold")
+    for reason, count in counts.most_common():
+        line = Text.assemble((reason.label, "cyan"), f" ({counted(count, 'function')}): {reason.says}")
+        _print_line(console, line)
+        if reason.next_step:
+            _print_line(console, Text(f"  → {reason.next_step}", style="cyan"))
+
+
+def _print_line(console: Console, line: Text) -> None:
+    """Wrapped on a terminal; in a pipe a line stays a line."""
+    if console.is_terminal:
+        console.print(line, overflow="fold")
+    else:
+        console.print(line, soft_wrap=True)
+
+
+def _standing(decision: Any) -> tuple[bool, bool, bool, str]:
+    is_idle = decision.reason in (Reason.NOT_HOT, Reason.COLD)
+    return decision.word != "admitted", decision.word != "queued", is_idle, decision.function
+
+
+def shortened(detail: str) -> str:
+    """The first parts of a long list; `explain -v` has all of it."""
+    parts = detail.split("; ")
+    return detail if len(parts) < 4 else "; ".join([*parts[:2], f"{len(parts) - 2} more (-v)"])
 
 
 def decision_rows(decisions: Sequence[Any]) -> list[dict[str, Any]]:

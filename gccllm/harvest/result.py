@@ -66,7 +66,7 @@ def explain(target: HarvestTarget, result: Harvest, probe: Probe) -> list[str]:
     graph = cfg(target.body)
     for a, b in result.missing[:8]:
         block = graph.blocks[a]
-        last = target.body.lines[block.last - 1].text().strip()
+        last = " ".join(target.body.lines[block.last - 1].text().split())
         said.append(f"no input takes edge {a} -> {b}, after `{last}`")
     said.append("timing classes: " + (", ".join(f"{k} {len(v)}" for k, v in result.timing.items()) or "none"))
     if result.discards:

@@ -42,6 +42,8 @@ def library() -> Any:
     """llama_cpp's low-level module, silenced for good. Raises ModelError."""
     try:
         lib = _bindings()
+    except ModuleNotFoundError as error:
+        raise ModelError(f"no {error.name}: {sys.executable} -m pip install llama-cpp-python") from error
     except (ImportError, OSError, RuntimeError) as error:
         raise ModelError(f"llama-cpp-python cannot be loaded: {error}") from error
     lib.llama_log_set(_quiet(lib), ctypes.c_void_p(0))

@@ -69,7 +69,7 @@ def test_narrow_terminals_lose_columns_and_wide_ones_have_all() -> None:
 def test_explain_watch_and_progress_speak_c_plus_plus(tmp_path: Path) -> None:
     console = at(80)
     report.print_decisions(console, [Decision(MANGLED, "queued", Reason.BUDGET)])
-    assert said(console).startswith(f"{SPOKEN} queued budget:")
+    assert said(console).startswith(f"{SPOKEN} queued budget What that means")
     event = {"event": "worked", "source": "/v.cc", "function": MANGLED, "outcome": "accepted", "seconds": 2}
     assert watch.words(event) == f"v.cc: {SPOKEN}: accepted after 2 s"
     engine.note_step(tmp_path, MANGLED, "timing")

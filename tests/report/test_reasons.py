@@ -196,8 +196,21 @@ def test_no_line_of_explain_holds_a_recipes_flags() -> None:
 def test_each_next_step_is_told_once(source: Path) -> None:
     source.write_text("int f(int x) { return x + 1; }\nint g(int x) { return x + 2; }\n")
     said = CliRunner().invoke(main, ["explain", str(source), "-O2"]).output
-    assert said.count("not_hot:") == 3, "of two functions, and what can be done"
+    assert said.count("not_hot: no loop, no recursion\n") == 2
+    assert said.count("not_hot (2 functions): ") == 1
     assert said.count(Reason.NOT_HOT.next_step) == 1
+
+
+def test_what_is_not_hot_comes_last_and_a_long_detail_is_shortened() -> None:
+    edges = Decision("loops", "declined", Reason.EDGES_MISSED, "; ".join(f"edge {n}" for n in range(9)))
+    for verbose in (False, True):
+        console = Console(width=80, file=io.StringIO())
+        report.print_decisions(console, [Decision("a", "declined", Reason.NOT_HOT, "no loop"), edges], verbose)
+        assert isinstance(console.file, io.StringIO)
+        first, second, *_ = console.file.getvalue().splitlines()
+        assert second == "a      declined   not_hot: no loop"
+        shown = edges.detail if verbose else "edge 0; edge 1; 7 more (-v)"
+        assert first == f"loops  declined   edges_missed: {shown}"
 
 
 def test_stats_say_what_can_be_done(source: Path) -> None:
