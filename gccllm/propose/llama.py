@@ -43,7 +43,8 @@ def library() -> Any:
     try:
         lib = _bindings()
     except ModuleNotFoundError as error:
-        raise ModelError(f"no {error.name}: {sys.executable} -m pip install llama-cpp-python") from error
+        missing = (error.name or "").partition(".")[0]
+        raise ModelError(f"no {missing}: {sys.executable} -m pip install llama-cpp-python") from error
     except (ImportError, OSError, RuntimeError) as error:
         raise ModelError(f"llama-cpp-python cannot be loaded: {error}") from error
     lib.llama_log_set(_quiet(lib), ctypes.c_void_p(0))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +14,8 @@ from gccllm.base import config
 from gccllm.base.events import Log
 from gccllm.base.reasons import Reason
 from gccllm.commands.doctor import NEED_GCC, check_engine, check_gcc, check_start, run_checks
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def gcc(tmp_path: Path, version: str) -> config.Settings:
@@ -38,6 +44,16 @@ def test_without_a_gcc_that_is_all_there_is_to_say_of_it(tmp_path: Path) -> None
     assert rows["gcc"] == ("fail", "/nowhere/gcc does not run; install gcc or set GCCLLM_CC")
     assert {rows[name] for name in NEED_GCC} == {("fail", "not tried without a gcc")}
     assert not any("Error:" in words for _, words in rows.values()), "no check broke"
+
+
+def test_a_missing_llama_cpp_is_named_with_what_adds_it(tmp_path: Path) -> None:
+    (tmp_path / "llama_cpp.py").write_text("raise ModuleNotFoundError(name='llama_cpp')\n")
+    env = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}", "GCCLLM_CACHE_DIR": str(tmp_path / "store")}
+    argv = [sys.executable, "-m", "gccllm.commands.cli", "doctor", "--json"]
+    said = json.loads(subprocess.run(argv, env=env, cwd=tmp_path, capture_output=True, text=True).stdout)
+    rows = {row["check"]: (row["state"], row["says"]) for row in said["checks"]}
+    says = f"no llama_cpp: {sys.executable} -m pip install llama-cpp-python; the recompile proposer works without it"
+    assert rows["model"] == rows["model answers"] == ("warn", says)
 
 
 def environment(place: Path, starts: str) -> Path:
