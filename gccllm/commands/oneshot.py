@@ -114,10 +114,13 @@ def last_decisions(source: Path, events: Iterable[Event]) -> dict[str, Event]:
 
 
 def _in_mode(decision: Decision, mode: str, last: Mapping[str, Event]) -> Decision:
-    """A lookup alone knows no more than that there is nothing: what does the mode of the builds make of that?"""
-    if decision.reason is not Reason.NOT_IN_STORE:
-        return decision
+    """A lookup alone knows no more than what is in the store: what did the last build make of that, or would one?"""
     event = last.get(decision.function, {})
+    if decision.reason is not Reason.NOT_IN_STORE:
+        # An answer that a build has since found outdated, and could not replace.
+        is_newer = decision.entry is not None and float(event.get("at", 0)) > decision.entry.created
+        if not is_newer or event.get("word") != "queued":
+            return decision
     known = next((reason for reason in Reason if reason.label == event.get("reason")), None)
     # What was declined by an entry is not any more, for the store has none.
     is_said = event.get("word") == "queued" or (event.get("word") == "declined" and not event.get("key"))

@@ -156,7 +156,8 @@ def worth_words(worth: Worth) -> Iterator[str]:
         shorter = sum(len(one.shorter) for one in long)
         yield f"{len(long)} are too long for every candidate to run: they are timed; {shorter} shorter ones stand in"
     for why, count in Counter(one.why for one in worth.looked if one.state is None).most_common():
-        yield f"{count} do not replay: {why}"
+        hint = " (the program built with -fsanitize=undefined says where)" if why == "undefined behaviour" else ""
+        yield f"{count} do not replay: {why}{hint}"
     limited = Counter(one.why for one in worth.looked if one.state is not None and one.why)
     for why, count in limited.items():
         yield f"{count} are timed shorter than they were: {why}"

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from gccllm.base.names import spoken_name
+from gccllm.base.reasons import Reason
 from gccllm.base.words import counted
 
 POLL_S = 0.3
+MEANS = {reason.label: reason.says for reason in Reason}
 
 
 def follow(store_dir: Path, wait: Callable[[], object] = lambda: time.sleep(POLL_S)) -> Iterator[dict[str, Any]]:
@@ -56,5 +58,6 @@ def words(event: dict[str, Any]) -> str:
             functions = counted(event.get("functions", 0), "function")
             return f"{name}: {event.get('admitted')} of {functions}, {event.get('seconds')} s"
         case "unit_declined" | "shim" | "store" | "model":
-            return f"{name}: {event['event']}{reason}"
+            says = MEANS.get(str(event.get("reason", "")), event["event"])
+            return f"{name}:{reason}: {says}"
     return ""

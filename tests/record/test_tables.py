@@ -72,6 +72,11 @@ def test_minimise_keeps_names_and_figures(width: int) -> None:
         assert all(figure in said for figure in (NAME, "123/456 -> 123/456"))
 
 
+def test_undefined_behaviour_comes_with_how_to_find_it() -> None:
+    worth = Worth((Looked(why="undefined behaviour"),), (frozenset(),), (0, 9), (0, 0))
+    assert [line for line in report.worth_words(worth) if "-fsanitize=undefined" in line]
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_show_keeps_each_argument(width: int, tmp_path: Path) -> None:
     store = known(tmp_path, MANY, name=NAME)

@@ -67,6 +67,15 @@ def test_what_the_last_build_said_is_said_again(source: Path, store: Store) -> N
     assert explained(source) == {"f": ("untried", "")}, "that build had another mode"
 
 
+def test_an_answer_that_the_last_build_did_not_take_is_not_told_again() -> None:
+    stored = Decision("f", "declined", Reason.MUTANTS_SURVIVED, "9 of 10", rewrite(created=100.0))
+    noisy = {"event": "function", "word": "queued", "reason": "noisy", "detail": "2 equal candidates"}
+    told = oneshot._in_mode(stored, "inline", {"f": {**noisy, "at": 101.0}})
+    assert (told.word, told.reason, told.detail) == ("queued", Reason.NOISY, "2 equal candidates")
+    assert oneshot._in_mode(stored, "inline", {"f": {**noisy, "at": 99.0}}) is stored
+    assert oneshot._in_mode(stored, "inline", {}) is stored
+
+
 def test_what_the_last_build_declined_is_declined_still(source: Path, store: Store) -> None:
     log = Log(store.user, source=str(source))
     log.write("function", Reason.VOLATILE, function="f", word="declined", detail="p->x")

@@ -59,3 +59,8 @@ def test_watching_shows_what_is_written_from_now_on(site: Site) -> None:
     with pytest.raises(KeyboardInterrupt):
         seen.extend(words(event) for event in follow(site.store, wait))
     assert seen == ["loop.c: sum: undecided budget after 2.5 s"]
+
+
+def test_watching_says_what_a_word_means() -> None:
+    event = {"event": "store", "source": "/src/loop.c", "reason": "recorded_since"}
+    assert words(event) == f"loop.c: recorded_since: {Reason.RECORDED_SINCE.says}"
