@@ -99,7 +99,7 @@ class Reason(enum.Enum):
     NOT_HOT = ("not_hot", Scope.FUNCTION, "it has no loop or recursion, or does not occur in the profile or recording", "name it in the setting `include`, or let `gccllm profile -- COMMAND` find what is hot")
     COLD = ("cold", Scope.FUNCTION, "it is marked cold, or gcc placed it in a cold section", "drop the attribute, or name it in the setting `include`")
     EXCLUDED = ("excluded", Scope.FUNCTION, "the settings exclude it", "change the setting that `gccllm explain` names")
-    BUDGET = ("budget", Scope.FUNCTION, "the time budget of the unit ran out; it is queued", "run `gccllm tune`, or raise GCCLLM_BUILD_BUDGET")
+    BUDGET = ("budget", Scope.FUNCTION, "the time that a build spends on work ran out; it is queued", "run `gccllm tune`, or raise GCCLLM_BUILD_BUDGET")
     SET_UP = ("set_up", Scope.FUNCTION, "it looks like set-up code, for which a build does not wait; it is queued", "run `gccllm tune`, or name it in the setting `include`")
     QUEUED = ("queued", Scope.FUNCTION, "it waits for `gccllm tune`", "run `gccllm tune`, then build again", "queue")
     UNTRIED = ("untried", Scope.FUNCTION, "no build has tried it yet", "build, or run `gccllm explain --work FILE`")

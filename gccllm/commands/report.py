@@ -18,7 +18,7 @@ from gccllm.base.reasons import Reason, Scope
 from gccllm.base.words import counted
 from gccllm.commands.terminal import Column, print_rows
 from gccllm.store import Entry
-from gccllm.store.entry import recipe_name
+from gccllm.store.entry import recipe_name, recipe_words
 
 _WORDS = {Reason.NOT_IN_STORE.label: "declined", Reason.UNTRIED.label: "undecided"}
 _WORD_STYLE = {"admitted": "bold green", "queued": "yellow", "undecided": "yellow", "declined": "dim"}
@@ -226,12 +226,13 @@ def decision_rows(decisions: Sequence[Any]) -> list[dict[str, Any]]:
 def _print_attempts(console: Console, entry: Entry) -> None:
     for words in (evidence_words(entry), recording_words(entry)):
         if words:
-            console.print(Text(f"    {words}", style="dim"), soft_wrap=True)
+            _print_line(console, Text(f"    {words}", style="dim"))
     for attempt in entry.attempts:
         gain = f" {attempt['speedup']:.2f}x" if attempt.get("speedup") else ""
         why = f" {attempt.get('reason') or ''} {attempt.get('detail') or ''}".rstrip()
-        words = f"    {attempt['proposer']}: {recipe_name(attempt['recipe'])}: {attempt['outcome']}{gain}{why}"
-        console.print(Text(words, style="dim"), soft_wrap=True)
+        recipe = recipe_words(attempt["recipe"]).partition(":")[0]
+        words = f"    {attempt['proposer']}: {recipe}: {attempt['outcome']}{gain}{why}"
+        _print_line(console, Text(words, style="dim"))
 
 
 def short_level(number: int) -> str:

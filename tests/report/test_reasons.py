@@ -192,13 +192,14 @@ def test_what_is_volatile_is_named_with_its_line(source: Path) -> None:
 def test_no_line_of_explain_holds_a_recipes_flags() -> None:
     entry = rewrite(recipe="clang-wide: clang 19 -O3 -msse3", attempts=[{
         "proposer": "recompile", "recipe": "gcc-wide: gcc -O3 -mavx", "outcome": "refuted",
-    }])  # fmt: skip
+    }, {"proposer": "model", "recipe": "model.gguf, beam of 8, 0, level 4", "outcome": "refuted"}])  # fmt: skip
     console = Console(width=80, file=io.StringIO())
     report.print_decisions(console, [Decision("f", "admitted", None, _gain(entry), entry)], verbose=True)
     assert isinstance(console.file, io.StringIO)
     said = console.file.getvalue()
     assert "clang-wide, " in said
     assert "gcc-wide: refuted" in said
+    assert "model.gguf, beam of 8, answer 1, for x86-64-v4: refuted" in " ".join(said.split())
     assert not re.search(r" -[Om]", said)
 
 
