@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -9,11 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from gccllm.base import config
 from gccllm.base.events import Log
 from gccllm.base.reasons import Reason
-from gccllm.commands.doctor import NEED_GCC, check_engine, check_gcc, check_start, run_checks
+from gccllm.commands.doctor import NEED_GCC, check_engine, check_gcc, check_start, run_checks, run_table
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -89,3 +91,14 @@ def test_what_the_last_build_met_is_told(tmp_path: Path) -> None:
     assert (state, words.partition(" in ")[0]) == ("fail", "engine_crashed (ImportError: no z3)")
     log.write("unit", functions=1, admitted=0)
     assert check_engine(settings) == ("ok", "it answered for 1 unit")
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_no_path_is_cut(width: int) -> None:
+    console = Console(width=width, force_terminal=True, color_system=None, file=io.StringIO())
+    path = "/home/somebody/" + "/".join(f"directory{n}" for n in range(12))
+    run_table(console, [("model", "ok", f"{path}/model.gguf: 11.8 MB")])
+    assert isinstance(console.file, io.StringIO)
+    said = console.file.getvalue()
+    assert "…" not in said
+    assert f"{path}/model.gguf:" in "".join(said.split())
