@@ -88,6 +88,7 @@ def stats(as_json: bool, clear: bool, everything: bool, by_stage: bool) -> None:
     ]
     root = None if everything else by_project.root_of(settings, Path.cwd())
     waiting = len(queued_units(settings.store_dir, root))
+    summary["units"] = max(summary["units"], waiting)  # what is queued at once is in no log yet
     if as_json:
         held = {"accepted": sum(e.outcome == "accepted" for e in entries), "entries": len(entries)}
         click.echo(schema.as_json("stats", **summary, waiting=waiting, stages=spent, store=held))

@@ -137,6 +137,14 @@ def test_who_only_looks_leaves_no_trace_in_the_counts(source: Path, store: Store
     assert list(read(store.user)) == []
 
 
+def test_a_unit_that_was_only_queued_was_seen(store: Store) -> None:
+    (store.user / "queue" / ("a" * 64)).mkdir(parents=True)
+    (store.user / "queue" / ("a" * 64) / "request").touch()
+    said = CliRunner().invoke(main, ["stats", "--all"]).output
+    assert said.startswith("1 unit seen, ")
+    assert "1 unit waits for `gccllm tune`" in said
+
+
 def test_mode_cached_queues_nothing() -> None:
     event = {"event": "function", "function": "f", "word": "queued", "reason": "not_in_store"}
     found = report.summarise([event])
