@@ -8,25 +8,20 @@ which `typed_object` notices.
 
 from __future__ import annotations
 
-import io
 import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from elftools.common.exceptions import ELFError
-from elftools.elf.elffile import ELFFile
 
 from gccllm.assembly import BodyError, Module
 from gccllm.base.core import Quit
+from gccllm.base.elf import Elf, ELFError
 from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Toolchain
 from gccllm.harvest.dwarf import UnitTypes
 from gccllm.harvest.sources import Sources, read_sources
 
-_SHF_ALLOC = 2
 DUMP_OPTION = "-fdump-tree-optimized-lineno"
 """What `effects` reads."""
 SIDE_S = 60.0
@@ -147,33 +142,18 @@ def parsed(text: str | None) -> Module | None:
         return None
 
 
-def _loaded_parts(data: bytes) -> dict[str, tuple[bytes, tuple[tuple[object, ...], ...]]]:
+def _loaded_parts(content: bytes) -> dict[str, tuple[bytes, tuple[tuple[object, ...], ...]]]:
     """Contents and relocations of every section that is loaded, but for the unwind table."""
-    elf = ELFFile(io.BytesIO(data))
-    symbols = elf.get_section_by_name(".symtab")
     parts: dict[str, tuple[bytes, tuple[tuple[object, ...], ...]]] = {}
-    for section in elf.iter_sections():
-        is_loaded = bool(section["sh_flags"] & _SHF_ALLOC)
-        if is_loaded and section.name not in (".eh_frame", ".note.gnu.property"):
-            content = section.data() if section["sh_type"] != "SHT_NOBITS" else str(section["sh_size"]).encode()
+    elf = Elf.of(content)
+    for section in elf.sections:
+        if section.is_loaded and section.size and section.name not in (".eh_frame", ".note.gnu.property"):
+            data = section.data if section.kind != "SHT_NOBITS" else str(section.size).encode()
+            rows = tuple((row.offset, row.kind, row.name, row.addend) for row in elf.relocations(section))
             # Two sections may share a name (COMDAT groups): keep all their contents in order.
             before = parts.get(section.name, (b"", ()))
-            parts[section.name] = (before[0] + content, before[1] + _relocations(elf, section, symbols))
-    return {name: part for name, part in parts.items() if part != (b"", ()) and part != (b"0", ())}
-
-
-def _relocations(elf: Any, section: Any, symbols: Any) -> tuple[tuple[object, ...], ...]:
-    table = elf.get_section_by_name(f".rela{section.name}")
-    if table is None or symbols is None:
-        return ()
-    rows: list[tuple[object, ...]] = []
-    for row in table.iter_relocations():
-        symbol = symbols.get_symbol(row["r_info_sym"])
-        name = symbol.name
-        if not name and isinstance(symbol["st_shndx"], int):
-            name = elf.get_section(symbol["st_shndx"]).name
-        rows.append((row["r_offset"], row["r_info_type"], name, row["r_addend"]))
-    return tuple(rows)
+            parts[section.name] = (before[0] + data, before[1] + rows)
+    return parts
 
 
 def _first_line(err: str) -> str:

@@ -19,13 +19,12 @@ from itertools import islice
 from random import Random
 from typing import TYPE_CHECKING
 
-from elftools.elf.elffile import ELFFile
-
 from gccllm.assembly.body import Body
 from gccllm.assembly.cfg import Edge, cfg
 from gccllm.assembly.code import by_line
 from gccllm.base.core import PAGE_BYTES, GlobalBytes, Page, Test
 from gccllm.base.deadline import NEVER, Deadline
+from gccllm.base.elf import Elf
 from gccllm.harvest.far import far_symbols
 from gccllm.harvest.probe import HarvestTarget, Probe, Run
 from gccllm.harvest.types import Pointer
@@ -147,10 +146,9 @@ class Solving:
     @cached_property
     def constants(self) -> list[tuple[int, bytes]]:
         """(address, bytes) of the parts of the image that cannot be written."""
-        low, high = self.probe.replayer.image.base, self.probe.replayer.image.writable[0]
-        with self.probe.replayer.image.path.open("rb") as file:
-            parts = [(int(one["p_vaddr"]), one.data()) for one in ELFFile(file).iter_segments("PT_LOAD")]
-        return [(first, data) for first, data in parts if low <= first < high]
+        image = self.probe.replayer.image
+        parts = [part for part in Elf.of(image.path).segments if part.kind == "PT_LOAD"]
+        return [(part.address, part.data) for part in parts if image.base <= part.address < image.writable[0]]
 
     # --- what is made of its answer ---
 

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from elftools.elf.constants import SH_FLAGS
-from elftools.elf.elffile import ELFFile
-
 from gccllm.base.core import FarCode, Quit
+from gccllm.base.elf import STT_FILE, STT_SECTION, Elf
 from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Toolchain, run
 from gccllm.sandbox import layout
@@ -48,7 +46,7 @@ def _object(workdir: Path, name: str, text: str, tools: Toolchain) -> tuple[Path
         if not done.ok:
             raise Quit(Reason.IMPURE_CALLEE, f"{name}: its text does not assemble")
         names = workdir / f"{name}.far.names"
-        defined, undefined = _symbols(whole)
+        defined, undefined = _symbols(Elf.of(whole))
         renamed = {one: real_name(one) if one == name else f"{real_name(name)}.{one}" for one in defined}
         # The unit under test may have something of the same name.
         renamed |= {one: real_name(one) for one in undefined if one not in layout.IMPORTS}
@@ -57,18 +55,14 @@ def _object(workdir: Path, name: str, text: str, tools: Toolchain) -> tuple[Path
                     str(whole), str(path)])  # fmt: skip
         if not done.ok:
             raise Quit(Reason.IMPURE_CALLEE, f"{name}: {done.err.strip()[:100]}")
-    with path.open("rb") as stream:
-        wanted = SH_FLAGS.SHF_ALLOC | SH_FLAGS.SHF_WRITE
-        if any(s["sh_flags"] & wanted == wanted and s["sh_size"] for s in ELFFile(stream).iter_sections()):
-            raise Quit(Reason.IMPURE_CALLEE, f"{name} has data of its own")
-    return path, _symbols(path)[1]
+    elf = Elf.of(path)
+    if any(section.is_writable_data for section in elf.sections):
+        raise Quit(Reason.IMPURE_CALLEE, f"{name} has data of its own")
+    return path, _symbols(elf)[1]
 
 
-def _symbols(path: Path) -> tuple[set[str], set[str]]:
+def _symbols(elf: Elf) -> tuple[set[str], set[str]]:
     """(defined, undefined) names."""
-    with path.open("rb") as stream:
-        table = ELFFile(stream).get_section_by_name(".symtab")
-        kinds = ("STT_SECTION", "STT_FILE")
-        named = [s for s in table.iter_symbols() if s.name and s["st_info"]["type"] not in kinds]
-        defined = {s.name for s in named if s["st_shndx"] != "SHN_UNDEF"}
-        return defined, {s.name for s in named} - defined
+    named = [one for one in elf.symbols if one.name and one.kind not in (STT_SECTION, STT_FILE)]
+    defined = {one.name for one in named if not one.is_undefined}
+    return defined, {one.name for one in named} - defined

@@ -32,11 +32,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from elftools.elf.constants import SH_FLAGS
-from elftools.elf.elffile import ELFFile
-
 from gccllm.base.core import CalleeSpec as CalleeSpec
 from gccllm.base.core import FarCode, FarData, Quit, Slot, StandIn
+from gccllm.base.elf import SHN_ABS, STB_GLOBAL, STB_WEAK, STT_TLS, Elf
 from gccllm.base.reasons import Reason
 from gccllm.base.runtime import GET_ADDRESS, NORETURN
 from gccllm.base.toolchain import Toolchain, run
@@ -45,6 +43,8 @@ from gccllm.sandbox.far_code import far_objects, real_name
 
 _STUB_BYTES = 64
 _FAR_ALIGN = 64
+_PLT32 = 4  # types of relocations, as in R_X86_64_PLT32
+_SHORT, _NEAR = {10, 11}, {2, _PLT32}  # 32 and 32S; PC32 and PLT32
 _KNOWN = (*layout.IMPORTS, *(layout.TRACED_PREFIX + name for name in layout.TRACED_IMPORTS))
 
 
@@ -114,8 +114,9 @@ def build_image(
     done = tools.assemble(text, unit)
     if not done.ok:
         raise AssembleError(_first_lines(done.err))
-    called, data, thread = _undefined(unit)
-    has_thread = bool(thread) or _has_thread(unit)
+    elf = Elf.of(unit)
+    called, data, thread = _undefined(elf)
+    has_thread = bool(thread) or any(section.is_thread_data for section in elf.sections)
     far: list[Path] = []
     needs: set[str] = set()
     for one in sorted(called | data):
@@ -129,7 +130,7 @@ def build_image(
     if not done.ok:
         raise AssembleError(_first_lines(done.err))
     if base is None:
-        base = layout.IMAGE_LOW if _has_short_addresses(unit) else layout.IMAGE_BASE
+        base = layout.IMAGE_LOW if _has_short_addresses(elf) else layout.IMAGE_BASE
     script = workdir / f"{'thread' if has_thread else 'image'}-{base:x}.ld"
     if not script.exists():
         script.write_text(_script(has_thread, base))
@@ -157,55 +158,34 @@ def _first_lines(text: str) -> str:
     return "\n".join(line for line in text.splitlines()[:4] if line)
 
 
-def _undefined(unit: Path) -> tuple[set[str], set[str], set[str]]:
+def _undefined(unit: Elf) -> tuple[set[str], set[str], set[str]]:
     """Names the object leaves undefined and not weak: those only ever called or jumped to, the rest, and of the rest
     the thread-local ones."""
-    with unit.open("rb") as stream:
-        elf = ELFFile(stream)
-        table = elf.get_section_by_name(".symtab")
-        names: dict[int, str] = {}
-        thread: set[str] = set()
-        for index, symbol in enumerate(table.iter_symbols() if table else ()):
-            if symbol["st_shndx"] == "SHN_UNDEF" and symbol["st_info"]["bind"] == "STB_GLOBAL" and symbol.name:
-                names[index] = symbol.name
-                if symbol["st_info"]["type"] == "STT_TLS":
-                    thread.add(symbol.name)
-        names = {index: name for index, name in names.items() if name != "_GLOBAL_OFFSET_TABLE_"}
-        plt = 4  # R_X86_64_PLT32
-        data: set[str] = set(thread)
-        for section in elf.iter_sections():
-            if section["sh_type"] != "SHT_RELA" or ".debug" in section.name:
-                continue
-            for relocation in section.iter_relocations():
-                if relocation["r_info_sym"] in names and relocation["r_info_type"] != plt:
-                    data.add(names[relocation["r_info_sym"]])
-    return set(names.values()) - data, data, thread
+    wanted = {
+        symbol
+        for symbol in unit.symbols
+        if symbol.is_undefined and symbol.bind == STB_GLOBAL and symbol.name not in ("", "_GLOBAL_OFFSET_TABLE_")
+    }
+    thread = {symbol.name for symbol in wanted if symbol.kind == STT_TLS}
+    data = thread | {
+        one.name
+        for section in unit.sections
+        if section.is_loaded
+        for one in unit.relocations(section)
+        if one.kind != _PLT32 and one.symbol in wanted
+    }
+    return {symbol.name for symbol in wanted} - data, data, thread
 
 
-def _has_short_addresses(unit: Path) -> bool:
+def _has_short_addresses(unit: Elf) -> bool:
     """Whether code is for programs whose parts all lie low: some of it holds an address in 32 bits, or reaches a weak
     name that may be 0 by a distance in 32 bits."""
-    short, near = {10, 11}, {2, 4}  # R_X86_64_32 and 32S; PC32 and PLT32
-    with unit.open("rb") as stream:
-        elf = ELFFile(stream)
-        table = elf.get_section_by_name(".symtab")
-        weak = {
-            index
-            for index, symbol in enumerate(table.iter_symbols() if table else ())
-            if symbol["st_shndx"] == "SHN_UNDEF" and symbol["st_info"]["bind"] == "STB_WEAK"
-        }
-        return any(
-            one["r_info_type"] in short or (one["r_info_type"] in near and one["r_info_sym"] in weak)
-            for section in elf.iter_sections()
-            if section["sh_type"] == "SHT_RELA" and not section.name.startswith((".rela.debug", ".rela.eh_frame"))
-            for one in section.iter_relocations()
-        )
-
-
-def _has_thread(unit: Path) -> bool:
-    with unit.open("rb") as stream:
-        flag = SH_FLAGS.SHF_TLS
-        return any(s["sh_flags"] & flag and s["sh_size"] for s in ELFFile(stream).iter_sections())
+    return any(
+        one.kind in _SHORT or (one.kind in _NEAR and one.symbol.is_undefined and one.symbol.bind == STB_WEAK)
+        for section in unit.sections
+        if section.is_loaded and section.name != ".eh_frame"
+        for one in unit.relocations(section)
+    )
 
 
 def _is_library(name: str, spec: CalleeSpec | None) -> bool:
@@ -311,22 +291,15 @@ def _thread_pointer(slot: int) -> list[str]:
 
 
 def _read(path: Path, base: int) -> tuple[dict[str, int], dict[str, int], tuple[int, int]]:
-    symbols: dict[str, int] = {}
-    sizes: dict[str, int] = {}
-    writable = (base + layout.DATA_AT, base + layout.DATA_AT)
-    with path.open("rb") as stream:
-        elf = ELFFile(stream)
-        thread = next((part["p_vaddr"] for part in elf.iter_segments("PT_TLS")), 0)
-        for symbol in elf.get_section_by_name(".symtab").iter_symbols():
-            if symbol.name and symbol["st_shndx"] not in ("SHN_UNDEF", "SHN_ABS"):
-                # Those of thread-local data count from its start.
-                first = thread if symbol["st_info"]["type"] == "STT_TLS" else 0
-                symbols[symbol.name] = first + symbol["st_value"]
-                sizes[symbol.name] = symbol["st_size"]
-        for part in elf.iter_segments("PT_LOAD"):
-            if part["p_vaddr"] == writable[0]:
-                writable = (writable[0], writable[0] + part["p_memsz"])
-    return symbols, sizes, writable
+    """Addresses and sizes of the named, and the range of writable data."""
+    elf = Elf.of(path)
+    thread = next((part.address for part in elf.segments if part.kind == "PT_TLS"), 0)
+    named = [one for one in elf.symbols if one.name and not one.is_undefined and one.section != SHN_ABS]
+    # Those of thread-local data count from its start.
+    symbols = {one.name: one.value + (thread if one.kind == STT_TLS else 0) for one in named}
+    start = base + layout.DATA_AT
+    size = next((part.size for part in elf.segments if part.kind == "PT_LOAD" and part.address == start), 0)
+    return symbols, {one.name: one.size for one in named}, (start, start + size)
 
 
 # A byte of contents makes real memory of .tbss, which else has no place of its own. The thread pointer is in a block of

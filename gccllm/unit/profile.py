@@ -32,6 +32,7 @@ from functools import cache
 from pathlib import Path
 
 from gccllm.base.command import run_through
+from gccllm.base.elf import STT_FUNC, STT_GNU_IFUNC, Elf, ELFError
 from gccllm.base.regular import read_regular
 
 FORMAT = "gccllm-profile"
@@ -257,18 +258,14 @@ class Symbols:
 
     @staticmethod
     def _read(path: str) -> Iterator[tuple[int, int, str]]:
-        from elftools.elf.elffile import ELFFile
-
         with open(path, "rb") as file:
-            elf = ELFFile(file)
-            loads = [(s["p_vaddr"], s["p_filesz"], s["p_offset"]) for s in elf.iter_segments("PT_LOAD")]
-            table = elf.get_section_by_name(".symtab") or elf.get_section_by_name(".dynsym")
-            for symbol in table.iter_symbols():
-                if symbol["st_info"]["type"] not in ("STT_FUNC", "STT_GNU_IFUNC") or symbol["st_shndx"] == "SHN_UNDEF":
-                    continue
-                for vaddr, size, offset in loads:
-                    if vaddr <= symbol["st_value"] < vaddr + size:
-                        yield symbol["st_value"] - vaddr + offset, symbol["st_size"], symbol.name
+            elf = Elf(file)
+            loads = [part for part in elf.segments if part.kind == "PT_LOAD"]
+            for symbol in elf.symbols:
+                if symbol.kind in (STT_FUNC, STT_GNU_IFUNC) and not symbol.is_undefined:
+                    for part in loads:
+                        if part.address <= symbol.value < part.address + part.file_size:
+                            yield symbol.value - part.address + part.file_offset, symbol.size, symbol.name
 
     def name_at(self, offset: int) -> str:
         """The function whose bytes hold this file offset; empty when none does."""
@@ -286,11 +283,8 @@ def _symbols(path: str) -> Symbols:
 
 def is_static(program: Path) -> bool:
     """Whether an ELF executable has no dynamic loader; False for anything that is not ELF."""
-    from elftools.common.exceptions import ELFError
-    from elftools.elf.elffile import ELFFile
-
     try:
         with program.open("rb") as file:
-            return not any(True for _ in ELFFile(file).iter_segments("PT_INTERP"))
+            return all(part.kind != "PT_INTERP" for part in Elf(file).segments)
     except (ELFError, OSError):
         return False

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from elftools.elf.elffile import ELFFile
+from gccllm.base.elf import Elf
 
 HERE = Path(__file__).parent
 KERNELS = HERE / "kernels"
@@ -69,25 +69,22 @@ def renamed(source: Path, old: str, new: str, output: Path) -> Path:
     return output
 
 
-def code_of(path: Path) -> dict[str, bytes]:
+def code_of(path: Path) -> dict[str, tuple[object, ...]]:
     """Contents of everything an object loads, relocations included: what two equal compilations share."""
-    with path.open("rb") as file:
-        elf = ELFFile(file)
-        loaded = {i for i in range(elf.num_sections()) if elf.get_section(i)["sh_flags"] & 2}
-        return {
-            f"{i}{section.name}": section.data()
-            for i in range(elf.num_sections())
-            for section in [elf.get_section(i)]
-            if i in loaded or (section["sh_type"] == "SHT_RELA" and section["sh_info"] in loaded)
-        }
+    elf = Elf.of(path)
+    return {
+        f"{section.number}{section.name}": (section.data, section.size, elf.relocations(section))
+        for section in elf.sections
+        if section.is_loaded
+    }
 
 
 def place_of(path: Path, symbol: str) -> Place:
-    with path.open("rb") as file:
-        elf = ELFFile(file)
-        for found in elf.get_section_by_name(".symtab").get_symbol_by_name(symbol) or ():
-            section = elf.get_section(found["st_shndx"])
-            return Place(section.name, found["st_value"], section["sh_addralign"])
+    elf = Elf.of(path)
+    for found in elf.symbols:
+        if found.name == symbol:
+            section = elf.sections[found.section]
+            return Place(section.name, found.value, section.align)
     raise BuildFailed(f"{path}: no function {symbol}")
 
 
