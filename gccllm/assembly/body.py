@@ -12,7 +12,7 @@ Whether an instruction exists is left to the assembler; whether it may be used, 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -479,9 +479,3 @@ def check(body: Body) -> None:
             raise BodyError(Reason.UNPARSABLE, "location counter")
     if words := tls.misshapen(body.lines):
         raise BodyError(Reason.UNPARSABLE, words)
-
-
-def used_labels(body: Body) -> frozenset[str]:
-    """Labels that an instruction or a constant names."""
-    own: Mapping[str, int] = body.labels
-    return frozenset(name for name in body.references if name in own)

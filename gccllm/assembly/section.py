@@ -52,10 +52,6 @@ class Section:
     def is_writable(self) -> bool:
         return "w" in self.flags or self.name in (".data", ".bss")
 
-    @property
-    def is_tls(self) -> bool:
-        return "T" in self.flags
-
 
 TEXT = Section(".text", "ax", "@progbits", "", "\t.text")
 PLAIN = {

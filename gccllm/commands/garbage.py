@@ -10,7 +10,6 @@ from pathlib import Path
 
 from gccllm.record.store import TestStore
 
-DAYS = 90.0
 LEFTOVER_S = 3600.0
 """Age at which a temporary file is nobody's any more."""
 

@@ -58,10 +58,6 @@ _HEADS = {
 _INFO = {"signature": "c", "c_source": "c", "baseline": "asm", "scalar": "asm"}
 
 
-def system_message() -> str:
-    return SYSTEM
-
-
 def user_message(prompt: Prompt) -> str:
     """The prompt in format 1."""
     isa = prompt.isa
