@@ -8,7 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from gccllm.base import config
+from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason, Scope
+from gccllm.base.toolchain import VERIFIED
 from gccllm.commands import schema
 
 _TITLES = {
@@ -39,7 +41,8 @@ def settings() -> str:
         may = " ".join(f"`{word}`" for word in s.by_project) if isinstance(s.by_project, tuple) else s.by_project.value
         rows += f"| `{s.name}` | `{s.env}` | `{default}` | {may} | {s.says} |\n".replace("``", "(none)")
     others = "".join(f"| `{name}` | {says} |\n" for name, says in config.OTHER_VARIABLES.items())
-    return _SETTINGS_HEAD + rows + _OTHERS_HEAD + others + _SETTINGS_TAIL
+    limits = "".join(f"| `{name}` | {value:,} | {says} |\n" for name, value, says in LIMITS.rows())
+    return _SETTINGS_HEAD + rows + _OTHERS_HEAD + others + _SETTINGS_TAIL + _LIMITS_HEAD + limits
 
 
 def formats() -> str:
@@ -62,6 +65,11 @@ def by_project() -> str:
             inside = int(s.by_project is config.ByProject.INSIDE)
             rows += f'    {{"{s.name}", {inside}, {{{words}}}}},\n'
     return _HEADER.format(rows=rows, most=most + 1)
+
+
+def shared() -> str:
+    """What the C side knows by the same tables as the Python side."""
+    return _SHARED.format(put_off=LIMITS.put_off_s, first=VERIFIED[0])
 
 
 _JSON_TITLE = "## Output of `--json`\n"
@@ -149,6 +157,17 @@ makes all files so. In a container that builds as root in another user's checkou
 whole picture: [threat-model.md](threat-model.md).
 """
 
+_LIMITS_HEAD = """
+## Limits
+
+The numbers that decide, which nobody sets: `gccllm config` prints them, and an entry's evidence repeats those that
+accepted it. A name ends in its unit (`_s` seconds, `_ms` milliseconds of CPU time, `_bytes`); gains, losses and shares
+are fractions. Generated from `gccllm/base/limits.py`.
+
+| name | value | meaning |
+|---|---|---|
+"""
+
 _HEADER = """\
 /* Made by docs/generate.py from the table in gccllm/base/config.py: what a project's gccllm.toml may set. */
 static const struct by_project {{
@@ -159,11 +178,17 @@ static const struct by_project {{
 {rows}}};
 """
 
+_SHARED = """\
+/* Made by docs/generate.py from the tables in gccllm/base: what both sides have to agree on. */
+enum {{ PUT_OFF_S = {put_off}, FIRST_VERIFIED = {first} }}; /* seconds; gcc's first version that is worked on */
+"""
+
 PAGES = {
     "docs/reasons.md": reasons,
     "docs/settings.md": settings,
     "docs/internals/formats.md": formats,
     "wrappers/by_project.h": by_project,
+    "wrappers/shared.h": shared,
 }
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from gccllm.assembly import Body, BodyError, canonical
 from gccllm.base.core import Candidate, Outcome, Quit, Timing, refuted
 from gccllm.base.deadline import Deadline
 from gccllm.base.events import Log
+from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import TRANSIENT, Reason
 from gccllm.base.scratch import scratch
 from gccllm.base.words import counted
@@ -25,21 +26,14 @@ from gccllm.harvest.types import Signature
 from gccllm.propose import Attempt, Prompt, Proposer
 from gccllm.sandbox.image import AssembleError
 from gccllm.store.entry import Entry
+from gccllm.unit import policy
 from gccllm.unit.session import Target
 from gccllm.verdict.outcome import Judgement, Judgements, accepted, nothing
-from gccllm.verdict.suite import Suite, gain_asked, is_equal_on, set_up, slower_elsewhere
+from gccllm.verdict.suite import Suite, is_equal_on, set_up, slower_elsewhere
 from gccllm.verify import timing
 from gccllm.verify.judge import judge_many
 from gccllm.verify.trial import Trial
 
-QUICK_GAIN = 1.02
-"""Quick estimate below which a candidate is dropped before it is tested."""
-TIMED_S = 4.0
-"""Kept of a deadline for the timing of what was found: two full ones. Of a short one it is a quarter."""
-LEAST_S = 2.0
-"""With less than this left a function is not begun: its tests alone take longer."""
-FULL_TIMINGS = 6
-"""Candidates put to the full timing, best first, before giving up."""
 MOST_RECIPES = 64
 """Candidates asked of a proposer that is no model."""
 FAILED = frozenset({Reason.MODEL_ABSENT, Reason.MODEL_FAILED, Reason.ENDPOINT_FAILED})
@@ -52,7 +46,7 @@ def attempt(target: Target, deadline: Deadline) -> Entry | Reason:
     Everything that ends the work for good becomes a remembered failure with its reason.
     """
     started = time.monotonic()
-    early = deadline.before(min(TIMED_S, deadline.left / 4))
+    early = deadline.before(min(LIMITS.timing_s, deadline.left / 4))
     log = target.session.log.bind(function=target.name, key=target.situation.key[:16])
     search: Search | None = None
     with scratch() as directory:
@@ -137,7 +131,7 @@ class Search:
         quick: dict[int, float] = {}
         for candidate in candidates:
             speed = quick_speed(self.suite, candidate)
-            if 0.0 < speed < QUICK_GAIN:
+            if 0.0 < speed < LIMITS.quick_speed:
                 verdict = refuted("timing", Reason.NOT_FASTER, f"quick look: {speed:.2f}x")
                 self.judged.rows.append(Judgement(candidate, verdict, quick=speed))
             else:
@@ -163,7 +157,7 @@ class Search:
             raise judged.why_none_is_equal()
         native = self.target.session.settings["isa"] == "native"
         noisy = False
-        for one in equal[:FULL_TIMINGS]:
+        for one in equal[: LIMITS.full_timings]:
             if one.quick < 1.0 or deadline.is_over:
                 break
             body, level = one.proven
@@ -172,7 +166,7 @@ class Search:
                 continue
             verdict, measured = timing.measure(
                 suite.bench, body, suite.harvest.timing, suite.harvest.confirm, tried=len(equal),
-                level=0 if native else level, delta=gain_asked(suite),
+                level=0 if native else level, delta=policy.gain_asked(suite.harvest.timing),
             )  # fmt: skip
             if verdict.is_accepted and (where := slower_elsewhere(suite, body, level)):
                 verdict = refuted("timing", Reason.CLASS_SLOWER, f"{where}, on generated inputs; {verdict.detail}")

@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gccllm.assembly import Body, BodyError, Function, Module, Rewrite, splice
-from gccllm.attempt import LEAST_S, attempt
+from gccllm.attempt import attempt
 from gccllm.base.config import Settings
 from gccllm.base.core import Quit, Request
 from gccllm.base.deadline import NEVER, Deadline
 from gccllm.base.events import Log
+from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import TRANSIENT, Reason
 from gccllm.propose import answerer
 from gccllm.store import Entry, Found, Store
@@ -148,7 +149,7 @@ def decide(function: Function, session: UnitSession, store: Store, deadline: Dea
         return found
     if settings["mode"] == "cached":
         return Decision(function.name, "queued", Reason.NOT_IN_STORE)
-    if deadline.left < LEAST_S:
+    if deadline.left < LIMITS.function_s:
         return Decision(function.name, "queued", Reason.BUDGET)
 
     # One build works on a function at a time; the others wait for its answer as long as their budget lasts.

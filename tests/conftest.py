@@ -7,11 +7,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 from hypothesis import settings
+
+from gccllm.base.limits import LIMITS
 
 # No test fails for a machine that is slow. In CI the same examples every time: a change is judged by what it changed.
 settings.register_profile("here", deadline=None)
@@ -73,8 +76,8 @@ def own_temporary_folder() -> Iterator[None]:
 def patience() -> Iterator[None]:
     """A machine that is busy with other tests finds inputs more slowly; it finds the same ones."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gccllm.verdict.suite.HARVEST_S", 60.0)
-        patch.setattr("gccllm.verdict.recheck.HARVEST_S", 60.0)
+        for module in ("suite", "recheck"):
+            patch.setattr(f"gccllm.verdict.{module}.LIMITS", replace(LIMITS, harvest_s=60.0))
         yield
 
 

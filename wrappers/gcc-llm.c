@@ -7,13 +7,14 @@
  *
  * As a symbolic link named cc, gcc, x86_64-linux-gnu-gcc-12… it runs the next one of that name in PATH.
  *
- * The command line goes to the real compiler as it came, but for what follows the last -O option where that asks
- * for -O1 or more: -O3 (unless told to keep the level), and -fno-ipa-ra -fno-ipa-stack-alignment. With these two
- * every function of a unit keeps the calling convention of the psABI, so that it can be exchanged without a look
- * at its callers. COMPILER_PATH gets our libexec directory in front, where gcc finds `as`.
+ * The command line goes to the real compiler as it came, but for what follows the last -O option where that
+ * asks for -O1 or more: -O3 (unless told to keep the level), and -fno-ipa-ra -fno-ipa-stack-alignment. With
+ * these two every function of a unit keeps the calling convention of the psABI, so that it can be exchanged
+ * without a look at its callers. COMPILER_PATH gets our libexec directory in front, where gcc finds `as`.
  *
  * Environment read: GCCLLM_CC (another C compiler), GCCLLM_MODE (off: leave everything alone), GCCLLM_OPT
- * (keep: leave the level alone; untouched: add nothing); also as `cc`, `mode` and `opt` in gccllm.toml and the user's config.toml.
+ * (keep: leave the level alone; untouched: add nothing); also as `cc`, `mode` and `opt` in gccllm.toml and
+ * the user's config.toml.
  *
  * Environment given: COMPILER_PATH; GCCLLM_COMPILER, path of the real compiler; GCCLLM_ARGV, its arguments
  * joined by 0x1f, for the shim; GCCLLM_DEPTH, the files passed through so far, against going in circles.
@@ -33,11 +34,9 @@
 #include "asked.h"
 #include "common.h"
 #include "settings.h"
+#include "shared.h"
 
 enum { DEEPEST = 16, ARGV_BYTES = 100 << 10, NAME_BYTES = 256, MOST_ADDED = 3 };
-
-/* gcc's first version whose units are worked on (VERIFIED in gccllm/base/toolchain.py). */
-enum { FIRST_VERIFIED = 11 };
 
 enum kind { NO_COMPILER, C_DRIVER, CXX_DRIVER, OTHER_DRIVER };
 

@@ -11,11 +11,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "shared.h"
 #include "shim.h"
 
 #define UNIT_MAGIC "gccllm-unit 2 "
 
-enum { OPEN_DIRECTORIES = 16, PUT_OFF_S = 24 * 3600 };
+enum { OPEN_DIRECTORIES = 16 };
 
 /* Options that only name files: the same text compiled to another place is the same unit. */
 static int names_file(const char *option, int *takes_next) {

@@ -30,13 +30,9 @@ from gccllm.assembly.syntax import (
     substitute,
     symbols,
 )
+from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
 from gccllm.base.runtime import NORETURN
-
-MAX_TEXT_BYTES = 64 * 1024
-MAX_INSTRUCTIONS = 4000
-MAX_DATA_BYTES = 256 * 1024
-MAX_ALIGN = 4096
 
 _MNEMONIC = re.compile(r"[a-z][a-z0-9]*(\.[a-z0-9]+)?")
 _OPERAND = re.compile(r"[A-Za-z0-9_.$%@()+\-*,{}:\x80-\xff]+")
@@ -335,9 +331,9 @@ def alignment(name: str, args: str) -> int:
         raise BodyError(Reason.DIRECTIVE, f"{name} {args}"[:80])
     value = int(first)
     if name == ".p2align":
-        value = 1 << value if value <= 12 else MAX_ALIGN + 1
+        value = 1 << value if value <= 12 else LIMITS.body_alignment_bytes + 1
     value = max(value, 1)
-    if value > MAX_ALIGN or value & (value - 1):
+    if value > LIMITS.body_alignment_bytes or value & (value - 1):
         raise BodyError(Reason.DIRECTIVE, f"{name} {args}"[:80])
     return value
 
@@ -377,8 +373,8 @@ def constant_section(name: str) -> str:
 
 class _Parser:
     def __init__(self, text: str) -> None:
-        if len(text) > MAX_TEXT_BYTES:
-            raise BodyError(Reason.TOO_LONG, f"{len(text)} bytes, limit {MAX_TEXT_BYTES}")
+        if len(text) > LIMITS.body_bytes:
+            raise BodyError(Reason.TOO_LONG, f"{len(text)} bytes, limit {LIMITS.body_bytes}")
         self.text = text
         self.lines: list[Line] = []
         self.constants: list[Constant] = []
@@ -463,10 +459,10 @@ def check(body: Body) -> None:
     """Raise BodyError unless labels are unique, private references are defined, and sizes are within the limits."""
     if not body.instructions:
         raise BodyError(Reason.UNPARSABLE, "no instruction")
-    if body.instructions > MAX_INSTRUCTIONS:
-        raise BodyError(Reason.TOO_LONG, f"{body.instructions} instructions, limit {MAX_INSTRUCTIONS}")
-    if sum(constant.size for constant in body.constants) > MAX_DATA_BYTES:
-        raise BodyError(Reason.TOO_LONG, f"constants over {MAX_DATA_BYTES} bytes")
+    if body.instructions > LIMITS.body_instructions:
+        raise BodyError(Reason.TOO_LONG, f"{body.instructions} instructions, limit {LIMITS.body_instructions}")
+    if sum(constant.size for constant in body.constants) > LIMITS.body_data_bytes:
+        raise BodyError(Reason.TOO_LONG, f"constants over {LIMITS.body_data_bytes} bytes")
     own: dict[str, int] = {}
     for name in (*(line.label for line in body.lines if line.label), *(c.label for c in body.constants)):
         if name in own:

@@ -24,6 +24,7 @@ from typing import Any
 import platformdirs
 
 from gccllm.base import project_file
+from gccllm.base.limits import LIMITS
 from gccllm.base.regular import read_regular
 
 
@@ -287,7 +288,7 @@ class _Layers:
 
 
 def _user_bytes(path: Path) -> bytes:
-    return read_regular(path, project_file.MAX_BYTES)[0]
+    return read_regular(path, LIMITS.settings_bytes)[0]
 
 
 def _parsed(path: Path, read: Callable[[Path], bytes], complaints: list[str]) -> Mapping[str, Any]:

@@ -15,10 +15,10 @@ import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gccllm.base.limits import LIMITS
 from gccllm.base.regular import read_regular
 
 PROJECT_FILE = "gccllm.toml"
-MAX_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def find(start: Path, *, any_owner: bool = False) -> ProjectFile:
 def read(path: Path, *, any_owner: bool) -> bytes:
     """Raises OSError, whose `strerror` says why the file does not count."""
     link = path.lstat()
-    data, status = read_regular(path, MAX_BYTES)
+    data, status = read_regular(path, LIMITS.settings_bytes)
     if not any_owner:
         for uid in (link.st_uid, status.st_uid):
             if uid not in (0, os.geteuid()):

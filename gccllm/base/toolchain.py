@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from gccllm.base.limits import LIMITS
+
 # What could change a tool's behaviour, or lead back to us.
 _DROPPED = ("COMPILER_PATH", "COLLECT_GCC_OPTIONS", "COLLECT_GCC", "COLLECT_LTO_WRAPPER", "DEPENDENCIES_OUTPUT",
             "SUNPRO_DEPENDENCIES", "MAKEFLAGS", "MFLAGS", "GCCLLM_ARGV", "GCCLLM_DEPTH", "LD_RUN_PATH")  # fmt: skip
@@ -45,9 +47,6 @@ LONGEST_S = 1e6
 """Longer deadlines are none: the system's calls do not take them."""
 TIDY_S = 1.0
 """For a tool that has to end."""
-MOST_MEMORY = 4 << 30
-MOST_FILE = 256 << 20
-"""Bytes of address space and of a file that an assembler or a linker may make out of a text from elsewhere."""
 
 
 def run(
@@ -62,8 +61,9 @@ def run(
     """Run a tool to its end or its deadline; never raises for what the tool does.
 
     `deadline_s` may be infinite. On the deadline the tool's whole process group is ended, so that cc1 does not outlive
-    its driver. `is_limited`: within MOST_MEMORY and MOST_FILE. They are set once the tool runs and before it gets its
-    input, so they hold for one process that reads standard input, or starts no other: not for a compiler's driver.
+    its driver. `is_limited`: within `tool_memory_bytes` and `tool_file_bytes`. They are set once the tool runs and
+    before it gets its input, so they hold for one process that reads standard input, or starts no other: not for a
+    compiler's driver.
     """
     try:
         child = subprocess.Popen(
@@ -98,8 +98,8 @@ def run(
 
 def _limit(pid: int) -> None:
     with contextlib.suppress(OSError, ValueError):  # it has ended, or has lower limits already
-        resource.prlimit(pid, resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (MOST_FILE, MOST_FILE))
+        resource.prlimit(pid, resource.RLIMIT_AS, (LIMITS.tool_memory_bytes, LIMITS.tool_memory_bytes))
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (LIMITS.tool_file_bytes, LIMITS.tool_file_bytes))
 
 
 def _end_group(pid: int) -> None:

@@ -15,6 +15,7 @@ import click
 
 from gccllm import __version__
 from gccllm.base import config
+from gccllm.base.limits import LIMITS
 from gccllm.base.words import counted
 from gccllm.commands import schema, terminal
 from gccllm.commands.extras import WithPlugins
@@ -420,7 +421,8 @@ def config_(as_json: bool) -> None:
         variables = {
             name: {"is_set": name in os.environ, "says": says} for name, says in config.OTHER_VARIABLES.items()
         }
-        click.echo(schema.as_json("config", settings=rows, variables=variables, **where))
+        limits = {name: {"value": value, "says": says} for name, value, says in LIMITS.rows()}
+        click.echo(schema.as_json("config", settings=rows, variables=variables, limits=limits, **where))
     else:
         report.print_settings(terminal.console(), settings)
     raise SystemExit(1 if settings.complaints else 0)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from gccllm.base.limits import DAY_S
 from gccllm.record.store import TestStore
 
 LEFTOVER_S = 3600.0
@@ -33,14 +34,14 @@ def garbage(store: TestStore, days: float, now: float | None = None) -> Iterator
             yield _garbage(there, "the bench is damaged")
         elif tests.exists() and not bench.exists():
             yield _garbage(there, "its bench is gone")
-        elif there and now - max(path.stat().st_mtime for path in there) > 86400 * days:
+        elif there and now - max(path.stat().st_mtime for path in there) > DAY_S * days:
             yield _garbage(there, f"not used for {days:g} days")
         elif tests.exists() and store.stored(key) is None:
             yield _garbage((tests,), "damaged")
     for name in store.callees():
         path = store.callee_path(name)
         with contextlib.suppress(OSError):
-            if now - path.stat().st_mtime > 86400 * days:
+            if now - path.stat().st_mtime > DAY_S * days:
                 yield _garbage((path,), f"not used for {days:g} days")
     leftovers = (*store.root.glob("[0-9a-f][0-9a-f]/.*.*"), *store.root.glob("callees/.*.*"))
     for leftover in leftovers:

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from gccllm.assembly import Body
+from gccllm.base.limits import LIMITS
 from gccllm.base.scratch import scratch
 from gccllm.base.toolchain import Toolchain
 from gccllm.harvest.long import Looked
@@ -106,7 +107,7 @@ def worth_of(known: Benched, recorded: Recorded, tools: Toolchain, workdir: Path
 
 def _killers(work: Workbench, body: Body) -> list[list[int]]:
     """For each mutant the tests (by number) that show it."""
-    made: list[Mutant] = assembling(mutants(body, limit=adequacy.MUTANTS, seed=SEED), work.tools, work.workdir)
+    made: list[Mutant] = assembling(mutants(body, limit=LIMITS.most_mutants, seed=SEED), work.tools, work.workdir)
     if not made:
         return []
     everyone = range(len(work.tests))

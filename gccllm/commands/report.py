@@ -13,6 +13,7 @@ from rich.text import Text
 
 from gccllm.assembly import level_name
 from gccllm.base.config import OTHER_VARIABLES, SETTINGS, Settings
+from gccllm.base.limits import LIMITS
 from gccllm.base.names import spoken
 from gccllm.base.reasons import Reason, Scope
 from gccllm.base.words import counted
@@ -284,6 +285,10 @@ def print_settings(console: Console, settings: Settings) -> None:
     for name, says in OTHER_VARIABLES.items():
         state = ("  set", "green") if name in os.environ else ("", "")
         console.print(Text.assemble((name, "bold"), state, (f"  {says}", "dim")), soft_wrap=not console.is_terminal)
+    console.print("\nLimits, which nobody sets (names end in their unit):")
+    for name, number, says in LIMITS.rows():
+        line = Text.assemble((name, "bold"), " = ", (f"{number:,}", "green"), (f"  {says}", "dim"))
+        console.print(line, soft_wrap=not console.is_terminal)
     project = settings.project or "none (no gccllm.toml here or above)"
     console.print(f"\nproject: {project}", soft_wrap=True, markup=False)
     console.print(f"store: {settings.store_dir}", soft_wrap=True, markup=False)

@@ -73,6 +73,8 @@ REPORTS: Mapping[str, Mapping[str, str]] = {
         "settings.*.says": "what it means",
         "variables.*.is_set": "whether the environment has this variable, which is no setting",
         "variables.*.says": "what it means",
+        "limits.*.value": "a number that decides and that nobody sets",
+        "limits.*.says": "what it means",
         "project": "directory of the gccllm.toml that counts, or null",
         "store": "directory of the user's store",
         "complaints": "one line for each value that was ignored",

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from gccllm.assembly import BodyError, Module
 from gccllm.base.core import Quit
+from gccllm.base.limits import LIMITS
 from gccllm.base.toolchain import Toolchain
 from gccllm.harvest.harvest import Harvest, harvest
 from gccllm.harvest.probe import HarvestTarget
@@ -23,7 +24,12 @@ from gccllm.sandbox.image import AssembleError
 
 
 def harvest_file(
-    source: Path, function: str, flags: Sequence[str], workdir: Path, seed: int = 1, deadline_s: float = 20.0
+    source: Path,
+    function: str,
+    flags: Sequence[str],
+    workdir: Path,
+    seed: int = 1,
+    deadline_s: float = LIMITS.harvest_s,
 ) -> Harvest:
     """Everything from a C file to its harvest. Raises Quit, BodyError or AssembleError."""
     return harvest(target_of(source, function, flags, workdir), seed, deadline_s)

@@ -19,6 +19,7 @@ from typing import TypeVar
 
 from gccllm.base.core import Quit, Test
 from gccllm.base.deadline import NEVER, Deadline
+from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
 from gccllm.harvest import overlap, wide, workload
 from gccllm.harvest.generate import Generator, dictionary_of
@@ -37,8 +38,6 @@ from gccllm.prove import infeasible
 
 GRID = (*range(36), *range(36, 70, 3), 63, 64, 65, 72, 80, 95, 96, 97, 127, 128, 129, 160, 191, 200, 255, 256, 257)
 LONG = (300, 511, 512, 513, 700, 1000, 1025, 2047, 2600, 4097, 6000, 8200, 16300, 33000, 65000)
-MOST_WORK = 60_000
-"""Log entries of a functional test; more makes a thousand candidates slow to check."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +64,6 @@ class Budget:
 
 T = TypeVar("T")
 DEFAULT = Budget()
-MORE_S = 10.0
-"""Most seconds for further inputs; it normally ends by its own counts."""
 PATIENCE = 8
 """Factor on the work of a further input: an unrolled loop over the columns of square matrices needs many rows too."""
 MOST_LONGER = 8
@@ -78,7 +75,7 @@ QUICK = Budget(5, 40, 2, 1, 5, 48, 400, 160, timing=False)
 def harvest(
     target: HarvestTarget,
     seed: int = 1,
-    deadline_s: float = 20.0,
+    deadline_s: float = LIMITS.harvest_s,
     budget: Budget = DEFAULT,
     recorded: Sequence[Test] = (),
 ) -> Harvest:
@@ -163,7 +160,7 @@ def more_near(
     UNSUPPORTED_TYPE: then the list is empty.
     """
     with Probe(target) as probe:
-        search = Search(probe, seed + len(near), deadline.within(MORE_S))
+        search = Search(probe, seed + len(near), deadline.within(LIMITS.more_s))
         states = probe.defined_states([test for test in near if test.pages])
         parents = [lifted(test, target.signature) for test in near if not (test.pages or test.symbols)]
         generator = search.generator
@@ -177,8 +174,8 @@ def more_near(
             search.take(scenes, trace=len(scenes), learn=True, patience=PATIENCE)
         # Both kinds get a half where both are there.
         changed = search.states.chosen(most if not search.pool else most // 2)
-        usual = [ran for ran in search.pool if ran.work <= MOST_WORK]
-        longer = sorted((ran for ran in search.pool if ran.work > MOST_WORK), key=lambda ran: ran.work)
+        usual = [ran for ran in search.pool if ran.work <= LIMITS.most_work]
+        longer = sorted((ran for ran in search.pool if ran.work > LIMITS.most_work), key=lambda ran: ran.work)
         longer = longer[:: max(1, len(longer) // MOST_LONGER)][:MOST_LONGER]
         placed = search.place([*longer, *usual][:most])
         return changed + [ran.test for ran in placed][: most - len(changed)]
@@ -261,7 +258,7 @@ class Search:
         for start in range(0, len(LONG), 5):
             if self.is_over():
                 return
-            sizes = [n for n in LONG[start : start + 5] if workload.expected(self.pool, n) < 2 * MOST_WORK]
+            sizes = [n for n in LONG[start : start + 5] if workload.expected(self.pool, n) < 2 * LIMITS.most_work]
             scenes = [self.generator.scene(n, "long", sharp=True, extreme=i % 2 == 0) for n in sizes for i in range(4)]
             self.take(scenes, trace=len(scenes), learn=False)
 
@@ -279,7 +276,7 @@ class Search:
             if not self.is_over():
                 rans = [ran for ran in self.probe.defined(scenes[start : start + 96]) if ran is not None]
                 self.probe.trace(rans)
-                self.uniform += [ran for ran in rans if ran.traced and ran.work <= MOST_WORK]
+                self.uniform += [ran for ran in rans if ran.traced and ran.work <= LIMITS.most_work]
 
     def overlap(self) -> None:
         """What pointers reach laid over one another, every pair for itself."""
@@ -327,7 +324,7 @@ class Search:
             rans = self.probe.defined([scene for _, scene in batch])
             kept = [(kind, ran) for (kind, _), ran in zip(batch, rans, strict=True) if ran is not None]
             self.probe.trace(ran for _, ran in kept)
-            found += [(kind, ran) for kind, ran in kept if ran.traced and ran.work <= MOST_WORK]
+            found += [(kind, ran) for kind, ran in kept if ran.traced and ran.work <= LIMITS.most_work]
             empty = 0 if kept else empty + 1
         for _, ran in found:
             ran.scene = trimmed(ran.scene, ran.extents)
@@ -364,7 +361,7 @@ class Search:
         self.probe.trace(looked)
         for ran in looked:
             self.most_work = max(self.most_work, ran.work)
-            if ran.traced and (ran.fresh or ran.work <= patience * MOST_WORK):
+            if ran.traced and (ran.fresh or ran.work <= patience * LIMITS.most_work):
                 ran.scene = trimmed(ran.scene, ran.extents)
                 self.pool.append(ran)
         if learn:

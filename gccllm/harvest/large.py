@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from gccllm.base.core import ARENAS, PAGE_BYTES, Page, Test
 from gccllm.base.deadline import NEVER, Deadline
+from gccllm.base.limits import LIMITS
 from gccllm.harvest.overlap import paths
 from gccllm.harvest.probe import HarvestTarget, Probe, Ran
 from gccllm.harvest.scene import Block, Ref, Scene, Value, lifted, lower
@@ -29,10 +30,6 @@ SIZES = ((1 << 16) + 7, (1 << 17) + 5, 400_003, 20_000_003)
 """Elements."""
 READ_BYTES, WRITTEN_BYTES = 100 << 20, 3 << 20
 """Most of all that grows in one test; less where some of it is written."""
-DEADLINE_MS = 400
-"""CPU time of one run of the baseline."""
-LARGE_S = 60.0
-"""Wall time after which there is no saying: it takes one to five seconds on a machine that is not busy."""
 BASES = 40
 """Tests that are looked at for what grows."""
 GROWING, MOST_GROWING = 4, 2
@@ -68,11 +65,11 @@ class Growth:
 
 def enlarged(target: HarvestTarget, tests: Sequence[Test], deadline: Deadline = NEVER) -> list[Test]:
     """Large defined inputs made of small ones. Raises Quit(DEADLINE), and what making a `Probe` does."""
-    deadline = deadline.within(LARGE_S)
+    deadline = deadline.within(LIMITS.large_s)
     found: list[Test] = []
     with Probe(target) as probe:
         growths = growing(probe, tests)
-        probe.be_patient(DEADLINE_MS)
+        probe.be_patient(LIMITS.long_ms)
         for number, growth in enumerate(growths):
             slow = probe.discards["timeout"]
             for size in SIZES if number < MOST_GROWING else SIZES[:-1]:

@@ -25,6 +25,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gccllm.base.core import PAGE_BYTES, Page, Test
+from gccllm.base.limits import LIMITS
 from gccllm.harvest.mutated import Known, Pieces
 from gccllm.harvest.probe import SLOW_TICKS, Probe, State
 from gccllm.harvest.types import Integer, Place, Pointer
@@ -33,10 +34,6 @@ from gccllm.sandbox.trace import Intervals, beginning
 
 SHORTENED = "shortened"
 BATCH = 48
-MOST_WORK = 60_000
-"""Log entries of a functional test; what works more is for the timing only."""
-LONG_MS = 400
-"""CPU time of one run of the baseline on a call that met the usual deadline."""
 MOST_PATIENT = 8
 """Such calls that are waited for, the heaviest."""
 TRACED_TICKS = 40_000_000
@@ -139,7 +136,7 @@ def _run(probe: Probe, tests: Sequence[Test], found: list[Looked], is_over: Call
         # Too many calls before them were too long: that says nothing of these.
         waiting += [batch[at] for at in sorted(probe.unrun)]
     late.sort(key=lambda n: -tests[n].weight)
-    with probe.patient(LONG_MS):
+    with probe.patient(LIMITS.long_ms):
         for number in late[:MOST_PATIENT]:
             if is_over():
                 break
@@ -151,7 +148,7 @@ def _run(probe: Probe, tests: Sequence[Test], found: list[Looked], is_over: Call
 
 def _is_its_own(probe: Probe, state: State) -> bool:
     """Whether a call that was not traced ends as it did, alone and in other processes."""
-    with probe.patient(LONG_MS):
+    with probe.patient(LIMITS.long_ms):
         return all(probe.ends_alone(state.test) for _ in range(2))
 
 
@@ -200,7 +197,7 @@ class Growth:
 
 def _shorten(probe: Probe, test: Test, one: Looked, known: Known) -> None:
     """Make shorter calls; where the call itself takes too long to be timed, one that does not takes its place."""
-    spans = beginning(probe.replayer, probe.traced, test, BEGINNING, LONG_MS)
+    spans = beginning(probe.replayer, probe.traced, test, BEGINNING, LIMITS.long_ms)
     small = _cut(test, spans, SHORT_RUN)
     best: tuple[Growth, list[State]] | None = None
     growths, fresh = _growing(probe, small, test, spans, known)
@@ -220,7 +217,7 @@ def _shorten(probe: Probe, test: Test, one: Looked, known: Known) -> None:
 def _fastest(probe: Probe, state: State) -> int:
     """Its ticks; near the limit on a busy machine a few more runs decide."""
     if state.ticks > MOST_TIMED_TICKS:
-        with probe.patient(LONG_MS):
+        with probe.patient(LIMITS.long_ms):
             again = [one.ticks for _ in range(4) if (one := probe.untraced_states([state.test])[0]) is not None]
         state.ticks = min([state.ticks, *again])
     return state.ticks
@@ -235,7 +232,7 @@ def _timed(probe: Probe, test: Test, knob: Knob, short: State, known: Known) -> 
     whole = knob.get(Pieces(test, _NOTHING, known))
     each = short.ticks / max(knob.get(Pieces(short.test, _NOTHING, known)), 1)
     value = int(min(MOST_TIMED_TICKS / each, whole))
-    with probe.patient(LONG_MS):
+    with probe.patient(LIMITS.long_ms):
         for _ in range(5):
             value = value * 4 // 5
             made = replace(knob.turned(test, value, known), label=test.label, weight=test.weight)
@@ -251,11 +248,11 @@ def _timed(probe: Probe, test: Test, knob: Knob, short: State, known: Known) -> 
 
 def _made(probe: Probe, small: Test, test: Test, growth: Growth, known: Known) -> list[State]:
     """Shorter calls along one knob, in the order of their work, with the pages that they touch."""
-    most = min(growth.reach(0.9 * MOST_WORK), growth.knob.get(Pieces(test, _NOTHING, known)) - 1)
+    most = min(growth.reach(0.9 * LIMITS.most_work), growth.knob.get(Pieces(test, _NOTHING, known)) - 1)
     lengths = {most, most - 1, most * 3 // 4 - 2, most // 2 - 3, most // 3 + 1, most // 5, most // 9 + 2, most // 33}
     lengths |= {n for n in LENGTHS if n < most}
     tests = [growth.knob.turned(small, n, known) for n in sorted(lengths) if n >= 0]
-    states = [state for state in probe.defined_states(tests) if state.work <= MOST_WORK]
+    states = [state for state in probe.defined_states(tests) if state.work <= LIMITS.most_work]
     own = [_cut(state.test, state.touched, 0) for state in states]
     fresh = [state for state in states if state.fresh]
     states = fresh + [state for state in probe.defined_states(own) if not state.fresh]

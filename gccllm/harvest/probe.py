@@ -29,6 +29,7 @@ import numpy.typing as npt
 
 from gccllm.assembly import Body, BodyError, Module, cfg, is_pointed_to, reachable, replaceable, slice_text
 from gccllm.base.core import Quit, RunStatus, Test
+from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Toolchain
 from gccllm.harvest.generate import GlobalSymbol
@@ -38,7 +39,6 @@ from gccllm.sandbox import image, layout, replay, trace
 from gccllm.sandbox.environment import STRICT, UNSEEN, Environment, environment_of
 from gccllm.sandbox.trace import Intervals, Trace
 
-DEADLINE_MS = 4
 SLOW_TICKS = 150_000
 """Tests slower than this (about 60 us) are left out: hundreds of candidates run every test. The faster of two runs
 counts, so that only inputs near the limit depend on the machine."""
@@ -184,12 +184,12 @@ class Probe:
         inner, names = trace.instrument_callees(Module.parse(target.text), target.name, target.tools)
         text = target.text + inner + trace.instrument(target.body, target.name, traced=names, tools=target.tools)
         built = image.build_image(target.workdir, text, target.tools, callees, name="harvest")
-        self.replayer = replay.Replayer(built, self.returned, deadline_ms=DEADLINE_MS)
+        self.replayer = replay.Replayer(built, self.returned, deadline_ms=LIMITS.harvest_ms)
         self.trapping: replay.Replayer | None = None
         if target.ubsan_text is not None:
             try:
                 second = image.build_image(target.workdir, target.ubsan_text, target.tools, callees, name="trapping")
-                self.trapping = replay.Replayer(second, self.returned, deadline_ms=4 * DEADLINE_MS)
+                self.trapping = replay.Replayer(second, self.returned, deadline_ms=4 * LIMITS.harvest_ms)
             except (image.AssembleError, Quit):
                 self.trapping = None
         self.agreed = self.disagreed = 0
@@ -219,7 +219,7 @@ class Probe:
         try:
             yield
         finally:
-            self.be_patient(DEADLINE_MS)
+            self.be_patient(LIMITS.harvest_ms)
 
     def be_patient(self, deadline_ms: int) -> None:
         """Let inputs run for longer from now on."""

@@ -27,8 +27,9 @@ from dataclasses import replace
 from random import Random
 
 from gccllm.base.core import PAGE_BYTES, Test
+from gccllm.base.limits import LIMITS
 from gccllm.harvest.far import far_symbols
-from gccllm.harvest.long import BATCH, MOST_WORK, Looked, look, refusals
+from gccllm.harvest.long import BATCH, Looked, look, refusals
 from gccllm.harvest.mutated import Known, mutated, swept
 from gccllm.harvest.probe import SLOW_TICKS, Edge, HarvestTarget, Probe, State
 from gccllm.harvest.solved import SOLVED
@@ -89,7 +90,8 @@ class States:
     @property
     def quick(self) -> list[State]:
         """Those short enough to be run by every candidate, and those that first took an edge."""
-        short = [one for one in self.recorded if one.fresh or (one.ticks <= SLOW_TICKS and one.work <= MOST_WORK)]
+        most = LIMITS.most_work
+        short = [one for one in self.recorded if one.fresh or (one.ticks <= SLOW_TICKS and one.work <= most)]
         return short + self.shortened
 
     def chase(self, batches: int) -> None:
@@ -155,7 +157,7 @@ class States:
         for start in range(0, len(given), BATCH):
             if not self.is_over():
                 states = self.probe.defined_states(given[start : start + BATCH])
-                found += [one for one in states if one.fresh or (one.work <= MOST_WORK and not only_fresh)]
+                found += [one for one in states if one.fresh or (one.work <= LIMITS.most_work and not only_fresh)]
         self.mutants += found
         return found
 

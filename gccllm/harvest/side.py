@@ -17,6 +17,7 @@ from pathlib import Path
 from gccllm.assembly import BodyError, Module
 from gccllm.base.core import Quit
 from gccllm.base.elf import Elf, ELFError
+from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Toolchain
 from gccllm.harvest.dwarf import UnitTypes
@@ -24,8 +25,6 @@ from gccllm.harvest.sources import Sources, read_sources
 
 DUMP_OPTION = "-fdump-tree-optimized-lineno"
 """What `effects` reads."""
-SIDE_S = 60.0
-"""Seconds for a side compile. They are wall time, and a parallel build leaves each compile little of the machine."""
 
 # What UBSan checks here. `object-size` and `vptr` are left out: they need optimisation or a run-time library.
 _CHECKS = (
@@ -66,7 +65,7 @@ def typed_unit(
     *,
     language: str = "c",
     cwd: Path | None = None,
-    deadline_s: float = SIDE_S,
+    deadline_s: float = LIMITS.side_s,
 ) -> Typed:
     """Types, tree dump and files of `source`, from a compile whose code and data equal `baseline`, gcc's text in the
     build.
@@ -115,7 +114,7 @@ def trapping_text(
     *,
     language: str = "c",
     cwd: Path | None = None,
-    deadline_s: float = SIDE_S,
+    deadline_s: float = LIMITS.side_s,
 ) -> str | None:
     """Assembly of `source` that runs into `ud2` where the C standard leaves behaviour undefined; None if gcc refuses.
 

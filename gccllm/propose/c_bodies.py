@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from gccllm.assembly import Body, BodyError, Module, NotLossless, canonical
 from gccllm.base.core import Candidate, Quit
 from gccllm.base.deadline import Deadline
+from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Ran, Toolchain, run
 from gccllm.propose import prelude
@@ -26,7 +27,7 @@ from gccllm.propose.c_dialect import checked
 from gccllm.propose.protocol import Failure, Prompt
 from gccllm.propose.recipes import LEVEL_FLAGS, SAME_SYMBOLS
 from gccllm.propose.signature import CSignature
-from gccllm.propose.unit import MAX_TEXT, CompileUnit, limited, privatised
+from gccllm.propose.unit import CompileUnit, limited, privatised
 
 MAX_ANSWER = 4000
 """Characters of one answer."""
@@ -123,7 +124,7 @@ def _text(
     """gcc's text of the lines that are not empty; adds to `failures`."""
     try:
         ran, bad = compile_batch(lines, build, draft=draft)
-        if len(ran.out) > MAX_TEXT:
+        if len(ran.out) > LIMITS.side_bytes:
             raise BatchFailed("too much output")
     except BatchFailed as error:
         there = [i for i, line in enumerate(lines) if line]

@@ -18,18 +18,15 @@ from functools import cached_property
 from pathlib import Path
 
 from gccllm.assembly import Module, NotLossless
+from gccllm.base.limits import LIMITS
 from gccllm.base.toolchain import Toolchain, run
 
-MAX_TEXT = 32 << 20
-"""Bytes of assembly that a side compile may print."""
-MAX_MEMORY = 4 << 30
-"""Bytes of address space for compiling untrusted text."""
 _PRLIMIT = shutil.which("prlimit")
 
 
 def limited() -> list[str]:
     """Put in front of a compiler of untrusted text, so that it cannot take all memory; empty without prlimit."""
-    return [_PRLIMIT, f"--as={MAX_MEMORY}", f"--fsize={MAX_TEXT}"] if _PRLIMIT else []
+    return [_PRLIMIT, f"--as={LIMITS.tool_memory_bytes}", f"--fsize={LIMITS.side_bytes}"] if _PRLIMIT else []
 
 
 _DROPPED_WITH_WORD = frozenset({
@@ -129,7 +126,7 @@ class CompileUnit:
         if not ran.ok:
             self.last_error = ran.err[:4000]
             return None
-        if len(ran.out) > MAX_TEXT:
+        if len(ran.out) > LIMITS.side_bytes:
             self.last_error = "too much output"
             return None
         return ran.out.decode("latin-1")

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from gccllm.assembly.body import Body
 from gccllm.assembly.cfg import Edge
 from gccllm.base.deadline import NEVER, Deadline
+from gccllm.base.limits import LIMITS
 from gccllm.base.toolchain import Toolchain
 
-PROOF_S = 5.0
 """For one proof in the gates; most take milliseconds, and what takes longer rarely ends at all."""
 
 
@@ -20,7 +20,7 @@ def infeasible(body: Body, suspects: Iterable[Edge], tools: Toolchain, deadline:
     """
     from gccllm.prove import edges
 
-    return edges.infeasible(body, suspects, tools, deadline.within(PROOF_S))
+    return edges.infeasible(body, suspects, tools, deadline.within(LIMITS.proof_s))
 
 
 def same(body: Body, changes: Sequence[tuple[int, Body]], tools: Toolchain, deadline: Deadline = NEVER) -> list[bool]:
@@ -30,5 +30,5 @@ def same(body: Body, changes: Sequence[tuple[int, Body]], tools: Toolchain, dead
     """
     from gccllm.prove.change import Equivalence
 
-    asked = Equivalence(body, tools, deadline.within(PROOF_S))
+    asked = Equivalence(body, tools, deadline.within(LIMITS.proof_s))
     return [asked.holds(line, other) for line, other in changes]

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gccllm.base.core import PAGE_BYTES
+from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
 from gccllm.base.regular import read_regular
 
@@ -24,7 +25,6 @@ MAGIC = b"GLLMCAP1"
 VERSION = 1
 MAX_PAGES = 1 << 15
 MAX_SYMBOLS = 1 << 12
-MAX_BYTES = 1 << 28
 ADDRESS_END = 1 << 47
 """One past the last address that a program can have."""
 
@@ -238,7 +238,7 @@ def _bytes_of(source: Path | bytes) -> bytes:
     if isinstance(source, bytes):
         return source
     try:
-        return read_regular(source, MAX_BYTES)[0]
+        return read_regular(source, LIMITS.recording_bytes)[0]
     except OSError as error:
         if error.errno:
             raise

@@ -25,6 +25,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
 from gccllm.base.regular import read_regular
 from gccllm.harvest.types import Signature
@@ -44,7 +45,6 @@ from gccllm.record.testfile import (
 from gccllm.store.entry import Bench
 
 CALLEE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
-MAX_FILE = 256 << 20
 """Bytes of a file that a reader takes: twice the budget of a writer."""
 LOCK_S = 120.0
 """Longest wait for another process that merges."""
@@ -274,7 +274,7 @@ class TestStore:
 
     def _read(self, path: Path) -> bytes | None:
         try:
-            return read_regular(path, MAX_FILE)[0]
+            return read_regular(path, LIMITS.recording_bytes)[0]
         except FileNotFoundError:
             return None
         except OSError as error:

@@ -23,6 +23,7 @@ import zstandard
 from pydantic import Field, ValidationError
 
 from gccllm.base.core import PAGE_BYTES
+from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
 from gccllm.record.capture import CaptureError, read_head, write_head
 from gccllm.record.reservoir import Kept, Reservoir
@@ -33,7 +34,6 @@ SCHEMA = 1
 BENCH_SCHEMA = 2
 """Of benches; they are made anew by every recording build. History: 1 = the context spoke of callers."""
 MAX_HEAD = 64 << 20
-MAX_PAGES_BYTES = 1 << 28
 """What a reader unpacks at most; the budget of a writer is far below."""
 
 
@@ -173,7 +173,7 @@ def load_head(raw: bytes, key: str) -> tuple[Head, bytes]:
 def load_tests(raw: bytes, key: str, into: Reservoir) -> Head:
     """Fill an empty reservoir. Raises TestsError and leaves it empty then."""
     head, frame = load_head(raw, key)
-    contents = _unpacked(frame, MAX_PAGES_BYTES)
+    contents = _unpacked(frame, LIMITS.recording_bytes)
     if len(contents) != head.pages * PAGE_BYTES:
         raise TestsError(Reason.TESTS_CORRUPT, f"{len(contents)} bytes for {head.pages} pages")
     pages = [contents[at : at + PAGE_BYTES] for at in range(0, len(contents), PAGE_BYTES)]

@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gccllm.base.core import Observation, Quit, Returned, RunStatus, Slot, Test
+from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
 from gccllm.sandbox import layout
 from gccllm.sandbox.encode import RECORDS, Batch, encode, with_pages
@@ -85,7 +86,7 @@ class Replayer:
         image: Image,
         returns: tuple[Returned, ...] = (),
         *,
-        deadline_ms: int = 40,
+        deadline_ms: int = LIMITS.plain_ms,
         placement: Placement = CANONICAL,
     ) -> None:
         self.image = image

@@ -16,11 +16,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from gccllm.base.limits import LIMITS
 from gccllm.store.layers import write_atomically
-
-LEAST_S = 1.0
-"""With less than this left there is no use in starting."""
-KEPT_S = 24 * 3600
 
 
 @contextlib.contextmanager
@@ -64,7 +61,7 @@ def _charge(store: Path, build: str, budget_s: float, waited_s: float | None) ->
         if waited_s is not None:
             at_work.append(os.getpid())
         write_atomically(path, json.dumps({"spent": spent, "last": now, "at_work": at_work}).encode())
-        if spent > budget_s - LEAST_S:
+        if spent > budget_s - LIMITS.build_s:
             write_atomically(path.with_name(f"{build}.spent"), b"")
     return spent
 
@@ -79,5 +76,5 @@ def process_age_s() -> float:
 def _forget_old(place: Path) -> None:
     for path in place.iterdir():
         with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > KEPT_S:
+            if time.time() - path.stat().st_mtime > LIMITS.account_s:
                 path.unlink()

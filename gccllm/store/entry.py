@@ -7,7 +7,7 @@ On disk an entry is text:
 
 A reader takes only its own SCHEMA; another one, a wrong checksum or a wrong length are three different errors, and all
 of them are misses. History: 1 = keyed by the function's own text, which is not enough; 2 = by its situation
-(`gccllm.unit.situation`), whose parts it carries; `answer` came later and may be missing.
+(`gccllm.unit.situation`), whose parts it carries; `answer` and the evidence's `limits` came later and may be missing.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gccllm.assembly import level_name
+from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
 
 SCHEMA = 2
-MAX_BYTES = 8 << 20
 
 
 def printable(text: str) -> str:
@@ -62,8 +62,7 @@ Key = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Symbol = Annotated[str, Field(pattern=r"^[^\x00-\x20\x7f\[\]]{1,4096}$")]
 """A function's name: no white space, nothing that a terminal or a table would read as more than a name."""
 _OBEYED = r"\x00-\x08\x0b-\x1f\x7f-\x9f"
-MOST_ANSWER = 64 << 10
-Answer = Annotated[str, Field(max_length=MOST_ANSWER, pattern=rf"^[^{_OBEYED}]*$")]
+Answer = Annotated[str, Field(max_length=LIMITS.answer_bytes, pattern=rf"^[^{_OBEYED}]*$")]
 """C of a model: shown to a person and never compiled from here."""
 Time = Annotated[float, Field(ge=0, le=1e11)]
 """Seconds since 1970."""
@@ -94,6 +93,8 @@ class EvidenceRecord(Frozen):
     """(killed, all that are not shown equivalent)."""
     timing: TimingRecord
     cpu: str
+    limits: dict[str, float] = Field(default={}, max_length=100)
+    """The numbers that accepted it (`Limits.verdict`); empty in entries made before they were kept."""
 
 
 class Bench(Frozen):
@@ -167,8 +168,8 @@ class Entry(Frozen):
     @classmethod
     def load(cls, raw: bytes) -> Entry:
         """Raises EntryError unless `raw` is exactly one whole entry of this schema."""
-        if len(raw) > MAX_BYTES:
-            raise EntryError(Reason.ENTRY_CORRUPT, f"{len(raw)} bytes, over the cap of {MAX_BYTES}")
+        if len(raw) > LIMITS.entry_bytes:
+            raise EntryError(Reason.ENTRY_CORRUPT, f"{len(raw)} bytes, over the cap of {LIMITS.entry_bytes}")
         head, newline, data = raw.partition(b"\n")
         words = head.split()
         if not newline or len(words) != 4 or words[0] != b"gccllm-entry" or not words[1].isdigit():

@@ -28,12 +28,12 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
 from gccllm.base.regular import read_regular
-from gccllm.store.entry import MAX_BYTES, Entry, EntryError
+from gccllm.store.entry import Entry, EntryError
 
 _KEY = re.compile(r"[0-9a-f]{64}")
-PUT_OFF_S = 24 * 3600
 """How long builds leave alone what is undecided. `wrappers/known.c` takes no longer."""
 
 
@@ -108,7 +108,7 @@ class Store:
         is_decided  False: some function waits for `gccllm tune`; builds leave it so for a day
         """
         if _KEY.fullmatch(key) and sources is not None:
-            rows = sources if is_decided else (f"until\t{int(time.time()) + PUT_OFF_S}", *sources)
+            rows = sources if is_decided else (f"until\t{int(time.time()) + LIMITS.put_off_s}", *sources)
             data = b"".join(os.fsencode(row) + b"\n" for row in rows) + b"\n" + text
             check = hashlib.blake2b(data, digest_size=32).hexdigest()
             head = f"gccllm-unit 2 {check} {len(data)}\n".encode()
@@ -170,7 +170,7 @@ class Store:
 
     def _read(self, layer: str, path: Path) -> Found | None:
         try:
-            raw, _ = read_regular(path, MAX_BYTES)
+            raw, _ = read_regular(path, LIMITS.entry_bytes)
         except FileNotFoundError:
             return None
         except OSError as error:

@@ -7,20 +7,18 @@ nor `options.ROWS` know declines too: nobody has said what a rewrite has to do a
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gccllm.assembly import Function
 from gccllm.base import options as gcc_options
 from gccllm.base.config import Settings
 from gccllm.base.core import Quit
+from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import VERIFIED
+from gccllm.harvest.recorded import CLASSES as RECORDED_CLASSES
 from gccllm.store import Entry
-
-MAX_UNIT_BYTES = 24 << 20
-MIN_SPEEDUP = 1.02
-MIN_MUTATION_SCORE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +58,8 @@ def declines_unit(options: Sequence[str], as_argv: Sequence[str], text: str, set
     """Raises Quit with the first reason to leave the whole unit to gcc."""
     if settings["mode"] == "off":
         raise Quit(Reason.MODE_OFF)
-    if len(text) > MAX_UNIT_BYTES:
-        raise Quit(Reason.UNIT_TOO_LARGE, f"{len(text)} bytes, limit {MAX_UNIT_BYTES}")
+    if len(text) > LIMITS.unit_bytes:
+        raise Quit(Reason.UNIT_TOO_LARGE, f"{len(text)} bytes, limit {LIMITS.unit_bytes}")
     if '\t.file\t"<artificial>"\n' in text:
         raise Quit(Reason.LTO_LINK)
     unknown = set(gcc_options.unknown(options))
@@ -127,6 +125,12 @@ def declines_function(function: Function, settings: Settings) -> None:
         raise Quit(Reason.LOCAL_CONVENTION, function.name)
 
 
+def gain_asked(classes: Iterable[str]) -> float:
+    """The gain that a rewrite must exceed, by the classes of inputs that it was timed on: more where no recorded call
+    says what the program's inputs are like."""
+    return LIMITS.recorded_gain if set(classes) <= set(RECORDED_CLASSES) else LIMITS.generated_gain
+
+
 def admits(entry: Entry, settings: Settings) -> Reason | None:
     """None when the entry may be linked under today's policy, else the reason it may not.
 
@@ -139,8 +143,8 @@ def admits(entry: Entry, settings: Settings) -> Reason | None:
         return Reason.ISA
     if evidence.edges_baseline[0] < evidence.edges_baseline[1]:
         return Reason.EDGES_MISSED
-    if evidence.mutants[0] < MIN_MUTATION_SCORE * evidence.mutants[1]:
+    if evidence.mutants[0] < LIMITS.mutation_score * evidence.mutants[1]:
         return Reason.MUTANTS_SURVIVED
-    if evidence.timing.speedup < MIN_SPEEDUP:
+    if evidence.timing.speedup < 1 + gain_asked(evidence.timing.classes):
         return Reason.NOT_FASTER
     return None

@@ -33,11 +33,11 @@ from pathlib import Path
 
 from gccllm.base.command import run_through
 from gccllm.base.elf import STT_FUNC, STT_GNU_IFUNC, Elf, ELFError
+from gccllm.base.limits import LIMITS
 from gccllm.base.regular import read_regular
 
 FORMAT = "gccllm-profile"
 VERSION = 1
-MAX_BYTES = 64 << 20
 SAMPLER_SOURCE = Path(__file__).parent / "native" / "sampler.c"
 
 Counts = Counter[tuple[str, str]]
@@ -53,7 +53,7 @@ def load_profile(path: Path) -> dict[str, float] | None:
     None and an empty profile differ: without a profile the static guess decides, with an empty one nothing is hot.
     """
     try:
-        document = json.loads(read_regular(path, MAX_BYTES)[0])
+        document = json.loads(read_regular(path, LIMITS.profile_bytes)[0])
         if document["format"] != FORMAT or document["version"] != VERSION:
             return None
         shares: dict[str, float] = {}

@@ -10,12 +10,12 @@ from typing import Any
 from gccllm import __version__
 from gccllm.assembly import Body
 from gccllm.base.core import Candidate, Outcome, Quit, Timing, Verdict
+from gccllm.base.limits import DAY_S, LIMITS
 from gccllm.base.reasons import TRANSIENT, Reason
 from gccllm.base.words import counted
 from gccllm.harvest.wire import facts_of
 from gccllm.propose import answerer
 from gccllm.store.entry import (
-    MOST_ANSWER,
     Bench,
     Entry,
     EvidenceRecord,
@@ -121,7 +121,7 @@ def accepted(target: Target, judged: Judgements, winner: Judgement, measured: Ti
         proposer=winner.candidate.proposer,
         recipe=winner.candidate.recipe,
         dialect=winner.candidate.dialect,
-        answer=printable(winner.candidate.answer)[:MOST_ANSWER] if winner.candidate.dialect == "c" else "",
+        answer=printable(winner.candidate.answer)[: LIMITS.answer_bytes] if winner.candidate.dialect == "c" else "",
         evidence=EvidenceRecord(
             level="tested+covered",
             tests=len(suite.bench.tests),
@@ -131,6 +131,7 @@ def accepted(target: Target, judged: Judgements, winner: Judgement, measured: Ti
             mutants=(best.killed, best.total),
             timing=TimingRecord(**asdict(measured)),
             cpu=cpu_name(),
+            limits=LIMITS.verdict(),
         ),
         bench=Bench(
             slice=suite.target.text,
@@ -163,7 +164,7 @@ def nothing(target: Target, judged: Judgements | None, reason: Reason, detail: s
         refusals=judged.refusals if judged is not None else {},
         attempts=[row.as_record() for row in judged.rows] if judged is not None else [],
         answerer=answerer(session.settings),
-        expires=time.time() + 86400 * days,
+        expires=time.time() + DAY_S * days,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from gccllm.assembly import Body, BodyError, Function, level_name
 from gccllm.base.config import Settings
 from gccllm.base.core import Candidate, Outcome, Quit, Verdict, refuted, undecided
+from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
 from gccllm.base.scratch import scratch
 from gccllm.base.toolchain import Toolchain
@@ -18,7 +19,7 @@ from gccllm.record.recordings import Recordings
 from gccllm.sandbox.image import AssembleError
 from gccllm.store.entry import Entry, RecordingRecord
 from gccllm.unit.session import UnitSession
-from gccllm.verdict.suite import HARVEST_S, Suite, is_equal_on, require_adequate, require_edges, set_up, workbench
+from gccllm.verdict.suite import Suite, is_equal_on, require_adequate, require_edges, set_up, workbench
 from gccllm.verify.judge import judge_many
 from gccllm.verify.screen import read_baseline, screen
 
@@ -45,7 +46,9 @@ def recheck(entry: Entry, settings: Settings, tools: Toolchain | None = None) ->
                 recorded = Recordings(settings.store_dir).supply(known.key, target)
                 if recorded is None and known.recorded:
                     return tests_absent(known)
-            found = find_tests(target, entry.evidence.seed, HARVEST_S, recorded=recorded.tests if recorded else ())
+            found = find_tests(
+                target, entry.evidence.seed, LIMITS.harvest_s, recorded=recorded.tests if recorded else ()
+            )
             scalar = Body.parse(entry.bench.scalar) if entry.bench.scalar else None
             require_edges(found)
             bench = workbench(target, context, list(found.tests), scalar, entry.evidence.seed)

@@ -12,6 +12,7 @@ from gccllm.assembly import Body, Function
 from gccllm.base.core import Quit, Test
 from gccllm.base.deadline import NEVER, Deadline
 from gccllm.base.events import Log
+from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
 from gccllm.base.stages import cpu_seconds
 from gccllm.harvest.far import with_code, with_far
@@ -20,7 +21,7 @@ from gccllm.harvest.harvest import harvest as find_tests
 from gccllm.harvest.large import enlarged
 from gccllm.harvest.long import SHORTENED
 from gccllm.harvest.probe import HarvestTarget
-from gccllm.harvest.recorded import CLASSES, MUTATED, RECORDED
+from gccllm.harvest.recorded import MUTATED, RECORDED
 from gccllm.harvest.solved import Solver
 from gccllm.record.recordings import Supply
 from gccllm.sandbox.replay import Replayer, differs, forget_undefined_flags
@@ -28,14 +29,6 @@ from gccllm.unit.session import UnitSession
 from gccllm.verify import adequacy, timing
 from gccllm.verify.screen import Context
 from gccllm.verify.workbench import Workbench
-
-HARVEST_S = 20.0
-"""Most seconds a harvest may take; it normally ends by its own counts."""
-LEAST_SHARE = 0.5
-"""Of a CPU that the search for inputs must have had, for its failure to be remembered."""
-TIMED_DEADLINE_MS = 200
-ELSEWHERE = 0.9
-"""Where recorded calls decide: the least speed, by a quick look, on each class of generated inputs."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +65,12 @@ def set_up(
     target = session.harvest_target(function.name, signature, directory)
     recorded = session.recordings.supply(key, target)
     started, used = time.monotonic(), cpu_seconds()
-    found = find_tests(target, seed, min(HARVEST_S, deadline.left), recorded=recorded.tests if recorded else ())
+    found = find_tests(target, seed, min(LIMITS.harvest_s, deadline.left), recorded=recorded.tests if recorded else ())
     if found.cut_short and deadline.is_over:
         raise Quit(Reason.DEADLINE)
     took, used = time.monotonic() - started, cpu_seconds() - used
     # Too few inputs say nothing of a function that others kept from the CPU.
-    if found.cut_short and used < LEAST_SHARE * took and (found.missing or not found.timing):
+    if found.cut_short and used < LIMITS.harvest_cpu * took and (found.missing or not found.timing):
         raise Quit(Reason.DEADLINE, f"other work keeps the machine busy: {used:.1f} s of CPU in {took:.1f} s")
     log = log or session.log
     if found.edges_taken < found.edges_all:
@@ -119,17 +112,12 @@ def is_equal_on(bench: Workbench, body: Body, found: Harvest) -> bool:
     kinds = (found.timing, found.confirm, found.elsewhere)
     tests = list({id(test): test for classes in kinds for tests in classes.values() for test in tests}.values())
     image = bench.image([bench.entry_text(body, "timed")])
-    with Replayer(image, bench.returns, deadline_ms=TIMED_DEADLINE_MS) as replayer:
+    with Replayer(image, bench.returns, deadline_ms=LIMITS.timed_ms) as replayer:
         want, other, got = (
             replayer.run_raw(entry, tests, poison=n) for entry, n in ((bench.name, 0), (bench.name, 1), ("timed", 0))
         )
         forget_undefined_flags(want, other)
     return not differs(want, got, bench.returns, bench.environment).any()
-
-
-def gain_asked(suite: Suite) -> float:
-    """The gain that a rewrite must exceed: more where no recorded call says what the program's inputs are like."""
-    return timing.DELTA if set(suite.harvest.timing) <= set(CLASSES) else timing.MADE_DELTA
 
 
 def slower_elsewhere(suite: Suite, body: Body, level: int) -> str:
@@ -140,7 +128,7 @@ def slower_elsewhere(suite: Suite, body: Body, level: int) -> str:
     for label, tests in suite.harvest.elsewhere.items():
         for seed in (1, 2):
             speed = timing.screen_speed(suite.bench, body, {label: tests}, level=level, seed=seed)
-            if speed == 0.0 or speed >= ELSEWHERE:
+            if speed == 0.0 or speed >= LIMITS.elsewhere_speed:
                 break
         else:
             return f"{label}: {speed:.2f}x"

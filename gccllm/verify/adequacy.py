@@ -28,6 +28,7 @@ from gccllm.assembly import Body, BodyError, canonical, cfg
 from gccllm.assembly.cfg import Edge
 from gccllm.assembly.code import code_of
 from gccllm.assembly.syntax import Flow
+from gccllm.base.limits import LIMITS
 from gccllm.prove import infeasible, same
 from gccllm.sandbox.environment import UNSEEN, Environment
 from gccllm.sandbox.replay import Replayer
@@ -42,8 +43,6 @@ SIDE_FLAGS = ("-Os", "-fno-tree-vectorize")
 """Appended to the unit's flags for `Workbench.scalar`. Measured on 75 kernels with the first harvest: gcc's bodies are
 adequate for 54 at -O3, for 54 at -O3 without vectorisation, for 70 at -Os, which divides where the others multiply and
 shift and has no copies of the loop; for 72 at -O3 or -Os."""
-WANTED = 0.95
-MUTANTS = 120
 NEAR = 8
 """Tests near one survivor that the harvest is given to start from."""
 MOST_SOLVED = 40
@@ -68,8 +67,8 @@ class Score:
 
     @property
     def is_adequate(self) -> bool:
-        """At least 95%, of enough mutants to mean something."""
-        return self.total >= 5 and self.share >= WANTED
+        """Enough killed, of enough mutants to mean something."""
+        return self.total >= LIMITS.least_mutants and self.share >= LIMITS.mutation_score
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ class Adequacy:
         return self.best.is_adequate
 
 
-def score(bench: Workbench, *, limit: int = MUTANTS, rounds: int = ROUNDS) -> Adequacy:
+def score(bench: Workbench, *, limit: int = LIMITS.most_mutants, rounds: int = ROUNDS) -> Adequacy:
     """Measure, and ask the harvest for more inputs while too many survive. May add to `bench.tests`.
 
     Raises AssembleError or Quit when the baseline itself cannot be linked or run.
@@ -130,7 +129,7 @@ def _score_of(bench: Workbench, body: Body, of: str, limit: int, rounds: int) ->
         alive = [m for m in alive if not _is_killed(bench, replayer, names[id(m)], every, environment)]
         alive, equivalent = _without_equivalent(bench, body, alive)
         for _ in range(rounds):
-            if not alive or (total - equivalent - len(alive)) >= WANTED * (total - equivalent):
+            if not alive or (total - equivalent - len(alive)) >= LIMITS.mutation_score * (total - equivalent):
                 break
             first = len(bench.tests)
             near = {i for m in alive for i in entered.get(m.line, range(0, first, 16))}
@@ -155,7 +154,7 @@ def _score_of(bench: Workbench, body: Body, of: str, limit: int, rounds: int) ->
 
 def _is_short(alive: Sequence[Mutant], total: int) -> bool:
     """Whether the score is too low, and so little that the solver is worth its time."""
-    return (1 - WANTED) * total < len(alive) <= MOST_SOLVED
+    return (1 - LIMITS.mutation_score) * total < len(alive) <= MOST_SOLVED
 
 
 def _entered_lines(bench: Workbench, body: Body) -> dict[int, list[int]]:

@@ -29,6 +29,7 @@ from gccllm.assembly import Body, BodyError, canonical, cfg, level_name
 from gccllm.assembly.cfg import Edge
 from gccllm.assembly.code import code_of
 from gccllm.base.core import Candidate, Outcome, Quit, Verdict, accepted, refuted, undecided
+from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
 from gccllm.prove import infeasible
 from gccllm.sandbox import layout
@@ -48,8 +49,6 @@ CONTRACT_BATCH = 64
 MORE_ROUNDS = 3
 PLACEMENTS = 2
 """Placements, other than the canonical one, under which a candidate must agree with the baseline."""
-LARGE_DEADLINE_MS = 2000
-"""CPU time for a large test, of which the baseline has shown that it ends within a fraction of this."""
 NEAR = 8
 """Tests kept per block, for the harvest to start from when an edge is missing."""
 
@@ -341,10 +340,10 @@ def _large(is_open: Callable[[], list[Case]], bench: Workbench) -> None:
     texts = [bench.entry_text(case.body, case.entry) for case in is_open() if case.body is not None]
     with bench.replayer(bench.image(texts)) as replayer:
         for test in bench.large_tests:
-            want = bench.wanted(replayer, [test], deadline_ms=LARGE_DEADLINE_MS)
+            want = bench.wanted(replayer, [test], deadline_ms=LIMITS.large_ms)
             for case in is_open() if want[0]["status"] == layout.Status.OK else ():
                 bench.deadline.check("large inputs")
-                seen = replayer.run_raw(case.entry, [test], deadline_ms=LARGE_DEADLINE_MS)
+                seen = replayer.run_raw(case.entry, [test], deadline_ms=LIMITS.large_ms)
                 pair = decode_observation(want[0]), decode_observation(seen[0])
                 found = difference(*pair, bench.returns, bench.environment)
                 if found is not None:

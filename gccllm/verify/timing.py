@@ -6,9 +6,9 @@ over different inputs, one call each, long enough for the clock; the next sample
 again only when all have, in another order: what is repeated the branch predictor knows by heart. A round's gain is the
 mean over the classes of log(baseline / candidate). Accepted when in each of three fresh processes, linked differently,
 
-    a one-sided sign test shows gains above log(1 + delta) with p < ALPHA / (candidates tried), where delta is 2% on
-    recorded inputs and 10% on generated inputs,
-    no class is slower by more than CLASS_LOSS, and the control shows no gain (beside a noisy control the gain must
+    a one-sided sign test shows gains above log(1 + delta) with p < `significance` / (candidates tried), where delta is
+    2% on recorded inputs and 10% on generated inputs,
+    no class is slower by more than `class_loss`, and the control shows no gain (beside a noisy control the gain must
     exceed three of its interquartile ranges),
 
 and again in one more process on inputs that chose nothing. Medians and signs only: one preempted round moves a mean by
@@ -39,37 +39,16 @@ from gccllm.assembly import Body, Module, layout_text
 from gccllm.assembly.isa import LEVEL_SYMBOL, guard
 from gccllm.assembly.slice import function_rows
 from gccllm.base.core import Quit, Returned, StandIn, Test, Timing, Verdict, accepted, refuted, undecided
+from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Toolchain
 from gccllm.sandbox.image import AssembleError, build_image
 from gccllm.sandbox.replay import Raw, Replayer
 
-DELTA = 0.02
-"""Gain that must be exceeded."""
-MADE_DELTA = 0.10
-"""The same on inputs generated from types. Less depends on how long the loops run and how well the branches are
-guessed, which generated inputs cannot know: of the kernel suite's rewrites with a measured gain below a tenth, four
-in four were no gain in the suite's harness (1.03, 0.99, 0.92, 0.65)."""
-ALPHA = 0.01
-CLASS_LOSS = 0.01
-NOISE = 0.02
-"""Interquartile range of the control's ratios up to which DELTA is the margin."""
-TOO_NOISY = 0.15
-"""Interquartile range above which nothing is accepted."""
-SPREADS = 3.0
-"""In between, the margin is this many interquartile ranges: noise makes the rule stricter, it does not end it."""
-PROCESSES = 3
-ROUNDS = 41
 PASSES = 1
 """Calls of every input of a sample, never back to back."""
 COPIES = 4
 SAMPLE_NS = 40_000
-ATTEMPTS = 3
-"""Measurements, each more patient, before a noisy machine is given up on."""
-LOCK_TIMEOUT_S = 600.0
-CLASS_S, QUICK_S = 60.0, 2.0
-"""Most seconds that the inputs of one class may take; a quick look takes some hundredths. What nothing is known of yet
-may be a thousand times slower than the baseline, and still end."""
 
 Floats = npt.NDArray[np.float64]
 Samples = Mapping[str, Raw]
@@ -105,7 +84,7 @@ def measure(
     tried: int = 1,
     level: int = 0,
     seed: int = 1,
-    delta: float = DELTA,
+    delta: float = LIMITS.recorded_gain,
     lock_path: Path | None = None,
 ) -> tuple[Verdict, Timing | None]:
     """Apply the rule. `candidate` must have been shown equal on all these tests.
@@ -120,11 +99,11 @@ def measure(
         return undecided("timing", Reason.NO_TIMING_INPUT, "no class has an input"), None
     try:
         with _alone(lock_path):
-            for attempt in range(ATTEMPTS):
+            for attempt in range(LIMITS.timing_attempts):
                 # A second look at a busy machine takes longer samples.
                 runs: list[Samples] = []
-                for process in range(PROCESSES):
-                    one = seed * 1000 + attempt * PROCESSES + process
+                for process in range(LIMITS.timing_processes):
+                    one = seed * 1000 + attempt * LIMITS.timing_processes + process
                     longer = SAMPLE_NS * (attempt + 1)
                     runs.append(sample(bench, candidate, classes, seed=one, sample_ns=longer, level=level))
                     if not is_quiet(runs[-1], delta):
@@ -150,7 +129,7 @@ def _confirmed(
     verdict: Verdict,
 ) -> Verdict:  # fmt: skip
     again = verdict
-    for attempt in range(ATTEMPTS):
+    for attempt in range(LIMITS.timing_attempts):
         run = sample(
             bench, candidate, held, seed=seed * 1000 + 500 + attempt, sample_ns=SAMPLE_NS * (attempt + 1), level=level
         )
@@ -181,49 +160,58 @@ def screen_speed(
     with _alone(lock_path):
         try:
             run = sample(
-                bench, candidate, classes, seed=seed, rounds=9, sample_ns=20_000, copies=2, level=level, limit_s=QUICK_S
+                bench,
+                candidate,
+                classes,
+                seed=seed,
+                rounds=9,
+                sample_ns=20_000,
+                copies=2,
+                level=level,
+                limit_s=LIMITS.quick_s,
             )
         except (AssembleError, Quit):
             return 0.0
     return math.exp(float(np.median(_combined(run, "second"))))
 
 
-def decide(runs: Sequence[Samples], tried: int, delta: float = DELTA) -> tuple[Verdict, Timing]:
+def decide(runs: Sequence[Samples], tried: int, delta: float = LIMITS.recorded_gain) -> tuple[Verdict, Timing]:
     """The rule on samples of one or more processes. Pure: tested on synthetic samples."""
     timing = summary(runs)
     gains = [_combined(run, "second") for run in runs]
     controls = [_combined(run, "control") for run in runs]
     said = f"{timing.speedup:.3f}x (95% {timing.low:.3f} to {timing.high:.3f}), A/A {timing.aa:.3f}"
+    least = math.log1p(LIMITS.recorded_gain)
     for control in controls:
-        if sign_test(control, math.log1p(DELTA)) < ALPHA or sign_test(-control, math.log1p(DELTA)) < ALPHA:
+        if min(sign_test(control, least), sign_test(-control, least)) < LIMITS.significance:
             return undecided("timing", Reason.NOISY, f"A/A shows a difference; {said}"), timing
     worst = max(sign_test(gain, margin(control, delta)) for gain, control in zip(gains, controls, strict=True))
-    if worst >= ALPHA / max(tried, 1):
-        if (spread := max(_spread(control) for control in controls)) > NOISE:
+    if worst >= LIMITS.significance / max(tried, 1):
+        if (spread := max(_spread(control) for control in controls)) > LIMITS.noise:
             return undecided("timing", Reason.NOISY, f"A/A spread {spread:.1%}; {said}"), timing
         return refuted("timing", Reason.NOT_FASTER, f"{said}; sign test p {worst:.2g}"), timing
     for label in runs[0]:
         pooled = np.concatenate([_log_ratio(run[label], "second") for run in runs])
         middle, (_, high) = float(np.median(pooled)), median_interval(pooled)
-        if high < math.log1p(-CLASS_LOSS):
+        if high < math.log1p(-LIMITS.class_loss):
             return refuted("timing", Reason.CLASS_SLOWER, f"{label}: {math.exp(middle):.3f}x; {said}"), timing
-        if middle < math.log1p(-CLASS_LOSS):
+        if middle < math.log1p(-LIMITS.class_loss):
             return undecided("timing", Reason.NOISY, f"{label}: {math.exp(middle):.3f}x, not clear; {said}"), timing
     return accepted("timing", said), timing
 
 
-def margin(control: Floats, delta: float = DELTA) -> float:
+def margin(control: Floats, delta: float = LIMITS.recorded_gain) -> float:
     """The gain (natural logarithm) that must be exceeded beside this control; infinite when it is too noisy."""
     spread = _spread(control)
-    if spread <= NOISE:
+    if spread <= LIMITS.noise:
         return math.log1p(delta)
-    return max(math.log1p(delta), SPREADS * spread) if spread <= TOO_NOISY else math.inf
+    return max(math.log1p(delta), LIMITS.noise_factor * spread) if spread <= LIMITS.too_noisy else math.inf
 
 
-def is_quiet(run: Samples, delta: float = DELTA) -> bool:
+def is_quiet(run: Samples, delta: float = LIMITS.recorded_gain) -> bool:
     """Whether one process can be decided: a quiet control, or a gain far outside its noise."""
     control, gain = _combined(run, "control"), _combined(run, "second")
-    return _spread(control) <= NOISE or float(np.median(gain)) > margin(control, delta)
+    return _spread(control) <= LIMITS.noise or float(np.median(gain)) > margin(control, delta)
 
 
 def _spread(values: Floats) -> float:
@@ -307,12 +295,12 @@ def sample(
     classes: Mapping[str, Sequence[Test]],
     *,
     seed: int,
-    rounds: int = ROUNDS,
+    rounds: int = LIMITS.timing_rounds,
     passes: int = PASSES,
     sample_ns: int = SAMPLE_NS,
     copies: int = COPIES,
     level: int = 0,
-    limit_s: float = CLASS_S,
+    limit_s: float = LIMITS.class_s,
 ) -> dict[str, Raw]:
     """Samples of one fresh process with one link; `limit_s` for each class.
 
@@ -398,7 +386,7 @@ def _alone(lock_path: Path | None) -> Iterator[None]:
     path = lock_path or Path(platformdirs.user_cache_dir("gccllm")) / "timing.lock"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path, timeout=LOCK_TIMEOUT_S)
+        lock = FileLock(path, timeout=LIMITS.timing_lock_s)
         lock.acquire()
     except Timeout as error:
         raise Quit(Reason.DEADLINE, "other timings hold the machine") from error

@@ -20,6 +20,7 @@ from gccllm.assembly import Body, BodyError, Module, NotLossless, cfg
 from gccllm.assembly.cfg import Edge
 from gccllm.base.core import Quit, Returned, StandIn, Test
 from gccllm.base.deadline import NEVER, Deadline
+from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Toolchain
 from gccllm.sandbox import layout
@@ -142,7 +143,7 @@ class Workbench:
     @property
     def deadline_ms(self) -> int:
         """CPU time allowed a test. Harvested tests take a fraction of a millisecond."""
-        return 8
+        return LIMITS.replay_ms
 
     # --- the baseline -----------------------------------------------------------------------------
 

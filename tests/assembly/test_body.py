@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gccllm.assembly import Body, BodyError
-from gccllm.assembly.body import MAX_INSTRUCTIONS, MAX_TEXT_BYTES
+from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
 
 SUM = """
@@ -79,10 +79,10 @@ def test_instructions_do_not_follow_constants() -> None:
 
 
 def test_sizes_are_limited() -> None:
-    assert refused("\tnop\n" * (MAX_INSTRUCTIONS + 1))[0] is Reason.TOO_LONG
-    assert refused("#" * (MAX_TEXT_BYTES + 1))[0] is Reason.TOO_LONG
+    assert refused("\tnop\n" * (LIMITS.body_instructions + 1))[0] is Reason.TOO_LONG
+    assert refused("#" * (LIMITS.body_bytes + 1))[0] is Reason.TOO_LONG
     assert refused("\tret\n\t.section .rodata\n.LC0:\n" + "\t.zero 9999\n" * 99)[0] is Reason.TOO_LONG
-    assert Body.parse("\tnop\n" * MAX_INSTRUCTIONS).instructions == MAX_INSTRUCTIONS
+    assert Body.parse("\tnop\n" * LIMITS.body_instructions).instructions == LIMITS.body_instructions
     assert refused("# nothing\n")[0] is Reason.UNPARSABLE
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from gccllm.base import config, project_file
 from gccllm.base.config import SETTINGS, ByProject
+from gccllm.base.limits import LIMITS
 from gccllm.commands import doctor
 
 OTHER = 12345
@@ -108,7 +109,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "everybody may write it": lambda path: path.chmod(0o646),
     "a pipe": make_pipe,
     "a device": link_to_a_device,
-    "too large": lambda path: path.write_bytes(b"#" * (project_file.MAX_BYTES + 1)),
+    "too large": lambda path: path.write_bytes(b"#" * (LIMITS.settings_bytes + 1)),
     "not text": lambda path: path.write_bytes(b"\xff\xfe"),
     "nested": lambda path: path.write_text("x = " + "[" * 100_000),
     "another owner": lambda path: os.chown(path, OTHER, OTHER),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gccllm.assembly import Module
 from gccllm.base.core import Candidate, Outcome
+from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
 from gccllm.harvest import large
 from gccllm.harvest.large import enlarged
@@ -76,7 +77,7 @@ def test_a_body_that_is_right_passes() -> None:
 
 def test_without_time_for_large_inputs_nothing_is_decided(monkeypatch: pytest.MonkeyPatch) -> None:
     work = bench(COUNT.replace("WIDE", "long"))
-    monkeypatch.setattr(large, "LARGE_S", -1.0)
+    monkeypatch.setattr(large, "LIMITS", replace(LIMITS, large_s=-1.0))
     text = compiled(COUNT.replace("WIDE", "long"), "-Os")
     verdict = judge(Candidate(Module.parse(text).functions["f"].body.text(), "recompile", "-Os"), work).verdict
     assert verdict is not None

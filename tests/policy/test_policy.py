@@ -15,11 +15,14 @@ from gccllm.base.events import Log
 from gccllm.base.reasons import Reason, Scope
 from gccllm.commands.oneshot import request_for
 from gccllm.harvest.side import typed_unit
+from gccllm.store.entry import Entry
 from gccllm.unit import hotness, policy
 from gccllm.unit import session as unit_session
 from gccllm.unit.plan import find_source, plan
 from gccllm.unit.session import UnitSession
 from tests.kit.settings import LOOP, settings
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def unit_reason(
@@ -30,6 +33,23 @@ def unit_reason(
     except Quit as quit_:
         return quit_.reason
     return None
+
+
+@pytest.mark.parametrize(
+    ("label", "speedup", "reason"),
+    [
+        ("small", 1.05, Reason.NOT_FASTER),
+        ("small", 1.11, None),
+        ("recorded-short", 1.05, None),
+        ("recorded-short", 1.01, Reason.NOT_FASTER),
+    ],
+)
+def test_a_stored_rewrite_meets_the_limits_of_today(label: str, speedup: float, reason: Reason | None) -> None:
+    entry = Entry.load(next((ROOT / "cache" / "rewrites").glob("*.entry")).read_bytes())
+    assert entry.evidence is not None
+    timing = entry.evidence.timing.model_copy(update={"speedup": speedup, "classes": {label: speedup}})
+    evidence = entry.evidence.model_copy(update={"timing": timing})
+    assert policy.admits(entry.model_copy(update={"evidence": evidence}), settings()) is reason
 
 
 @pytest.mark.parametrize("row", policy.UNIT_ROWS, ids=lambda row: row.example)

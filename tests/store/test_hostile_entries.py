@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from gccllm.base.core import Quit
+from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
-from gccllm.base.toolchain import MOST_FILE, Toolchain
+from gccllm.base.toolchain import Toolchain
 from gccllm.harvest.entry_limits import check_text
 from gccllm.harvest.wire import signature_of
 from gccllm.store import Entry, EntryError, Store
@@ -123,10 +124,10 @@ def test_what_is_no_regular_file_is_no_entry(tmp_path: Path, kind: str) -> None:
 
 def test_the_assembler_writes_no_endless_file(tmp_path: Path) -> None:
     """The second line of defence, for texts that never were an entry's."""
-    done = Toolchain.find().assemble(f"\t.data\n\t.zero\t{4 * MOST_FILE}\n", tmp_path / "x.o")
+    done = Toolchain.find().assemble(f"\t.data\n\t.zero\t{4 * LIMITS.tool_file_bytes}\n", tmp_path / "x.o")
     assert not done.ok
     assert "size" in done.err or "signal" in done.err
-    assert sum(path.stat().st_blocks * 512 for path in tmp_path.iterdir()) <= MOST_FILE
+    assert sum(path.stat().st_blocks * 512 for path in tmp_path.iterdir()) <= LIMITS.tool_file_bytes
 
 
 def test_their_model_stands() -> None:

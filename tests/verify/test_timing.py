@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,23 +14,22 @@ from hypothesis import strategies as st
 
 from gccllm.assembly import Body, Module, slice_text
 from gccllm.base.core import Outcome, Quit, Region, Test, arena_address
+from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
 from gccllm.sandbox import layout
 from gccllm.sandbox.image import CalleeSpec
-from gccllm.verdict.suite import gain_asked
+from gccllm.unit.policy import gain_asked
 from gccllm.verify import timing
 from tests.kit.replay import INT, compiled
 from tests.kit.timed import SORT, Bench
 
-ROUNDS = 41
-
 
 def rows(rng: np.random.Generator, gain: float, noise: float = 0.004, spikes: float = 0.0) -> timing.Raw:
-    out = np.zeros(ROUNDS, layout.SAMPLE)
+    out = np.zeros(LIMITS.timing_rounds, layout.SAMPLE)
     out["calls"], out["empty"] = 10, 40
     for side, ratio in (("first", 1.0), ("second", gain), ("control", 1.0)):
-        ticks = 20_000 / ratio * np.exp(rng.normal(0, noise, ROUNDS))
-        ticks *= np.where(rng.random(ROUNDS) < spikes, 3.0, 1.0)
+        ticks = 20_000 / ratio * np.exp(rng.normal(0, noise, LIMITS.timing_rounds))
+        ticks *= np.where(rng.random(LIMITS.timing_rounds) < spikes, 3.0, 1.0)
         out[side] = ticks + 400
     return out
 
@@ -58,24 +57,23 @@ def test_the_rule_decides_as_the_truth_is(gains: dict[str, float], reason: Reaso
     assert measured.low <= measured.speedup <= measured.high
 
 
-def test_made_inputs_ask_for_a_larger_gain() -> None:
+def test_generated_inputs_ask_for_a_larger_gain() -> None:
     small = runs({"a": 1.06})
-    assert timing.decide(small, 1, timing.DELTA)[0].is_accepted
-    assert timing.decide(small, 1, timing.MADE_DELTA)[0].reason is Reason.NOT_FASTER
-    assert timing.decide(runs({"a": 1.2}), 1, timing.MADE_DELTA)[0].is_accepted
+    assert timing.decide(small, 1, LIMITS.recorded_gain)[0].is_accepted
+    assert timing.decide(small, 1, LIMITS.generated_gain)[0].reason is Reason.NOT_FASTER
+    assert timing.decide(runs({"a": 1.2}), 1, LIMITS.generated_gain)[0].is_accepted
 
 
 @pytest.mark.parametrize(
     ("labels", "asked"),
     [
-        (("recorded-short", "recorded-long"), timing.DELTA),
-        (("small", "large"), timing.MADE_DELTA),
-        (("recorded-short", "typical"), timing.MADE_DELTA),
+        (("recorded-short", "recorded-long"), LIMITS.recorded_gain),
+        (("small", "large"), LIMITS.generated_gain),
+        (("recorded-short", "typical"), LIMITS.generated_gain),
     ],
 )
 def test_recorded_calls_ask_for_less(labels: tuple[str, ...], asked: float) -> None:
-    job = SimpleNamespace(harvest=SimpleNamespace(timing=dict.fromkeys(labels, ())))
-    assert gain_asked(job) == asked  # type: ignore[arg-type]
+    assert gain_asked(labels) == asked
 
 
 def test_preempted_rounds_do_not_change_the_decision() -> None:
@@ -112,7 +110,7 @@ def test_more_candidates_tried_need_stronger_evidence() -> None:
         run["a"]["second"][:10] = run["a"]["first"][:10]
     p = timing.sign_test(np.array([0.0] * 10 + [1.0] * 31), 0.5)
     assert timing.decide(weak, 1)[0].is_accepted
-    assert timing.decide(weak, int(timing.ALPHA / p) + 2)[0].reason is Reason.NOT_FASTER
+    assert timing.decide(weak, int(LIMITS.significance / p) + 2)[0].reason is Reason.NOT_FASTER
 
 
 def test_false_accepts_on_made_up_equal_code_are_as_rare_as_the_rule_says() -> None:
@@ -237,7 +235,7 @@ def test_to_wait_for_others_in_vain_says_nothing_of_the_candidate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target, body = bench(tmp_path, SORT)
-    monkeypatch.setattr(timing, "LOCK_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(timing, "LIMITS", replace(LIMITS, timing_lock_s=0.1))
     with FileLock(tmp_path / "lock"):
         with pytest.raises(Quit, match="deadline"):
             timing.screen_speed(target, body, {"a": inputs(4)}, lock_path=tmp_path / "lock")
@@ -257,7 +255,7 @@ def test_a_quick_look_at_what_takes_for_ever_is_given_up(tmp_path: Path, monkeyp
     target, body = bench(tmp_path, "unsigned f(unsigned *p, int n) { return p[0]; }")
     slow = "unsigned f(unsigned *p, int n) { unsigned x = n; for (int i = 0; i < 9999999; i++) x = x * 77 + 1;"
     _, other = bench(tmp_path, slow + " return p[0] + (x == 1); }")
-    monkeypatch.setattr(timing, "QUICK_S", 0.3)
+    monkeypatch.setattr(timing, "LIMITS", replace(LIMITS, quick_s=0.3))
     assert timing.screen_speed(target, body, {"a": inputs(4)}, lock_path=tmp_path / "lock") > 0.0
     assert timing.screen_speed(target, other, {"a": inputs(4)}, lock_path=tmp_path / "lock") == 0.0
 
