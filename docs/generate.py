@@ -5,9 +5,11 @@ A test compares them with the tables.
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Iterable
 from pathlib import Path
 
-from gccllm.base import config
+from gccllm.base import config, options
 from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason, Scope
 from gccllm.base.toolchain import VERIFIED
@@ -69,7 +71,18 @@ def by_project() -> str:
 
 def shared() -> str:
     """What the C side knows by the same tables as the Python side."""
-    return _SHARED.format(put_off=LIMITS.put_off_s, first=VERIFIED[0])
+    return _SHARED.format(
+        put_off=LIMITS.put_off_s,
+        first=VERIFIED[0],
+        with_argument=_c_words(sorted(options.WITH_WORD)),
+        names_file=_c_words(options.NAMES_FILE),
+        ours=_c_words(("-O3", *options.LAUNCHER_ADDS)),
+    )
+
+
+def _c_words(words: Iterable[str]) -> str:
+    return textwrap.fill(", ".join(f'"{word}"' for word in words), 104, initial_indent="    ", subsequent_indent="    ",
+                         break_on_hyphens=False)  # fmt: skip
 
 
 _JSON_TITLE = "## Output of `--json`\n"
@@ -181,6 +194,21 @@ static const struct by_project {{
 _SHARED = """\
 /* Made by docs/generate.py from the tables in gccllm/base: what both sides have to agree on. */
 enum {{ PUT_OFF_S = {put_off}, FIRST_VERIFIED = {first} }}; /* seconds; gcc's first version that is worked on */
+
+/* Options whose argument is, or may be, the next word. */
+static const char *const with_argument[] = {{
+{with_argument}
+}};
+
+/* Options that only name files: the same text compiled to another place is the same unit. */
+static const char *const file_names[] = {{
+{names_file}
+}};
+
+/* What the launcher puts behind an -O option; the first only where it raises the level. */
+static const char *const ours[] = {{
+{ours}
+}};
 """
 
 PAGES = {

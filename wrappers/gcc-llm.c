@@ -36,7 +36,7 @@
 #include "settings.h"
 #include "shared.h"
 
-enum { DEEPEST = 16, ARGV_BYTES = 100 << 10, NAME_BYTES = 256, MOST_ADDED = 3 };
+enum { DEEPEST = 16, ARGV_BYTES = 100 << 10, NAME_BYTES = 256 };
 
 enum kind { NO_COMPILER, C_DRIVER, CXX_DRIVER, OTHER_DRIVER };
 
@@ -207,8 +207,7 @@ static int is_too_old(const char *path) {
 
 /* argv with our options behind the one at `place`. */
 static char **with_ours(char **argv, int argc, int place, int raises) {
-    static const char *const ours[MOST_ADDED] = {"-O3", "-fno-ipa-ra", "-fno-ipa-stack-alignment"};
-    size_t first = raises ? 0 : 1, count = MOST_ADDED - first;
+    size_t first = raises ? 0 : 1, count = sizeof(ours) / sizeof(ours[0]) - first;
     char **fresh = calloc((size_t)argc + count + 1, sizeof(*fresh));
 
     if (fresh == NULL)

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "asked.h"
 #include "shared.h"
 #include "shim.h"
 
@@ -18,29 +19,12 @@
 
 enum { OPEN_DIRECTORIES = 16 };
 
-/* Options that only name files: the same text compiled to another place is the same unit. */
-static int names_file(const char *option, int *takes_next) {
-    static const char *const apart[] = {"-o",  "-dumpbase", "-dumpbase-ext", "-dumpdir", "-MF",
-                                        "-MT", "-MQ",       "-MD",           "-MMD",     "-aux-info"};
-
-    *takes_next = 0;
-    for (size_t i = 0; i < sizeof(apart) / sizeof(apart[0]); i++) {
-        if (strcmp(option, apart[i]) != 0)
-            continue;
-        *takes_next = strcmp(option, "-MD") != 0 && strcmp(option, "-MMD") != 0;
-        return 1;
-    }
-    return 0;
-}
-
 /* Add the words of a command line but for those that only name files. */
 static void add_words(struct blake2b *hash, const char *name, char *const *words) {
     for (; *words != NULL; words++) {
-        int takes_next;
-
-        if (!names_file(*words, &takes_next))
+        if (!is_among(*words, file_names, sizeof(file_names) / sizeof(file_names[0])))
             add_field(hash, name, *words, strlen(*words));
-        else if (takes_next && words[1] != NULL)
+        else if (takes_argument(*words) && words[1] != NULL)
             words++;
     }
 }

@@ -4,6 +4,9 @@
     meaning    decides code, or what code may rely on: part of the situation, and so of the key
     (none)     nobody has said what it does to a rewrite: the unit is left to gcc
 
+A row also says whether side compiles repeat its options, and which of them clang knows. `wrappers/shared.h` is made
+from the lists of names below, for the C side.
+
 `policy.UNIT_ROWS` has the options that are known to forbid a rewrite. An option that is new, misspelt here or simply
 forgotten is in no row, so it declines: the safe side is the default.
 """
@@ -12,8 +15,9 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 
 class Effect(enum.Enum):
@@ -21,13 +25,34 @@ class Effect(enum.Enum):
     MEANING = "meaning"
 
 
+class Repeats(enum.Enum):
+    """Whether a side compile gets an option of the build."""
+
+    ALWAYS = "always"
+    UNLESS_TRAPPING = "unless it traps"
+    """Not where undefined behaviour traps: it collides, or makes other code."""
+    NEVER = "never"
+
+
 WITH_WORD = frozenset({
-    "--param", "-A", "-B", "-D", "-I", "-L", "-MF", "-MJ", "-MQ", "-MT", "-T", "-U", "-Xassembler", "-Xlinker",
-    "-Xpreprocessor", "-aux-info", "-dumpbase", "-dumpbase-ext", "-dumpdir", "-e", "-idirafter", "-imacros",
+    "--assert", "--define-macro", "--entry", "--for-assembler", "--for-linker", "--force-link", "--imacros", "--include",
+    "--include-directory", "--include-directory-after", "--include-prefix", "--include-with-prefix",
+    "--include-with-prefix-after", "--include-with-prefix-before", "--language", "--library-directory", "--output",
+    "--param", "--prefix", "--specs", "--sysroot", "--undefine-macro", "-A", "-B", "-D", "-F", "-I", "-L", "-MF", "-MJ",
+    "-MQ", "-MT", "-T", "-Tbss", "-Tdata", "-Ttext", "-U", "-Xassembler", "-Xlinker",
+    "-Xpreprocessor", "-aux-info", "-dumpbase", "-dumpbase-ext", "-dumpdir", "-e", "-h", "-idirafter", "-imacros",
     "-imultiarch", "-imultilib", "-include", "-iprefix", "-iquote", "-isysroot", "-isystem", "-iwithprefix",
-    "-iwithprefixbefore", "-l", "-o", "-u", "-wrapper", "-x", "-z",
+    "-iwithprefixbefore", "-l", "-o", "-specs", "-u", "-wrapper", "-x", "-z",
 })  # fmt: skip
-"""Options whose argument is the next word."""
+"""Options whose argument is, or may be, the next word: of the driver too, which takes long names for some."""
+
+NAMES_FILE = ("-MD", "-MF", "-MMD", "-MQ", "-MT", "-aux-info", "-dumpbase", "-dumpbase-ext", "-dumpdir", "-o")
+"""Options that only name files: the same text compiled to another place is the same unit."""
+
+PRIVATE = ("ipa-ra", "ipa-stack-alignment")
+"""What gcc lets callers in a unit know of a function's registers and stack."""
+LAUNCHER_ADDS = tuple(f"-fno-{name}" for name in PRIVATE)
+"""What the launcher puts behind an -O option against that."""
 
 _ISA = (
     r"3dnow|3dnowa|abm|adx|aes|avx\w*|bmi|bmi2|cldemote|clflushopt|clwb|clzero|cmpccxadd|crc32|cx16|enqcmd|f16c|fma|fma4"
@@ -51,7 +76,7 @@ _PASSES = (
     r"|unswitch-loops|variable-expansion-in-unroller|vect-cost-model|version-loops-for-strides|vpt|web|whole-program"
 )
 # Of gcc's passes between functions those that say how a function behaves: a rewrite behaves alike. What they may say of
-# its registers and stack is switched off by the launcher (policy.PRIVATE).
+# its registers and stack is switched off by the launcher (PRIVATE).
 _BEHAVIOUR = (
     r"bit-cp|cp|cp-clone|icf|icf-functions|icf-variables|modref|profile|pta|pure-const|reference|reference-addressable"
     r"|reorder-for-locality"
@@ -78,45 +103,99 @@ _TARGET = (
     r"|sse|sse2|80387|8bit-idiv|glibc|gather|scatter|prefer-avx128|partial-vector-fp-math|sse2avx"
 )
 
-ROWS: tuple[tuple[str, Effect, str], ...] = (
-    # (pattern, full match; effect; an example)
-    (r"-[cSEQHvs]|-###|-pipe|-pass-exit-codes|-(no-)?canonical-prefixes|-fsyntax-only", Effect.HARMLESS, "-c"),
-    (r"-o.*|-[lLBTAeuz].*|-x.*|-r|-rdynamic|-shared(-libgcc)?|-static.*|-(no-)?pie|-no(startfiles|defaultlibs|stdlib|libc)"
-     r"|-wrapper|-aux-info|-dump.*|-d.*|-save-temps.*|-time.*|-X(assembler|linker|preprocessor)|-fuse-.*",
-     Effect.HARMLESS, "-o"),
-    (r"-[DUIi].*|-M.*|-nostdinc.*|-P|-C|-CC|-undef|-trigraphs|-remap|-traditional.*|-fpch.*|-finput-charset=.*|--sysroot=.*"
-     r"|-(no-)?integrated-cpp|-ftrack-macro-expansion.*|-f(no-)?working-directory|-fdirectives-only|-fpreprocessed"
-     r"|-fmax-include-depth=.*|-f(no-)?canonical-system-headers|-f\w+-prefix-map=.*", Effect.HARMLESS, "-DNDEBUG"),
-    (r"-W.*|-w|-pedantic.*|-f(no-)?(diagnostics|message-length|show-column|max-errors|analyzer|tabstop|permitted)[\w-]*(=.*)?",
-     Effect.HARMLESS, "-Wall"),
-    (r"-g.*|-f(no-)?(var-tracking|debug|dwarf2|eliminate|emit-|stack-usage|callgraph-info|dump|opt-info|verbose-asm|ident"
-     r"|record-gcc-switches|save-optimization-record|mem-report|time-report|stats|random-seed|compare-debug|checking"
-     r"|report-bug|merge-debug-strings)[\w-]*(=.*)?", Effect.HARMLESS, "-g"),
-    (r"-O.*|-std=.*|-ansi|-pthread|--param(=.*)?|-specs=.*", Effect.MEANING, "-O3"),
-    (rf"-f(no-)?({_PASSES})(=.*)?", Effect.MEANING, "-fno-tree-vectorize"),
-    (rf"-f(no-)?ipa-({_BEHAVIOUR})", Effect.MEANING, "-fno-ipa-cp"),
-    (r"-f(no-)?ipa-(ra|stack-alignment)", Effect.MEANING, "-fno-ipa-ra"),
-    (rf"-f(no-)?({_LANGUAGE})(=.*)?", Effect.MEANING, "-fwrapv"),
-    (r"-f(no-)?(function-sections|data-sections)|-f(no-)?stack-protector[\w-]*|-fcf-protection(=.*)?|-fno-cf-protection"
-     r"|-fzero-call-used-regs=.*|-ftrivial-auto-var-init=.*|-ftls-model=.*|-fabi-(compat-)?version=.*"
-     r"|-f(no-)?(lto|fat-lto-objects).*|-fprofile-(use|correction|values|partial-training|dir|reproducible|update).*"
-     r"|-f(no-)?auto-profile.*|-f(exec|wide-exec)-charset=.*", Effect.MEANING, "-fcf-protection=full"),
-    (r"-fno-(profile-arcs|profile-generate|test-coverage|sanitize=.*|split-stack|stack-check|stack-limit|trapv|harden-\w[\w-]*"
-     r"|instrument-functions|non-call-exceptions)", Effect.MEANING, "-fno-trapv"),
-    (rf"-m(no-)?({_ISA})", Effect.MEANING, "-mavx2"),
-    (rf"-m(no-)?({_TARGET})", Effect.MEANING, "-mred-zone"),
-    (r"-m(arch|tune|cpu|tune-ctrl|branch-cost|prefer-vector-width|tls-dialect|stringop-strategy|mem\w+-strategy|move-max"
-     r"|store-max|large-data-threshold|malign-data|align-data|recip|veclibabi|dispatch-scheduler)(=.*)?|-mno-recip"
-     r"|-mfpmath=sse|-mcmodel=small|-mharden-sls=.*|-mlong-double-80|-mabi=sysv|-m128bit-long-double"
-     r"|-mindirect-branch=keep|-mfunction-return=keep|-mstack-protector-guard=tls|-masm=att", Effect.MEANING, "-march=x86-64-v3"),
+_CLANG_LANGUAGE = (
+    r"-f(common|gnu89-inline|openmp-simd|rounding-math|(no-)?semantic-interposition|short-enums|(un)?signed-(bitfields|char)"
+    r"|(no-)?strict-aliasing|(no-)?pi[ce]|(no-)?PI[CE]|(no-)?wrapv|no-(builtin.*|common|delete-null-pointer-checks"
+    r"|math-errno|omit-frame-pointer|plt|strict-overflow)|visibility=.*|stack-clash-protection.*)"
+)
+
+
+class Row(NamedTuple):
+    pattern: str
+    """Full match."""
+    effect: Effect
+    example: str
+    repeats: Repeats = Repeats.ALWAYS
+    clang: str = ""
+    """Those of the row that clang knows by the same name and meaning, and that decide the code it makes."""
+
+
+ROWS: tuple[Row, ...] = (
+    Row(r"-[cSEQHvs]|-###|-pipe|-pass-exit-codes|-fsyntax-only|-M.*|-o.*|-x.*|-wrapper|-aux-info|-d.*|-save-temps.*|-time.*",
+        Effect.HARMLESS, "-o", Repeats.NEVER),
+    Row(r"-[ADUIi].*|-B.*|-Xpreprocessor|-nostdinc.*|-P|-C|-CC|-undef|-trigraphs|-remap|-traditional.*|-fpch.*|-finput-charset=.*"
+        r"|--sysroot=.*|-(no-)?integrated-cpp|-ftrack-macro-expansion.*|-f(no-)?working-directory|-fdirectives-only|-fpreprocessed"
+        r"|-fmax-include-depth=.*|-f(no-)?canonical-system-headers|-f\w+-prefix-map=.*|-(no-)?canonical-prefixes",
+        Effect.HARMLESS, "-DNDEBUG", clang=r"-[DIU].*|-include|-imacros|-isystem|-iquote|-idirafter|-nostdinc"),
+    Row(r"-[lLTeuz].*|-r|-rdynamic|-shared(-libgcc)?|-static.*|-(no-)?pie|-no(startfiles|defaultlibs|stdlib|libc)"
+        r"|-X(assembler|linker)|-fuse-.*|-W[alp],.*|-Werror(=.*)?|-f(no-)?diagnostics-.*", Effect.HARMLESS, "-lm", Repeats.NEVER),
+    Row(r"-W.*|-pedantic.*|-f(no-)?analyzer[\w-]*(=.*)?", Effect.HARMLESS, "-Wall", Repeats.UNLESS_TRAPPING),
+    Row(r"-w|-f(no-)?(diagnostics|message-length|show-column|max-errors|tabstop|permitted)[\w-]*(=.*)?", Effect.HARMLESS, "-w"),
+    Row(r"-g.*|-f(no-)?(dump|opt-info|verbose-asm|stack-usage|callgraph-info|time-report)[\w-]*(=.*)?",
+        Effect.HARMLESS, "-g", Repeats.NEVER),
+    Row(r"-frandom-seed=.*", Effect.HARMLESS, "-frandom-seed=1", Repeats.UNLESS_TRAPPING),
+    Row(r"-f(no-)?(var-tracking|debug|dwarf2|eliminate|emit-|ident|record-gcc-switches|save-optimization-record|mem-report|stats"
+        r"|random-seed|compare-debug|checking|report-bug|merge-debug-strings)[\w-]*(=.*)?", Effect.HARMLESS, "-fno-ident"),
+    Row(r"-O.*", Effect.MEANING, "-O3", Repeats.UNLESS_TRAPPING),
+    Row(r"-specs=.*|-f(no-)?(lto|fat-lto-objects).*|-fprofile-use.*|-fauto-profile.*", Effect.MEANING, "-flto", Repeats.NEVER),
+    Row(r"-std=.*|-ansi|-pthread|--param(=.*)?", Effect.MEANING, "-std=c11", clang=r"-std=.*|-ansi|-pthread"),
+    Row(rf"-f(no-)?({_PASSES})(=.*)?", Effect.MEANING, "-fno-tree-vectorize"),
+    Row(rf"-fipa-({_BEHAVIOUR}|ra|stack-alignment)", Effect.MEANING, "-fipa-pta", Repeats.UNLESS_TRAPPING),
+    Row(rf"-fno-ipa-({_BEHAVIOUR}|ra|stack-alignment)", Effect.MEANING, "-fno-ipa-cp"),
+    Row(r"-f(function-sections|data-sections|stack-protector[\w-]*|stack-clash-protection)"
+        r"|-fprofile-(correction|values|partial-training|dir|reproducible|update).*", Effect.MEANING, "-ffunction-sections",
+        Repeats.UNLESS_TRAPPING, _CLANG_LANGUAGE),
+    Row(rf"-f(no-)?({_LANGUAGE})(=.*)?", Effect.MEANING, "-fwrapv", clang=_CLANG_LANGUAGE),
+    Row(r"-fno-(function-sections|data-sections|stack-protector[\w-]*|auto-profile.*|cf-protection)|-fcf-protection(=.*)?"
+        r"|-fzero-call-used-regs=.*|-ftrivial-auto-var-init=.*|-ftls-model=.*|-fabi-(compat-)?version=.*"
+        r"|-f(exec|wide-exec)-charset=.*", Effect.MEANING, "-fcf-protection=full",
+        clang=r"-fcf-protection.*|-ftrivial-auto-var-init=.*"),
+    Row(r"-fno-(profile-arcs|profile-generate|test-coverage|sanitize=.*|split-stack|stack-check|stack-limit|trapv|harden-\w[\w-]*"
+        r"|instrument-functions|non-call-exceptions)", Effect.MEANING, "-fno-trapv"),
+    Row(rf"-m(no-)?({_ISA})", Effect.MEANING, "-mavx2",
+        clang=r"-m(adx|aes|avx|bmi|f16c|fma|gfni|lzcnt|movbe|no-|pclmul|popcnt|sha|sse).*"),
+    Row(rf"-m(no-)?({_TARGET})", Effect.MEANING, "-mred-zone", clang=r"-m(64|no-.*|sse.*|avx.*)"),
+    Row(r"-m(arch|tune|cpu|tune-ctrl|branch-cost|prefer-vector-width|tls-dialect|stringop-strategy|mem\w+-strategy|move-max"
+        r"|store-max|large-data-threshold|malign-data|align-data|recip|veclibabi|dispatch-scheduler)(=.*)?|-mno-recip"
+        r"|-mfpmath=sse|-mcmodel=small|-mharden-sls=.*|-mlong-double-80|-mabi=sysv|-m128bit-long-double"
+        r"|-mindirect-branch=keep|-mfunction-return=keep|-mstack-protector-guard=tls|-masm=att", Effect.MEANING,
+        "-march=x86-64-v3", clang=r"-march=(?!native$).*|-mharden-sls=.*|-mno-.*"),
 )  # fmt: skip
 """The first row that matches decides."""
 
 
 @lru_cache(maxsize=4096)
+def _row(option: str) -> Row | None:
+    return next((row for row in ROWS if re.fullmatch(row.pattern, option)), None)
+
+
 def effect_of(option: str) -> Effect | None:
     """What an option means for a rewrite; None when no row says."""
-    return next((effect for pattern, effect, _ in ROWS if re.fullmatch(pattern, option)), None)
+    return row.effect if (row := _row(option)) else None
+
+
+def _chosen(options: Sequence[str], is_wanted: Callable[[str], bool]) -> tuple[str, ...]:
+    """The options that are wanted, in order, each with its separate argument."""
+    kept: list[str] = []
+    for option, word in words_of(options):
+        if is_wanted(option):
+            kept += [option, word] if option in WITH_WORD else [option]
+    return tuple(kept)
+
+
+def repeated(options: Sequence[str]) -> tuple[str, ...]:
+    """Those for a side compile: no inputs, outputs, dependencies, debugging, linking. What no row knows stays."""
+    return _chosen(options, lambda option: (row := _row(option)) is None or row.repeats is not Repeats.NEVER)
+
+
+def for_trapping(flags: Sequence[str]) -> tuple[str, ...]:
+    """Those of `repeated` that can stand in a compile that traps on undefined behaviour (`harvest.side`)."""
+    return _chosen(flags, lambda option: (row := _row(option)) is None or row.repeats is Repeats.ALWAYS)
+
+
+def for_clang(flags: Sequence[str]) -> tuple[str, ...]:
+    """Those of `repeated` that clang shall see; all others are dropped."""
+    return _chosen(flags, lambda option: bool((row := _row(option)) and re.fullmatch(row.clang, option)))
 
 
 def words_of(options: Sequence[str]) -> list[tuple[str, str]]:

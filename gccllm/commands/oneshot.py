@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from gccllm.base import options
 from gccllm.base.config import Settings
 from gccllm.base.core import Quit, Request
 from gccllm.base.deadline import Deadline
@@ -16,9 +17,7 @@ from gccllm.base.events import Log, read
 from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import FREE, Ran, Toolchain, clean_environment, run
 from gccllm.pipeline import Decision, Result, rewrite_unit
-from gccllm.propose.unit import compile_flags
 from gccllm.store import Store
-from gccllm.unit import policy
 from gccllm.unit.plan import unquote_options
 
 Event = Mapping[str, Any]
@@ -35,7 +34,7 @@ def request_for(source: Path, flags: Sequence[str], gcc: str | None = None, cwd:
     """
     cwd = cwd or Path.cwd()
     tools = Toolchain.find(gcc or shutil.which("gcc"))
-    added = [flag for flag in policy.LAUNCHER_ADDS if flag not in flags]
+    added = [flag for flag in options.LAUNCHER_ADDS if flag not in flags]
     argv = [*flags, *added, "-S", "-o", "-", str(source)]
     compiled = run([tools.gcc, *argv], cwd=cwd)
     if not compiled.ok:
@@ -70,7 +69,7 @@ def as_launched(flags: Sequence[str], opt: str) -> tuple[str, ...]:
     if opt == "untouched" or at is None or any(re.fullmatch(r"-O[0gsz]", flag) for flag in flags[at:]):
         return tuple(flags)
     raised = ("-O3",) if opt == "o3" and flags[at] in ("-O", "-O1", "-O2") else ()
-    ours = (*raised, *(flag for flag in policy.LAUNCHER_ADDS if flag not in flags))
+    ours = (*raised, *(flag for flag in options.LAUNCHER_ADDS if flag not in flags))
     return (*flags[: at + 1], *ours, *flags[at + 1 :])
 
 
@@ -80,7 +79,7 @@ def last_flags(source: Path, events: Iterable[Event]) -> tuple[str, ...] | None:
     for event in events:
         if event.get("source") == wanted and event["event"] in ("unit", "unit_declined") and "options" in event:
             found = tuple(event["options"])
-    return None if found is None else compile_flags(found)
+    return None if found is None else options.repeated(found)
 
 
 def explain(source: Path, flags: Sequence[str], settings: Settings, *, is_work: bool = False) -> Result:

@@ -8,13 +8,13 @@ which `typed_object` notices.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from gccllm.assembly import BodyError, Module
+from gccllm.base import options
 from gccllm.base.core import Quit
 from gccllm.base.elf import Elf, ELFError
 from gccllm.base.limits import LIMITS
@@ -37,12 +37,6 @@ _TRAPPING = (
     "-fno-ipa-cp", "-fno-ipa-icf", "-fno-tree-vectorize", "-fno-reorder-blocks-and-partition", "-fno-partial-inlining",
     "-fno-stack-protector", "-fno-optimize-sibling-calls",
 )  # fmt: skip
-
-# Options that cannot stand together with the trapping compile, or that would name files of the build.
-_COLLIDES = re.compile(
-    r"-Werror.*|-W[^lap].*|-pedantic.*|-O.*|-fsanitize.*|-fstack-protector.*|-fprofile-.*|-fauto-profile.*"
-    r"|-fdiagnostics-.*|-fipa-.*|-frandom-seed=.*|-fanalyzer|-ffunction-sections|-fdata-sections|-fstack-clash-protection"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +115,7 @@ def trapping_text(
     Options that define something (-fwrapv, -fno-strict-overflow) stay, so what they define does not trap. Functions
     keep their own symbols and calling conventions: nothing is inlined, cloned or folded. Raises Quit(DEADLINE).
     """
-    kept = [flag for flag in flags if not _COLLIDES.fullmatch(flag)]
+    kept = options.for_trapping(flags)
     keep_static = ["-fkeep-static-functions"]
     if language == "c":
         keep_static.append("-fkeep-inline-functions")

@@ -92,33 +92,5 @@ def level_flags(recipe: Recipe, permitted: int, allowed: int) -> tuple[str, ...]
 
 # --- clang ----------------------------------------------------------------------------------------
 
-CLANG_KEEPS = frozenset({
-    "-ansi", "-fPIC", "-fPIE", "-fcommon", "-ffreestanding", "-fgnu89-inline", "-fno-PIC", "-fno-PIE", "-fno-builtin",
-    "-fno-common", "-fno-delete-null-pointer-checks", "-fno-math-errno", "-fno-omit-frame-pointer", "-fno-pic",
-    "-fno-pie", "-fno-plt", "-fno-semantic-interposition", "-fno-strict-aliasing", "-fno-strict-overflow", "-fno-wrapv",
-    "-fopenmp-simd", "-fpic", "-fpie", "-frounding-math", "-fsemantic-interposition", "-fshort-enums",
-    "-fsigned-bitfields", "-fsigned-char", "-fstrict-aliasing", "-ftrapv", "-funsigned-bitfields", "-funsigned-char",
-    "-fwrapv", "-m64", "-mno-red-zone", "-nostdinc", "-pthread",
-})  # fmt: skip
-"""gcc options that clang knows by the same name and meaning and that decide the code."""
-CLANG_KEEPS_PREFIX = (
-    "-D", "-I", "-U", "-fcf-protection", "-fno-builtin-", "-fstack-clash-protection", "-ftrivial-auto-var-init=",
-    "-fvisibility=", "-madx", "-maes", "-march=", "-mavx", "-mbmi", "-mf16c", "-mfma",
-    "-mgfni", "-mharden-sls=", "-mlzcnt", "-mmovbe", "-mno-", "-mpclmul", "-mpopcnt", "-msha", "-msse", "-std=",
-)  # fmt: skip
-CLANG_KEEPS_WITH_WORD = frozenset({"-I", "-D", "-U", "-include", "-imacros", "-isystem", "-iquote", "-idirafter"})
 CLANG_FIXED = ("-ffp-contract=off", "-fno-stack-protector", "-fno-addrsig", "-fno-asynchronous-unwind-tables",
                "-Qunused-arguments", "-fno-verbose-asm")  # fmt: skip
-
-
-def clang_flags(flags: tuple[str, ...]) -> tuple[str, ...]:
-    """The user's gcc options that clang shall see; all others are dropped."""
-    kept: list[str] = []
-    words = iter(flags)
-    for word in words:
-        if word in CLANG_KEEPS_WITH_WORD:
-            value = next(words, None)
-            kept += [word, value] if value is not None else []
-        elif word in CLANG_KEEPS or (word.startswith(CLANG_KEEPS_PREFIX) and word != "-march=native"):
-            kept.append(word)
-    return tuple(kept)

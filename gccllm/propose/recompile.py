@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from gccllm.assembly import Body, BodyError, Module, canonical
+from gccllm.base import options
 from gccllm.base.core import Candidate
 from gccllm.base.deadline import Deadline
 from gccllm.base.reasons import Reason
@@ -28,7 +29,6 @@ from gccllm.propose.recipes import (
     RECIPES,
     SAME_SYMBOLS,
     Recipe,
-    clang_flags,
     level_flags,
 )
 from gccllm.propose.unit import CompileUnit, find_clang
@@ -117,7 +117,7 @@ class RecompileProposer:
         if recipe.compiler == "clang":
             assert self.clang is not None
             flags = (*flags, *CLANG_FIXED, *_like_gcc(unit))
-            user = clang_flags(unit.flags)
+            user = options.for_clang(unit.flags)
             module = unit.module(flags, compiler=self.clang, flags=user, deadline_s=deadline.left)
         else:
             # Where the baseline may contract, a candidate has to contract alike: leave the user's setting.

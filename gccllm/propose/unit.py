@@ -29,40 +29,6 @@ def limited() -> list[str]:
     return [_PRLIMIT, f"--as={LIMITS.tool_memory_bytes}", f"--fsize={LIMITS.side_bytes}"] if _PRLIMIT else []
 
 
-_DROPPED_WITH_WORD = frozenset({
-    "-L", "-MF", "-MJ", "-MQ", "-MT", "-T", "-Xassembler", "-Xlinker", "-aux-info", "-dumpbase", "-dumpbase-ext",
-    "-dumpdir", "-e", "-l", "-o", "-u", "-wrapper", "-x", "-z",
-})  # fmt: skip
-_KEPT_WITH_WORD = frozenset({
-    "--param", "-A", "-D", "-I", "-U", "-Xpreprocessor", "-idirafter", "-imacros", "-imultiarch", "-imultilib",
-    "-include", "-iprefix", "-iquote", "-isysroot", "-isystem", "-iwithprefix", "-iwithprefixbefore",
-})  # fmt: skip
-_DROPPED = re.compile(
-    r"-c|-S|-E|-M|-MM|-MD|-MMD|-MP|-MG|-###|-v|-H|-Q|-s|-pipe|-pie|-no-pie|-static(?:-.*)?|-shared(?:-.*)?|-rdynamic|-r"
-    r"|-o.+|-l.+|-L.+|-M[FTQ].+|-W[alp],.+|-Werror(?:=.*)?|-x.+|-z.+|-g.*|-d.*|-time.*|-save-temps.*|-fsyntax-only"
-    r"|-fdump-.*|-fopt-info.*|-fverbose-asm|-fstack-usage|-fcallgraph-info.*|-ftime-report.*|-flto.*|-fno-lto"
-    r"|-ffat-lto-objects|-fuse-linker-plugin|-fprofile-use.*|-fauto-profile.*|-fdiagnostics-.*|-pass-exit-codes|-specs=.*"
-)
-
-
-def compile_flags(options: Sequence[str]) -> tuple[str, ...]:
-    """The options that decide what code is made, in order: inputs, outputs, dependencies, debugging, linking go.
-
-    `options`  COLLECT_GCC_OPTIONS or a driver's arguments, unquoted.
-    """
-    kept: list[str] = []
-    words = iter(options)
-    for word in words:
-        if word in _DROPPED_WITH_WORD:
-            next(words, None)
-        elif word in _KEPT_WITH_WORD:
-            value = next(words, None)
-            kept += [word, value] if value is not None else []
-        elif word.startswith("-") and len(word) > 1 and not _DROPPED.fullmatch(word):
-            kept.append(word)
-    return tuple(kept)
-
-
 @dataclass(eq=False)
 class CompileUnit:
     """Side compiles of one translation unit. Not for use by several threads.
@@ -72,7 +38,7 @@ class CompileUnit:
 
     source: Path
     flags: tuple[str, ...]
-    """The options that decide the code: no inputs, outputs, dependency or debug options (`compile_flags`)."""
+    """The options that decide the code: no inputs, outputs, dependency or debug options (`base.options.repeated`)."""
     cwd: Path
     tools: Toolchain = field(default_factory=Toolchain.find)
     language: str = "c"

@@ -10,9 +10,9 @@ from pathlib import Path
 from gccllm.assembly import Module, NotLossless, march_features
 from gccllm.base.config import Settings
 from gccllm.base.core import Quit, Request
+from gccllm.base.options import repeated
 from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Toolchain
-from gccllm.propose.unit import compile_flags
 from gccllm.unit import policy
 
 _CXX = (".cc", ".cpp", ".cxx", ".c++", ".C", ".ii")
@@ -55,7 +55,7 @@ def plan(request: Request, settings: Settings) -> Unit:
         source=source,
         spelled=spelling(request, source),
         language=language,
-        flags=compile_flags(options),
+        flags=repeated(options),
         march=march_features(options, tools),
     )
 

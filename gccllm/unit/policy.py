@@ -48,10 +48,6 @@ UNIT_ROWS: tuple[UnitRow, ...] = (
 )  # fmt: skip
 
 _IDENT = re.compile(r'^\t\.ident\t"GCC: \(.*\) ([0-9]+)\.[0-9.]+', re.MULTILINE)
-PRIVATE = ("ipa-ra", "ipa-stack-alignment")
-"""What gcc lets callers in a unit know of a function's registers and stack."""
-LAUNCHER_ADDS = tuple(f"-fno-{name}" for name in PRIVATE)
-"""What the launcher puts behind an -O option against that."""
 
 
 def declines_unit(options: Sequence[str], as_argv: Sequence[str], text: str, settings: Settings) -> None:
@@ -76,20 +72,20 @@ def declines_unit(options: Sequence[str], as_argv: Sequence[str], text: str, set
         raise Quit(Reason.NOT_X86_64)
     if ".section\t.gnu.lto_" in text and "__gnu_lto_slim" in text:
         raise Quit(Reason.SLIM_LTO)
-    if '.ident\t"GCC: ' not in text:
+    if '\t.ident\t"GCC: (' not in text:
         raise Quit(Reason.NOT_GCC_OUTPUT)
     if (named := _IDENT.search(text)) and int(named[1]) < VERIFIED[0]:
         raise Quit(Reason.GCC_UNVERIFIED, f"gcc {named[1]}")
     if (level := optimisation_level(options)) not in ("1", "2", "3", "fast"):
         raise Quit(Reason.OPTIMISATION_OFF, f"-O{level}")
-    if private := [name for name in PRIVATE if gcc_options.is_in_force(options, name, default=True)]:
+    if private := [name for name in gcc_options.PRIVATE if gcc_options.is_in_force(options, name, default=True)]:
         raise Quit(Reason.PRIVATE_ARRANGEMENTS, ", ".join(f"-f{name}" for name in private))
 
 
 def optimisation_level(options: Sequence[str]) -> str:
     """The level in force: `0`, `1`, `2`, `3`, `s`, `z`, `g`, `fast`. -O4 and above are 3, as gcc takes them."""
     level = "0"
-    for option in options:
+    for option, _ in gcc_options.words_of(options):
         if match := re.fullmatch(r"-O(fast|[0-9]+|[sgz])?", option):
             word = match.group(1) or "1"
             level = word if not word.isdigit() else str(min(int(word), 3))

@@ -6,7 +6,7 @@ object of the baseline. The order of the checks is the order of the story below;
 Covered: sections, symbols, relocations, forbidden instructions, branch targets, jump tables, absolute addresses, the
 calling convention on every path (`abi_flow`), unwindability, hardening, the size of the frame, ISA level, bits of
 addresses, widths of sums, early exits of comparisons.
-Callers in the unit rely on nothing beyond the ABI: units in which they might are declined (`policy.PRIVATE`).
+Callers in the unit rely on nothing beyond the ABI: units in which they might are declined (`options.PRIVATE`).
 Not covered: what the body computes, which addresses it forms, how long it runs. Those are for replay and contract.
 """
 

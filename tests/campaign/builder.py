@@ -24,7 +24,7 @@ from pathlib import Path
 from gccllm import engine as product
 from gccllm.base.core import Request
 from gccllm.base.events import Log
-from gccllm.unit.policy import LAUNCHER_ADDS
+from gccllm.base.options import LAUNCHER_ADDS
 from tests.campaign.engine import Engine
 
 HERE = Path(__file__).resolve().parent

@@ -17,7 +17,7 @@ from typing import Any
 
 from gccllm import attempt
 from gccllm.assembly import Body, BodyError, canonical, cfg
-from gccllm.base import config
+from gccllm.base import config, options
 from gccllm.base.config import Settings
 from gccllm.base.core import Candidate, Request, Returned, Slot, Timing, accepted
 from gccllm.base.deadline import Deadline
@@ -25,7 +25,7 @@ from gccllm.base.events import Log
 from gccllm.harvest.harvest import Harvest
 from gccllm.pipeline import Result, rewrite_unit
 from gccllm.propose import Prompt
-from gccllm.propose.recipes import CLANG_FIXED, SAME_SYMBOLS, clang_flags
+from gccllm.propose.recipes import CLANG_FIXED, SAME_SYMBOLS
 from gccllm.propose.recompile import _cut, _like_gcc
 from gccllm.propose.unit import find_clang
 from gccllm.store import Store
@@ -74,7 +74,7 @@ class Proposals:
             if compiler == "clang":
                 assert self.clang is not None
                 module = unit.module(
-                    [*flags, *CLANG_FIXED, *_like_gcc(unit)], compiler=self.clang, flags=clang_flags(unit.flags)
+                    [*flags, *CLANG_FIXED, *_like_gcc(unit)], compiler=self.clang, flags=options.for_clang(unit.flags)
                 )
             else:
                 module = unit.module([*flags, "-ffp-contract=off", *SAME_SYMBOLS])

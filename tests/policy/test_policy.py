@@ -12,6 +12,7 @@ import pytest
 from gccllm.assembly import Module
 from gccllm.base.core import Quit
 from gccllm.base.events import Log
+from gccllm.base.options import LAUNCHER_ADDS, PRIVATE
 from gccllm.base.reasons import Reason, Scope
 from gccllm.commands.oneshot import request_for
 from gccllm.harvest.side import typed_unit
@@ -29,7 +30,7 @@ def unit_reason(
     options: list[str], text: str = '\t.ident\t"GCC: (X) 12"\n', as_argv: tuple[str, ...] = ()
 ) -> Reason | None:
     try:
-        policy.declines_unit([*policy.LAUNCHER_ADDS, *options], as_argv, text, settings())
+        policy.declines_unit([*LAUNCHER_ADDS, *options], as_argv, text, settings())
     except Quit as quit_:
         return quit_.reason
     return None
@@ -268,7 +269,7 @@ def test_the_source_is_compiled_again_under_the_name_that_the_build_used(tmp_pat
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "t.c").write_text(f"#include <assert.h>\n{LOOP.replace('return', 'assert(s != 3); return')}")
     given = request_for(tmp_path / word, ["-O2"], cwd=tmp_path)
-    flags = ["-O2", *policy.LAUNCHER_ADDS]
+    flags = ["-O2", *LAUNCHER_ADDS]
     text = subprocess.run(["gcc", *flags, "-S", "-o", "-", word], cwd=tmp_path, capture_output=True, check=True).stdout
     request = replace(given, text=text.decode("latin-1"), driver_argv=(*flags, "-S", "-o", "-", word))
     unit = plan(request, settings())
@@ -295,7 +296,7 @@ def test_a_side_compile_that_fails_is_not_tried_again_for_each_function(
 
 
 def test_a_unit_with_private_arrangements_is_left_alone() -> None:
-    for name in policy.PRIVATE:
+    for name in PRIVATE:
         assert unit_reason(["-O2", f"-f{name}"]) is Reason.PRIVATE_ARRANGEMENTS
         assert unit_reason(["-O2", f"-f{name}", f"-fno-{name}"]) is None
 

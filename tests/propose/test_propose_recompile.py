@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from gccllm.assembly import Body, canonical, isa
+from gccllm.base import options
 from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Toolchain, run
 from gccllm.propose import CompileUnit, Isa, Prompt, make_prompt
-from gccllm.propose.recipes import LEVEL_FLAGS, RECIPES, Recipe, clang_flags, level_flags
+from gccllm.propose.recipes import LEVEL_FLAGS, RECIPES, Recipe, level_flags
 from gccllm.propose.recompile import RecompileProposer
-from gccllm.propose.unit import compile_flags, find_clang
+from gccllm.propose.unit import find_clang
 from tests.kit.units import Make
 
 DOT = """\
@@ -198,7 +199,7 @@ def test_level_flags_are_known_to_clang(level: int) -> None:
 
 def test_gcc_only_options_do_not_reach_clang() -> None:
     given = ("-O2", "-Ia", "-I", "b", "-D", "X=1", "-fipa-pta", "-std=gnu11", "-fwrapv", "-Wextra", "-include", "p.h")
-    assert clang_flags(given) == ("-Ia", "-I", "b", "-D", "X=1", "-std=gnu11", "-fwrapv", "-include", "p.h")
+    assert options.for_clang(given) == ("-Ia", "-I", "b", "-D", "X=1", "-std=gnu11", "-fwrapv", "-include", "p.h")
 
 
 @pytest.mark.parametrize(
@@ -218,7 +219,7 @@ def test_gcc_only_options_do_not_reach_clang() -> None:
     ],
 )
 def test_options_that_decide_the_code_are_kept_and_others_not(given: str, kept: str) -> None:
-    assert " ".join(compile_flags(given.split())) == kept
+    assert " ".join(options.repeated(given.split())) == kept
 
 
 def test_compiler_on_path_is_found_by_its_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

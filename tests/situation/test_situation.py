@@ -160,9 +160,15 @@ def test_numbering_labels_anew_tells_texts_apart(rows: list[str]) -> None:
     assert steady(steady(text)) == steady(text)
 
 
-@pytest.mark.parametrize("row", options.ROWS, ids=lambda row: row[2])
-def test_each_row_of_options_knows_its_example(row: tuple[str, options.Effect, str]) -> None:
-    assert options.effect_of(row[2]) is row[1]
+@pytest.mark.parametrize("row", options.ROWS, ids=lambda row: row.example)
+def test_each_row_of_options_knows_its_example(row: options.Row) -> None:
+    assert options.effect_of(row.example) is row.effect
+
+
+@pytest.mark.parametrize("name", options.NAMES_FILE)
+def test_an_option_that_the_unit_cache_passes_over_means_nothing(name: str) -> None:
+    assert options.effect_of(name) is options.Effect.HARMLESS
+    assert options.repeated([name, *["x"] * (name in options.WITH_WORD)]) == ()
 
 
 @pytest.mark.parametrize(

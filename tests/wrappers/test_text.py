@@ -10,6 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gccllm.assembly import Module
+from gccllm.base.core import Quit
+from gccllm.base.options import LAUNCHER_ADDS
+from gccllm.unit import hotness, policy
+from gccllm.unit.plan import unquote_options
+from tests.kit.settings import settings as defaults
+
 from .conftest import Site
 
 IDENT = b'\t.ident\t"GCC: (Debian 12.2.0-14) 12.2.0"\n'
@@ -94,6 +101,36 @@ def test_a_call_that_is_about_the_text_itself_is_left_alone(site: Site, args: tu
 def test_hand_written_text_is_left_alone(site: Site) -> None:
     assert assemble(site, LOOP.encode()).returncode == 0
     assert site.asked == 0
+
+
+def is_worked_on(text: str, options: str) -> bool:
+    """Whether the engine would find a function of the unit to work on."""
+    words = [*unquote_options(options), *LAUNCHER_ADDS]
+    try:
+        policy.declines_unit(words, ("--64",), text, defaults())
+    except Quit:
+        return False
+    return bool(hotness.rank(Module.parse(text), defaults())[0])
+
+
+UNITS = (
+    "int one(int a) { return a + 1; }",
+    "int sum(const int *p, int n) { int s = 0; for (int i = 0; i < n; i++) s += p[i]; return s; }",
+    "int depth(int n) { return n < 2 ? n : depth(n - 1) + 2 * depth(n - 2); }",
+    "int odd(int n); int even(int n) { return n ? odd(n - 1) : 1; } int odd(int n) { return n ? even(n - 1) : 0; }",
+    """int run(const char *p) { int s = 0; for (;;) switch (*p++) { case 0: return s; case 1: s++; break;
+    case 2: s *= 3; break; case 3: s ^= 5; break; case 4: s -= 7; break; case 5: s <<= 1; break; default: s = ~s; } }""",
+)
+
+
+@pytest.mark.parametrize("level", ["-O0", "-O1", "-O2", "-O3", "-Os"])
+@pytest.mark.parametrize("source", UNITS)
+def test_whatever_the_engine_would_work_on_it_is_asked_about(site: Site, source: str, level: str) -> None:
+    """The shim's own look may let through too much, never too little."""
+    argv = ["gcc", level, *LAUNCHER_ADDS, "-S", "-o", "-", "-xc", "-"]
+    text = subprocess.run(argv, input=source, capture_output=True, text=True, check=True).stdout
+    options = f"'{level}' '-D' '-O0'"
+    assert is_asked(site, text, options=options) >= is_worked_on(text, options)
 
 
 pieces = st.sampled_from(
