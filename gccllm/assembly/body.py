@@ -30,6 +30,7 @@ from gccllm.assembly.syntax import (
     substitute,
     symbols,
 )
+from gccllm.base.core import Reasoned
 from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
 from gccllm.base.runtime import NORETURN
@@ -54,16 +55,11 @@ DATA = {
 }  # fmt: skip
 
 
-class BodyError(Exception):
+class BodyError(Reasoned):
     """The text is not a body we can represent, or a body cannot be used as asked.
 
     `reason` is a member of `Reason`, `detail` the values compared.
     """
-
-    def __init__(self, reason: Reason, detail: str = "") -> None:
-        super().__init__(f"{reason.label}: {detail}" if detail else reason.label)
-        self.reason = reason
-        self.detail = detail
 
 
 @dataclass(frozen=True, slots=True)

@@ -307,10 +307,14 @@ class Timing:
     processes: int = 0
 
 
-class Quit(Exception):
-    """A stage ends work on a unit or function for a named reason."""
+class Reasoned(Exception):
+    """What ends work for a named reason. Its kinds are caught apart."""
 
     def __init__(self, reason: Reason, detail: str = "") -> None:
         super().__init__(f"{reason.label}: {detail}" if detail else reason.label)
         self.reason = reason
         self.detail = detail
+
+
+class Quit(Reasoned):
+    """A stage ends work on a unit or function for a named reason."""

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gccllm.base.core import PAGE_BYTES
+from gccllm.base.core import PAGE_BYTES, Reasoned
 from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
 from gccllm.base.regular import read_regular
@@ -45,13 +45,8 @@ _HALF = (1 << 64) - 1
 _WORD = re.compile(r"([A-Za-z0-9_.-]+)=([0-9]{1,20})")
 
 
-class CaptureError(Exception):
+class CaptureError(Reasoned):
     """The bytes are no whole capture (or counts) of this version. `reason` is CAPTURE_CORRUPT or CAPTURE_VERSION."""
-
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(f"{reason.label}: {detail}")
-        self.reason = reason
-        self.detail = detail
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from gccllm.base.core import PAGE_BYTES, GlobalBytes, Observation, Page, Returned, RunStatus, Slot, Test
+from gccllm.base.core import PAGE_BYTES, GlobalBytes, Observation, Page, Reasoned, Returned, RunStatus, Slot, Test
 from gccllm.base.reasons import Reason
 from gccllm.harvest.types import Signature
 from gccllm.record.capture import RecordedCall, RecordedPage
@@ -54,13 +54,8 @@ Mask = npt.NDArray[np.bool_]
 Doubts = dict[int, list[tuple[int, int]]]
 
 
-class Unfit(ValueError):
+class Unfit(Reasoned, ValueError):
     """The call cannot be a test, for a named reason."""
-
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(f"{reason.label}: {detail}")
-        self.reason = reason
-        self.detail = detail
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from dataclasses import replace
 import zstandard
 from pydantic import Field, ValidationError
 
-from gccllm.base.core import PAGE_BYTES
+from gccllm.base.core import PAGE_BYTES, Reasoned
 from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
 from gccllm.record.capture import CaptureError, read_head, write_head
@@ -37,15 +37,10 @@ MAX_HEAD = 64 << 20
 """What a reader unpacks at most; the budget of a writer is far below."""
 
 
-class TestsError(Exception):
+class TestsError(Reasoned):
     """The bytes are no whole file of this schema. `reason` is TESTS_CORRUPT or TESTS_VERSION."""
 
     __test__ = False  # not a pytest class
-
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(f"{reason.label}: {detail}")
-        self.reason = reason
-        self.detail = detail
 
 
 class Coverage(Frozen):

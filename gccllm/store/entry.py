@@ -20,6 +20,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gccllm.assembly import level_name
+from gccllm.base.core import Reasoned
 from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
 
@@ -45,13 +46,8 @@ def recipe_words(recipe: str) -> str:
     )
 
 
-class EntryError(Exception):
+class EntryError(Reasoned):
     """The bytes are not a whole entry of this schema. `reason` is ENTRY_CORRUPT or ENTRY_VERSION."""
-
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(f"{reason.label}: {detail}")
-        self.reason = reason
-        self.detail = detail
 
 
 class Frozen(BaseModel):

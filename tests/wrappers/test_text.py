@@ -119,7 +119,8 @@ UNITS = (
     "int depth(int n) { return n < 2 ? n : depth(n - 1) + 2 * depth(n - 2); }",
     "int odd(int n); int even(int n) { return n ? odd(n - 1) : 1; } int odd(int n) { return n ? even(n - 1) : 0; }",
     """int run(const char *p) { int s = 0; for (;;) switch (*p++) { case 0: return s; case 1: s++; break;
-    case 2: s *= 3; break; case 3: s ^= 5; break; case 4: s -= 7; break; case 5: s <<= 1; break; default: s = ~s; } }""",
+    case 2: s *= 3; break; case 3: s ^= 5; break; case 4: s -= 7; break; case 5: s <<= 1; break;
+    default: s = ~s; } }""",
 )
 
 
