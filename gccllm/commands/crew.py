@@ -19,7 +19,6 @@ import shutil
 import signal
 import tempfile
 import threading
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,6 +26,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import FrameType, TracebackType
 from typing import Any, Generic, TypeVar
+
+from gccllm.base.deadline import Deadline
 
 Task = TypeVar("Task")
 Say = Callable[[Any], None]
@@ -117,12 +118,12 @@ class Crew(Generic[Task]):
         """End every worker; what they work on is lost."""
         workers = [*self._idle, *(worker for worker, _ in self._busy.values())]
         self._idle, self._busy = [], {}
-        end = time.monotonic() + GRACE_S
+        deadline = Deadline(GRACE_S)
         try:
             for worker in workers:
                 worker.process.terminate()
             for worker in workers:
-                worker.process.join(max(0.0, end - time.monotonic()))
+                worker.process.join(deadline.left)
         finally:
             for worker in workers:
                 worker.process.kill()

@@ -14,7 +14,6 @@ import os
 import random
 import select
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from types import TracebackType
@@ -24,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gccllm.base.core import Observation, Quit, Returned, RunStatus, Slot, Test
+from gccllm.base.deadline import Deadline
 from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
 from gccllm.sandbox import layout
@@ -310,7 +310,7 @@ class Replayer:
         head = layout.REQUEST.pack(
             layout.REQUEST_MAGIC, kind, entry, flags, deadline_ms, give_up_after, self.x87_results, size
         )
-        end = time.monotonic() + limit_s
+        deadline = Deadline(limit_s)
         try:
             for piece in (head, *payload):
                 view = memoryview(piece)
@@ -319,7 +319,7 @@ class Replayer:
         except OSError as error:
             _ended(child.wait())
             raise _Lost from error
-        magic, error_code, count, _, log_bytes = layout.REPLY.unpack(self._read(layout.REPLY.size, end))
+        magic, error_code, count, _, log_bytes = layout.REPLY.unpack(self._read(layout.REPLY.size, deadline))
         if magic != layout.REPLY_MAGIC:
             raise _Lost
         if error_code == layout.Error.SANDBOX:
@@ -330,18 +330,18 @@ class Replayer:
             raise Quit(Reason.PAGES_UNMAPPABLE, "the kernel refuses the mapping")
         if error_code:
             raise ValueError(f"the replayer refuses the request: {layout.Error(error_code).name}")
-        seen = np.frombuffer(self._read(count * layout.OBSERVATION.itemsize, end), layout.OBSERVATION)
+        seen = np.frombuffer(self._read(count * layout.OBSERVATION.itemsize, deadline), layout.OBSERVATION)
         log_type = layout.SAMPLE if kind is layout.RequestKind.TIME else layout.LOG
-        log = np.frombuffer(self._read(log_bytes, end), log_type)
+        log = np.frombuffer(self._read(log_bytes, deadline), log_type)
         return seen, log
 
-    def _read(self, n: int, end: float) -> bytes:
+    def _read(self, n: int, deadline: Deadline) -> bytes:
         child = self._child
         assert child is not None
         assert child.stdout is not None
         parts: list[bytes] = []
         while n:
-            if not select.select([child.stdout], [], [], max(0.0, end - time.monotonic()))[0]:
+            if not select.select([child.stdout], [], [], deadline.left)[0]:
                 raise _Lost
             part = os.read(child.stdout.fileno(), min(n, 1 << 20))
             if not part:
