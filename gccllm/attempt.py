@@ -3,8 +3,8 @@
     types ── inputs ── mutants ── candidates, judged as they come ── timing of the best ── entry
                └── recorded calls, where there are any
 
-`attempt` is the story; its steps stand below it in the order in which they are taken. Nothing here raises for what a
-candidate or a proposer does: whatever leaves, leaves by a named reason.
+`attempt` is the story; its steps follow below it, in order. Failures of candidates and proposers never propagate: every
+exit has a named reason.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import TRANSIENT, Reason
 from gccllm.base.scratch import scratch
 from gccllm.base.words import counted
-from gccllm.harvest.spoken import input_words
+from gccllm.harvest.describe_input import input_words
 from gccllm.harvest.types import Signature
 from gccllm.propose import Attempt, Prompt, Proposer
 from gccllm.sandbox.image import AssembleError
@@ -29,30 +29,32 @@ from gccllm.store.entry import Entry
 from gccllm.unit import policy
 from gccllm.unit.session import Target
 from gccllm.verdict.outcome import Judgement, Judgements, accepted, nothing
-from gccllm.verdict.suite import Suite, is_equal_on, set_up, slower_elsewhere
+from gccllm.verdict.suite import Suite, is_equal_on, set_up, slower_guard_class
 from gccllm.verify import timing
-from gccllm.verify.judge import judge_many
-from gccllm.verify.trial import Trial
+from gccllm.verify.judge import Judged, judge_many
+from gccllm.verify.quick_check import QuickCheck
+from gccllm.verify.sampling import Pair
+from gccllm.verify.timing import Rule
 
 MOST_RECIPES = 64
-"""Candidates asked of a proposer that is no model."""
+"""Candidates asked of a proposer other than the model."""
 FAILED = frozenset({Reason.MODEL_ABSENT, Reason.MODEL_FAILED, Reason.ENDPOINT_FAILED})
-"""Why a proposer had no say at all."""
+"""Why a proposer failed to run."""
 
 
 def attempt(target: Target, deadline: Deadline) -> Entry | Reason:
-    """The entry that says what was found, or the transient reason why nothing can be said yet.
+    """The entry with the outcome, or the transient reason why there is none yet.
 
     Everything that ends the work for good becomes a remembered failure with its reason.
     """
     started = time.monotonic()
     early = deadline.before(min(LIMITS.timing_s, deadline.left / 4))
-    log = target.session.log.bind(function=target.name, key=target.situation.key[:16])
+    log = target.log
     search: Search | None = None
     with scratch() as directory:
         try:
             log.step("inputs")
-            suite = set_up(target.session, target.function, directory, early, log=log)
+            suite = set_up(target, directory, early)
             search = Search(target, suite, log)
             search.gather(early)
             log.step("timing")
@@ -68,7 +70,7 @@ def attempt(target: Target, deadline: Deadline) -> Entry | Reason:
 
 @dataclass
 class Search:
-    """Candidates for one function, on tests that are in place and adequate."""
+    """The search for a rewrite of one function, whose tests are adequate."""
 
     target: Target
     suite: Suite
@@ -81,14 +83,14 @@ class Search:
     # --- candidates -------------------------------------------------------------------------------
 
     def gather(self, deadline: Deadline) -> None:
-        """Ask every proposer, judge what comes, and let those that can learn from the verdicts try again.
+        """Ask every proposer, judge its candidates, and let those that can learn from the verdicts try again.
 
         Raises Quit(DEADLINE) when that comes and nothing was found.
         """
         session = self.target.session
         try:
-            prompt = session.prompt(self.target.function, self.suite.target.signature)
-            prompt = replace(prompt, trial=Trial(self.suite.bench))
+            prompt = session.prompt(self.target.function, self.suite.signature)
+            prompt = replace(prompt, quick_check=QuickCheck(self.suite.bench))
             seen = {canonical(self.suite.bench.baseline)}
             for proposer in session.proposers:
                 deadline.check(f"asking {proposer.name}")
@@ -100,7 +102,7 @@ class Search:
             self.judged.failed.add(Reason.BUDGET)
 
     def ask(self, proposer: Proposer, prompt: Prompt, seen: set[str], deadline: Deadline) -> None:
-        """One proposer's candidates, and what it makes of the verdicts on them. `seen`: texts that were judged."""
+        """One proposer's candidates, and its refinements after their verdicts. `seen`: texts that were judged."""
         settings, judged = self.target.session.settings, self.judged
         self.log.step(f"asking {proposer.name}")
         count = settings["samples"] if proposer.name == "model" else MOST_RECIPES
@@ -110,9 +112,9 @@ class Search:
             wrong = [j for j in judged.of(proposer.name) if not j.verdict.is_accepted]
             if not wrong or len(wrong) < len(fresh) or deadline.is_over:
                 break
-            told = prompt.with_attempts([_feedback(one, self.suite.target.signature) for one in wrong[-4:]])
+            again = prompt.with_attempts([_feedback(one, self.suite.signature) for one in wrong[-4:]])
             self.log.step(f"asking {proposer.name}")
-            fresh = _distinct(proposer.refine(told, count, deadline.left), seen)
+            fresh = _distinct(proposer.refine(again, count, deadline.left), seen)
             if not fresh:
                 break
             self.judge(fresh)
@@ -125,23 +127,20 @@ class Search:
         proposer.failures.clear()
 
     def judge(self, candidates: list[Candidate]) -> None:
-        """Verdicts on fresh candidates. A quick timing comes first: what is not faster is not worth its tests."""
+        """Verdicts on fresh candidates. A quick timing comes first: what is not faster is not worth testing."""
         self.log.step("timing")
-        worth: list[Candidate] = []
-        quick: dict[int, float] = {}
+        worth: list[tuple[Candidate, float]] = []
         for candidate in candidates:
             speed = quick_speed(self.suite, candidate)
             if 0.0 < speed < LIMITS.quick_speed:
                 verdict = refuted("timing", Reason.NOT_FASTER, f"quick look: {speed:.2f}x")
-                self.judged.rows.append(Judgement(candidate, verdict, quick=speed))
+                self.judged.rows.append(Judgement(Judged(candidate, verdict), speed))
             else:
-                worth.append(candidate)
-                quick[id(candidate)] = speed
+                worth.append((candidate, speed))
         self.log.step("judging")
-        for case in judge_many(worth, self.suite.bench):
-            assert case.verdict is not None
-            speed = quick[id(case.candidate)] if case.verdict.is_accepted else 0.0
-            self.judged.rows.append(Judgement(case.candidate, case.verdict, case, speed))
+        judged = judge_many([candidate for candidate, _ in worth], self.suite.bench)
+        for one, (_, speed) in zip(judged, worth, strict=True):
+            self.judged.rows.append(Judgement(one, speed if one.verdict.is_accepted else 0.0))
 
     # --- the winner -------------------------------------------------------------------------------
 
@@ -160,17 +159,17 @@ class Search:
         for one in equal[: LIMITS.full_timings]:
             if one.quick < 1.0 or deadline.is_over:
                 break
-            body, level = one.proven
+            body, level = one.gates.body, one.gates.level
             if not is_equal_on(suite.bench, body, suite.harvest):
-                one.verdict = refuted("replay", Reason.WRONG_VALUE, "on the inputs of the timing")
+                one.timed = refuted("replay", Reason.WRONG_VALUE, "on the inputs of the timing")
                 continue
             verdict, measured = timing.measure(
-                suite.bench, body, suite.harvest.timing, suite.harvest.confirm, tried=len(equal),
-                level=0 if native else level, delta=policy.gain_asked(suite.harvest.timing),
+                Pair(suite.bench, body, 0 if native else level), suite.harvest.timing, suite.harvest.held_out,
+                Rule(policy.gain_asked(suite.harvest.timing), len(equal)),
             )  # fmt: skip
-            if verdict.is_accepted and (where := slower_elsewhere(suite, body, level)):
+            if verdict.is_accepted and (where := slower_guard_class(suite, body, level)):
                 verdict = refuted("timing", Reason.CLASS_SLOWER, f"{where}, on generated inputs; {verdict.detail}")
-            one.verdict = verdict
+            one.timed = verdict
             one.quick = measured.speedup if measured else one.quick
             if verdict.is_accepted and measured is not None:
                 return one, measured
@@ -181,17 +180,17 @@ class Search:
 
 
 def quick_speed(suite: Suite, candidate: Candidate) -> float:
-    """Estimated speed-up of text that nothing is known of yet; 0.0 when it cannot be run or timed."""
+    """Estimated speed-up of an untested candidate; 0.0 when it cannot be run or timed."""
     try:
         body = Body.parse(candidate.body).without_endbr()
     except BodyError:
         return 0.0
     suite.bench.deadline.check("a quick timing")
-    return timing.screen_speed(suite.bench, body, suite.harvest.timing)
+    return timing.screen_speed(Pair(suite.bench, body), suite.harvest.timing)
 
 
 def transient_reason(entry: Entry, search: Search | None, deadline: Deadline) -> Reason | None:
-    """The reason not to believe a failure: nothing of it is remembered, and another build tries again."""
+    """The transient reason of a failure: it is not remembered, and another build tries again."""
     if entry.outcome == "accepted":
         return None
     if (deadline if search is None else search.suite.bench.deadline).is_over:
@@ -209,7 +208,7 @@ def _cause(error: Quit | BodyError | AssembleError) -> tuple[Reason, str]:
 
 
 def _distinct(candidates: Iterator[Candidate], seen: set[str]) -> list[Candidate]:
-    """Those whose canonical text is new; what does not parse stays in, for the judge to name the reason."""
+    """Those with new canonical text; what does not parse stays in, for the judge to name the reason."""
     out = []
     for candidate in candidates:
         try:
@@ -223,7 +222,7 @@ def _distinct(candidates: Iterator[Candidate], seen: set[str]) -> list[Candidate
 
 
 def _feedback(judgement: Judgement, signature: Signature) -> Attempt:
-    """What a proposer is told: the verdict, and the counterexample, but nothing that was recorded."""
+    """Feedback for a proposer: the verdict and the counterexample, but nothing that was recorded."""
     reason, test = judgement.verdict.reason, judgement.verdict.test
     shown = input_words(test, signature) if test is not None else ""
     return Attempt(

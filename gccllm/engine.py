@@ -5,7 +5,7 @@ usage: gccllm-engine DIRECTORY
 DIRECTORY holds `request` and `in.s`. Written back: `out.s` (by rename) when there is something to splice, `strict` when
 GCCLLM_STRICT=1 and an eligible function is undecided.
 
-exit: 0 answered (with or without out.s)   1 something of ours failed   3 strict failure
+exit: 0 answered (with or without out.s)   1 the engine failed   3 strict failure
 Nothing is printed for a user: the shim keeps our output in a log. Never leaves a half-written answer.
 """
 
@@ -16,6 +16,7 @@ import os
 import shutil
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -42,34 +43,41 @@ def main(argv: list[str] | None = None) -> int:
         request = read_request(directory)
         settings = config.load(request.cwd)
         with contextlib.ExitStack() as charged:  # until the last file is written: the build waits for that too
-            return answer(directory, request, settings, log, started, charged)
+            return answer(Call(directory, request, settings, log, started), charged)
     except Exception as error:
         log.write("engine", Reason.ENGINE_CRASHED, detail=f"{type(error).__name__}: {error}")
         raise
 
 
 def run() -> NoReturn:
-    """`main` as a process that leaves at once: a build would wait .1 to .3 s more while Python takes itself apart."""
+    """`main`, then exit without Python's own clean-up, for which a build would wait another .1 to .3 s."""
     status = main()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
 
 
-def answer(
-    directory: Path,
-    request: Request,
-    settings: config.Settings,
-    log: Log,
-    started: float,
-    charged: contextlib.ExitStack,
-) -> int:
-    """The exit status. `started`: of the work, on the monotonic clock; `charged`: where the build's wait begins."""
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request of the shim."""
+
+    directory: Path
+    request: Request
+    settings: config.Settings
+    log: Log
+    started: float
+    """On the monotonic clock."""
+
+
+def answer(call: Call, charged: contextlib.ExitStack) -> int:
+    """The exit status. `charged`: where the build's wait begins."""
     from gccllm.pipeline import rewrite_unit
     from gccllm.store import Store
     from gccllm.store.layers import write_atomically
     from gccllm.unit.plan import find_source
+    from gccllm.unit.session import Build
 
+    directory, request, settings, log = call.directory, call.request, call.settings, call.log
     store = Store(settings.store_dir, settings.project_cache)
     for complaint in settings.complaints:
         log.write("config", detail=complaint)
@@ -83,18 +91,18 @@ def answer(
     if is_recorded:
         from gccllm.record_unit import record_unit
 
-        result = record_unit(request, settings, store, log, deadline=deadline)
+        result = record_unit(request, Build(settings, store, log, deadline))
     elif settings["mode"] == "inline":
         log.watcher = lambda function, stage: note_step(directory, function, stage)
         waits = share(store.user, request.build, settings["build_budget"], process_age_s())
         deadline = deadline.within(charged.enter_context(waits))
-        result = rewrite_unit(request, settings, store, log, deadline=deadline, is_build=True)
+        result = rewrite_unit(request, Build(settings, store, log, deadline, is_waiting=True))
     else:
-        result = rewrite_unit(request, settings, store, log, deadline=deadline)
+        result = rewrite_unit(request, Build(settings, store, log, deadline))
     log.write(
         "unit",
         result.unit_reason,
-        seconds=round(time.monotonic() - started, 3),
+        seconds=round(time.monotonic() - call.started, 3),
         functions=len(result.decisions),
         admitted=sum(d.word in ("admitted", "recording") for d in result.decisions),
         options=list(request.gcc_options),
@@ -118,7 +126,7 @@ def answer(
 
 
 def note_step(directory: Path, function: str, stage: str) -> None:
-    """What the shim tells a terminal that waits. Best effort."""
+    """The progress line that the shim shows on a waiting terminal. Best effort."""
     from gccllm.base.names import spoken_name
 
     with contextlib.suppress(OSError):

@@ -2,9 +2,9 @@
 
     request ── plan ── hotness ── for each hot function: store? ── work (harvest, propose, verify, time) ── splice
 
-Each step either gives its result or leaves by a named reason (`gccllm.base.reasons`); whatever leaves, gcc's own text
-stands. Nothing here changes a build on its own: the shim assembles what `rewrite_unit` returns and falls back to gcc's
-text when that fails.
+Each step either succeeds or ends with a named reason (`gccllm.base.reasons`), and then gcc's own text is used. Nothing
+here changes a build by itself: the shim assembles what `rewrite_unit` returns and falls back to gcc's text when that
+fails.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gccllm.assembly import Body, BodyError, Function, Module, Rewrite, splice
 from gccllm.attempt import attempt
 from gccllm.base.config import Settings
 from gccllm.base.core import Quit, Request
-from gccllm.base.deadline import NEVER, Deadline
+from gccllm.base.deadline import Deadline
 from gccllm.base.events import Log
 from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import TRANSIENT, Reason
@@ -26,7 +26,7 @@ from gccllm.store.entry import recipe_name
 from gccllm.unit import hotness, policy
 from gccllm.unit.plan import plan
 from gccllm.unit.profile import load_profile
-from gccllm.unit.session import Target, UnitSession
+from gccllm.unit.session import Build, Target, UnitSession
 from gccllm.unit.situation import Situation
 from gccllm.verdict.recheck import recheck_in, rescreen_in
 from gccllm.verify.screen import screen_stamp
@@ -34,7 +34,7 @@ from gccllm.verify.screen import screen_stamp
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What became of one function: `admitted`, `declined` or `queued`, and why."""
+    """The outcome for one function: `admitted`, `declined` or `queued`, and why."""
 
     function: str
     word: str
@@ -59,20 +59,10 @@ class Result:
         return tuple(d.function for d in self.decisions if d.word == "queued")
 
 
-def rewrite_unit(
-    request: Request,
-    settings: Settings,
-    store: Store,
-    log: Log,
-    *,
-    deadline: Deadline = NEVER,
-    is_build: bool = False,
-) -> Result:
-    """Decide every function of a unit and splice what is admitted.
-
-    is_build  somebody waits: set-up code is looked up, but not worked on
-    """
-    # What were we asked, and may we touch this unit at all?
+def rewrite_unit(request: Request, build: Build) -> Result:
+    """Decide every function of a unit and splice what is admitted."""
+    settings, log = build.settings, build.log
+    # What is to be compiled, and may this unit be touched at all?
     try:
         unit = plan(request, settings)
     except Quit as quit_:
@@ -89,8 +79,8 @@ def rewrite_unit(
 
     # From here on a function is either admitted with evidence, declined for good, or queued; each on its own.
     for heat in warm:
-        is_left = is_build and heat.set_up != ""
-        decision = decide(heat.function, session, store, Deadline(0.0) if is_left else deadline)
+        is_left = build.is_waiting and heat.set_up != ""
+        decision = decide(heat.function, session, build.store, Deadline(0.0) if is_left else build.deadline)
         if is_left and decision.reason is Reason.BUDGET:
             decision = replace(decision, reason=Reason.SET_UP, detail=heat.set_up)
         decisions.append(decision)
@@ -111,7 +101,7 @@ def rewrite_unit(
         log.write("unit_declined", Reason.SPLICE_REFUSED, detail=str(error))
         return Result(None, tuple(decisions), Reason.SPLICE_REFUSED, str(error))
 
-    # From here on the symbols are gcc's, plus our own hidden ones: anything else and gcc's text stands.
+    # From here on the symbols are gcc's, plus our own hidden ones: anything else and gcc's text is used.
     if changed := defined_symbols(Module.parse(text)) ^ defined_symbols(unit.module):
         detail = f"symbols changed: {', '.join(sorted(name for name, _ in changed)[:4])}"
         log.write("unit_declined", Reason.SPLICE_REFUSED, detail=detail)
@@ -137,7 +127,7 @@ def decide(function: Function, session: UnitSession, store: Store, deadline: Dea
         if deadline.is_over and not store.may_have(known.prefix):
             return Decision(function.name, "queued", Reason.BUDGET)
 
-        # All that a verdict depends on. What forbids a rewrite leaves here, whatever the store holds.
+        # All that a verdict depends on. A function that may not be rewritten ends here, whatever the store holds.
         target = session.target(function)
     except Quit as quit_:
         word = "queued" if quit_.reason in TRANSIENT else "declined"
@@ -152,7 +142,7 @@ def decide(function: Function, session: UnitSession, store: Store, deadline: Dea
     if deadline.left < LIMITS.function_s:
         return Decision(function.name, "queued", Reason.BUDGET)
 
-    # One build works on a function at a time; the others wait for its answer as long as their budget lasts.
+    # Only one build works on a function at a time; the others wait for its answer as long as their budget lasts.
     with store.working_on(target.situation.key, deadline.left) as mine:
         if found := _from_store(target, store):
             return found
@@ -176,8 +166,8 @@ def _from_store(target: Target, store: Store) -> Decision | None:
     store.problems.clear()
     if found is None:
         return None
-    # Calls recorded since, another one to ask: what was decided without them is decided again, where there is time to
-    # work. A project's own answers stand: they were committed to be the same everywhere.
+    # New recorded calls or another proposer: what was decided without them is decided again, where there is time to
+    # work. A project's own answers remain: they were committed to be the same everywhere.
     entry = found.entry
     may_work = found.layer == "user" and session.settings["mode"] != "cached"
     if may_work and session.is_outdated(function, entry):
@@ -192,13 +182,13 @@ def _from_store(target: Target, store: Store) -> Decision | None:
 
 def _refusal(target: Target, found: Found, store: Store) -> str | None:
     """Why a stored rewrite is not for this function; None when it is."""
-    # Whatever its file is called and wherever it came from: made in this situation.
+    # Whatever its file name and origin, it must have been made in this situation.
     situation = target.situation
     if part := situation.mismatch(found.entry.situation):
         return f"it was made in another situation: {part}"
 
-    # Tested as this very function, and let through by the static gate of today. Both are a function of entry,
-    # situation and gate: asked once for all three.
+    # It must have been tested as this very function, and pass today's static gate. Both depend on entry, situation and
+    # gate alone: checked once for each combination.
     mark = f"{found.checksum}{situation.key}{screen_stamp()}"
     if not store.is_marked("screened", mark):
         try:
@@ -206,13 +196,13 @@ def _refusal(target: Target, found: Found, store: Store) -> str | None:
                 return f"it was made in another situation: {part} of its tests"
         except (BodyError, ValueError) as error:
             return f"its tests cannot be read: {error}"
-        if failure := rescreen_in(target.session, target.function, found.entry):
+        if failure := rescreen_in(target, found.entry):
             return failure
         store.mark("screened", mark)
 
-    # What came with the project or from elsewhere is untrusted until it has passed every check but timing here.
+    # An entry of the project or of a stranger is untrusted until it has passed every check but timing here.
     if found.layer != "user" and not store.is_marked("vouched", mark):
-        if failure := recheck_in(target.session, target.function, found.entry, store.secret()):
+        if failure := recheck_in(target, found.entry, store.secret()):
             return failure
         store.mark("vouched", mark)
     return None

@@ -2,7 +2,7 @@
 
     request ── plan ── hotness ── for each hot function: types, bench ──► test store ── stubs ── text
 
-A function without a bench gets no stub: nothing could be made of its calls. Nothing here looks for rewrites, and
+A function without a bench gets no stub: its calls could not be replayed. Nothing here looks for rewrites, and
 neither the store of rewrites nor the unit cache or the queue is read or written.
 """
 
@@ -11,32 +11,30 @@ from __future__ import annotations
 import contextlib
 
 from gccllm.assembly import BodyError, Function, Module
-from gccllm.base.config import Settings
 from gccllm.base.core import Quit, Request
-from gccllm.base.deadline import NEVER, Deadline
 from gccllm.base.events import Log
 from gccllm.base.reasons import Reason
 from gccllm.base.scratch import scratch
 from gccllm.harvest.far import far_symbols, with_far
-from gccllm.harvest.wire import facts_of
+from gccllm.harvest.wire import Subject
 from gccllm.pipeline import Decision, Result, defined_symbols, left_alone
-from gccllm.record.callees import hopeful, keep_callees
+from gccllm.record.callees import assuming_external_code, keep_callees
 from gccllm.record.keys import test_key
 from gccllm.record.store import TestStore
 from gccllm.record.stub import Stub, data_symbols, entry_line, recorded_text, recorder_text
 from gccllm.sandbox.image import AssembleError, build_image
-from gccllm.store import Store
 from gccllm.store.entry import Bench
 from gccllm.unit import hotness, policy
 from gccllm.unit.plan import plan
 from gccllm.unit.profile import load_profile
-from gccllm.unit.session import UnitSession
+from gccllm.unit.session import Build, UnitSession
 
 EVERY_FUNCTION = 1_000_000
 
 
-def record_unit(request: Request, settings: Settings, store: Store, log: Log, *, deadline: Deadline = NEVER) -> Result:
+def record_unit(request: Request, build: Build) -> Result:
     """The unit's text with stubs, or None for gcc's own."""
+    settings, log = build.settings, build.log
     try:
         unit = plan(request, settings)
         recorder = recorder_text(unit.tools.gcc)
@@ -50,13 +48,13 @@ def record_unit(request: Request, settings: Settings, store: Store, log: Log, *,
     decisions = left_alone(left)
 
     session = UnitSession(unit, settings, log)
-    tests = TestStore.of(store.user)
+    tests = TestStore.of(build.store.user)
     with contextlib.suppress(OSError):  # others' functions then are declined as before
         keep_callees(tests, unit.module)
     stubs: list[Stub] = []
     for heat in warm:
         try:
-            if deadline.is_over:
+            if build.deadline.is_over:
                 raise Quit(Reason.BUDGET)
             stubs.append(make_known(heat.function, session, tests))
             decisions.append(Decision(heat.function.name, "recording", None, stubs[-1].key[:16]))
@@ -68,7 +66,7 @@ def record_unit(request: Request, settings: Settings, store: Store, log: Log, *,
     if not stubs:
         return Result(None, tuple(decisions))
 
-    # From here on the symbols are gcc's, plus our own hidden ones: anything else and gcc's text stands.
+    # From here on the symbols are gcc's, plus our own hidden ones: anything else and gcc's text is used.
     text = recorded_text(unit.module, stubs, recorder)
     if changed := defined_symbols(Module.parse(text)) ^ defined_symbols(unit.module):
         detail = f"symbols changed: {', '.join(sorted(name for name, _ in changed)[:4])}"
@@ -109,17 +107,9 @@ def bench_of(function: Function, session: UnitSession) -> tuple[Bench, tuple[tup
         signature = with_far(unit.module, function.name, session.signature(function.name), session.replaceable)
         target = session.harvest_target(function.name, signature, directory)
         context = session.context(function.name, signature)
-        # What cannot be stood in for leaves here.
-        build_image(directory, target.text, unit.tools, hopeful(signature).callees)
-        scalar = session.scalar_body(function.name)
-        bench = Bench(
-            slice=target.text,
-            baseline=target.body.text(),
-            facts=facts_of(target, context),
-            ubsan=target.ubsan_text or "",
-            scalar=scalar.text() if scalar else "",
-        )
-        return bench, far_symbols(signature)
+        # A callee that cannot be stubbed raises here.
+        build_image(directory, target.text, unit.tools, assuming_external_code(signature).callees)
+        return Subject(target, context, session.scalar_body(function.name)).as_bench(), far_symbols(signature)
 
 
 def _declined(reason: Reason, detail: str, log: Log, decisions: list[Decision] | None = None) -> Result:

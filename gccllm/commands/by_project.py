@@ -1,6 +1,6 @@
-"""What belongs to a project: one store serves all of a user's, and a project must not be told, or publish, another's.
+"""What belongs to a project: a user's projects share one store, and none may see or publish the rewrites of another.
 
-A project is the directory of its gccllm.toml, or the one that has `.git`, or else where one stands. Its builds are
+A project is the directory of its gccllm.toml, or the one that has `.git`, or else the current directory. Its builds are
 those whose working directory lies in it; its rewrites those that the log says they used.
 """
 

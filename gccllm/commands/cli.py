@@ -9,47 +9,18 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
 from gccllm import __version__
 from gccllm.base import config
 from gccllm.base.limits import LIMITS
-from gccllm.base.words import counted
 from gccllm.commands import schema, terminal
+from gccllm.commands.cache_group import cache
+from gccllm.commands.context import COMMAND_LAST, or_exit, project_events, settings_in_force, store_of
 from gccllm.commands.extras import WithPlugins
 from gccllm.commands.init import STARTERS, Differs, Starter
-
-
-def _settings() -> config.Settings:
-    """The settings in force; what of them was not taken is said on standard error."""
-    settings = config.load()
-    for complaint in settings.complaints:
-        click.echo(complaint, err=True)
-    return settings
-
-
-def _store(settings: config.Settings) -> Any:
-    from gccllm.store import Store
-
-    return Store(settings.store_dir, settings.project_cache)
-
-
-def _project(settings: config.Settings, everything: bool) -> tuple[Sequence[Any], set[str] | None]:
-    """Events of the project's builds, and keys of what they used; all, and None, for `everything`."""
-    from gccllm.base import events
-    from gccllm.commands import by_project
-
-    told = list(events.read(settings.store_dir))
-    if everything:
-        return told, None
-    here = list(by_project.of_project(told, by_project.root_of(settings, Path.cwd())))
-    return here, by_project.used(here)
-
-
-COMMAND_LAST = {"ignore_unknown_options": True, "allow_interspersed_args": False}
-"""What follows the first argument is another program's: click would look for `-h` in the middle of `-I/path/h`."""
+from gccllm.commands.recorded_group import record, tests
 
 
 @click.group(cls=WithPlugins, context_settings={"help_option_names": ["-h", "--help"]})
@@ -74,18 +45,18 @@ def stats(as_json: bool, clear: bool, everything: bool, by_stage: bool) -> None:
     from gccllm.commands import by_project, report
     from gccllm.commands.queue import queued_units
 
-    settings = _settings()
+    settings = settings_in_force()
     if clear:
         (settings.store_dir / "log" / "events.jsonl").unlink(missing_ok=True)
         return
-    told, keys = _project(settings, everything)
-    spent = stages.total(told)
+    seen, keys = project_events(settings, everything)
+    spent = stages.total(seen)
     if by_stage and not as_json:
         report.print_stages(terminal.console(), spent)
         return
-    summary = report.summarise(told)
+    summary = report.summarise(seen)
     entries = [
-        f.entry for f in _store(settings).entries() if keys is None or f.layer == "project" or f.entry.key in keys
+        f.entry for f in store_of(settings).entries() if keys is None or f.layer == "project" or f.entry.key in keys
     ]
     root = None if everything else by_project.root_of(settings, Path.cwd())
     waiting = len(queued_units(settings.store_dir, root))
@@ -117,13 +88,13 @@ def explain(file: Path, flags: tuple[str, ...], work: bool, verbose: bool, as_js
         for given, names in ((work, ["--work"]), (as_json, ["--json"]), (verbose, ["-v", "--verbose"]))
     )
     flags = tuple(flag for flag in flags if flag not in ours)
-    settings = _settings()
+    settings = settings_in_force()
     if not flags:
         last = oneshot.last_flags(file, events.read(settings.store_dir))
         flags = ("-O3",) if last is None else last
         if last is None and not as_json:
             click.echo(f"no build of {file} is in the log; as with -O3:", err=True)
-    result = _or_exit(lambda: oneshot.explain(file, flags, settings, is_work=work))
+    result = or_exit(lambda: oneshot.explain(file, flags, settings, is_work=work))
     if as_json:
         unit = result.unit_reason.label if result.unit_reason else None
         rows = report.decision_rows(result.decisions)
@@ -146,7 +117,7 @@ def show(name: str, as_json: bool) -> None:
     from gccllm.base import names
     from gccllm.commands import show as showing
 
-    entries = [found.entry for found in _store(_settings()).entries()]
+    entries = [found.entry for found in store_of(settings_in_force()).entries()]
     meant = names.named(name, {entry.function for entry in entries})
     entries = showing.newest(e for e in entries if e.function in meant or (name and e.key.startswith(name)))
     if not entries:
@@ -177,7 +148,7 @@ def _add_starter(row: Starter) -> None:
     @click.option("--force", is_flag=True, help="Overwrite a file that differs.")
     def write(directory: Path, force: bool) -> None:
         try:
-            is_new = _or_exit(lambda: row.write(directory, force))
+            is_new = or_exit(lambda: row.write(directory, force))
         except Differs as error:
             raise click.ClickException(str(error)) from error
         click.echo(f"{directory / row.path}: {'written' if is_new else 'as it was'}")
@@ -197,13 +168,13 @@ for _row in STARTERS:
     "--jobs",
     "-j",
     type=click.IntRange(1),
-    help="Processes that work side by side (default: one a CPU that we may use).",
+    help="Parallel worker processes (default: one for each usable CPU).",
 )
 def tune(budget: float | None, again: bool, jobs: int | None) -> None:
     """Work the queue that builds have left. Ctrl-C at any time: what is done is kept."""
     from gccllm.commands import queue
 
-    settings = _settings()
+    settings = settings_in_force()
     raise SystemExit(queue.tune(settings, terminal.console(), budget, again, jobs or queue.default_jobs()))
 
 
@@ -212,7 +183,7 @@ def watch() -> None:
     """Follow builds from another terminal, until Ctrl-C."""
     from gccllm.commands import watch as watching
 
-    settings = _settings()
+    settings = settings_in_force()
     click.echo(f"watching {settings.store_dir}")
     try:
         for event in watching.follow(settings.store_dir):
@@ -233,7 +204,7 @@ def serve(host: str, port: int, socket: Path | None, model: Path | None, allow_r
     from gccllm.commands import serve as server
 
     try:
-        _or_exit(lambda: server.serve(host=host, port=port, socket=socket, model=model, allow_remote=allow_remote))
+        or_exit(lambda: server.serve(server.Address(host, port, socket, allow_remote), model))
     except ValueError as error:
         raise click.ClickException(str(error)) from error
 
@@ -254,153 +225,7 @@ def profile(output: Path, command: tuple[str, ...]) -> None:
     """Run COMMAND and note which functions the time goes to."""
     from gccllm.unit import profile as profiler
 
-    raise SystemExit(_or_exit(lambda: profiler.run(list(command), output)))
-
-
-@main.command(context_settings=COMMAND_LAST, short_help="Run COMMAND and keep calls of its hot functions as tests.")
-@click.option("--dir", "parent", type=click.Path(file_okay=False, path_type=Path), help="Where the run's files lie.")
-@click.option("--redact", is_flag=True, help="Keep only the bytes that the functions read.")
-@click.option("--calls", type=click.IntRange(1, 64), help="Calls to keep of a function and process.")
-@click.option("--keep", is_flag=True, help="Leave the run's files where they are.")
-@click.option(
-    "--limit", type=click.IntRange(1), default=2048, show_default=True, help="MiB of the run's files, at most."
-)
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def record(
-    parent: Path | None, redact: bool, calls: int | None, keep: bool, limit: int, command: tuple[str, ...]
-) -> None:  # fmt: skip
-    """Run COMMAND, built with GCCLLM_MODE=record, and keep calls of its hot functions as tests.
-
-    Recorded calls hold copies of the program's memory. They stay on this machine, readable by you alone.
-    """
-    from gccllm.commands import record_run as recorder
-    from gccllm.record.store import TestStore
-
-    settings = _settings()
-    store, tools = TestStore.of(settings.store_dir), _tools(settings)
-    code = _or_exit(
-        lambda: recorder.run(
-            list(command), store, parent=parent, calls=calls, redact=redact, keep=keep, tools=tools, most=limit << 20
-        )
-    )
-    raise SystemExit(code)
-
-
-@main.group(short_help="Recorded calls, and what they are worth as tests.")
-def tests() -> None:
-    """Recorded calls: the tests and the timing workload of the functions that they reached."""
-
-
-@tests.command("ls")
-@click.option("--all", "everything", is_flag=True, help="Also functions that no recorded run has called.")
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
-def tests_ls(everything: bool, as_json: bool) -> None:
-    """Recorded functions: calls seen, calls kept, size, and what the tests are worth if known."""
-    _tests(lambda commands, store, tools: commands.ls(store, terminal.console(), everything, as_json))
-
-
-@tests.command("show")
-@click.argument("function")
-@click.option("--all", "everything", is_flag=True, help="Every test, not only those that stand for most calls.")
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
-def tests_show(function: str, everything: bool, as_json: bool) -> None:
-    """Each test of FUNCTION (a name or the start of a key): arguments, weight, edges taken, mutants killed."""
-    _tests(
-        lambda commands, store, tools: commands.show(store, terminal.console(), tools, function, everything, as_json)
-    )
-
-
-@tests.command("minimise")
-@click.argument("functions", nargs=-1)
-@click.option("--keep", type=click.IntRange(1, 10_000), default=64, show_default=True, help="Tests to keep of each.")
-def tests_minimise(functions: tuple[str, ...], keep: int) -> None:
-    """Keep the tests that take an edge or kill a mutant, and a fair sample for timing."""
-    _tests(lambda commands, store, tools: commands.minimise_all(store, terminal.console(), tools, functions, keep))
-
-
-@tests.command("gc")
-@click.option("--days", type=click.FloatRange(0), default=90.0, show_default=True, help="Unused for longer: removed.")
-@click.option("--all", "everything", is_flag=True, help="Forget every test and every recorded function.")
-@click.option("--dry-run", is_flag=True, help="Only say what would go.")
-def tests_gc(days: float, everything: bool, dry_run: bool) -> None:
-    """Remove tests whose function is gone, that no build has used for long, or that are damaged."""
-    _tests(lambda commands, store, tools: commands.gc(store, terminal.console(), days, everything, dry_run))
-
-
-@main.group()
-def cache() -> None:
-    """The store of rewrites."""
-
-
-@cache.command("ls")
-@click.option("--json", "as_json", is_flag=True)
-@click.option("--all", "everything", is_flag=True, help="Also what other projects' builds used.")
-def cache_ls(as_json: bool, everything: bool) -> None:
-    """What the store holds for this project, by layer."""
-    from gccllm.commands import report
-
-    settings = _settings()
-    _, keys = _project(settings, everything)
-    found = [f for f in _store(settings).entries() if keys is None or f.layer == "project" or f.entry.key in keys]
-    if as_json:
-        rows = [f.entry.model_dump(mode="json", exclude={"bench"}) | {"layer": f.layer} for f in found]
-        click.echo(schema.as_json("cache ls", entries=rows))
-        return
-    console = terminal.console()
-    for layer in ("project", "imported", "user"):
-        entries = [f.entry for f in found if f.layer == layer]
-        if accepted := [e for e in entries if e.outcome == "accepted"]:
-            report.print_entries(console, accepted, f"{layer}: {counted(len(accepted), 'rewrite')}")
-        if nothing := len(entries) - len(accepted):
-            console.print(f"{layer}: nothing was found for {counted(nothing, 'function')}")
-
-
-@cache.command("verify")
-@click.argument("keys", nargs=-1)
-@click.option("--project", "only_project", is_flag=True, help="Only the project's committed cache.")
-def cache_verify(keys: tuple[str, ...], only_project: bool) -> None:
-    """Run every check but timing again on accepted rewrites (all, or KEYS by their start or function name)."""
-    from gccllm.commands import maintenance
-
-    settings = _settings()
-    raise SystemExit(maintenance.verify(_store(settings), settings, terminal.console(), keys, only_project))
-
-
-@cache.command("export")
-@click.argument("directory", type=click.Path(file_okay=False, path_type=Path), required=False)
-@click.option("--all", "everything", is_flag=True, help="Also what only other projects' builds used.")
-def cache_export(directory: Path | None, everything: bool) -> None:
-    """Copy accepted rewrites that this project's builds used into DIRECTORY (default: the project's cache/)."""
-    from gccllm.commands import maintenance
-
-    settings = _settings()
-    target = directory or settings.project_cache
-    if target is None:
-        raise click.ClickException("no gccllm.toml here or above; name a directory, or run `gccllm init toml`")
-    _, keys = _project(settings, everything)
-    count = maintenance.export(_store(settings), target, keys)
-    click.echo(f"{counted(count, 'rewrite')} exported to {target}")
-    if not count and not everything:
-        click.echo("no build of this project has used one (its builds are in the log; --all takes the whole store)")
-
-
-@cache.command("import")
-@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
-def cache_import(directory: Path) -> None:
-    """Take over the rewrites in DIRECTORY after checking each."""
-    from gccllm.commands import maintenance
-
-    settings = _settings()
-    raise SystemExit(maintenance.import_(_store(settings), settings, directory, terminal.console()))
-
-
-@cache.command("gc")
-@click.option("--all", "everything", is_flag=True, help="Accepted rewrites too.")
-def cache_gc(everything: bool) -> None:
-    """Drop expired failures, unit answers, quarantine and leftovers; accepted rewrites stay."""
-    from gccllm.commands import maintenance
-
-    click.echo(maintenance.gc(_store(_settings()), everything))
+    raise SystemExit(or_exit(lambda: profiler.run(list(command), output)))
 
 
 @main.command("config")
@@ -428,34 +253,8 @@ def config_(as_json: bool) -> None:
     raise SystemExit(1 if settings.complaints else 0)
 
 
-def _tools(settings: config.Settings) -> Any:
-    from gccllm.base.toolchain import Toolchain
-
-    return Toolchain.find(settings["cc"] or None)
-
-
-def _tests(action: Any) -> None:
-    """Run a subcommand of `tests` and leave with its status."""
-    from gccllm.commands import record_commands as commands
-    from gccllm.record.store import TestStore
-
-    settings = _settings()
-    try:
-        code = _or_exit(lambda: action(commands, TestStore.of(settings.store_dir), _tools(settings)))
-    except commands.Unknown as error:
-        raise click.ClickException(str(error)) from error
-    raise SystemExit(code)
-
-
-def _or_exit(action: Any) -> Any:
-    """Run it; a named failure becomes one line and exit status 1."""
-    from gccllm.base.core import Quit
-
-    try:
-        return action()
-    except Quit as quit_:
-        detail = f" ({quit_.detail})" if quit_.detail else ""
-        raise click.ClickException(f"{quit_.reason.label}: {quit_.reason.says}{detail}") from quit_
+for _group in (record, tests, cache):
+    main.add_command(_group)
 
 
 def run(argv: Sequence[str] | None = None) -> None:

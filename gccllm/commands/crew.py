@@ -1,12 +1,12 @@
-"""Processes that each do one task at a time, for a parent that gives tasks out and hears how they go.
+"""A pool of worker processes, each with one task at a time, and a parent that follows their progress.
 
 A worker is a fresh interpreter (spawn: no fork survives the threads of native libraries). It never sees a SIGINT: the
 parent decides what Ctrl-C means, and z3 would take the signal for an order to give up a proof. SIGTERM, or the end of
 the parent, is a KeyboardInterrupt in the worker, so that locks and children go as they should. Temporary files of a
 worker are in a directory of its own, which it removes at its end, and the parent when it did not: an interrupt may come
-between the making of a file and the moment at which somebody would remove it.
+between the creation of a file and its removal.
 
-Covered: a worker that raises, is killed, or does not end when told to (killed after GRACE_S). Not covered: one that
+Covered: a worker that raises, is killed, or does not stop when asked to (killed after GRACE_S). Not covered: one that
 hangs; tasks have deadlines of their own.
 """
 
@@ -31,10 +31,10 @@ from gccllm.base.deadline import Deadline
 
 Task = TypeVar("Task")
 Say = Callable[[Any], None]
-"""How a task under work tells the parent of itself; what is said must be picklable."""
+"""How a running task reports its progress to the parent; what it reports must be picklable."""
 
 GRACE_S = 10.0
-"""For a worker that is told to end: as long as a native library may keep its interpreter busy."""
+"""For a worker that was asked to stop: as long as a native library may keep its interpreter busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,7 @@ class _Worker:
 
 
 def _serve(work: Callable[[Any, Say], Any], pipe: Connection, place: str) -> None:
-    """A worker's life: words in, what is said and a result out, until it is told to end. `place`: for its files."""
+    """The loop of a worker: tasks in, progress and results out, until it is asked to stop. `place`: for its files."""
     os.environ["TMPDIR"] = tempfile.tempdir = place
     signal.signal(signal.SIGTERM, _end)
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -1,4 +1,4 @@
-"""`gccllm doctor`: what works here, what does not, and how to fix it. One row a check; every check really tries."""
+"""`gccllm doctor`: what works here, what does not, and how to fix it. One row a check; each tries the real thing."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def check_store(settings: Settings) -> tuple[str, str]:
 
 
 def writers(store: Path) -> str:
-    """Who but you may write the store, in words; empty for nobody."""
+    """Who else may write the store, in words; empty when only you can."""
     status = store.stat()
     if status.st_uid not in (0, os.geteuid()):
         return f"user {status.st_uid}"
@@ -162,7 +162,7 @@ def writers(store: Path) -> str:
 
 
 def check_engine(settings: Settings) -> tuple[str, str]:
-    """What builds have met: the last that an engine was asked, did it answer?"""
+    """Whether the engine answered the last build that asked it."""
     failure, detail, answers = "", "", 0
     for event in read(settings.store_dir):
         if event["event"] == "unit":
@@ -174,7 +174,7 @@ def check_engine(settings: Settings) -> tuple[str, str]:
     if failure:
         fix = f"{AGAIN}; then run `gccllm doctor` and build"
         said = f" ({detail})" if detail and failure == "engine_crashed" else ""
-        return "fail", f"{failure}{said} in the last build that asked, which is gcc's own output; {fix}"
+        return "fail", f"{failure}{said} in the last build that asked: it is gcc's own output; {fix}"
     return "ok", f"it answered for {counted(answers, 'unit')}" if answers else "no build has asked it yet"
 
 

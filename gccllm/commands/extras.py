@@ -1,4 +1,4 @@
-"""What a command cannot have, a library of an extra or a file of the system, is one line that says so."""
+"""Missing libraries of an extra and missing system files, reported in one line instead of a traceback."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from gccllm.base.limits import DAY_S
 from gccllm.record.store import TestStore
 
 LEFTOVER_S = 3600.0
-"""Age at which a temporary file is nobody's any more."""
+"""Age at which a temporary file counts as abandoned."""
 
 
 @dataclass(frozen=True)

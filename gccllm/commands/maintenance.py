@@ -1,4 +1,4 @@
-"""Looking after the store: verify again, export, import, collect garbage."""
+"""Store maintenance: verify again, export, import, collect garbage."""
 
 from __future__ import annotations
 

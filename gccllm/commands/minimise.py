@@ -1,7 +1,7 @@
 """What recorded tests are worth, and which of them to keep.
 
-Kept are tests that together take every edge of the baseline and kill every mutant that all of them do (greedy, the
-heaviest first where several would do), and a sample of the rest in proportion to how many calls each stands for, as the
+It keeps tests that together cover every edge and kill every mutant that all of them do (greedy, the heaviest first
+where several qualify), and a sample of the rest in proportion to how many calls each stands for, as the
 timing workload. What does not replay is dropped. The score is that of the recorded tests alone: a build has generated
 and mutated tests beside them.
 
@@ -21,6 +21,7 @@ from gccllm.base.limits import LIMITS
 from gccllm.base.scratch import scratch
 from gccllm.base.toolchain import Toolchain
 from gccllm.harvest.long import Looked
+from gccllm.harvest.wire import Subject
 from gccllm.record.onbench import OnBench
 from gccllm.record.store import Recorded, TestStore
 from gccllm.record.testfile import Benched, Coverage
@@ -94,7 +95,7 @@ def worth_of(known: Benched, recorded: Recorded, tools: Toolchain, workdir: Path
     if at:
         tests = [state.test for _, state in at]
         scalar = Body.parse(known.bench.scalar) if known.bench.scalar else None
-        work = workbench(bench.target, bench.context, tests, scalar, SEED)
+        work = workbench(Subject(bench.target, bench.context, scalar), tests, SEED)
         work.more = None  # the question is what these tests do, not what others would
         best = adequacy.score(work).best
         killed, total = best.killed, best.total

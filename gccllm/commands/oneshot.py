@@ -19,10 +19,11 @@ from gccllm.base.toolchain import FREE, Ran, Toolchain, clean_environment, run
 from gccllm.pipeline import Decision, Result, rewrite_unit
 from gccllm.store import Store
 from gccllm.unit.plan import unquote_options
+from gccllm.unit.session import Build
 
 Event = Mapping[str, Any]
 WORK_S = 1e5
-"""Seconds that somebody may wait who asked for the work."""
+"""Most seconds of work that a user asked for by hand."""
 CLOCK_S = 0.01
 """The log's times are rounded."""
 
@@ -92,10 +93,10 @@ def explain(source: Path, flags: Sequence[str], settings: Settings, *, is_work: 
     log = Log(settings.store_dir, cwd=str(request.cwd), unit="explain")
     if is_work:
         working = settings.with_values(mode="inline")
-        return rewrite_unit(request, working, store, log, deadline=Deadline(WORK_S))
+        return rewrite_unit(request, Build(working, store, log, Deadline(WORK_S)))
     mode = settings["mode"]
     looking = settings if mode == "off" else settings.with_values(mode="cached")
-    result = rewrite_unit(request, looking, store, log.silent(), deadline=Deadline(settings["budget"]))
+    result = rewrite_unit(request, Build(looking, store, log.silent(), Deadline(settings["budget"])))
     if mode == "cached":
         return result
     last = last_decisions(source, read(settings.store_dir))

@@ -42,8 +42,8 @@ class Pace:
     def left_s(self, waiting: Iterable[int], at_work: Iterable[tuple[int, float]], jobs: int) -> float | None:
         """Seconds until all is done, by as many workers; None before the first function.
 
-        waiting   functions of each unit that nobody works on
-        at_work   functions of each unit under work, and for how many seconds it has been
+        waiting   functions of each unit that wait
+        at_work   functions of each unit that are worked on, and for how many seconds
         """
         if not self.functions:
             return None

@@ -1,7 +1,7 @@
 """`gccllm tune`: work through the units that builds have queued, hottest first, resumable at any moment.
 
 A queued unit is a directory `<store>/queue/<unit key>` with the engine's own request format. It leaves the queue only
-when every function of it is decided; a kill loses the function under work and nothing else. The whole answer then
+when every function of it is decided; a kill loses the current function and nothing else. The whole answer then
 goes into the unit cache under the key that the shim will ask for, so that the next build needs no Python.
 
 Several processes work, each on a unit. Timings take turns, by the lock of `verify.timing`; what could not be timed
@@ -37,7 +37,7 @@ from gccllm.store import Store
 from gccllm.unit import hotness
 from gccllm.unit.plan import plan
 from gccllm.unit.profile import load_profile
-from gccllm.unit.session import UnitSession
+from gccllm.unit.session import Build, UnitSession
 
 POLL_S = 0.25
 """How often the board is drawn and the deadline looked at."""
@@ -234,7 +234,7 @@ def work_on_unit(words: tuple[Path, float], say: Say) -> Finished:
     store = Store(place.parents[1], settings.project_cache)
     log = Log(store.user, cwd=str(request.cwd), unit=request.unit_key[:16])
     log.watcher = lambda function, stage: say((function, stage))
-    result = rewrite_unit(request, settings, store, log, deadline=deadline)
+    result = rewrite_unit(request, Build(settings, store, log, deadline))
     text = (result.text or "").encode("latin-1")
     is_decided = not result.undecided
     store.put_unit(request.unit_key, text, result.sources if text else (), is_decided=is_decided)

@@ -5,7 +5,7 @@ What replays anything is imported where it is needed: `ls` and `gc` start at onc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -64,13 +64,42 @@ def ls(store: TestStore, console: Console, everything: bool, for_machines: bool)
     return 0
 
 
-def show(store: TestStore, console: Console, tools: Toolchain, word: str, everything: bool, for_machines: bool) -> int:
+def show(store: TestStore, console: Console, tools: Toolchain, word: str, everything: bool) -> int:
     """Every test of a function: its arguments, and what it is worth when the bench can be used."""
+    for key, one in _examined(store, tools, word):
+        name = spoken_name(one.recorded.function)
+        if one.why:
+            console.print(f"{name}: {one.why}", markup=False, soft_wrap=True)
+        if one.signature and one.recorded.calls:
+            report.print_tests(console, store, one, len(one.recorded.calls) if everything else SHOWN)
+        elif not one.recorded.calls:
+            seen = many(one.recorded.total, "call")
+            console.print(f"{name}: {seen} seen, none kept{_dropped(store, key)}")
+            for line in report.advice(head.dropped if (head := store.head(key)) else {}):
+                console.print(line, soft_wrap=True, highlight=False)
+    _complain(store, console)
+    return 1 if store.problems else 0
+
+
+def show_as_json(store: TestStore, tools: Toolchain, word: str) -> int:
+    """`show` for a machine."""
+    rows = [
+        {
+            "key": key, "function": one.recorded.function, "calls": one.recorded.total, "why": one.why,
+            "tests": report.test_rows(one),
+        }
+        for key, one in _examined(store, tools, word)
+    ]  # fmt: skip
+    print(as_json("tests show", functions=rows))
+    return 1 if store.problems else 0
+
+
+def _examined(store: TestStore, tools: Toolchain, word: str) -> Iterator[tuple[str, report.Examined]]:
+    """Key and tests of each function that `word` names; their worth goes into the store."""
     from gccllm.base.scratch import scratch
     from gccllm.commands.minimise import worth_of
     from gccllm.harvest.wire import signature_of
 
-    rows = []
     for key in named(store, [word]):
         known, recorded = store.bench(key), store.read(key)
         if known is None or recorded is None:
@@ -86,27 +115,7 @@ def show(store: TestStore, console: Console, tools: Toolchain, word: str, everyt
                 store.note(key, worth.coverage(store.stamp(key)))
         except UNUSABLE as error:
             why = f"{'the bench holds no types' if signature is None else 'its tests cannot be replayed'}: {error}"
-        if for_machines:
-            tests = report.test_rows(recorded, signature, worth) if signature else []
-            rows.append({
-                "key": key, "function": recorded.function, "calls": recorded.total, "why": why, "tests": tests
-            })  # fmt: skip
-            continue
-        if why:
-            console.print(f"{spoken_name(recorded.function)}: {why}", markup=False, soft_wrap=True)
-        if signature and recorded.calls:
-            most = len(recorded.calls) if everything else SHOWN
-            report.print_tests(console, store, recorded, signature, worth, most)
-        elif not recorded.calls:
-            seen = many(recorded.total, "call")
-            console.print(f"{spoken_name(recorded.function)}: {seen} seen, none kept{_dropped(store, key)}")
-            for line in report.advice(head.dropped if (head := store.head(key)) else {}):
-                console.print(line, soft_wrap=True, highlight=False)
-    if for_machines:
-        print(as_json("tests show", functions=rows))
-    else:
-        _complain(store, console)
-    return 1 if store.problems else 0
+        yield key, report.Examined(recorded, signature, worth, why)
 
 
 def minimise_all(store: TestStore, console: Console, tools: Toolchain, words: Sequence[str], keep: int) -> int:
@@ -127,7 +136,7 @@ def minimise_all(store: TestStore, console: Console, tools: Toolchain, words: Se
 
 
 def gc(store: TestStore, console: Console, days: float, everything: bool, dry_run: bool) -> int:
-    """Remove what nobody needs (`garbage`); with `everything`, all tests and benches."""
+    """Remove what is no longer needed (`garbage`); with `everything`, all tests and benches."""
     count = freed = 0
     for item in garbage(store, -1.0 if everything else days):
         count += len(item.paths)

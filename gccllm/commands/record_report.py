@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -95,10 +96,24 @@ def print_rows(console: Console, found: Sequence[dict[str, Any]], everything: bo
         console.print("no function can be recorded yet: build with GCCLLM_MODE=record, then `gccllm record -- COMMAND`")
 
 
-def print_tests(
-    console: Console, store: TestStore, recorded: Recorded, signature: Signature, worth: Worth | None, most: int
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """The recorded calls of one function, and what they are worth as tests."""
+
+    recorded: Recorded
+    signature: Signature | None
+    worth: Worth | None
+    why: str = ""
+    """Why there are no types or no worth."""
+
+    @property
+    def params(self) -> tuple[Param, ...]:
+        return tuple(self.signature.params) if self.signature else ()
+
+
+def print_tests(console: Console, store: TestStore, one: Examined, most: int) -> None:
     """One function: what is known of it, and a row a test, the heaviest first."""
+    recorded, worth = one.recorded, one.worth
     head = store.head(recorded.key)
     where = f"  {recorded.source}  key {recorded.key[:12]}"
     console.print(Text.assemble((spoken_name(recorded.function), "bold"), where), soft_wrap=True)
@@ -113,7 +128,7 @@ def print_tests(
             console.print(line, soft_wrap=True, highlight=False)
     for line in advice(head.dropped if head else {}):
         console.print(line, soft_wrap=True, highlight=False)
-    arguments = [Column(param.name or f"arg{n}", wraps=True) for n, param in enumerate(signature.params)]
+    arguments = [Column(param.name or f"arg{n}", wraps=True) for n, param in enumerate(one.params)]
     columns = (*_TEST_COLUMNS[:2], *arguments, *_TEST_COLUMNS[2:])
     cells = []
     order = sorted(range(len(recorded.calls)), key=lambda n: (-recorded.weights[n], n))
@@ -122,7 +137,7 @@ def print_tests(
         seen = ["", "", ""]
         if worth is not None:
             seen = [_read(worth.looked[number]), str(worth.takes(number)), str(worth.kills(number))]
-        values = [value_of(call, param, recorded.names) for param in signature.params]
+        values = [value_of(call, param, recorded.names) for param in one.params]
         weight = f"{recorded.weights[number]:.0f}"
         cells.append((str(number), weight, *values, many(len(call.pages), "page"), *seen))
     if fits(console, columns, cells):
@@ -154,7 +169,8 @@ def worth_words(worth: Worth) -> Iterator[str]:
     """A line for each reason why calls do not replay, or not as they were."""
     if long := [one for one in worth.looked if one.is_long and one.state is not None]:
         shorter = sum(len(one.shorter) for one in long)
-        yield f"{len(long)} are too long for every candidate to run: they are timed; {shorter} shorter ones stand in"
+        timed = f"{len(long)} are too long for every candidate to run: they are timed"
+        yield f"{timed}; {shorter} shorter ones are tested in their place"
     for why, count in Counter(one.why for one in worth.looked if one.state is None).most_common():
         hint = " (the program built with -fsanitize=undefined says where)" if why == "undefined behaviour" else ""
         yield f"{count} do not replay: {why}{hint}"
@@ -215,14 +231,16 @@ def place_of(call: RecordedCall, address: int, names: Sequence[str]) -> str:
     return f"{address:#x}, not touched"
 
 
-def test_rows(recorded: Recorded, signature: Signature, worth: Worth | None) -> list[dict[str, Any]]:
-    """`print_tests` for a machine."""
+def test_rows(one: Examined) -> list[dict[str, Any]]:
+    """`print_tests` for a machine; no rows where the bench holds no types."""
+    if one.signature is None:
+        return []
+    recorded, worth = one.recorded, one.worth
     return [
         {
             "weight": recorded.weights[number],
             "arguments": {
-                param.name or f"arg{n}": value_of(call, param, recorded.names)
-                for n, param in enumerate(signature.params)
+                param.name or f"arg{n}": value_of(call, param, recorded.names) for n, param in enumerate(one.params)
             },
             "pages": len(call.pages),
             "ticks": call.ticks,

@@ -44,7 +44,7 @@ MOST_PATH = 1023
 MOST_BYTES = 2 << 30
 """Of a run's folder, whatever the number of processes."""
 NOTHING_KEPT = 3
-"""Exit status where the command ended well and no call of it could be kept."""
+"""Exit status where the command succeeded and no call could be kept."""
 MOST_CALLS = 64
 """Slots that the recorder has for a function and process."""
 _CAPTURE = re.compile(r"(?P<process>.+)\.(?P<key>[0-9a-f]{16})\.[^.]+\.cap")
@@ -52,7 +52,7 @@ _CAPTURE = re.compile(r"(?P<process>.+)\.(?P<key>[0-9a-f]{16})\.[^.]+\.cap")
 
 @dataclass
 class Ingested:
-    """What came of the files of a run."""
+    """The result of reading a run's files."""
 
     functions: int = 0
     """Known functions that the program called."""
@@ -70,62 +70,66 @@ class Ingested:
     """What could not be read or written, a line each."""
 
 
-def run(
-    command: Sequence[str],
-    store: TestStore,
-    *,
-    parent: Path | None = None,
-    calls: int | None = None,
-    redact: bool = False,
-    keep: bool = False,
-    tools: Toolchain | None = None,
-    most: int = MOST_BYTES,
-) -> int:
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """How a run is recorded."""
+
+    parent: Path | None = None
+    """Where the run's folder is made (default: $TMPDIR)."""
+    calls: int | None = None
+    """Kept of a function and process; the recorder's own number if not given."""
+    redact: bool = False
+    keep: bool = False
+    """Leave the run's folder where it is."""
+    most: int = MOST_BYTES
+    """Bytes of the run's files at which the recording ends; the command goes on."""
+
+
+def run(command: Sequence[str], store: TestStore, how: Recording | None = None, tools: Toolchain | None = None) -> int:
     """Run and record `command`; its exit status, as a shell reports it: 127 not found, 126 cannot be run, 128 + signal.
 
-    The run's folder lies in `parent` (default: $TMPDIR); `keep` leaves it there. `calls` of a function and process are
-    kept, else what the recorder thinks right. When its files have grown to `most` bytes the recording ends, and the
-    command goes on. NOTHING_KEPT where the command ended well and nothing was kept. Raises OSError when there is no
-    place for the folder.
+    NOTHING_KEPT where the command succeeded and no call was kept. Raises OSError when there is no place for the run's
+    folder.
     """
+    how = how or Recording()
     if shutil.which(command[0]) is None:
         found = Path(command[0]).exists()
         _say(f"{command[0]}: {'cannot be run' if found else 'not found'}")
         return 126 if found else 127
-    if parent is not None:
-        parent.mkdir(parents=True, exist_ok=True)
-    place = Path(tempfile.mkdtemp(prefix="gccllm-record-", dir=parent)).resolve()  # mode 0700
+    if how.parent is not None:
+        how.parent.mkdir(parents=True, exist_ok=True)
+    place = Path(tempfile.mkdtemp(prefix="gccllm-record-", dir=how.parent)).resolve()  # mode 0700
     directory = place / "calls"
     directory.mkdir(mode=0o700)
     if len(os.fsencode(directory)) > MOST_PATH:
         shutil.rmtree(place)
         raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), str(directory))
     env = dict(os.environ) | {DIRECTORY: str(directory)}
-    if calls is not None:
-        env[CALLS] = str(calls)
-    with Limit(directory, most) as limit:
+    if how.calls is not None:
+        env[CALLS] = str(how.calls)
+    with Limit(directory, how.most) as limit:
         code = run_through(command, env, _say, _settle)
     directory = limit.found
-    done = ingest(directory, store, tools or Toolchain.find() if redact else None)
+    done = ingest(directory, store, tools or Toolchain.find() if how.redact else None)
     if done.captured:
         # What the unit cache answers was decided without these calls.
         Store(store.root.parent).bump_epoch()
-    if keep or done.problems:
+    if how.keep or done.problems:
         done.problems.append(f"the files of this run are in {directory}")
     else:
         shutil.rmtree(place, ignore_errors=True)
     if limit.is_reached:
         done.problems.append(
-            f"the recording ended when its files had grown to {most >> 20} MiB; the command went on. Fewer calls"
+            f"the recording ended when its files had grown to {how.most >> 20} MiB; the command went on. Fewer calls"
             " (--calls), a larger --limit, or shorter runs one by one get all of it"
         )
-    for line in report(done, store, redact):
+    for line in report(done, store, how.redact):
         _say(line)
     return code or (0 if done.taken else NOTHING_KEPT)
 
 
 def report(done: Ingested, store: TestStore, redact: bool) -> Iterator[str]:
-    """What a person is told, a line each."""
+    """The report of a run, line by line."""
     words = f"; dropped: {counted(done.dropped)}" if +done.dropped else ""
     hints = [*advice(done.dropped)]
     if not done.seen and not done.captured:
@@ -171,25 +175,30 @@ def ingest(directory: Path, store: TestStore, redact_with: Toolchain | None = No
     starts = {*files, *(key[:16] for rows in counts.values() for key in rows)}
     for start in sorted(starts):
         known = [key for key in store.keys(start) if store.bench(key) is not None]
-        if len(known) != 1:  # two functions of one start do not happen; if they do, neither is believed
+        if len(known) != 1:  # two functions with one start do not happen; if they do, neither is used
             done.dropped["no_bench"] += sum(len(paths) for paths in files.get(start, {}).values())
             continue
         try:
-            _ingest_function(known[0], files.get(start, {}), counts, store, done, redact_with)
+            _ingest_function(Called(known[0], files.get(start, {}), counts), store, done, redact_with)
         except OSError as error:
             done.problems.append(f"the test store cannot be written: {error}")
             break
     return done
 
 
-def _ingest_function(
-    key: str,
-    files: Mapping[str, Sequence[Path]],
-    counts: Mapping[str, Mapping[str, Counts]],
-    store: TestStore,
-    done: Ingested,
-    redact_with: Toolchain | None,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A function that a run called."""
+
+    key: str
+    files: Mapping[str, Sequence[Path]]
+    """Process to its captures."""
+    counts: Mapping[str, Mapping[str, Counts]]
+    """Process to key to its counts."""
+
+
+def _ingest_function(called: Called, store: TestStore, done: Ingested, redact_with: Toolchain | None) -> None:
+    key, files, counts = called.key, called.files, called.counts
     pool = store.reservoir(key)
     signature = store.signature(key)
     with contextlib.ExitStack() as stack:

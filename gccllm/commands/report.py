@@ -1,4 +1,4 @@
-"""What a person reads: stats, ls and explain. Only rendering; the facts come from the log and the store."""
+"""Terminal rendering of stats, ls and explain; the facts come from the log and the store."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _WORDS = {Reason.NOT_IN_STORE.label: "declined", Reason.UNTRIED.label: "undecide
 _WORD_STYLE = {"admitted": "bold green", "queued": "yellow", "undecided": "yellow", "declined": "dim"}
 _REASONS = {reason.label: reason for reason in Reason}
 NAME_WIDTH = 32
-"""Longer names push what stands behind them to the right."""
+"""Longer names push the columns after them to the right."""
 ROOM_FOR_MEANING = 140
 
 
 def word_of(word: str, reason: str | None) -> str:
-    """What a person is told: the log says `queued` also where the mode works on nothing, or no build has been."""
+    """The word that is shown: the log says `queued` also where the mode works on nothing, or no build has been."""
     return _WORDS.get(reason or "", word)
 
 
@@ -242,7 +242,7 @@ def short_level(number: int) -> str:
 
 
 def evidence_words(entry: Entry) -> str:
-    """How well tested a rewrite is; empty for a remembered failure."""
+    """The evidence of a rewrite in words; empty for a remembered failure."""
     if (evidence := entry.evidence) is None:
         return ""
     return (
@@ -267,7 +267,7 @@ def recording_words(entry: Entry) -> str:
 
 
 def print_settings(console: Console, settings: Settings) -> None:
-    """Where a line has no room for a setting's meaning, that stands below it."""
+    """Where a line has no room for a setting's meaning, it is printed below."""
     rows = [(s, ",".join(v) if isinstance(v := settings[s.name], tuple) else str(v)) for s in SETTINGS]
     if console.width >= ROOM_FOR_MEANING:
         columns = [Column(name) for name in ("setting", "value", "from", "environment")]
@@ -281,7 +281,7 @@ def print_settings(console: Console, settings: Settings) -> None:
             line.append(f"  ({setting.env})", style="dim")
             console.print(line, overflow="fold")
             console.print(Padding(Text(setting.says, style="dim"), (0, 0, 0, 4)))
-    console.print("\nVariables that are no settings, and stand in no file:")
+    console.print("\nVariables that are not settings and cannot be set in a file:")
     for name, says in OTHER_VARIABLES.items():
         state = ("  set", "green") if name in os.environ else ("", "")
         console.print(Text.assemble((name, "bold"), state, (f"  {says}", "dim")), soft_wrap=not console.is_terminal)

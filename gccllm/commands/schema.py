@@ -111,7 +111,7 @@ REPORTS: Mapping[str, Mapping[str, str]] = {
         "functions[].tests[].ticks": "time-stamp-counter ticks of the call, as recorded",
         "functions[].tests[].replays": "whether gcc's body runs on it as recorded; null where that could not be tried",
         "functions[].tests[].why": "why not, or why it is timed shorter; may be empty, or null",
-        "functions[].tests[].shorter": "shortened copies that stand in for it, or null",
+        "functions[].tests[].shorter": "shortened copies that are tested in its place, or null",
         "functions[].tests[].edges": "edges of gcc's body that it takes, or null",
         "functions[].tests[].mutants": "mutants that it kills, or null",
         "functions[].why": "why none of its tests could be replayed; may be empty",

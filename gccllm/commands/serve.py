@@ -178,22 +178,24 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def serve(
-    *,
-    host: str = "127.0.0.1",
-    port: int = 8421,
-    socket: Path | None = None,
-    model: Path | None = None,
-    threads: int = 1,
-    allow_remote: bool = False,
-    say: Callable[[str], None] = print,
-) -> None:
-    """Serve until interrupted: on a Unix socket when `socket` names one (only its owner may connect), else on TCP.
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen: on a Unix socket when `socket` names one (only its owner may connect), else on TCP."""
+
+    host: str = "127.0.0.1"
+    port: int = 8421
+    socket: Path | None = None
+    allow_remote: bool = False
+
+
+def serve(address: Address, model: Path | None = None, threads: int = 1, say: Callable[[str], None] = print) -> None:
+    """Serve until interrupted.
 
     Raises ValueError for an address that is not this machine's own without `allow_remote`, and ModuleNotFoundError
     when the `serve` extra is not installed.
     """
-    if socket is None and not is_loopback(host) and not allow_remote:
+    host, port, socket = address.host, address.port, address.socket
+    if socket is None and not is_loopback(host) and not address.allow_remote:
         raise ValueError(
             f"{host} can be reached from other machines; there is no key here (--allow-remote if you must)"
         )

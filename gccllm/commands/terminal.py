@@ -1,4 +1,4 @@
-"""The terminal as the commands use it: its width, tables that lose columns and never letters, the pager."""
+"""Terminal helpers: width, tables that drop columns rather than cut letters, the pager."""
 
 from __future__ import annotations
 

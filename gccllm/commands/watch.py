@@ -25,7 +25,7 @@ def follow(store_dir: Path, wait: Callable[[], object] = lambda: time.sleep(POLL
         fresh = b""
         if path.exists():
             status = path.stat()
-            if status.st_ino != inode and inode:  # halved: what is new in it cannot be told
+            if status.st_ino != inode and inode:  # halved: what is new in it is unknown
                 place = status.st_size
             inode = status.st_ino
             with path.open("rb") as file:

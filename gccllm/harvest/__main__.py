@@ -17,22 +17,10 @@ from gccllm.assembly import BodyError, Module
 from gccllm.base.core import Quit
 from gccllm.base.limits import LIMITS
 from gccllm.base.toolchain import Toolchain
-from gccllm.harvest.harvest import Harvest, harvest
-from gccllm.harvest.probe import HarvestTarget
+from gccllm.harvest.harvest import harvest
 from gccllm.harvest.side import parsed, trapping_text, typed_unit
+from gccllm.harvest.target import Builds, HarvestTarget
 from gccllm.sandbox.image import AssembleError
-
-
-def harvest_file(
-    source: Path,
-    function: str,
-    flags: Sequence[str],
-    workdir: Path,
-    seed: int = 1,
-    deadline_s: float = LIMITS.harvest_s,
-) -> Harvest:
-    """Everything from a C file to its harvest. Raises Quit, BodyError or AssembleError."""
-    return harvest(target_of(source, function, flags, workdir), seed, deadline_s)
 
 
 def target_of(source: Path, function: str, flags: Sequence[str], workdir: Path) -> HarvestTarget:
@@ -43,9 +31,8 @@ def target_of(source: Path, function: str, flags: Sequence[str], workdir: Path) 
         raise SystemExit(ran.err)
     text = ran.out.decode("latin-1")
     signature = typed_unit(tools, flags, source, text, workdir).types.signature(function)
-    return HarvestTarget.of(
-        Module.parse(text), function, signature, tools, workdir, parsed(trapping_text(tools, flags, source)), flags
-    )
+    builds = Builds(Module.parse(text), tools, parsed(trapping_text(tools, flags, source)), flags)
+    return HarvestTarget.of(builds, function, signature, workdir)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -62,7 +49,8 @@ def main(argv: Sequence[str]) -> int:
     start = time.perf_counter()
     try:
         with tempfile.TemporaryDirectory(prefix="gccllm-harvest-") as scratch:
-            found = harvest_file(Path(words[0]), words[1], words[2:] or ["-O3"], Path(scratch), seed)
+            target = target_of(Path(words[0]), words[1], words[2:] or ["-O3"], Path(scratch))
+            found = harvest(target, seed, LIMITS.harvest_s)
     except (Quit, BodyError, AssembleError) as error:
         print(f"{words[1]}: {error}")
         return 1

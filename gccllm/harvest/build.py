@@ -7,6 +7,7 @@ Depth, number of blocks and bytes are bounded; what lies deeper is NULL.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gccllm.base.core import ARENA_BYTES
 from gccllm.harvest import floats, text, values
@@ -32,6 +33,14 @@ MOST_BLOCKS = 16
 MOST_DEPTH = 4
 MOST_NODES = 1500
 BYTE = Integer(1, signed=False)
+
+
+class Column(NamedTuple):
+    """One field of records in a row."""
+
+    record: Record
+    offset: int
+    rows: int
 
 
 @dataclass
@@ -211,23 +220,22 @@ class Builder:
         for offset, ctype in columns:
             column = f"{key}.{offset}"
             if isinstance(ctype, Pointer):
-                block.refs.update(self.column_of_pointers(column, ctype, record, offset, count, depth))
+                block.refs.update(self.column_of_pointers(column, ctype, Column(record, offset, count), depth))
                 for i in range(count):
                     at = i * record.size + offset
                     block.data[at : at + 8] = bytes(8)
                 continue
             packed = self.scalars(column, ctype, count)
-            _scatter(block.data, packed, offset, record.size, ctype.size, count)
+            _scatter(block.data, packed, ctype.size, Column(record, offset, count))
         return ref, count
 
-    def column_of_pointers(
-        self, key: str, pointer: Pointer, record: Record, offset: int, count: int, depth: int
-    ) -> dict[int, Ref]:
+    def column_of_pointers(self, key: str, pointer: Pointer, column: Column, depth: int) -> dict[int, Ref]:
         """For every record a pointer into one common pool; links to the record's own type are left to the caller."""
-        if pointer.to is record or depth >= MOST_DEPTH:
+        if pointer.to is column.record or depth >= MOST_DEPTH:
             return {}
-        targets = self.pool(key, pointer, count, depth)
-        return {i * record.size + offset: ref for i, ref in enumerate(targets) if ref is not None}
+        targets = self.pool(key, pointer, column.rows, depth)
+        stride = column.record.size
+        return {i * stride + column.offset: ref for i, ref in enumerate(targets) if ref is not None}
 
     def pool(self, key: str, pointer: Pointer, count: int, depth: int) -> list[Ref | None]:
         """`count` pointers to small pieces of one block."""
@@ -371,8 +379,10 @@ def _reorder(block: Block, size: int, order: list[int]) -> None:
     block.refs = {order[at // size] * size + at % size: ref for at, ref in block.refs.items()}
 
 
-def _scatter(data: bytearray, packed: bytes, offset: int, stride: int, size: int, count: int) -> None:
-    """Write `count` packed scalars as a column of records."""
+def _scatter(data: bytearray, packed: bytes, size: int, column: Column) -> None:
+    """Write packed scalars of `size` bytes as a column of records."""
+    stride = column.record.size
     for byte in range(size):
-        last = offset + byte + (count - 1) * stride + 1
-        data[offset + byte : last : stride] = packed[byte : count * size : size]
+        first = column.offset + byte
+        last = first + (column.rows - 1) * stride + 1
+        data[first:last:stride] = packed[byte : column.rows * size : size]

@@ -5,7 +5,7 @@ for the function it ended up in. The dump is made by the compile that gives the 
 
 A function has the effects and attributes of every function of the unit that it reaches: by calls, by tail calls, by an
 address in its code. What the dump does not list, and what is called through a pointer, has unknown effects. Attributes
-are an allow-list: a new one declines until somebody has looked at what it does.
+are an allow-list: a new one declines until it has been reviewed.
 
 Not covered: what functions of other units do (calls of them are observed, and stay), global register variables.
 """
@@ -34,12 +34,12 @@ HARMLESS = frozenset({
 })  # fmt: skip
 """Attributes that neither decide a function's code nor promise anything of it that a rewrite could break.
 
-What they tell callers (const, malloc, nonnull) is true of every body that does the same. Left out on purpose, among
-others: `target*` and `optimize*` (other instructions, another language), `ms_abi`, `sysv_abi`, `regparm`, `interrupt`,
-`naked`, `no_caller_saved_registers`, `force_align_arg_pointer` (another convention), `zero_call_used_regs`,
-`stack_protect`, `no_stack_protector`, `patchable_function_entry`, `function_return`, `indirect_branch`, `nocf_check`
-(hardening, or its absence, asked for by hand), `section` and `constructor` (constants and guards of a rewrite may not
-be there), `returns_twice`, `ifunc`, `simd`, `symver`.
+What they promise to callers (const, malloc, nonnull) holds for every body that does the same. Left out on purpose,
+among others: `target*` and `optimize*` (other instructions, another language), `ms_abi`, `sysv_abi`, `regparm`,
+`interrupt`, `naked`, `no_caller_saved_registers`, `force_align_arg_pointer` (another convention),
+`zero_call_used_regs`, `stack_protect`, `no_stack_protector`, `patchable_function_entry`, `function_return`,
+`indirect_branch`, `nocf_check` (hardening, or its absence, asked for by hand), `section` and `constructor` (constants
+and guards of a rewrite may not be there), `returns_twice`, `ifunc`, `simd`, `symver`.
 """
 
 _EFFECTS: tuple[tuple[re.Pattern[str], Reason], ...] = (
@@ -165,7 +165,7 @@ def volatile_access(statement: str) -> str:
 
 
 def attribute_list(row: str) -> list[str]:
-    """The attributes of `((a, b (x, y), c))`; the row as one attribute when it is written in another way."""
+    """The attributes of `((a, b (x, y), c))`; the row as one attribute when it is written differently."""
     if not (row.startswith("((") and row.endswith("))")):
         return [row]
     row = row[2:-2]

@@ -1,4 +1,4 @@
-"""What a stored entry may hold before anything of it is assembled, linked or made inputs from.
+"""Limits on a stored entry, checked before any of it is assembled, linked or turned into inputs.
 
 An entry may come from a stranger (a pull request, a shared store). Its texts are those of `assembly.slice_text`: one
 statement a line, directives of a short list, data and alignment that amount to at most `MOST_BYTES`. Its names are

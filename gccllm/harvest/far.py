@@ -1,4 +1,4 @@
-"""What stands in for the data and the functions of other units, where there are recorded calls.
+"""Models of external symbols: data and functions of other units, where there are recorded calls.
 
     data        an image has as many bytes, of which each recorded call says what they hold
     functions   those that write memory or return pointers run for real: the test store has their slices
@@ -24,7 +24,7 @@ MOST_FURTHER = 32
 
 
 def with_far(module: Module, name: str, signature: Signature, replaceable: AbstractSet[str] = frozenset()) -> Signature:
-    """`signature` with what stands in for the far data that function `name`, its callees and their data can name.
+    """`signature` with models of the external data that function `name`, its callees and their data can name.
 
     Raises what `assembly.reachable` raises.
     """
@@ -43,12 +43,12 @@ def with_far(module: Module, name: str, signature: Signature, replaceable: Abstr
 
 
 def far_symbols(signature: Signature) -> tuple[tuple[str, int], ...]:
-    """(name, size) of what stands in."""
+    """(name, size) of the modelled data."""
     return tuple((name, one.size) for name, one in signature.callees.items() if isinstance(one, FarData))
 
 
 def with_code(signature: Signature, text_of: Callable[[str], str]) -> Signature:
-    """`signature` with the functions themselves where no stand-in can be; `text_of` a name is its slice, or empty."""
+    """`signature` with the functions themselves where no stub is possible; `text_of` a name is its slice, or empty."""
     found: dict[str, StandIn] = {}
     for name, spec in signature.callees.items():
         if isinstance(spec, CalleeSpec) and not spec.is_pure and (text := text_of(name)):

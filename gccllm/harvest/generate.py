@@ -33,7 +33,8 @@ from gccllm.harvest.types import (
 from gccllm.harvest.values import Dictionary, Learner, Mood
 
 CHANGED = 0.5
-"""Share of inputs whose memory changes while functions of other units run; many of them end badly and are dropped."""
+"""Share of inputs whose memory changes while functions of other units run; on many of them the baseline fails, and they
+are dropped."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,23 @@ class GlobalSymbol:
     """Its type, where the debug information has it."""
     is_pointed_to: bool = True
     """Whether some pointer may point to it: other units see it, or some code of this one takes its address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """Which scenes are drawn."""
+
+    plain: bool = False
+    """Typical contents, nothing degenerate; for timing."""
+    sharp: bool = False
+    """Rely more on what was learnt."""
+    exact: bool = False
+    """Rely wholly on it for the roles of integers."""
+    extreme: bool = False
+    """Prefer values at the ends of their range."""
+
+
+ANY, PLAIN = Style(), Style(plain=True)
 
 
 class Generator:
@@ -68,29 +86,18 @@ class Generator:
     def pointers(self) -> list[Param]:
         return [p for p in self.signature.params if isinstance(p.type, Pointer)]
 
-    def scene(
-        self,
-        n: int,
-        label: str,
-        *,
-        plain: bool = False,
-        sharp: bool = False,
-        exact: bool = False,
-        extreme: bool = False,
-    ) -> Scene:
-        """A new scene of nominal size `n`. `plain`: typical contents, nothing degenerate; for timing.
-
-        `sharp`: rely more on what was learnt; `exact`: wholly, for the roles of integers.
-        `extreme`: prefer values at the ends of their range.
-        """
+    def scene(self, n: int, label: str, style: Style = ANY) -> Scene:
+        """A new scene of nominal size `n`."""
         rng = self.rng
         if self.row and n >= self.row and rng.random() < 0.9:
             n = rng.randrange(max(1, self.row - 3), self.row + 1) if rng.random() < 0.5 else rng.randrange(self.row + 1)
         m = rng.choice((n, n, rng.randrange(max(n, 0) + 1), max(n, 0) + rng.randrange(4), rng.randrange(1, 9)))
-        if plain and rng.random() < 0.5:
+        if style.plain and rng.random() < 0.5:
             m = n
-        mood = Mood(rng, self.learner, self.dictionary, n, m, plain=plain, exact=exact, extreme=extreme)
-        mood.sharp = sharp or plain
+        mood = Mood(
+            rng, self.learner, self.dictionary, n, m, plain=style.plain, exact=style.exact, extreme=style.extreme
+        )
+        mood.sharp = style.sharp or style.plain
         mood.needle = self.needle(mood)
         builder = Builder(mood)
         values: dict[int, Value] = {}
@@ -110,7 +117,7 @@ class Generator:
             junk=rng.getrandbits(32),
         )
         self.set_globals(builder, made)
-        if self.calls_others and not plain and rng.random() < CHANGED:
+        if self.calls_others and not style.plain and rng.random() < CHANGED:
             made.changes = rng.getrandbits(32)
         made.choices = tuple(mood.choices)
         return made
@@ -177,7 +184,7 @@ class Generator:
         return _pointing(Ref(ref.block, ref.offset + by))
 
     def alter(self, mood: Mood, block: Block) -> None:
-        """Make a copy differ from its original the way that comparisons care about."""
+        """Make a copy differ from its original in what comparisons look at."""
         rng = mood.rng
         size = max(block.scalar.size if block.scalar else 1, 1)
         count = max(1, min(len(block.data) // size, max(mood.n, 1)))

@@ -1,13 +1,14 @@
 """Inputs of up to twenty million elements, for what overflows only there: bytes summed in 32 bits, ints counted in 16.
 
-Made from tests that there are. Something in such a test says how far the function goes: an integer argument, a number
-in a record or a global, an end pointer, or the zero that ends a text. Which, and how many bytes each unit of it adds to
-which piece of memory, is found by experiment: with the half of it the baseline must touch less. That piece is then laid
-out anew over many pages of one repeated content, which an encoded test holds once; what the baseline writes is smaller.
+They are derived from existing tests. Some value in such a test controls how far the function goes (the knob): an
+integer argument, a number in a record or a global, an end pointer, or the zero that ends a text. An experiment finds
+it, and how many bytes of which block each unit of it adds: with half the value the baseline must touch less. That block
+is then laid out again over many pages with one repeated content, which an encoded test holds once; less where the
+baseline writes.
 
-Kept is what is defined, by the rules of `probe`, and ends in time: with quadratic work only the smallest sizes do, or
-none. Not covered: lists and trees, lengths computed from two numbers that must agree, memory that grows downwards,
-accumulators that overflow beyond twenty million elements.
+An input is kept when it is defined, by the rules of `probe`, and terminates in time: with quadratic work only the
+smallest sizes do, or none. Not covered: lists and trees, lengths computed from two numbers that must agree, memory that
+grows downwards, accumulators that overflow beyond twenty million elements.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from gccllm.base.core import ARENAS, PAGE_BYTES, Page, Test
 from gccllm.base.deadline import NEVER, Deadline
 from gccllm.base.limits import LIMITS
 from gccllm.harvest.overlap import paths
-from gccllm.harvest.probe import HarvestTarget, Probe, Ran
+from gccllm.harvest.probe import Probe
+from gccllm.harvest.run import Ran
 from gccllm.harvest.scene import Block, Ref, Scene, Value, lifted, lower
+from gccllm.harvest.target import HarvestTarget
 from gccllm.harvest.types import CType, Floating, Integer, Pointer, Record, Signature, flat, leaves
 
 LABEL = "huge"

@@ -1,12 +1,12 @@
-"""Recorded calls that run for long: which of them are inputs, why others are not, and shorter calls made of them.
+"""Long recorded calls: which of them are usable inputs, why others are not, and shortened versions of them.
 
     short   traced, and run by every candidate
-    long    timed only: alone in the replayer, so that what is not its own faults, in two processes, under both poisons
-    shorter the same call with less to do, for everybody: traced like a short one
+    long    timed only: alone in the replayer, so that stray accesses fault, in two processes, under both poisons
+    shorter the same call with less to do, for every gate: traced like a short one
 
-A call is made shorter by a knob: one word that says how far the function goes. That is an argument, a number that it
-reads from memory, or a pointer to the end of what another one points to. Which, is found by experiment, as `large`
-finds what grows: with half of it the baseline must do less. The shorter call keeps the pages that its own run touches.
+A call is shortened by a knob: one word that controls how far the function goes. That is an argument, a number that it
+reads from memory, or a pointer to the end of what another one points to. An experiment finds it, as in `large`: with
+half of it the baseline must do less. The shorter call keeps the pages that its own run touches.
 It is an input like any other, held to the rules of `probe`, and labelled `shortened`.
 
 What takes more than MOST_TIMED_TICKS is timed shortened, too: as long as the limit allows.
@@ -27,7 +27,8 @@ import numpy as np
 from gccllm.base.core import PAGE_BYTES, Page, Test
 from gccllm.base.limits import LIMITS
 from gccllm.harvest.mutated import Known, Pieces
-from gccllm.harvest.probe import SLOW_TICKS, Probe, State
+from gccllm.harvest.probe import SLOW_TICKS, Probe
+from gccllm.harvest.run import State
 from gccllm.harvest.types import Integer, Place, Pointer
 from gccllm.harvest.workload import TICKS_OF_WORK
 from gccllm.sandbox.trace import Intervals, beginning
@@ -35,17 +36,17 @@ from gccllm.sandbox.trace import Intervals, beginning
 SHORTENED = "shortened"
 BATCH = 48
 MOST_PATIENT = 8
-"""Such calls that are waited for, the heaviest."""
+"""Such calls that are run, the heaviest first."""
 TRACED_TICKS = 40_000_000
-"""Ticks of all long calls that are traced whole; others are looked at alone."""
+"""Ticks of all long calls that are traced as a whole; others are run alone."""
 MOST_TIMED_TICKS = 75_000_000
 """Ticks (30 ms) of a call that is timed as it is: some hundred calls are timed for one verdict."""
 MOST_SHORTENED = 4
 """Long calls of which shorter ones are made, the heaviest."""
 SHORT_RUN = 64
-"""Neighbouring pages that are kept whole while a knob is looked for."""
+"""Neighbouring pages that are kept whole during the search for a knob."""
 BEGINNING = 90_000
-"""Log entries that are looked at for knobs, and for what a shorter call touches."""
+"""Log entries that are searched for knobs, and for the accesses of a shorter call."""
 LEAST, MOST_KNOBS, HEADER = 64, 24, 256
 """Smallest value of a knob, how many are tried, and the longest piece of memory in which words are."""
 PAIRS = ((16, 32), (128, 256), (1024, 2048), (8192, 16384))
@@ -56,14 +57,14 @@ LENGTHS = (67, 65, 34, 33, 32, 31, 19, 17, 16, 15, 9, 8, 7, 5, 4, 3, 2, 1, 0)
 
 @dataclass
 class Looked:
-    """What became of a recorded call in the replayer."""
+    """The result of replaying a recorded call."""
 
     state: State | None = None
-    """What the timing runs; None when nothing of it replays."""
+    """The state that is timed; None when the call does not replay."""
     why: str = ""
     """Why it does not replay, or is timed shorter than it was."""
     shorter: list[State] = field(default_factory=list)
-    """Made of it, traced and short."""
+    """Shortened versions of it, traced."""
     is_long: bool = False
 
     @property
@@ -75,7 +76,7 @@ class Looked:
 def look(
     probe: Probe, tests: Sequence[Test], known: Known, is_over: Callable[[], bool] = lambda: False
 ) -> list[Looked]:
-    """For each recorded call what it is worth; those that `is_over` left no time for say so."""
+    """For each recorded call what it is worth; those without time left (`is_over`) carry that as the reason."""
     found = [Looked(why=LATE) for _ in tests]
     long = _run(probe, tests, found, is_over)
     long.sort(key=lambda n: -tests[n].weight)
@@ -156,14 +157,14 @@ def _is_its_own(probe: Probe, state: State) -> bool:
 
 
 class Knob(NamedTuple):
-    """A word that says how far the function goes."""
+    """A word that controls how far the function goes."""
 
     place: Place | None
     """Of an argument; None: in memory."""
     address: int = 0
     size: int = 8
     start: int = 0
-    """A pointer to an end is turned down towards this one."""
+    """A pointer to an end is moved down towards this one."""
     unit: int = 1
 
     def get(self, pieces: Pieces) -> int:
@@ -196,7 +197,7 @@ class Growth:
 
 
 def _shorten(probe: Probe, test: Test, one: Looked, known: Known) -> None:
-    """Make shorter calls; where the call itself takes too long to be timed, one that does not takes its place."""
+    """Make shorter calls; where the call itself takes too long to be timed, a shorter one replaces it."""
     spans = beginning(probe.replayer, probe.traced, test, BEGINNING, LIMITS.long_ms)
     small = _cut(test, spans, SHORT_RUN)
     best: tuple[Growth, list[State]] | None = None
@@ -260,7 +261,8 @@ def _made(probe: Probe, small: Test, test: Test, growth: Growth, known: Known) -
 
 
 def _growing(probe: Probe, small: Test, test: Test, spans: Intervals, known: Known) -> tuple[list[Growth], list[State]]:
-    """Knobs with which the work grows, the one that goes furthest first; and what took an edge in finding them."""
+    """Knobs with which the work grows, the one that goes furthest first; and inputs that covered an edge in the
+    search."""
     pieces = Pieces(test, spans[spans[:, 1] - spans[:, 0] <= np.uint64(HEADER)], known)
     plan = [
         (knob, pair)

@@ -1,8 +1,8 @@
-"""Inputs in other floating-point modes than the usual: roundings, and denormals taken for zero.
+"""Inputs in unusual floating-point modes: other roundings, and denormals treated as zero.
 
 A program may set a mode at any time (fesetround, an object made with -ffast-math), and gcc's machine code goes on to do
-something definite. An input counts in a mode when the baseline ends well there, alike under both poisons, and so does
-the trapping build: what gcc's own builds do not agree on, it leaves open.
+something definite. An input counts in a mode when the baseline terminates normally there, with one result under both
+poisons, and the trapping build agrees: where gcc's own builds disagree, gcc leaves the result open.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ from dataclasses import replace
 from random import Random
 
 from gccllm.base.core import Test
-from gccllm.harvest.probe import Probe, State
+from gccllm.harvest.probe import Probe
 from gccllm.harvest.recorded import MUTATED
+from gccllm.harvest.run import State
 from gccllm.sandbox import layout
 
 LABEL = "mode"
 """Of generated inputs; recorded calls in another mode are changed recorded calls."""
 MODES = {"down": 0x3F80, "up": 0x5F80, "to zero": 0x7F80, "no denormals": 0x9FC0}
 """MXCSR with rounding other than to nearest; with flush to zero and denormals are zero."""
-TELLING, OTHERS = 24, 8
+MOST_CHANGED, OTHERS = 24, 8
 """Inputs for each mode on which the baseline itself ends otherwise than in the usual mode, and other inputs."""
 
 _FLOATS = re.compile(
@@ -46,8 +47,8 @@ def in_modes(probe: Probe, tests: Sequence[Test], seed: int) -> list[Test]:
     for mode in MODES.values():
         labels = [MUTATED if test.pages else LABEL for test in tests]
         made = [replace(test, mxcsr=mode, label=label, weight=0.0) for test, label in zip(tests, labels, strict=True)]
-        telling, others = probe.in_mode(tests, made)
-        found += rng.sample(telling, min(TELLING, len(telling))) + rng.sample(others, min(OTHERS, len(others)))
+        changed, others = probe.in_mode(tests, made)
+        found += rng.sample(changed, min(MOST_CHANGED, len(changed))) + rng.sample(others, min(OTHERS, len(others)))
     states = [State(test, 0) for test in found]
     probe.trace(states)
     return [state.test for state in states if state.traced]

@@ -1,9 +1,9 @@
-"""Recorded states changed a little: calls that the program could have made and did not.
+"""Small mutations of recorded states: calls that the program might have made.
 
 A state is opaque: which bytes are a length, a flag or a pointer is not known, only which of them the baseline read. So
-a change acts on an argument, or on a word that was read, and takes the word for what it looks like: an address of the
-state's own memory is a pointer, a small number may be a length. What comes out is an input like any other and counts
-only where the baseline is defined on it (`harvest.probe`).
+a change acts on an argument, or on a word that was read, and treats the word as what it looks like: an address of the
+state's own memory is a pointer, a small number may be a length. The result is an input like any other and is kept only
+where the baseline is defined on it (`harvest.probe`).
 
 Covers integer and floating arguments, words in recorded pages and in data, NULL, and pointers that come to point where
 others do, or a little further. Not covered: new memory (a longer list than any recorded one), and several words that

@@ -1,13 +1,13 @@
 """Inputs in which two pieces of memory overlap: two blocks that pointers reach, or a block and a data symbol.
 
-Made of inputs that ran, once it is known what each of them touches: for every pair of which the baseline writes one, by
-how pointers reach them (an argument, a field, a global), so that no pair depends on luck. One block is put into the
+Derived from defined inputs, once their accesses are known: for every pair of which the baseline writes one, by how
+pointers reach them (an argument, a field, a global), so that no pair depends on luck. One block is put into the
 other's arena, or into the symbol; every pointer to it follows. They coincide, or are apart by 1, 2, ... elements either
 way, up to where only the last element of one is shared. Pointers to pieces of one block (rows) are moved likewise.
 
-What is excluded: what `restrict` says is apart, memory of a returned record, symbols whose address nobody takes, and,
-unless the unit is compiled without strict aliasing, objects of types that C takes for apart. So a static array counts
-whose address is taken to reach its elements only: a candidate that relies on that is refuted.
+What is excluded: what `restrict` says is apart, memory of a returned record, symbols whose address is never taken, and,
+unless the unit is compiled without strict aliasing, objects of types that C assumes not to alias. A static array counts
+even if its address is only taken to reach its elements: a candidate that relies on that is refuted.
 
 Not covered: two data symbols (a linker never overlaps them), blocks beyond the first eleven, three pieces at once,
 types declared `may_alias`.
@@ -22,13 +22,13 @@ from typing import NamedTuple
 
 from gccllm.base.core import ARENA_BYTES
 from gccllm.harvest.generate import GlobalSymbol
-from gccllm.harvest.probe import Ran
+from gccllm.harvest.run import Ran
 from gccllm.harvest.scene import SHARED, Extent, Ref, Scene, shift_pointers
 from gccllm.harvest.types import CType, Floating, Integer, Pointer, Signature, flat, may_overlap
 
 LABEL = "overlap"
 SHIFTS = (0, 1, 2, 3, 4, 5, 7, 8, 15, 16, 31, 32)
-"""Elements apart, either way; besides, half of what is touched, and all but one of it."""
+"""Elements apart, in either direction; besides, half of what is touched, and all but one of it."""
 PARENTS = 6
 """Inputs that each shift is tried on."""
 PAIRS = 24
@@ -114,8 +114,8 @@ def pieces(ran: Ran, signature: Signature, symbols: Sequence[GlobalSymbol]) -> l
 
 
 def paths(scene: Scene) -> dict[int, str]:
-    """For every block that pointers reach, the first way there: `0` is what parameter 0 points to, `0.8` what a pointer
-    8 bytes into that points to, `table.0` what a global points to."""
+    """For every block that pointers reach, the first path there: `0` is what parameter 0 points to, `0.8` what a
+    pointer 8 bytes into that points to, `table.0` what a global points to."""
     found: dict[int, str] = {}
     fresh = [(str(i), value.refs) for i, value in enumerate(scene.args)]
     fresh += [(f"{name}.", value.refs) for name, value in scene.globals]

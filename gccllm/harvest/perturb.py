@@ -1,4 +1,4 @@
-"""Small changes to scenes that ran well, to reach branches that fresh scenes miss."""
+"""Small changes to defined scenes, to reach branches that fresh scenes miss."""
 
 from __future__ import annotations
 

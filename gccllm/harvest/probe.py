@@ -1,9 +1,9 @@
 """Which inputs are defined, and what the baseline does on them.
 
-An input counts as defined when the baseline ends well and soon under both poisons with the same result, the trapping
+An input is defined when the baseline terminates normally and soon under both poisons with the same result, the trapping
 build does not trap, and, where that build agrees with the baseline at all, it agrees here too. The last rule catches
-what traps miss: reads of uninitialised memory, broken aliasing rules, and NaNs whose payload C leaves open. What traps
-or is slow is kept aside, for edges that nothing else takes (`Probe.last_resort`).
+what traps miss: reads of uninitialised memory, broken aliasing rules, and NaNs whose payload C leaves open. Inputs that
+trap or are slow are kept aside, for edges that no other input covers (`Probe.doubtful_tests`).
 
 What traps is undefined in C, but not in gcc's machine code. Programs rely on that without knowing, so a rewrite has to
 agree there too (`Probe.undefined_by_language`), unless a setting allows it the language's freedom: GCCLLM_UB=language.
@@ -18,156 +18,37 @@ import contextlib
 import signal
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from pathlib import Path
+from dataclasses import replace
 from types import TracebackType
 
 import numpy as np
-import numpy.typing as npt
 
-from gccllm.assembly import Body, BodyError, Module, cfg, is_pointed_to, reachable, replaceable, slice_text
+from gccllm.assembly import Module, cfg
+from gccllm.assembly.cfg import Edge
 from gccllm.base.core import Quit, RunStatus, Test
 from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
-from gccllm.base.toolchain import Toolchain
-from gccllm.harvest.generate import GlobalSymbol
+from gccllm.harvest.run import GIVE_UP, Ran, Run, State
 from gccllm.harvest.scene import DoesNotFit, Extent, Scene, extents, lower
-from gccllm.harvest.types import Signature
-from gccllm.sandbox import image, layout, replay, trace
-from gccllm.sandbox.environment import STRICT, UNSEEN, Environment, environment_of
-from gccllm.sandbox.trace import Intervals, Trace
+from gccllm.harvest.target import HarvestTarget
+from gccllm.harvest.trapping import Mask, TrappingBuild
+from gccllm.sandbox import image, layout, trace
+from gccllm.sandbox.compare import Raw, differs
+from gccllm.sandbox.environment import UNSEEN
+from gccllm.sandbox.replay import Replayer
+from gccllm.sandbox.trace import Trace
 
 SLOW_TICKS = 150_000
 """Tests slower than this (about 60 us) are left out: hundreds of candidates run every test. The faster of two runs
 counts, so that only inputs near the limit depend on the machine."""
 NO_LIMIT = 1 << 62
-"""Ticks: a slow call is a call."""
-GIVE_UP = 10
-"""Time-outs in one batch after which its rest is not run."""
+"""Ticks: however slow a recorded call is, it was made."""
 
 MOST_DOUBTFUL, DOUBTFUL_BATCH = 3000, 48
-LAST_RESORT = "doubtful"
+DOUBTFUL = "doubtful"
 MOST_UNDEFINED, UNDEFINED_TESTS = 960, 160
 """Inputs that trap: remembered, and of these chosen as tests."""
 UNDEFINED = "undefined"
-
-Edge = tuple[int, int]
-Mask = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class HarvestTarget:
-    """One function to find inputs for."""
-
-    name: str
-    text: str
-    """`assembly.slice_text` of it."""
-    body: Body
-    signature: Signature
-    tools: Toolchain
-    workdir: Path
-    ubsan_text: str | None = None
-    """The same slice out of the trapping side compile; None when there is none."""
-    symbols: tuple[GlobalSymbol, ...] = ()
-    """Writable data that the function may touch, and what another unit may have other contents of."""
-    environment: Environment = STRICT
-    """What its callers may look at beside results and memory."""
-    as_gcc: bool = True
-    """Whether a rewrite agrees with gcc's machine code where C leaves behaviour undefined."""
-
-    @classmethod
-    def of(
-        cls,
-        module: Module,
-        name: str,
-        signature: Signature,
-        tools: Toolchain,
-        workdir: Path,
-        trapping: Module | None = None,
-        options: Sequence[str] = (),
-        *,
-        as_gcc: bool = True,
-    ) -> HarvestTarget:
-        """From the parsed unit and that of the trapping side compile. Raises Quit or BodyError.
-
-        `options`: those of the compile, which say what of the unit another may replace. Without them the text does.
-        """
-        others = replaceable(module, options)
-        objects = reachable(module, name, others)[1]
-        symbols = []
-        for symbol in objects:
-            known = module.objects[symbol]
-            size = int(known.size) if known.size.isdigit() else _common_size(known.common)
-            if (known.is_writable or symbol in others) and size and not symbol.startswith(".L"):
-                variable = signature.variables.get(symbol.split(".")[0])
-                symbols.append(GlobalSymbol(symbol, size, variable, is_pointed_to(module, symbol)))
-        return cls(
-            name, slice_text(module, name, replaceable=others), module.functions[name].body, signature, tools, workdir,
-            trapping_slice(trapping, module, name, others), tuple(symbols), environment_of(options), as_gcc,
-        )  # fmt: skip
-
-
-def trapping_slice(
-    trapping: Module | None, module: Module, name: str, others: AbstractSet[str] = frozenset()
-) -> str | None:
-    """The function and all it reaches out of the trapping side compile; None where it is not there.
-
-    `others`: names of `module` that another unit may replace. What gcc inlined into the baseline is the unit's own
-    there too. Raises BodyError as `reachable` does.
-    """
-    if trapping is None:
-        return None
-    functions = reachable(module, name, others)[0]
-    called = frozenset(ref for one in functions for ref in module.functions[one].refs) & others
-    try:
-        return slice_text(trapping, name, replaceable=called)
-    except (BodyError, ValueError, Quit):
-        return None
-
-
-def _common_size(common: str) -> int:
-    words = common.split(",")
-    return int(words[1]) if len(words) > 1 and words[1].strip().isdigit() else 0
-
-
-@dataclass
-class Run:
-    """A defined input and what is known of it."""
-
-    test: Test
-    ticks: int
-    edges: frozenset[Edge] = frozenset()
-    work: int = 0
-    """Entries in the log of the traced run: a deterministic measure of how much was done."""
-    traced: bool = False
-    fresh: bool = False
-    """It took an edge that no input before it took."""
-    why: str = ""
-    """Why it could not be traced."""
-
-
-@dataclass(kw_only=True)
-class Ran(Run):
-    """A defined input that was made: its scene can be changed and placed elsewhere."""
-
-    scene: Scene
-    extents: list[Extent | None] = field(default_factory=list)
-    wrote: list[Extent | None] = field(default_factory=list)
-    """As `extents`, of stores alone."""
-    symbols: dict[str, tuple[Extent, bool]] = field(default_factory=dict)
-    """What is touched of each data symbol of the unit, and whether any of it is written."""
-
-
-@dataclass(kw_only=True)
-class State(Run):
-    """A defined input that was recorded, or made of a recorded one: it stays where it is."""
-
-    reads: Intervals = field(default_factory=lambda: np.zeros((0, 2), np.uint64))
-    """What the baseline reads of it."""
-    touched: Intervals = field(default_factory=lambda: np.zeros((0, 2), np.uint64))
-    """What it reads or writes."""
 
 
 class Probe:
@@ -179,20 +60,12 @@ class Probe:
         self.discards: Counter[str] = Counter()
         self.all_edges = cfg(target.body).edges
         self.taken: set[Edge] = set()
-        callees = target.signature.callees
         self.traced = trace.traced_name(target.name)
         inner, names = trace.instrument_callees(Module.parse(target.text), target.name, target.tools)
         text = target.text + inner + trace.instrument(target.body, target.name, traced=names, tools=target.tools)
-        built = image.build_image(target.workdir, text, target.tools, callees, name="harvest")
-        self.replayer = replay.Replayer(built, self.returned, deadline_ms=LIMITS.harvest_ms)
-        self.trapping: replay.Replayer | None = None
-        if target.ubsan_text is not None:
-            try:
-                second = image.build_image(target.workdir, target.ubsan_text, target.tools, callees, name="trapping")
-                self.trapping = replay.Replayer(second, self.returned, deadline_ms=4 * LIMITS.harvest_ms)
-            except (image.AssembleError, Quit):
-                self.trapping = None
-        self.agreed = self.disagreed = 0
+        built = image.build_image(target.workdir, text, target.tools, target.signature.callees, name="harvest")
+        self.replayer = Replayer(built, self.returned, deadline_ms=LIMITS.harvest_ms)
+        self.trapping = TrappingBuild.of(target, built)
         self.doubtful: list[Test] = []
         """Inputs that were discarded as slow or undefined, for edges that no other input takes."""
         self.trapped: list[Test] = []
@@ -214,7 +87,7 @@ class Probe:
 
     @contextlib.contextmanager
     def patient(self, deadline_ms: int) -> Iterator[None]:
-        """Let inputs run for longer inside."""
+        """A longer deadline inside."""
         self.be_patient(deadline_ms)
         try:
             yield
@@ -222,10 +95,10 @@ class Probe:
             self.be_patient(LIMITS.harvest_ms)
 
     def be_patient(self, deadline_ms: int) -> None:
-        """Let inputs run for longer from now on."""
+        """A longer deadline from now on."""
         self.replayer.deadline_ms = deadline_ms
         if self.trapping is not None:
-            self.trapping.deadline_ms = 4 * deadline_ms
+            self.trapping.be_patient(deadline_ms)
 
     # --- is it defined? -----------------------------------------------------------------------
 
@@ -260,12 +133,12 @@ class Probe:
         return states
 
     def ends_alone(self, test: Test) -> bool:
-        """Whether the baseline ends well, and alike under both poisons, in a fresh process that has no page but the
-        test's own: what else it would touch faults."""
+        """Whether the baseline terminates normally, with one result under both poisons, in a fresh process that has no
+        page but the test's own: any other access faults."""
         self.replayer.close()
         seen = [self.replayer.run_raw(self.target.name, [test], poison=n) for n in (0, 1)]
         well = seen[0]["status"][0] == layout.Status.OK
-        return bool(well) and not replay.differs(seen[0], seen[1], self.returned, UNSEEN).any()
+        return bool(well) and not differs(seen[0], seen[1], self.returned, UNSEEN).any()
 
     def defined_tests(self, tests: Sequence[Test], slow_ticks: int = SLOW_TICKS) -> list[Test]:
         """Those of the tests that are defined, in order."""
@@ -276,12 +149,12 @@ class Probe:
         self.unrun, self.timed_out, self.refused = set(), set(), {}
         if not tests:
             return []
-        keep, seen = self._runs_well(tests, slow_ticks)
+        keep, seen = self._defined_in_batch(tests, slow_ticks)
         self.unrun = {int(i) for i in np.flatnonzero(seen["status"] == layout.Status.SKIPPED)}
         self.timed_out = {int(i) for i in np.flatnonzero(seen["status"] == layout.Status.TIMEOUT)}
         return [(int(i), int(seen["ticks"][i])) for i in np.flatnonzero(keep)]
 
-    def _runs_well(self, tests: Sequence[Test], slow_ticks: int) -> tuple[Mask, replay.Raw]:
+    def _defined_in_batch(self, tests: Sequence[Test], slow_ticks: int) -> tuple[Mask, Raw]:
         """Which tests are defined; what was observed first, with the ticks of the faster of two runs."""
         first = self.replayer.run_raw(self.target.name, tests, give_up_after=GIVE_UP)
         status = first["status"]
@@ -300,12 +173,12 @@ class Probe:
         first["status"][chosen[unlucky]] = again["status"][unlucky]  # near the limit, or behind such
         slow = (first["ticks"][chosen] > slow_ticks) | unlucky
         # Exception flags may depend on junk that is never read as a number; candidates are held to them all the same.
-        differing = replay.differs(first[chosen], again, self.returned, UNSEEN) & ~slow
+        differing = differs(first[chosen], again, self.returned, UNSEEN) & ~slow
         self._doubt(tests, keep, slow & ~unlucky)
         self._narrow(keep, slow, "too slow")
         self._narrow(keep, differing[~slow], "depends on undefined bits")
         if self.trapping is not None:
-            trapped, differing = self._trapping_disagrees(tests, first, keep)
+            trapped, differing = self.trapping.verdicts(tests, first, keep)
             self._doubt(tests, keep, trapped)
             self._remember_trapped([tests[int(i)] for i in np.flatnonzero(keep)[trapped]])
             self._narrow(keep, trapped, "undefined behaviour")
@@ -346,48 +219,6 @@ class Probe:
                 del self.trapped[::2]
                 self.trap_stride *= 2
 
-    def _trapping_disagrees(self, tests: Sequence[Test], first: replay.Raw, keep: Mask) -> tuple[Mask, Mask]:
-        """Of those kept, which trap; of those that do not, which end otherwise than the baseline does."""
-        assert self.trapping is not None
-        kept = np.flatnonzero(keep)
-        askable = np.array([self._fits_trapping(tests[int(i)]) for i in kept], np.bool_)
-        chosen = kept[askable]
-        shared = [self._for_trapping(tests[int(i)]) for i in chosen]
-        seen = self.trapping.run_raw(self.target.name, shared, give_up_after=GIVE_UP)
-        good = seen["status"] == layout.Status.OK
-        other = good & replay.differs(first[chosen], seen, self.returned, UNSEEN)
-        self.agreed += int((good & ~other).sum())
-        self.disagreed += int(other.sum())
-        if self.agreed < self.disagreed:
-            # Most results differ: so do the builds (writable data laid out otherwise, contracted floats).
-            other[:] = False
-        # In a recorded state it may miss a page that only the optimised body had no need of: only a trap counts there.
-        lacking = np.array([bool(test.pages) for test in shared], np.bool_) & (seen["signal"] != signal.SIGILL)
-        trapped, differing = np.zeros(len(kept), np.bool_), np.zeros(len(kept), np.bool_)
-        trapped[askable] = (seen["status"] == layout.Status.FAULT) & ~lacking
-        differing[askable] = other
-        return trapped, differing[~trapped]
-
-    def _fits_trapping(self, test: Test) -> bool:
-        """Whether the trapping build can run it: a recorded state holds addresses of the image's data."""
-        assert self.trapping is not None
-        if not all(name in self.trapping.image.symbols for name in test.symbols):
-            return False
-        return not test.pages or self._is_laid_out_alike
-
-    @cached_property
-    def _is_laid_out_alike(self) -> bool:
-        assert self.trapping is not None
-        here, there = self.replayer.image.symbols, self.trapping.image.symbols
-        return all(here.get(one.symbol) == there.get(one.symbol) for one in self.target.symbols)
-
-    def _for_trapping(self, test: Test) -> Test:
-        assert self.trapping is not None
-        known = self.trapping.image.symbols
-        if all(piece.symbol in known for piece in test.globals):
-            return test
-        return replace(test, globals=tuple(piece for piece in test.globals if piece.symbol in known))
-
     # --- what does it do? ---------------------------------------------------------------------
 
     def trace(self, rans: Iterable[Run]) -> None:
@@ -405,7 +236,7 @@ class Probe:
                     ran.why = f"traced, it ended with {seen.status}"
                 continue
             if isinstance(ran, State):
-                if len(strange := trace.foreign(seen, ran.test, self.replayer)):
+                if len(strange := trace.outside_test(seen, ran.test, self.replayer)):
                     self.discards["touches what was not recorded"] += 1
                     ran.why = f"it touches {int(strange[0][0]):#x}, which was not recorded"
                     continue
@@ -422,21 +253,19 @@ class Probe:
             self.taken |= ran.edges
 
     def in_mode(self, usual: Sequence[Test], made: Sequence[Test]) -> tuple[list[Test], list[Test]]:
-        """Those of `made` that end well, and alike under both poisons and in both builds: the ones that end otherwise
-        than the same input of `usual` does, and the others."""
+        """Those of `made` that terminate normally, with one result under both poisons and in both builds: the ones
+        whose result differs from that of the same input of `usual`, and the others."""
         name = self.target.name
         before = self.replayer.run_raw(name, usual, give_up_after=GIVE_UP)
         seen = [self.replayer.run_raw(name, made, poison=n, give_up_after=GIVE_UP) for n in (0, 1)]
-        steady = ~replay.differs(seen[0], seen[1], self.returned, UNSEEN)
+        steady = ~differs(seen[0], seen[1], self.returned, UNSEEN)
         steady &= np.minimum(seen[0]["ticks"], seen[1]["ticks"]) <= SLOW_TICKS
-        if self.trapping is not None and self.agreed >= self.disagreed:
-            # Which of two NaNs comes out is left open, and so is much else that gcc's own builds do not agree on.
-            theirs = self.trapping.run_raw(name, [self._for_trapping(test) for test in made], give_up_after=GIVE_UP)
-            agreeing = ~replay.differs(seen[0], theirs, self.returned, UNSEEN)
-            steady &= agreeing | np.array([not self._fits_trapping(test) for test in made], np.bool_)
-        other = replay.differs(before, seen[0], self.returned, UNSEEN)
-        telling, rest = np.flatnonzero(steady & other), np.flatnonzero(steady & ~other)
-        return [made[int(i)] for i in telling], [made[int(i)] for i in rest]
+        if self.trapping is not None and self.trapping.is_comparable:
+            # C leaves open which of two NaNs is the result, and much else on which gcc's own builds do not agree.
+            steady &= self.trapping.agrees(made, seen[0])
+        other = differs(before, seen[0], self.returned, UNSEEN)
+        changed, rest = np.flatnonzero(steady & other), np.flatnonzero(steady & ~other)
+        return [made[int(i)] for i in changed], [made[int(i)] for i in rest]
 
     def _touched_symbols(self, seen: Trace) -> dict[str, tuple[Extent, bool]]:
         found: dict[str, tuple[Extent, bool]] = {}
@@ -450,8 +279,8 @@ class Probe:
                 found[one.symbol] = (max(low, 0), min(high, one.size)), bool(len(writes))
         return found
 
-    def last_resort(self) -> list[Test]:
-        """Of the doubtful inputs those that take edges which no other input takes.
+    def doubtful_tests(self) -> list[Test]:
+        """The doubtful inputs that cover edges which no other input covers.
 
         C may leave open what happens there; the baseline's machine code does not, as long as its results are the same
         under both poisons. A candidate is held to them, so an edge taken like this costs rewrites, never correctness.
@@ -460,7 +289,7 @@ class Probe:
         for start in range(0, len(self.doubtful), DOUBTFUL_BATCH):
             if not self.missing:
                 break
-            for state in self._steady(self.doubtful[start : start + DOUBTFUL_BATCH], LAST_RESORT):
+            for state in self._steady(self.doubtful[start : start + DOUBTFUL_BATCH], DOUBTFUL):
                 self.trace([state])
                 found += [state.test] * state.fresh
         return found
@@ -482,13 +311,13 @@ class Probe:
         return [test for _, test in sorted(ranked, key=lambda one: one[0])[:UNDEFINED_TESTS]]
 
     def _steady(self, tests: Sequence[Test], label: str) -> list[State]:
-        """Those on which the baseline ends well, and alike under both poisons; not traced yet."""
+        """Those on which the baseline terminates normally, with one result under both poisons; not traced yet."""
         states = [State(replace(test, weight=0.0, label=label), 0) for test in tests]
         if not states:
             return []
         seen = [self.replayer.run_raw(self.target.name, [one.test for one in states], poison=n) for n in (0, 1)]
         well = (seen[0]["status"] == layout.Status.OK) & (seen[1]["status"] == layout.Status.OK)
-        return [states[int(i)] for i in np.flatnonzero(well & ~replay.differs(seen[0], seen[1], self.returned, UNSEEN))]
+        return [states[int(i)] for i in np.flatnonzero(well & ~differs(seen[0], seen[1], self.returned, UNSEEN))]
 
     @property
     def missing(self) -> list[Edge]:

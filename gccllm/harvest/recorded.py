@@ -1,20 +1,20 @@
-"""The recorded side of a harvest: calls of the program beside generated inputs, and what is made of them.
+"""The recorded side of a harvest: calls of the program, used beside generated inputs, and mutations of them.
 
-    recorded ── defined? traced ──┬─ mutated toward edges that nobody took ── defined? traced ──┐
+    recorded ── defined? traced ──┬─ mutated toward uncovered edges ── defined? traced ─────────┐
        └─ long? shortened ────────┤                                                             │
                                   ├─ chosen: new edges, then every path in turn ◄───────────────┘
                                   └─ timing classes
 
 Timing. The calls are a sample of what the program does, each with the number of calls that it stands for. They are
-ordered by work and cut into classes that hold equal shares of all work; within a class an input comes up in proportion
+ordered by work and cut into classes that hold equal shares of all work; within a class an input is drawn in proportion
 to its weight. `timing` takes the mean over the classes of what is gained in each, so how often and how long both count,
 and a class that loses refuses the rewrite: none holds less than a third of the program's time in the function, but
-where few calls were recorded. Every second call confirms.
+where few calls were recorded. Every second call is held out.
 
-Inputs that were made stay as `Harvest.elsewhere`: they decide nothing, but a rewrite that is much slower there is
+Generated inputs stay as `Harvest.guard_classes`: they decide nothing, but a rewrite that is much slower there is
 refused, because its entry may serve programs that were never recorded.
 
-A long call is timed as it is, where that takes not too long; candidates are checked on shorter ones (`long`).
+A long call is timed as it is, where that does not take too long; candidates are checked on shorter ones (`long`).
 
 Not covered: calls that `long` finds no use for. They are counted, with the reason, in `said`.
 """
@@ -26,13 +26,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from random import Random
 
+from gccllm.assembly.cfg import Edge
 from gccllm.base.core import PAGE_BYTES, Test
 from gccllm.base.limits import LIMITS
 from gccllm.harvest.far import far_symbols
 from gccllm.harvest.long import BATCH, Looked, look, refusals
 from gccllm.harvest.mutated import Known, mutated, swept
-from gccllm.harvest.probe import SLOW_TICKS, Edge, HarvestTarget, Probe, State
+from gccllm.harvest.probe import SLOW_TICKS, Probe
+from gccllm.harvest.run import State
 from gccllm.harvest.solved import SOLVED
+from gccllm.harvest.target import HarvestTarget
 from gccllm.harvest.workload import Tests
 from gccllm.sandbox.encode import BATCH_BYTES
 from gccllm.sandbox.image import Image
@@ -41,10 +44,10 @@ from gccllm.sandbox.layout import MAX_TIMED_PAGES
 RECORDED = "recorded"
 MUTATED = "mutated"
 FEWEST_TIMED = 8
-"""Different recorded calls from which on they decide how fast a rewrite is; with ENOUGH_WORK in them, fewer do."""
+"""Different recorded calls from which they alone decide the speed-up; with ENOUGH_WORK in them, fewer suffice."""
 CLASSES = ("recorded-short", "recorded-middle", "recorded-long")
 ENOUGH_WORK = 20_000
-"""Work of all inputs of a class that makes up for few of them: a predictor does not learn so much by heart."""
+"""Work of all inputs of a class with which few inputs suffice: a predictor cannot memorise so much."""
 DECK = 256
 """Places in the deck of a class; an input may take several."""
 DECK_TICKS = 200_000_000
@@ -66,7 +69,7 @@ class States:
         self.is_over = is_over
         self.known = known_of(probe.target, probe.replayer.image, numbers)
         self.recorded: list[State] = []
-        """All that are defined, those that are for the timing only included."""
+        """All defined ones, those for timing only included."""
         self.shortened: list[State] = []
         self.mutants: list[State] = []
         self.looked: list[Looked] = []
@@ -89,13 +92,14 @@ class States:
 
     @property
     def quick(self) -> list[State]:
-        """Those short enough to be run by every candidate, and those that first took an edge."""
-        most = LIMITS.most_work
-        short = [one for one in self.recorded if one.fresh or (one.ticks <= SLOW_TICKS and one.work <= most)]
+        """Those short enough to be run by every candidate, and those that first covered an edge."""
+        short = [
+            one for one in self.recorded if one.fresh or (one.ticks <= SLOW_TICKS and one.work <= LIMITS.most_work)
+        ]
         return short + self.shortened
 
     def chase(self, batches: int) -> None:
-        """Change states that came near to an edge that nobody took; keep what is new.
+        """Mutate states close to an uncovered edge; keep what is new.
 
         First those that read least, word by word, and again whenever that, or a change at random, led to blocks that
         none had come to: an edge may need two words. A few changed states are made in any case: a recording may be one
@@ -116,7 +120,7 @@ class States:
             idle = 0 if len(self.probe.taken) > before else idle + 1
 
     def sweep(self, tried: set[object]) -> bool:
-        """Change every word of the states next to the missing edges, one state an edge; whether that took an edge.
+        """Change every word of the states next to the uncovered edges, one state an edge; whether that covered one.
 
         `tried`: keys of the states that were changed so before; those changed now join them.
         """
@@ -146,7 +150,7 @@ class States:
         return self.keep(tests)
 
     def keep(self, tests: Sequence[Test], only_fresh: bool = False, label: str = MUTATED) -> list[State]:
-        """Those that are new and defined; `only_fresh`: and that took an edge first."""
+        """Those that are new and defined; `only_fresh`: and that covered a new edge."""
         seen = {key_of(state.test) for state in (*self.recorded, *self.mutants)}
         fresh: dict[object, Test] = {}
         for test in tests:
@@ -162,7 +166,7 @@ class States:
         return found
 
     def near(self, missing: Sequence[Edge]) -> list[State]:
-        """States that reached the block before a missing edge; all of them if none did."""
+        """States that reached the source of an uncovered edge; all of them if none did."""
         sources = {a for a, _ in missing}
         every = [*self.quick, *self.mutants]
         return [state for state in every if any({a, b} & sources for a, b in state.edges)] or every
@@ -171,7 +175,7 @@ class States:
         self.keep(tests, label=SOLVED)
 
     def chosen(self, most: int) -> list[Test]:
-        """Tests for the candidates: what took an edge first, then of every path one after the other."""
+        """Tests for the candidates: those that first covered an edge, then those of every path in turn."""
         every = [*self.quick, *self.mutants]
         turn: Counter[frozenset[Edge]] = Counter()
         order: list[tuple[bool, int, int]] = []
@@ -181,7 +185,7 @@ class States:
         return [every[number].test for _, _, number in sorted(order)[:most]]
 
     def timing(self, fewest: int = FEWEST_TIMED) -> tuple[Tests, Tests]:
-        """(deciding, confirming) classes; empty when fewer than `fewest` different calls were recorded."""
+        """(deciding, held-out) classes; empty when fewer than `fewest` different calls were recorded."""
         if len(self.recorded) < fewest and sum(state.work for state in self.recorded) < ENOUGH_WORK:
             return {}, {}
         ranked = sorted(self.recorded, key=lambda state: state.work)
@@ -224,7 +228,7 @@ def known_of(target: HarvestTarget, image: Image, numbers: Sequence[int]) -> Kno
 
 
 def classes(ranked: Sequence[State]) -> list[tuple[str, list[State]]]:
-    """Cut states, ordered by work, into as many classes of equal shares of the work as are varied enough."""
+    """Cut states, ordered by work, into as many classes of equal shares of the work as have enough variety."""
     shares = [state.test.weight * max(state.work, 1) for state in ranked]
     total = sum(shares)
     for count in (3, 2):
@@ -241,7 +245,7 @@ def classes(ranked: Sequence[State]) -> list[tuple[str, list[State]]]:
 
 
 def is_varied(part: Sequence[State]) -> bool:
-    """Whether a branch predictor does not soon know all of it by heart."""
+    """Whether it is too much for a branch predictor to memorise."""
     return len(part) >= FEWEST_TIMED or (len(part) >= 2 and sum(state.work for state in part) >= ENOUGH_WORK)
 
 

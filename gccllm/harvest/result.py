@@ -6,8 +6,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from gccllm.assembly import cfg
+from gccllm.assembly.cfg import Edge
 from gccllm.base.core import Test
-from gccllm.harvest.probe import LAST_RESORT, Edge, HarvestTarget, Probe
+from gccllm.harvest.probe import DOUBTFUL, Probe
+from gccllm.harvest.target import HarvestTarget
 from gccllm.harvest.types import Signature, describe
 
 
@@ -19,9 +21,9 @@ class Harvest:
     tests: list[Test] = field(default_factory=list)
     timing: dict[str, list[Test]] = field(default_factory=dict)
     """Per class (`small`, `medium`, `large`, or `typical`) at least 16 different inputs; or those of recorded calls."""
-    confirm: dict[str, list[Test]] = field(default_factory=dict)
+    held_out: dict[str, list[Test]] = field(default_factory=dict)
     """Fresh inputs of the same classes, for timing a winner again."""
-    elsewhere: dict[str, list[Test]] = field(default_factory=dict)
+    guard_classes: dict[str, list[Test]] = field(default_factory=dict)
     """Made inputs where recorded ones decide: a winner must not be much slower on them."""
     edges_taken: int = 0
     edges_all: int = 0
@@ -56,9 +58,9 @@ def explain(target: HarvestTarget, result: Harvest, probe: Probe) -> list[str]:
     ]
     if result.infeasible:
         said.append(f"{len(result.infeasible)} further edges: proved that no input takes them")
-    if labels[LAST_RESORT]:
+    if labels[DOUBTFUL]:
         said.append(
-            f"{labels[LAST_RESORT]} inputs that are slow, or undefined in C, take edges that no other input takes: "
+            f"{labels[DOUBTFUL]} inputs that are slow, or undefined in C, take edges that no other input takes: "
             "candidates must do there what the baseline does"
         )
     if result.overlaps:

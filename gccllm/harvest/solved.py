@@ -1,13 +1,13 @@
-"""Inputs that the solver makes for edges that nobody took (`prove.inputs`), as tests.
+"""Solved inputs: tests for uncovered edges, from the SMT solver (`prove.inputs`).
 
-    missing edge ── ways over it: those of inputs that came near, then the shortest ── solve ── pages, arguments ── run
+    uncovered edge ── paths over it: those of nearby inputs, then the shortest ── solve ── pages, arguments ── run
 
-An answer is a state like a recorded one: pages at the addresses that the solver chose, or those of a state that came
-near with a few words changed. It counts only where the baseline is defined on it, like every other input, and may be
-one of the doubtful (`Probe.last_resort`) where C leaves open what happens.
+An answer is a state like a recorded one: pages at the addresses that the solver chose, or those of a nearby
+state with a few words changed. It counts only where the baseline is defined on it, like every other input, and may be
+one of the doubtful (`Probe.doubtful_tests`) where C leaves the behaviour undefined.
 
-Not covered: ways of more than `inputs.MOST_CODE` instructions; vector arguments other than zero or those of the state
-that came near.
+Not covered: paths of more than `inputs.MOST_CODE` instructions; vector arguments other than zero or those of the
+nearby state.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ from gccllm.base.core import PAGE_BYTES, GlobalBytes, Page, Test
 from gccllm.base.deadline import NEVER, Deadline
 from gccllm.base.elf import Elf
 from gccllm.harvest.far import far_symbols
-from gccllm.harvest.probe import HarvestTarget, Probe, Run
+from gccllm.harvest.probe import Probe
+from gccllm.harvest.run import Run
+from gccllm.harvest.target import HarvestTarget
 from gccllm.harvest.types import Pointer
 from gccllm.sandbox import layout
 from gccllm.verify.workbench import Near, near_of
@@ -38,11 +40,11 @@ if TYPE_CHECKING:
 
 SOLVED = "solved"
 SOLVE_S, ONE_S = 10.0, 1.0
-"""For all edges of one function, and for one way."""
+"""For all edges of one function, and for one path."""
 WAYS, NEAR = 12, 2
-"""Ways that are tried for an edge, and inputs near to it."""
+"""Paths that are tried for an edge, and nearby inputs."""
 TRIES = 3
-"""Answers for one wish of a gate of which one must be defined."""
+"""Answers tried for one request of a gate, of which one must be defined."""
 MOST_EDGES, PATIENCE = 40, 10
 """More edges than these are not tried, nor are any after so many in a row that none was found for: a function counts
 only when all are taken."""
@@ -50,7 +52,7 @@ MOST_PAGES = 64
 
 
 class Solving:
-    """Makes tests that go a way through `body`: that of the probe's baseline unless given."""
+    """Finds tests that follow a path through `body`: that of the probe's baseline unless given."""
 
     def __init__(self, probe: Probe, seed: int, body: Body | None = None, deadline: Deadline = NEVER) -> None:
         self.probe = probe
@@ -67,7 +69,7 @@ class Solving:
         self, near: Callable[[int], Sequence[Run]], keep: Callable[[Sequence[Test]], object],
         is_over: Callable[[], bool],
     ) -> None:  # fmt: skip
-        """A test for each edge of the baseline that is missing, until one takes it.
+        """A test for each uncovered edge of the baseline, until one covers it.
 
         near  inputs that reached a block
         """
@@ -87,7 +89,7 @@ class Solving:
                 return
 
     def tests(self, over: Sequence[int], near: Sequence[Near], change: Change | None = None) -> Iterator[Test]:
-        """Tests that go over an edge, or through a block, and, if asked, tell a change from what it changes.
+        """Tests that cover an edge or a block and, if asked, distinguish a changed instruction from the original.
 
         near  tests that came to `over`, with the blocks of the body; recorded memory is kept as far as it can be
         """
@@ -99,18 +101,18 @@ class Solving:
             before = blocks[: blocks.index(over[0]) + 1]
             yield from self.solved((*before, *after), len(before) + len(over) - 1, test if test.pages else None, change)
         parent = next((one.test for one in close if one.test.pages), None)
-        for way, needed in inputs.ways(self.graph, over, WAYS, self.rng):
+        for path, needed in inputs.ways(self.graph, over, WAYS, self.rng):
             if self.deadline.is_over:
                 return
-            yield from self.solved(way, needed, parent, change)
+            yield from self.solved(path, needed, parent, change)
 
     def solved(
-        self, way: Sequence[int], needed: int, parent: Test | None, change: Change | None
+        self, path: Sequence[int], needed: int, parent: Test | None, change: Change | None
     ) -> Iterator[Test]:  # fmt: skip
-        """A test that goes the way, or, where none does, the part that is needed: the rest is chance then."""
+        """A test that follows the path, or else its needed part."""
         from gccllm.prove import inputs
 
-        for part in (way, way[:needed]):
+        for part in (path, path[:needed]):
             if inputs.fits(self.graph, part):
                 start, deadline = self.start(parent), self.deadline.within(ONE_S)
                 found = inputs.solve(self.graph, self.lines, part, start, deadline, change)
@@ -150,7 +152,7 @@ class Solving:
         parts = [part for part in Elf.of(image.path).segments if part.kind == "PT_LOAD"]
         return [(part.address, part.data) for part in parts if image.base <= part.address < image.writable[0]]
 
-    # --- what is made of its answer ---
+    # --- from its answer to a test ---
 
     def test(self, found: Solved, parent: Test | None) -> Test | None:
         """None where memory would have to lie where the replayer's own is, or there is too much of it."""
@@ -225,14 +227,16 @@ class Solver:
         self.target = target
         self.seed = seed
 
-    def taking(self, body: Body, edges: Sequence[Edge], near: Sequence[Near], deadline: Deadline = NEVER) -> list[Test]:
+    def inputs_covering(
+        self, body: Body, edges: Sequence[Edge], near: Sequence[Near], deadline: Deadline = NEVER
+    ) -> list[Test]:
         if len(edges) > MOST_EDGES:
             return []
         with Probe(self.target) as probe:
             solving = Solving(probe, self.seed, body, deadline)
             return [test for edge in edges for test in _first(probe, solving.tests(edge, near))]
 
-    def telling(
+    def distinguishing_inputs(
         self, body: Body, changes: Sequence[tuple[int, Body]], near: Sequence[Near], deadline: Deadline = NEVER
     ) -> list[Test]:
         from gccllm.prove.inputs import Change
@@ -257,7 +261,7 @@ def _first(probe: Probe, tests: Iterator[Test]) -> list[Test]:
 
 
 class _Content:
-    """The memory of a state that came near."""
+    """The memory of a nearby state."""
 
     def __init__(self, parent: Test | None, probe: Probe) -> None:
         self.parent = parent

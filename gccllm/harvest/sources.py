@@ -1,4 +1,4 @@
-"""The files that a unit was made of, as rows that the assembler shim can check without Python.
+"""The source files of a unit, as rows that the assembler shim can check without Python.
 
     same    DIGEST SIZE MODIFIED CHANGED INODE PATH    the file still has these contents
     absent  PATH                                       nothing lies there: a file of it would be found first
@@ -9,7 +9,7 @@ nanoseconds; a file that was changed just before it was looked at gets zeros for
 
 Covers what the preprocessor read, and files that would now be found before one of them in a directory of the search
 path. Not covered: what `__has_include` did not find, and files that were changed between the build's own compile and
-this one, unless the code came out otherwise.
+this one, unless the code differed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 RACY_NS = 2_000_000_000
-"""A file may be changed again within one tick of its file system's clock: younger than this, its times say nothing."""
+"""A file may be changed again within one tick of its file system's clock: younger than this, its times prove
+nothing."""
 MOST_ROWS = 20_000
 
 

@@ -1,4 +1,4 @@
-"""Early exits at every position: the element that ended one input is put everywhere into another that ran on.
+"""Early exits at every position: the element that ended one input is put at each position of another that ran on.
 
 Covers scans, searches and comparisons over buffers of scalars. Vector code with a wrong lane order or tail shows only
 when the exit lies in that lane.
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from random import Random
+from typing import NamedTuple
 
-from gccllm.harvest.probe import Ran
+from gccllm.harvest.run import Ran
 from gccllm.harvest.scene import Scene
 
 BLOCKS = 3
@@ -26,44 +27,57 @@ def swept(pool: Sequence[Ran], rng: Random) -> list[Scene]:
     """Scenes with an exit at each position; empty when no input ends early."""
     scenes = []
     for block in range(BLOCKS):
-        usable = [ran for ran in pool if reach(ran, block)]
-        early = [ran for ran in usable if ran.scene.size >= REACH.start and 2 * reach(ran, block) <= ran.scene.size]
-        running = [ran for ran in usable if reach(ran, block) in REACH and reach(ran, block) <= ran.scene.size + 1]
+        usable = [(ran, at) for ran in pool if (at := touched(ran, block)) is not None and at.elements]
+        early = [(ran, at) for ran, at in usable if ran.scene.size >= REACH.start and 2 * at.elements <= ran.scene.size]
+        running = [(ran, at) for ran, at in usable if at.elements in REACH and at.elements <= ran.scene.size + 1]
         if not early or not running:
             continue
-        enders = list(dict.fromkeys(last_element(ran, block) for ran in early))
+        enders = list(dict.fromkeys(last_element(ran, block, at) for ran, at in early))
         rng.shuffle(enders)
-        running.sort(key=lambda ran: -ran.work)
+        running.sort(key=lambda one: -one[0].work)
         for number, ender in enumerate(enders[:ELEMENTS]):
-            parent = running[number % len(running)]
-            scenes += [with_element(parent, block, at, ender) for at in range(reach(parent, block) + 1)]
+            parent, at = running[number % len(running)]
+            scenes += [with_element(parent, block, at.start + i * len(ender), ender) for i in range(at.elements + 1)]
     return scenes if len(scenes) <= MOST else rng.sample(scenes, MOST)
 
 
-def reach(ran: Ran, block: int) -> int:
-    """Elements of a block that the input touched; 0 for untouched blocks and those without plain scalars."""
+class Touched(NamedTuple):
+    """The elements of a block that an input touched."""
+
+    start: int
+    end: int
+    size: int
+    """Of an element."""
+
+    @property
+    def elements(self) -> int:
+        return (self.end - self.start) // self.size
+
+
+def touched(ran: Ran, block: int) -> Touched | None:
+    """None for untouched blocks and those without plain scalars."""
     if not ran.traced or block >= len(ran.extents) or ran.scene.blocks[block].refs:
-        return 0
+        return None
     extent, scalar = ran.extents[block], ran.scene.blocks[block].scalar
     if extent is None or scalar is None or extent[0] < 0 or extent[1] > len(ran.scene.blocks[block].data):
-        return 0
-    return (extent[1] - extent[0]) // scalar.size
+        return None
+    return Touched(*extent, scalar.size)
 
 
-def last_element(ran: Ran, block: int) -> bytes:
-    extent, scalar = ran.extents[block], ran.scene.blocks[block].scalar
-    assert extent is not None
-    assert scalar is not None
-    return bytes(ran.scene.blocks[block].data[extent[1] - scalar.size : extent[1]])
+def reach(ran: Ran, block: int) -> int:
+    """How many elements of a block the input touched."""
+    at = touched(ran, block)
+    return at.elements if at is not None else 0
 
 
-def with_element(ran: Ran, block: int, at: int, element: bytes) -> Scene:
-    """A copy with `element` at position `at` of what was touched."""
+def last_element(ran: Ran, block: int, at: Touched) -> bytes:
+    return bytes(ran.scene.blocks[block].data[at.end - at.size : at.end])
+
+
+def with_element(ran: Ran, block: int, start: int, element: bytes) -> Scene:
+    """A copy with `element` at offset `start` of a block."""
     made = ran.scene.copy()
     made.label = "sweep"
-    extent = ran.extents[block]
-    assert extent is not None
-    start = extent[0] + at * len(element)
     data = made.blocks[block].data
     data[start : start + len(element)] = element[: max(0, len(data) - start)]
     return made

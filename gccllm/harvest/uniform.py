@@ -1,8 +1,8 @@
-"""Buffers of chosen values: every way through the code sees each value at which it changes its mind.
+"""Buffers of chosen values: every path through the code sees each value that its comparisons test for.
 
-A comparison that is off by one shows on one value only, and in vector code the comparison stands in several places:
-in each loop for the same work, and in an unrolled remainder once for each position. An input that happens to hold that
-value just there is rare. So inputs that together take every edge are filled anew. The first, over as many elements as
+A comparison that is off by one shows on one value only, and vector code holds the comparison in several places: in each
+loop for the same work, and in an unrolled remainder once for each position. An input that happens to hold that
+value just there is rare. So inputs that together cover every edge are filled again. The first, over as many elements as
 leave the longest remainder, holds one value everywhere: any value of a byte, for wider integers one near a constant of
 the code or near the sum of two, for floating point a special one or a neighbour of a constant. The others, which are
 about their loops, hold all these values in turn.
@@ -19,8 +19,9 @@ from random import Random
 
 import numpy as np
 
+from gccllm.assembly.cfg import Edge
 from gccllm.harvest.floats import specials
-from gccllm.harvest.probe import Edge, Ran
+from gccllm.harvest.run import Ran
 from gccllm.harvest.scene import Scene
 from gccllm.harvest.sweep import reach
 from gccllm.harvest.types import Floating, Integer
@@ -29,7 +30,7 @@ from gccllm.harvest.values import Dictionary
 LABEL = "uniform"
 BLOCKS = 3
 LONGEST = 63
-"""Elements of the first input: one less than a vector of 64 bytes, so every remainder is as long as it gets."""
+"""Elements of the first input: one less than a vector of 64 bytes, so every remainder has its greatest length."""
 MOST, FEW = 256, 32
 """Values; the second where a block is only written, and where all blocks hold the same."""
 PARENTS = 8
@@ -76,7 +77,7 @@ def parents(pool: Sequence[Ran], block: int) -> list[Ran]:
 
 
 def elements(dictionary: Dictionary, kind: Integer | Floating, most: int, rng: Random) -> list[bytes]:
-    """Up to `most` elements at which code for such numbers changes its mind."""
+    """Up to `most` elements that code for such numbers may compare with."""
     if isinstance(kind, Integer):
         return [value.to_bytes(kind.size, "little") for value in turning_points(dictionary, kind.size, most, rng)]
     number = np.float32 if kind.size == 4 else np.float64

@@ -21,7 +21,7 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass
 class Dictionary:
-    """Constants found in the code under work, which comparisons are likely to be made with."""
+    """Constants found in the code under test: likely operands of comparisons."""
 
     ints: tuple[int, ...] = ()
     floats: tuple[float, ...] = ()

@@ -1,9 +1,9 @@
-"""Values that mean something else when half of their bits is lost: 2^32 of 8 bytes, 2^16 of 4, pointers likewise.
+"""Values that change when half of their bits are lost: 2^32 in 8 bytes, 2^16 in 4, pointers likewise.
 
 A loop over n elements cannot run 2^32 times here, but a search that ends early returns the same for any larger n, and
-arithmetic on a number does not care how large it is. So inputs that ran are tried again with huge numbers in place of
-each integer argument, and those that the baseline survives are kept. Pointers get a zero low half by standing at the
-first byte of the first arena.
+arithmetic works on any number. So defined inputs are tried again with huge numbers in place of
+each integer argument, and those that the baseline tolerates are kept. Pointers get a zero low half by being placed at
+the first byte of the first arena.
 
 Covers integer arguments in registers and on the stack, elements of the memory that was touched, and every pointer, in
 arguments and in memory, to the front of what was touched. Not covered: integers inside of records passed by value.
@@ -16,7 +16,7 @@ from random import Random
 from typing import NamedTuple
 
 from gccllm.base.core import ARENAS, arena_address
-from gccllm.harvest.probe import Ran
+from gccllm.harvest.run import Ran
 from gccllm.harvest.scene import SHARED, Ref, Scene, integer_of, integer_value
 from gccllm.harvest.types import Integer, Signature
 
@@ -67,7 +67,7 @@ def parents(pool: Sequence[Ran], most: int) -> list[Ran]:
 
 
 def probing(pool: Sequence[Ran], where: int, ctype: Integer, bits: int) -> list[Made]:
-    """Each parent with a low part of zero, above it one, or minus one: what ends early does not mind."""
+    """Each parent with a low part of zero, above it one, or minus one: early exits are not affected."""
     return [
         (Kind(where, bits, how, bits == 4 * ctype.size), with_integer(ran.scene, where, ctype, number))
         for ran in parents(pool, PARENTS if bits == 4 * ctype.size else PARENTS // 2)

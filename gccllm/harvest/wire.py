@@ -1,7 +1,8 @@
-"""What an entry keeps of a function, so that its tests can be made again without the source: types and context."""
+"""What an entry keeps of a function, so that its tests can be harvested again without the source: types and context."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from gccllm.base.toolchain import Toolchain
 from gccllm.harvest import types
 from gccllm.harvest.entry_limits import check_facts, check_text
 from gccllm.harvest.generate import GlobalSymbol
-from gccllm.harvest.probe import HarvestTarget
+from gccllm.harvest.target import HarvestTarget
 from gccllm.sandbox.environment import Environment
 from gccllm.store.entry import Bench
 from gccllm.store.graph import decode, encode
@@ -22,6 +23,26 @@ _CLASSES: tuple[type, ...] = (
     types.Place, types.Param, types.Variable, types.Signature, GlobalSymbol, Context,
     core.CalleeSpec, core.FarCode, core.FarData, core.Returned, core.Slot, Environment,
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A function under test: what the harvest, the screen and the adequacy score need of it, in the unit or alone."""
+
+    target: HarvestTarget
+    context: Context
+    scalar: Body | None = None
+    """The body of the side compile without vectors, where there is one."""
+
+    def as_bench(self) -> Bench:
+        """As an entry keeps it."""
+        return Bench(
+            slice=self.target.text,
+            baseline=self.target.body.text(),
+            facts=facts_of(self.target, self.context),
+            ubsan=self.target.ubsan_text or "",
+            scalar=self.scalar.text() if self.scalar else "",
+        )
 
 
 def facts_of(target: HarvestTarget, context: Context) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Inputs for timing: many different ones a class, of typical content, that run far.
+"""Inputs for timing: many different ones a class, of typical content, that do much work.
 
 Classes by work, which is counted in log entries of the traced baseline (about one a memory access and block):
 
@@ -21,24 +21,25 @@ from math import log
 from random import Random
 
 from gccllm.base.core import Test
-from gccllm.harvest.generate import Generator
-from gccllm.harvest.probe import Probe, Ran
+from gccllm.harvest.generate import PLAIN, Generator
+from gccllm.harvest.probe import Probe
+from gccllm.harvest.run import Ran
 from gccllm.harvest.scene import Scene, integer_value, lower, trimmed
 from gccllm.harvest.types import Integer
 
 FEWEST = 16
 """Inputs that a class must have before more are made."""
 WANTED, MOST_WANTED = 48, 512
-"""Inputs a class: half decide, half confirm. More than the fewest where calls are short:"""
+"""Inputs a class: half decide, half are held out. More than the fewest where calls are short:"""
 WHOLE_WORK = 600_000
-"""work of all inputs of a class together. A branch predictor learns some ten thousand branches by heart."""
+"""work of all inputs of a class together. A branch predictor memorises some ten thousand branches."""
 MADE_BYTES = 1_500_000
-"""Contents generated anew for more inputs of one class; beyond it, arguments change places between inputs."""
+"""Fresh contents generated for more inputs of one class; beyond that, arguments change places between inputs."""
 ATTEMPTS = 4
 """Rounds of 40 scenes for one class, as long as it looks reachable."""
 SMALL_WORK, MEDIUM_WORK, LARGE_WORK = 5_000, 16_000, 50_000
 TICKS_OF_WORK = 8
-"""Ticks an entry may cost at most: anything slower is no longer short."""
+"""Most ticks of a log entry: anything slower is not short."""
 
 Tests = dict[str, list[Test]]
 
@@ -56,7 +57,7 @@ _LIMITS = {"small": SMALL_WORK, "medium": MEDIUM_WORK, "large": LARGE_WORK}
 def classes(
     probe: Probe, generator: Generator, pool: Sequence[Ran], is_over: Callable[[], bool], *, decide: bool = True
 ) -> tuple[Tests, Tests]:
-    """(deciding, confirming) tests a class. Unless they are to `decide` something, a few dozen of them do."""
+    """(deciding, held-out) tests a class. Unless they are to `decide` something, a few dozen of them do."""
     deciding: Tests = {}
     confirming: Tests = {}
     kept: list[Ran] = []
@@ -94,7 +95,7 @@ def classes(
 
 
 def wide(probe: Probe, generator: Generator, found: list[Ran], base: tuple[str, int, int], limit: int) -> list[Ran]:
-    """Inputs like `found` with large integer arguments wherever those are free: about as much work follows.
+    """Inputs like `found` with large integer arguments wherever those do not change the work much.
 
     Empty when no argument is free, or only a few inputs stay defined.
     """
@@ -165,7 +166,7 @@ def _usual(pool: Sequence[Ran], low: int, high: int) -> float:
 
 
 def rung(probe: Probe, generator: Generator, label: str, low: int, high: int) -> list[Ran]:
-    """Defined inputs of sizes in [low, high] that work far, and within the class's limit."""
+    """Defined inputs of sizes in [low, high] that do much work, within the class's limit."""
     found: list[Ran] = []
     limit = _LIMITS[label]
     for attempt in range(ATTEMPTS):
@@ -184,11 +185,11 @@ def rung(probe: Probe, generator: Generator, label: str, low: int, high: int) ->
 
 
 def _drawn(generator: Generator, label: str, low: int, high: int, count: int) -> list[Scene]:
-    return [generator.scene(generator.rng.randrange(low, high + 1), label, plain=True) for _ in range(count)]
+    return [generator.scene(generator.rng.randrange(low, high + 1), label, PLAIN) for _ in range(count)]
 
 
 def more(probe: Probe, found: list[Ran], limit: int, draw: Callable[[int], list[Scene]]) -> list[Ran]:
-    """`found` and further inputs like them, so many that a predictor does not learn them; all different.
+    """`found` and further inputs like them, too many for a branch predictor to memorise; all different.
 
     `draw` makes so many new scenes. The result is shorter than wished where few of them work as far as `found` do.
     """
@@ -198,7 +199,7 @@ def more(probe: Probe, found: list[Ran], limit: int, draw: Callable[[int], list[
     out = {_key(ran.test): ran for ran in found}
 
     def keep(scenes: list[Scene], inside: bool) -> int:
-        """How many of the scenes are new, work as far as those before, and, if asked, stay in their contents."""
+        """How many of the scenes are new, do as much work as those before, and, if asked, touch only their contents."""
         rans = [ran for ran in probe.defined(scenes, TICKS_OF_WORK * limit) if ran is not None]
         rans = [ran for ran in rans if _key(ran.test) not in out]
         probe.trace(rans)
@@ -250,8 +251,8 @@ def far(rans: list[Ran]) -> list[Ran]:
 
 
 def typical(probe: Probe, generator: Generator, pool: Sequence[Ran]) -> list[Ran]:
-    """For functions without sizes: inputs that work most, fresh ones first."""
-    scenes = [generator.scene(generator.rng.randrange(4, 64), "typical", plain=True) for _ in range(96)]
+    """For functions without sizes: inputs with most work, fresh ones first."""
+    scenes = [generator.scene(generator.rng.randrange(4, 64), "typical", PLAIN) for _ in range(96)]
     fresh = [ran for ran in probe.defined(scenes, TICKS_OF_WORK * LARGE_WORK) if ran is not None]
     probe.trace(fresh)
     rans = [ran for ran in [*fresh, *pool] if ran.traced and ran.work <= LARGE_WORK and not ran.scene.changes]
@@ -262,7 +263,7 @@ def typical(probe: Probe, generator: Generator, pool: Sequence[Ran]) -> list[Ran
 
 
 def split(probe: Probe, label: str, found: list[Ran], deciding: Tests, confirming: Tests) -> None:
-    """Every second input confirms. A function that has but one input is confirmed on it."""
+    """Every second input is held out. A function with only one input keeps it on both sides."""
     tests = list({_key(test): test for test in (final(probe, ran, label) for ran in found)}.values())
     if tests:
         deciding[label], confirming[label] = tests[::2], tests[1::2] or tests

@@ -1,4 +1,4 @@
-"""Candidates: who proposes rewrites, and how they are asked.
+"""Candidates: the proposers, and the prompt that they get.
 
     prompt = make_prompt(function, unit, isa)            what is asked: one function
     for proposer in proposers(settings):                 who is asked, in the user's order
@@ -77,11 +77,8 @@ def proposers(settings: SettingsLike, env: Mapping[str, str] | None = None) -> l
     return made
 
 
-def make_prompt(
-    function: Function, unit: CompileUnit | None, isa: Isa, *, signature: str = "", types: CSignature | None = None,
-    attempts: tuple[Attempt, ...] = (),
-) -> Prompt:  # fmt: skip
-    """What a proposer is told of one function. Raises BodyError when its baseline is no body.
+def make_prompt(function: Function, unit: CompileUnit | None, isa: Isa, *, types: CSignature | None = None) -> Prompt:
+    """The prompt for one function. Raises BodyError when its baseline is no body.
 
     Side compiles the unit once for the scalar text (shared by all functions of the unit). `types` are the function's
     own, where debugging information has them; else they are read off the declaration.
@@ -96,7 +93,7 @@ def make_prompt(
             except BodyError:
                 scalar = ""
         found = csource.find(unit.original or "", function.name)
-    declaration = signature or (found.signature if found else "")
+    declaration = found.signature if found else ""
     return Prompt(
         function=function.name,
         baseline=canonical(function.body.without_endbr()),
@@ -105,7 +102,6 @@ def make_prompt(
         signature=declaration,
         types=types or CSignature.parse(declaration),
         c_source=found.text if found else None,
-        attempts=attempts,
         unit=unit,
     )
 

@@ -1,11 +1,10 @@
 """The likeliest answers to one prompt, all different: a beam over a model's next-token logits.
 
-A sample of a sure model is mostly the same answer again. A beam never draws one twice: of all ways to go on with the
-answers under way it keeps the `width` likeliest, and an answer that ended keeps its place among them. Likelihood is the
-model's own: what a constraint forbids is left out, what remains is not scaled up, so that an answer which only the
-constraint leaves is no likelier for that.
+Sampling a confident model mostly repeats one answer. A beam never draws one twice: of all continuations of the partial
+answers it keeps the `width` likeliest, and a finished answer keeps its place among them. Likelihood is the model's own:
+what a constraint forbids is left out and the rest is not renormalised, so a constraint makes no answer likelier.
 
-The search knows nothing of the model's memory: `evaluate` is told which answer each new one goes on from.
+The search knows nothing of the model's memory: `evaluate` is given the answer that each new one continues.
 
 Covered: any model of tokens, any constraint. Not covered: the exact list: an answer whose beginning is not among the
 `width` likeliest beginnings of that length is not found.
@@ -17,6 +16,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+from gccllm.base.deadline import NEVER, Deadline
 
 ALTERNATIVES = 6
 """Tokens remembered for each place of an answer."""
@@ -54,12 +55,12 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class _Path:
-    """An answer under way, or one that ended."""
+    """A partial answer, or a finished one."""
 
     answer: Answer
     state: Any
     lane: int
-    """Where the model remembers it; -1 when it ended."""
+    """Its sequence in the model's memory; -1 when it is finished."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +68,9 @@ class Step:
     """One more token of one answer."""
 
     origin: int
-    """The lane of the answer that it goes on from."""
+    """The lane of the answer that it continues."""
     lane: int
-    """Its own: the origin's for one of those that go on from there, else a free one."""
+    """Its own: the origin's for one of its continuations, a free one for the others."""
     token: int
 
 
@@ -77,22 +78,35 @@ Evaluate = Callable[[Sequence[Step], int], Any]
 """Steps, and how many tokens of an answer came before; logits (steps, V)."""
 
 
-def likeliest(
-    logits: Any, width: int, evaluate: Evaluate, *, end: int, max_tokens: int, constraint: Constraint | None = None,
-    alone: tuple[int, float] | None = None, is_over: Callable[[], bool] = lambda: False,
-) -> list[Answer]:  # fmt: skip
-    """Up to `width` different answers, the likeliest first; those that did not end come last.
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which answers a beam is to find."""
+
+    width: int
+    """Most of them."""
+    end: int
+    """The token that ends one."""
+    max_tokens: int
+    deadline: Deadline = NEVER
+    constraint: Constraint | None = None
+    alone: tuple[int, float] | None = None
+    """A token that is a whole answer, and a share. Where the model gives it at least that share it is the only answer,
+    else it is none."""
+
+
+def likeliest(logits: Any, evaluate: Evaluate, wanted: Wanted) -> list[Answer]:
+    """Different answers, the likeliest first; incomplete ones come last.
 
     logits (1, V) after the prompt, whose lane is 0. Fewer answers when fewer can be, or when no time is left.
-    `alone`: a token that is a whole answer, and a share. Where the model gives it at least that share it is the only
-    answer, else it is none.
     """
     import numpy as np
 
+    width, end, max_tokens, alone = wanted.width, wanted.end, wanted.max_tokens, wanted.alone
+    constraint = wanted.constraint
     paths = [_Path(Answer((), 0.0, False), constraint.start if constraint else None, 0)]
     for length in range(max_tokens + 1):
         live = [path for path in paths if path.lane >= 0]
-        if not live or length == max_tokens or is_over():
+        if not live or length == max_tokens or wanted.deadline.is_over:
             break
         own = logits.astype(np.float64)
         own -= own.max(axis=1, keepdims=True)

@@ -1,9 +1,9 @@
-"""The built-in model as a proposer: the likeliest answers under a constraint, one compile for all, mend what fails.
+"""The built-in model as a proposer: the likeliest answers under a constraint, one compile for all, then repair.
 
     propose   one prefill, the `n` likeliest answers that a beam finds, each compiled for every ISA level that makes a
-              difference; none where the model is sure that a recipe is as good
+              difference; none where the model is confident that a recipe is as good
     refine    the failing answers of the last `propose`, edited where the model was least sure (`repair`), tried on the
-              caller's tests; without a trial in the prompt: the answers next in line
+              caller's tests; without a quick check in the prompt: the next likeliest answers
 
 Covered: functions whose types and scalar text have words. A model that is not there, not ours, damaged or of another
 vocabulary is a named failure, and the build goes on without it.
@@ -21,13 +21,13 @@ from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Toolchain
 from gccllm.propose import c_bodies
 from gccllm.propose import tokens as vocabulary
-from gccllm.propose.beam import Answer
+from gccllm.propose.beam import Answer, Wanted
 from gccllm.propose.c_words import KEEP
 from gccllm.propose.constrain import Constraint, Table
 from gccllm.propose.facts import Facts, facts_of
 from gccllm.propose.llama import Gguf, ModelError, PromptTooLong
-from gccllm.propose.protocol import Failure, Prompt, Tokens, Trial
-from gccllm.propose.repair import Tally, repair, search, siblings
+from gccllm.propose.protocol import Failure, Prompt, QuickCheck, Tokens
+from gccllm.propose.repair import Checks, Tally, repair, search, siblings
 from gccllm.propose.slots import Slots
 
 BUILTIN = Path(__file__).with_name("builtin") / "model.gguf"
@@ -37,9 +37,9 @@ MAX_TOKENS = 256
 WIDEST = 64
 """Answers of one beam."""
 KEEP_FROM = 0.98
-"""Share from which the answer KEEP is believed: a wrong one loses all there is to win, a right one saves a second."""
+"""Share from which the answer KEEP is accepted: a wrong one forgoes the whole gain, a right one saves a second."""
 REPAIR_S = 8.0
-"""Most seconds that a search for a mended answer may take."""
+"""Most seconds of a search for a repaired answer."""
 REPAIR_LIMIT = 3000
 """Most edited answers that it may try."""
 Tried = Callable[[str, Sequence[str]], Sequence[bool]]
@@ -60,7 +60,7 @@ class _Asked:
 
 @dataclass
 class BuiltinProposer:
-    """A GGUF that speaks ids. The file loads with the first prompt and stays."""
+    """A GGUF with ids of our own vocabulary. The file loads with the first prompt and stays."""
 
     path: Path = BUILTIN
     threads: int = 1
@@ -81,10 +81,10 @@ class BuiltinProposer:
         yield from self._candidates(answers, prompt, f"beam of {n}", deadline)
 
     def refine(self, prompt: Prompt, n: int, deadline_s: float) -> Iterator[Candidate]:
-        """Mended answers; without a trial, those of a wider beam that were not attempted."""
+        """Repaired answers; without a quick check, those of a wider beam that were not attempted."""
         deadline = Deadline(deadline_s)
-        if prompt.trial is not None and self._last is not None and self._last.is_of(prompt):
-            texts = self._mend(prompt, prompt.trial, n, deadline)
+        if prompt.quick_check is not None and self._last is not None and self._last.is_of(prompt):
+            texts = self._repaired(prompt, prompt.quick_check, n, deadline)
             yield from self._compiled(texts, prompt, [f"mended {i}" for i in range(len(texts))], deadline)
             return
         tried = {attempt.body for attempt in prompt.attempts}
@@ -130,10 +130,8 @@ class BuiltinProposer:
             constraint = Constraint(
                 self._table, prompt.types, len(Slots.of(prompt.short).values), facts_of_prompt(prompt)
             )
-            drawn = model.likeliest(
-                ids, min(n, WIDEST), end=tokens.end, max_tokens=MAX_TOKENS, deadline=deadline, constraint=constraint,
-                alone=keep_alone(tokens.words),
-            )  # fmt: skip
+            alone = keep_alone(tokens.words)
+            drawn = model.likeliest(ids, Wanted(min(n, WIDEST), tokens.end, MAX_TOKENS, deadline, constraint, alone))
         except PromptTooLong as error:
             self.failures.append(Failure(Reason.PROMPT_TOO_LONG, str(error)))
             return []
@@ -169,12 +167,12 @@ class BuiltinProposer:
     ) -> Iterator[Candidate]:
         if texts and prompt.types is not None:
             origin = [f"{self.path.name}, {one}" for one in words]
-            yield from c_bodies.candidates(texts, prompt.types, prompt, origin, self.failures, deadline)
+            yield from c_bodies.candidates(texts, prompt, origin, self.failures, deadline)
 
-    # --- mending ----------------------------------------------------------------------------------
+    # --- repair -----------------------------------------------------------------------------------
 
-    def _mend(self, prompt: Prompt, trial: Trial, n: int, deadline: Deadline) -> list[str]:
-        """Texts of up to `n` mended answers, likeliest first."""
+    def _repaired(self, prompt: Prompt, check: QuickCheck, n: int, deadline: Deadline) -> list[str]:
+        """Texts of up to `n` repaired answers, likeliest first."""
         types, last, tokens = prompt.types, self._last, self._tokens
         if types is None or last is None or tokens is None:
             return []
@@ -190,9 +188,8 @@ class BuiltinProposer:
             return text if text.strip() != KEEP else None
 
         def verdicts(texts: Sequence[str], draft: bool, try_out: Tried) -> list[bool]:
-            made = c_bodies.compile_text(
-                texts, types, prompt.unit, tools, level, deadline_s=max(1.0, deadline.left), draft=draft
-            )
+            how = c_bodies.Setting(types, tools, prompt.unit, level, draft)
+            made = c_bodies.compile_text(texts, how, max(1.0, deadline.left))
             there = [i for i in range(len(texts)) if i not in made.failures]
             passes = dict(zip(there, try_out(made.text, [f"fn{i}" for i in there]), strict=True))
             return [passes.get(i, False) for i in range(len(texts))]
@@ -202,20 +199,19 @@ class BuiltinProposer:
         seeds = [answer for answer, text in last.answers if text not in slow and text.strip() != KEEP]
         self.tally = Tally()
         try:
-            mended = repair(
-                search(seeds, self._kin, last.constraint.accepts, decode, REPAIR_LIMIT),
-                lambda texts: verdicts(texts, True, trial.quick),
-                lambda texts: verdicts(texts, False, trial.fresh),
-                deadline, tally=self.tally,
-            )  # fmt: skip
+            checks = Checks(
+                lambda texts: verdicts(texts, True, check.quick), lambda texts: verdicts(texts, False, check.fresh)
+            )
+            edited = search(seeds, self._kin, last.constraint.accepts, decode, REPAIR_LIMIT)
+            repaired = repair(edited, checks, deadline, tally=self.tally)
         except Quit as quit_:
             self.failures.append(Failure(quit_.reason, quit_.detail))
             return []
-        return [one.text for one in mended[:n]]
+        return [one.text for one in repaired[:n]]
 
 
 def keep_alone(words: Sequence[str]) -> tuple[int, float] | None:
-    """What `beam.likeliest` is told of KEEP."""
+    """KEEP as `beam.Wanted.alone`."""
     return (words.index(" " + KEEP), KEEP_FROM) if " " + KEEP in words else None
 
 

@@ -1,4 +1,4 @@
-"""Many C answers in one compile, and those that gcc refuses found out and left out.
+"""Many C answers in one compile: those that gcc refuses are identified and left out.
 
 Each answer is a whole function `fn<i>` on a line of its own behind the prelude; what gcc says names the line, or, where
 the error is inside a macro, the function. Used for the model's answers and for the pairs it is trained on.

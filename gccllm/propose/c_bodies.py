@@ -2,7 +2,7 @@
 
 An answer is untrusted text. It may hold lexemes of C and nothing that reaches the compiler's other languages: no
 directive, no string, no attribute, no inline assembly, no name that begins with an underscore, and it may not close the
-function it stands in. The bodies that come out pass the same gates as any other candidate.
+function that it is put in. The resulting bodies pass the same gates as any other candidate.
 
 Covered: functions whose types have words (`signature`). The code model, red zone, fixed registers and frame pointers
 follow the unit's own flags; its -march and -O do not: an answer is compiled for a level, by the prelude's flags.
@@ -91,25 +91,33 @@ class Compiled:
     """Answers that are not in it."""
 
 
-def compile_text(
-    answers: Sequence[str], types: CSignature, unit: CompileUnit | None, tools: Toolchain, level: int,
-    *, deadline_s: float = 20.0, draft: bool = False,
-) -> Compiled:  # fmt: skip
-    """All answers at an ISA level, those left out that gcc refuses. Never raises.
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What answers of one function are compiled for."""
 
-    `draft`: with the macros' plain loops and without the optimiser, a third of the time; to be tried, never timed or
-    linked.
-    """
+    types: CSignature
+    tools: Toolchain
+    unit: CompileUnit | None = None
+    level: int = 0
+    """ISA level."""
+    draft: bool = False
+    """With the macros' plain loops and without the optimiser, a third of the time; to be tried, never timed or
+    linked."""
+
+
+def compile_text(answers: Sequence[str], setting: Setting, deadline_s: float = 20.0) -> Compiled:
+    """All answers, those left out that gcc refuses. Never raises."""
+    unit, level, draft = setting.unit, setting.level, setting.draft
     failures = {i: refused for i, answer in enumerate(answers) if (refused := refusal(answer)) is not None}
     lines = [
-        "" if i in failures else f"{types.head(f'fn{i}')} {{ {' '.join(answer.split())} }}"
+        "" if i in failures else f"{setting.types.head(f'fn{i}')} {{ {' '.join(answer.split())} }}"
         for i, answer in enumerate(answers)
     ]
     if len(failures) == len(lines):
         return Compiled("", failures)
     isa = LEVEL_FLAGS.get(max((known for known in LEVEL_FLAGS if known <= level), default=0), ())
-    argv = [*limited(), tools.gcc, "-xc", *prelude.FLAGS, *unit_flags(unit), *isa, *_APART, *(DRAFT if draft else ()),
-            "-fmax-errors=0", "-S", "-o", "-", "-"]  # fmt: skip
+    flags = [*prelude.FLAGS, *unit_flags(unit), *isa, *_APART, *(DRAFT if draft else ())]
+    argv = [*limited(), setting.tools.gcc, "-xc", *flags, "-fmax-errors=0", "-S", "-o", "-", "-"]
     deadline = Deadline(deadline_s)
     build = lambda source: run(argv, stdin=source, deadline_s=deadline.left)  # noqa: E731
     text = _text(lines, build, failures, deadline, draft)
@@ -147,11 +155,10 @@ def _text(
 
 
 def compile_answers(
-    answers: Sequence[str], types: CSignature, name: str, unit: CompileUnit | None, tools: Toolchain, level: int,
-    *, deadline_s: float = 20.0, draft: bool = False,
-) -> list[Body | Failure]:  # fmt: skip
-    """The body of each answer, or why there is none, for function `name` at an ISA level. Never raises."""
-    made = compile_text(answers, types, unit, tools, level, deadline_s=deadline_s, draft=draft)
+    answers: Sequence[str], name: str, setting: Setting, deadline_s: float = 20.0
+) -> list[Body | Failure]:
+    """The body of each answer, or why there is none, for function `name`. Never raises."""
+    made = compile_text(answers, setting, deadline_s)
     try:
         module = Module.parse(privatised(made.text, None))
     except NotLossless as error:
@@ -178,17 +185,18 @@ def levels(prompt: Prompt) -> tuple[int, ...]:
 
 
 def candidates(
-    answers: Sequence[str], types: CSignature, prompt: Prompt, words: Sequence[str], failures: list[Failure],
-    deadline: Deadline,
-) -> Iterator[Candidate]:  # fmt: skip
-    """Candidates of answers (each with a few words of its origin), in order, equal bodies once.
+    answers: Sequence[str], prompt: Prompt, words: Sequence[str], failures: list[Failure], deadline: Deadline
+) -> Iterator[Candidate]:
+    """Candidates of answers (each with a few words of its origin), in order, equal bodies once; none without types.
 
     Every answer gives one for each of `levels`; its failure at the first level is added to `failures`.
     """
+    if (types := prompt.types) is None:
+        return
     tools = prompt.unit.tools if prompt.unit is not None else Toolchain.find()
     seen = {prompt.baseline, prompt.scalar}
     made = [
-        compile_answers(answers, types, prompt.function, prompt.unit, tools, level, deadline_s=min(20.0, deadline.left))
+        compile_answers(answers, prompt.function, Setting(types, tools, prompt.unit, level), min(20.0, deadline.left))
         for level in levels(prompt)
     ]
     for i, answer in enumerate(answers):

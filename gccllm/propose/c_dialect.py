@@ -2,7 +2,7 @@
 
 The answer is untrusted text given to a compiler, so it may not reach for anything outside itself: headers from a short
 list, no inline assembly, no attributes or pragmas that place or run code. What it computes is not looked at here; the
-body that comes out passes the same gates as any other.
+resulting body passes the same gates as any other.
 
 Covers functions whose definition is found in the unit's own source (the answer takes its place, and sees the unit's
 types and macros) and functions that need no types but the standard ones. Not covered: C++ units, definitions inside

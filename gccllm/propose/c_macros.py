@@ -33,7 +33,7 @@ class Macro:
 
 
 def is_bracket(character: str) -> bool:
-    """Whether it stands for a macro's open parenthesis."""
+    """Whether it represents a macro's open parenthesis."""
     return bool(character) and ord(character) >= _FIRST
 
 

@@ -1,4 +1,4 @@
-"""Where an answer in C stands, and what a sign makes of it: the syntax of `constrain`, without names and numbers.
+"""The syntax of `constrain`, without names and numbers: the state of a partial answer in C after each sign.
 
 Not covered: names, numbers and macros (`constrain`), types (`c_types`).
 """
@@ -40,7 +40,7 @@ class State:
     typed: bool = False
     """All since the innermost `(` is a type."""
     declares: int = -1
-    """Depth of brackets at which a declaration is under way."""
+    """Depth of brackets of the current declaration."""
     returns: bool = False
     """A return was seen."""
     word: int = -1

@@ -10,7 +10,7 @@ subtracted, not a pointer and a number; a result is a pointer where the function
 Everything the corpus's experts write keeps these rules (a test draws all families).
 
 Not covered: widths and signs, floats against integers, lanes against scalars, values that statements in parentheses
-give, pointers behind casts and dereferences: such an expression is `loose`, and gcc says the rest.
+give, pointers behind casts and dereferences: such an expression is `loose`, and left to gcc.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ _ASSIGNING = frozenset(("=", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "<<
 
 
 class Level(NamedTuple):
-    """An expression under way."""
+    """A partial expression."""
 
     want: str = ANY
     net: int = 0
     """Pointers so far, those behind a minus as -1."""
     last: int = 0
-    """What the last operand added to it."""
+    """Pointers that the last operand added."""
     sign: int = 1
     """Of the operand to come; 0: it has to be a number."""
     is_due: bool = False
@@ -52,7 +52,7 @@ class Level(NamedTuple):
     is_loose: bool = False
     """Not followed."""
     left: int = -1
-    """Pointers left of the comparison that is under way; -1: none is."""
+    """Pointers left of the current comparison; -1: there is none."""
     is_truth: bool = False
     """A comparison was in it: it gives a number."""
     is_place: bool = False
@@ -132,7 +132,7 @@ class Place(NamedTuple):
     brackets: str
     last: str
     is_declaring: bool
-    """The names that come are new ones."""
+    """The next names are new ones."""
 
 
 Levels = tuple[Level, ...]
@@ -140,12 +140,20 @@ Levels = tuple[Level, ...]
 START: Levels = (Level(),)
 
 
-def follow(levels: Levels, before: Place, after: Place, word: str, pointers: int | None, result: str) -> Levels | None:
+class Word(NamedTuple):
+    """The next word of C."""
+
+    text: str
+    pointers: int | None
+    """Of an operand: 1 for a pointer, 0 for a number, None when not known."""
+
+
+def follow(levels: Levels, before: Place, after: Place, next_word: Word, result: str) -> Levels | None:
     """The levels after one more word that C's syntax allows; None when the types do not.
 
-    `pointers`  of an operand: 1 for a pointer, 0 for a number, None when not known
-    `result`    what the function returns
+    `result`: what the function returns
     """
+    word, pointers = next_word
     top, outer = levels[-1], levels[:-1]
     if len(after.brackets) > len(before.brackets):
         return _opened(outer, top, before, after, word)

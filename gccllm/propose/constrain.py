@@ -1,4 +1,4 @@
-"""Which words may come next in an answer in C: a table of states, so that what cannot compile is not sampled.
+"""Grammar-constrained decoding of answers in C: uncompilable answers are never sampled.
 
     constraint = Constraint.of(tokens, types, slots)      for one prompt
     row = constraint.row(state)                           (V,) bool, True on the words that may come
@@ -13,8 +13,8 @@ answer (where the vocabulary knows which were).
 Where the function's types are known, pointers and numbers are kept apart too (`c_types`); where its code is
 (`facts`), an answer names all parameters that the code reads, and stores in memory if and only if it does.
 
-Not covered: other types, scopes (a name declared in an inner block stays known), values: gcc says the rest. A prefix
-may have no continuation at all (a row of False): the answer is given up.
+Not covered: other types, scopes (a name declared in an inner block stays known), values: those are left to gcc. A
+prefix may have no continuation at all (a row of False): the answer is given up.
 Cost: one row per state, 0.2 to 1 ms the first time and nothing after.
 """
 
@@ -43,7 +43,7 @@ _START_KIND = ""
 
 
 class Vocabulary(Protocol):
-    """What is read of `gccllm.propose.tokens.Tokens`."""
+    """The part of `gccllm.propose.tokens.Tokens` that is used here."""
 
     @property
     def words(self) -> tuple[str, ...]: ...
@@ -90,7 +90,7 @@ class Table:
         self._kinds_after: dict[str, tuple[str, ...]] = {}
 
     def may_follow(self, word: int, token: int) -> bool:
-        """Whether a token came after a word (-1: the start) in some answer; True when nothing is known of it."""
+        """Whether a token came after a word (-1: the start) in some answer; True when not known."""
         after = self.after.get(self._kind_at(word)) if self.after is not None else None
         return after is None or self.kinds[token] in after
 
@@ -120,7 +120,7 @@ class Constraint:
     _rows: dict[State, NDArray[np.bool_]] = field(default_factory=dict, repr=False)
     _steps: dict[tuple[State, int], State | None] = field(default_factory=dict, repr=False)
     _places: dict[State, dict[str, bool]] = field(default_factory=dict, repr=False)
-    """What syntax says of kinds of words, by all of a state but its word and its types."""
+    """Kinds of words that the syntax allows, by all of a state but its word and its types."""
 
     @classmethod
     def of(cls, tokens: Vocabulary, types: CSignature | None, slots: int, facts: Facts | None = None) -> Constraint:
@@ -138,7 +138,7 @@ class Constraint:
         return known
 
     def step(self, state: State, token: int) -> State | None:
-        """The state after one more word (not `end`), None when it may not come."""
+        """The state after one more word (not `end`), None when it is not allowed."""
         if (state, token) not in self._steps:
             self._steps[state, token] = self._step(state, token)
         return self._steps[state, token]
@@ -154,7 +154,7 @@ class Constraint:
         return replace(after, word=token) if after is not None else None
 
     def accepts(self, ids: Sequence[int]) -> bool:
-        """Whether a whole answer (without `end`) could have come out."""
+        """Whether a whole answer (without `end`) could have been sampled."""
         state: State | None = START
         for token in ids:
             state = self.step(state, token) if state is not None else None
@@ -198,21 +198,22 @@ class Constraint:
 
     def _advance(self, s: State, word: str) -> State | None:
         after = self._syntax(s, word)
-        return self._typed(s, after, word[1:]) if after is not None and self.types is not None else after
+        return after if after is None or self.types is None else self._typed(s, after, word[1:], self.types)
 
-    def _typed(self, s: State, after: State, bare: str) -> State | None:
+    def _typed(self, s: State, after: State, bare: str, types: CSignature) -> State | None:
         """`after`, a state that the syntax allows, with its types; None where they forbid the word."""
         if after.last == "keep" or (after.last == "number" and s.last == "digits"):
             return after
-        assert self.types is not None
-        result = c_types.RESULT if self.types.returns.startswith("p") else c_types.NUMBER
+        result = c_types.RESULT if types.returns.startswith("p") else c_types.NUMBER
         is_parameter = self._is_parameter(bare) and after.last == "operand"
         pointers: int | None = 0
         if is_parameter:
-            pointers = int(self.types.params[PARAMETERS.index(bare)].startswith("p"))
+            pointers = int(types.params[PARAMETERS.index(bare)].startswith("p"))
         elif after.last == "operand" and bare + "*" in s.names:
             pointers = None
-        levels = c_types.follow(s.levels, c_syntax.place(s), c_syntax.place(after), bare, pointers, result)
+        levels = c_types.follow(
+            s.levels, c_syntax.place(s), c_syntax.place(after), c_types.Word(bare, pointers), result
+        )
         if levels is None:
             return None
         stores = self._stores(s, after, bare)

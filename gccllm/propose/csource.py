@@ -1,7 +1,7 @@
 """The C text of one function, cut from the source it was written in.
 
 A scanner that knows comments, strings, character constants and brackets, and no grammar. It finds the ordinary case
-(`type name(parameters) {` at file level) and says None for everything else.
+(`type name(parameters) {` at file level) and returns None for everything else.
 
 Not covered, always None: names made by macros, definitions inside headers, K&R parameter lists, functions with the
 same name under different `#if` branches (two definitions are one too many to choose from).
@@ -33,7 +33,7 @@ _DIRECTIVE = re.compile(r"^[ \t]*#(?:[^\n\\]|\\.|\\\n)*", re.M | re.S)
 
 
 def blanked(source: str, *, directives: bool = True) -> str:
-    """`source` with comments, literals and (unless told otherwise) preprocessor lines turned to blanks.
+    """`source` with comments, literals and (unless asked otherwise) preprocessor lines turned to blanks.
 
     Same length, same line breaks.
     """

@@ -68,6 +68,7 @@ def check_answer(settings: _Settings) -> tuple[str, str]:
 
 def first_answer(proposer: Any) -> str:
     """The likeliest answer to `SCALAR`, as C. Raises ModelError, or ValueError for ids that make no text."""
+    from gccllm.propose.beam import Wanted
     from gccllm.propose.constrain import Constraint
     from gccllm.propose.llama import ModelError
     from gccllm.propose.protocol import Prompt
@@ -75,10 +76,8 @@ def first_answer(proposer: Any) -> str:
 
     model, tokens = proposer.load()
     prompt = Prompt("f", SCALAR, SCALAR, types=CSignature("i32", ()))
-    answers = model.likeliest(
-        tokens.encode_prompt(prompt), 1, end=tokens.end, max_tokens=64, deadline=Deadline(ANSWER_S),
-        constraint=Constraint.of(tokens, prompt.types, 0),
-    )  # fmt: skip
+    constraint = Constraint.of(tokens, prompt.types, 0)
+    answers = model.likeliest(tokens.encode_prompt(prompt), Wanted(1, tokens.end, 64, Deadline(ANSWER_S), constraint))
     if not answers:
         raise ModelError("the model says nothing")
     return str(tokens.decode_answer(answers[0].ids, prompt))

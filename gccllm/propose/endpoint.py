@@ -182,7 +182,7 @@ class EndpointProposer:
         return bytes(received)
 
     def _connect(self) -> httpx.Client:
-        """The client for `url`, made once. Raises FinalError for an address of no use."""
+        """The client for `url`, made once. Raises FinalError for an unusable address."""
         if self._client is None:
             try:
                 self._client = _client(self.url)

@@ -1,4 +1,4 @@
-"""What a function's own code says about any right answer to it: which parameters matter, whether memory is changed.
+"""What a function's own code implies for any correct answer: which parameters matter, whether memory is written.
 
     reads    the parameters whose registers are live at entry: gcc keeps no read that nothing depends on, so a right
              answer names all of these. It may name others: what gcc saw through need not be seen through again.
@@ -64,7 +64,7 @@ def _stores(body: Body, code: Code) -> bool | None:
     frame = {"RSP", "RBP"} if framed else {"RSP"}
     if not any(access.is_written and access.base not in frame for insn in code.insns for access in insn.accesses):
         return False
-    # The frame's address in another register: what is stored through that may be nobody's business.
+    # The frame's address in another register: stores through it may stay inside the frame.
     for line in lines:
         origin, to = line.operands if len(line.operands) == 2 else ("", "")
         if to != "%rbp" and (origin == "%rsp" or (line.mnemonic.startswith("lea") and "%rsp" in origin)):

@@ -1,9 +1,9 @@
-"""Two bodies behind one test of a length: gcc's own for short inputs, a wide one for long inputs.
+"""Loop versioning: gcc's own body for short inputs and a wide one for long inputs, behind one test of a length.
 
 Wide and unrolled code pays its set-up back on long inputs only. Where one integer parameter looks like the length, a
-candidate may start with one comparison and keep gcc's own body for lengths up to a threshold, the way a vectoriser
+candidate may start with one comparison and keep gcc's own body for lengths up to a threshold, as a vectoriser
 versions a loop. Both halves compute the same, so a wrong guess of the parameter costs speed and nothing else. What the
-wide half does for short lengths only is taken out (`prune`): no test could reach it.
+wide half does for short lengths only is removed (`prune`): no test could reach it.
 
 Not covered: lengths inside structures, in memory, or given as an end pointer; arguments on the stack.
 """

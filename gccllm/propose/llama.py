@@ -1,8 +1,8 @@
-"""Answers from a GGUF file with llama.cpp, in this process: many from one reading of the prompt.
+"""Answers from a GGUF file with llama.cpp, in this process: many for one evaluation of the prompt.
 
 Token ids go in and come out; no text, no tokeniser. One sequence per answer: the prompt is evaluated once and shared,
-then all unfinished answers take a step together (`beam`). A constraint may say which tokens can come next. With every
-token come the likeliest others in its place, for those who mend answers (`repair`).
+then all unfinished answers take a step together (`beam`). A constraint may say which tokens can come next. Every
+token carries its likeliest alternatives, which `repair` uses.
 
 Not covered: models that need more than one thread to be of use (one by default: a build has its own), GPUs, and files
 so damaged that llama.cpp aborts the process instead of refusing them; the shim then assembles gcc's own text.
@@ -16,12 +16,13 @@ import importlib.util
 import sys
 import types
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from gccllm.base.deadline import Deadline
-from gccllm.propose.beam import Answer, Constraint, Step, likeliest
+from gccllm.propose.beam import Answer, Step, Wanted, likeliest
 
 CHAT_CONTEXT = 16384
 """Tokens of prompt and answer for a model that is asked in words."""
@@ -66,7 +67,7 @@ def _bindings() -> Any:
     try:
         return importlib.import_module("llama_cpp.llama_cpp")
     finally:
-        del sys.modules["llama_cpp"]  # whoever wants the package gets the real one
+        del sys.modules["llama_cpp"]  # a later import gets the real package
 
 
 @cache
@@ -97,17 +98,14 @@ class Gguf:
             library().llama_model_free(self._model)
             self._model = None
 
-    def likeliest(
-        self, prompt: Sequence[int], n: int, *, end: int, max_tokens: int, deadline: Deadline,
-        constraint: Constraint | None = None, alone: tuple[int, float] | None = None,
-    ) -> list[Answer]:  # fmt: skip
-        """The `n` likeliest answers that a beam finds, the likeliest first; incomplete ones come last (`beam`).
+    def likeliest(self, prompt: Sequence[int], wanted: Wanted) -> list[Answer]:
+        """The likeliest answers that a beam finds, the likeliest first; incomplete ones come last (`beam`).
 
         Deterministic on one machine. Raises PromptTooLong, ModelError.
         """
-        room = self._room(prompt, end)
-        with _Context(self, len(prompt), n, min(max_tokens, room)) as context:
-            return context.beam(prompt, end, deadline, constraint, alone)
+        wanted = replace(wanted, max_tokens=min(wanted.max_tokens, self._room(prompt, wanted.end)))
+        with _Context(self, len(prompt), wanted.width, wanted.max_tokens) as context:
+            return context.beam(prompt, wanted)
 
     def _room(self, prompt: Sequence[int], end: int) -> int:
         """Tokens that an answer may have. Raises PromptTooLong, ModelError."""
@@ -132,7 +130,7 @@ class _Context:
         parameters.kv_unified = True
         parameters.flash_attn_type = 0
         parameters.no_perf = True
-        self.model, self.n, self.max_tokens = model, n, max_tokens
+        self.model = model
         self.handle = lib.llama_init_from_model(model._model, parameters)
         if not self.handle:
             raise ModelError("llama.cpp could not make a context (memory?)")
@@ -146,12 +144,9 @@ class _Context:
         library().llama_batch_free(self.batch)
         library().llama_free(self.handle)
 
-    def beam(
-        self, prompt: Sequence[int], end: int, deadline: Deadline, constraint: Constraint | None = None,
-        alone: tuple[int, float] | None = None,
-    ) -> list[Answer]:  # fmt: skip
+    def beam(self, prompt: Sequence[int], wanted: Wanted) -> list[Answer]:
         """The likeliest answers (`beam`)."""
-        logits = self._read(prompt, deadline)
+        logits = self._read(prompt, wanted.deadline)
         if logits is None:
             return []
 
@@ -164,10 +159,7 @@ class _Context:
                     lib.llama_memory_seq_cp(self.memory, step.origin, step.lane, -1, -1)
             return self._evaluate([(step.token, len(prompt) + length, step.lane, True) for step in steps])
 
-        return likeliest(
-            logits, self.n, evaluate, end=end, max_tokens=self.max_tokens, constraint=constraint,
-            alone=alone, is_over=lambda: deadline.is_over,
-        )  # fmt: skip
+        return likeliest(logits, evaluate, wanted)
 
     def _read(self, prompt: Sequence[int], deadline: Deadline) -> Any:
         """Logits (1, V) after the prompt, or None at the deadline."""
@@ -206,6 +198,16 @@ class _Context:
         return logits
 
 
+@dataclass(frozen=True, slots=True)
+class ChatSampling:
+    """How an answer in words is drawn."""
+
+    temperature: float
+    seed: int
+    max_tokens: int
+    max_characters: int
+
+
 class Chat:
     """Any chat model, asked in words. Raises ModelError when it cannot be loaded."""
 
@@ -231,25 +233,17 @@ class Chat:
     def close(self) -> None:
         self._model.close()
 
-    def answer(
-        self,
-        messages: Sequence[dict[str, str]],
-        *,
-        temperature: float,
-        max_tokens: int,
-        seed: int,
-        deadline: Deadline,
-        max_characters: int,
-    ) -> str:
+    def answer(self, messages: Sequence[dict[str, str]], sampling: ChatSampling, deadline: Deadline) -> str:
         """One answer, cut at the limits and the deadline. Raises PromptTooLong, ModelError."""
         text = ""
         try:
             stream = self._model.create_chat_completion(
-                messages=list(messages), temperature=temperature, max_tokens=max_tokens, seed=seed, stream=True
-            )
+                messages=list(messages), temperature=sampling.temperature, max_tokens=sampling.max_tokens,
+                seed=sampling.seed, stream=True,
+            )  # fmt: skip
             for chunk in stream:
                 text += chunk["choices"][0]["delta"].get("content") or ""
-                if deadline.is_over or len(text) > max_characters:
+                if deadline.is_over or len(text) > sampling.max_characters:
                     break
         except ValueError as error:  # what llama-cpp-python raises for a prompt over the context
             raise PromptTooLong(str(error)) from error

@@ -17,7 +17,7 @@ from gccllm.base.reasons import Reason
 from gccllm.propose import prompt_text
 from gccllm.propose.answers import to_candidate
 from gccllm.propose.builtin_model import BUILTIN, TOKENS, BuiltinProposer, load_tokens
-from gccllm.propose.llama import Chat, ModelError, PromptTooLong
+from gccllm.propose.llama import Chat, ChatSampling, ModelError, PromptTooLong
 from gccllm.propose.protocol import Failure, Prompt, Proposer
 
 MAX_CHAT_TOKENS = 4096
@@ -83,11 +83,5 @@ class ChatProposer:
         """The model's own words for one sample. Loads it the first time. Raises ModelError."""
         if self._model is None:
             self._model = Chat(self.path, self.threads)
-        return self._model.answer(
-            messages,
-            temperature=temperature,
-            max_tokens=max_tokens,
-            seed=self.seed + number,
-            deadline=deadline,
-            max_characters=prompt_text.MAX_ANSWER,
-        )
+        sampling = ChatSampling(temperature, self.seed + number, max_tokens, prompt_text.MAX_ANSWER)
+        return self._model.answer(messages, sampling, deadline)

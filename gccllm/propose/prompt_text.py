@@ -1,6 +1,6 @@
-"""The prompt as text, for models that read text; and the way back from their answers.
+"""The prompt as text, for models that read text, and the parser of their answers.
 
-Format 1. A user message is a list of headed, fenced blocks in this order; a block that has nothing to say is left out:
+Format 1. A user message is a list of headed, fenced blocks in this order; an empty block is left out:
 
     Function: `NAME`
     Instruction sets: level N (M without a guard): WORDS
@@ -147,7 +147,7 @@ _C_INFO = frozenset({"c", "c11", "c17", "c99", "h", "cpp", "c++", "cc"})
 def parse_answer(text: str) -> Answer:
     """The code of an answer: the last fenced block that is marked as assembly or C, else the last block of all.
 
-    An unclosed fence runs to the end of the text. What stands before a final `</think>` is not looked at.
+    An unclosed fence runs to the end of the text. Everything before a final `</think>` is ignored.
     Raises Quit(TOO_LONG) over the size limits and Quit(NO_CODE) when no block holds anything.
     """
     if len(text) > MAX_ANSWER:

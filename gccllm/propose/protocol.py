@@ -1,7 +1,7 @@
 """What a proposer is asked and what it answers.
 
-A *prompt* describes one function; a *proposer* turns it into candidates: untrusted text that every later gate looks at.
-Nothing here judges a candidate, and a proposer never raises for a source that fails: it yields less, and says why in
+A *prompt* describes one function; a *proposer* turns it into candidates: untrusted text until every gate has passed it.
+Nothing here judges a candidate, and a proposer never raises for a source that fails: it yields less, with the cause in
 `failures`.
 """
 
@@ -53,8 +53,8 @@ class Attempt:
     dialect: str = "asm"
 
 
-class Trial(Protocol):
-    """A quick look at many functions, for a proposer that searches (`verify.trial`). May raise Quit.
+class QuickCheck(Protocol):
+    """A quick check of many functions, for a proposer that searches (`verify.quick_check`). May raise Quit.
 
     `text` is gcc's assembly of functions of the target's type, `names` some of them.
     """
@@ -88,8 +88,8 @@ class Prompt:
     """The function's types as words; None when they have none, and then the built-in model is not asked."""
     unit: CompileUnit | None = field(default=None, compare=False, repr=False)
     """How to compile the translation unit again; without it `recompile` and the `c` dialect have nothing to say."""
-    trial: Trial | None = field(default=None, compare=False, repr=False)
-    """How to try bodies before they are proposed; without it the built-in model cannot mend its answers."""
+    quick_check: QuickCheck | None = field(default=None, compare=False, repr=False)
+    """How to try bodies before they are proposed; without it the built-in model cannot repair its answers."""
 
     @property
     def short(self) -> str:

@@ -1,11 +1,11 @@
-"""Branches that a lower bound of one register decides, taken out.
+"""Removal of branches that a lower bound on one register decides.
 
 A body that runs only for lengths above a threshold still holds gcc's or clang's own tests for short lengths. No input
 takes them, and an edge that no test takes is not admitted. This pass follows the bound forward through copies,
 subtractions and shifts and drops what it decides.
 
 A mistake here makes a wrong candidate, which the gates refuse; it is kept small, not proved. Bounds are lost at calls,
-at anything that writes the register in another way, and where paths with different bounds meet the smaller one stays.
+at any other write of the register, and where paths with different bounds meet the smaller one stays.
 """
 
 from __future__ import annotations

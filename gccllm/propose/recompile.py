@@ -34,7 +34,7 @@ from gccllm.propose.recipes import (
 from gccllm.propose.unit import CompileUnit, find_clang
 
 FMA_LEVEL = 3
-"""From this ISA level on gcc contracts a*b+c into one rounding unless told otherwise."""
+"""From this ISA level on gcc contracts a*b+c into one rounding unless an option forbids it."""
 
 
 @dataclass
@@ -88,7 +88,7 @@ class RecompileProposer:
                 yield label, both
 
     def refine(self, prompt: Prompt, n: int, deadline_s: float) -> Iterator[Candidate]:
-        """Nothing: flags do not learn from a verdict."""
+        """Nothing: recipes do not depend on verdicts."""
         return iter(())
 
     def close(self) -> None:
@@ -135,7 +135,7 @@ class RecompileProposer:
 
 
 def _cut(module: Module, name: str, unit: CompileUnit) -> Body | None:
-    """The function's body with what it needs of private data, or None when it cannot stand in for the baseline's."""
+    """The function's body with what it needs of private data, or None when it cannot replace the baseline's."""
     function = module.functions.get(name)
     if function is None:
         return None
@@ -162,7 +162,7 @@ def _canonical_or_empty(text: str) -> str:
 
 
 def _like_gcc(unit: CompileUnit) -> tuple[str, ...]:
-    """What gcc was configured to do without being asked: position independence, landing pads."""
+    """The defaults that gcc was configured with: position independence, landing pads."""
     extra: list[str] = []
     if not any(re.fullmatch(r"-f(?:no-)?(?:pic|pie)", flag, re.I) for flag in unit.flags):
         extra.append("-fPIE" if _is_pie_by_default(unit.tools.gcc) else "-fno-pie")

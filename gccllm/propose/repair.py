@@ -1,13 +1,12 @@
-"""Answers mended: the edits of failing answers that the model holds likeliest, tried until some pass.
+"""Repair of failing answers: the edits that the model considers likeliest, tried until some pass.
 
 A small model's wrong answer is mostly a right one with a wrong number, comparison or type in it. An edit puts another
 word in one place: one of the model's own alternatives there, or a sibling of the word (`<` for `<=`, another slot, a
-neighbour of the same slot, the type of other sign). Edits are added up in nats: how much less likely than the answer
-itself the model holds the edited one, each place judged as if the others stood. The search is best first, over one to
+neighbour of the same slot, the type of other sign). The cost of edits adds up in nats: how much less likely than the
+answer itself the edited one is by the model, each place taken as independent. The search is best first, over one to
 three edits at once, over all failing answers together.
 
-What passes the tests that lead the search may have found their holes: it counts only after tests that the search never
-saw (`fresh`).
+An answer that passes the tests that lead the search may exploit their gaps: it counts only after held-out tests.
 
 Cost: with the macros' plain loops and no optimiser (`prelude.plain`) about 2 ms of a busy core an answer, 0.7 ms of
 them for the search itself: 320 to 400 answers a second of CPU, where wide loops at -Og gave 83 on the same rows beside
@@ -29,15 +28,13 @@ from gccllm.propose.beam import Answer
 
 MAX_EDITS = 3
 PER_EDIT = 1.0
-"""Nats: one wrong word is likelier than two."""
+"""Nats for each edit: one wrong word is likelier than two."""
 SIBLING = 4.5
 """Nats by which a sibling is less likely than the word itself, where the model does not say."""
 NEAR_SLOTS = 4
 """A spelled number may have been meant to be one of the first so many slots, or its neighbour."""
 BATCH, MOST = 64, 256
 """Answers compiled and run together: in the first batch, and at most; each is twice as large as the one before."""
-WANTED = 1
-"""Mended answers after which the search ends."""
 
 _KIN = (
     ("<", "<=", ">", ">="), ("==", "!="), ("<", "=="), ("<=", "=="), (">", "!="), (">=", "!="), ("+", "-"),
@@ -73,7 +70,7 @@ class Edited:
 
 
 def siblings(words: Sequence[str]) -> dict[int, tuple[int, ...]]:
-    """For a word of C: words that stand in the same places. Ids."""
+    """For a word of C: words that occur in the same places. Ids."""
     ids = {word: i for i, word in enumerate(words)}
     found: dict[int, dict[int, None]] = {}
     for kin in _KIN:
@@ -124,7 +121,7 @@ def search(
     edits = [edits_of(seed, kin) for seed in seeds]
     seen = {text for seed in seeds if (text := decode(seed.ids)) is not None}
     # A set of edits is a rising tuple of indices. Each is reached once: from itself without its last edit, by adding
-    # the next one, or from the one whose last edit is the one before, by moving it on. Costs rise along both ways.
+    # the next one, or from the one whose last edit is the one before, by moving it on. Costs rise along both paths.
     heap: list[tuple[float, int, tuple[int, ...]]] = []
 
     def push(which: int, chosen: tuple[int, ...]) -> None:
@@ -166,37 +163,50 @@ class Tally:
     tried: int = 0
     passed: int = 0
     """On the tests that lead the search."""
-    mended: int = 0
-    """On fresh tests too."""
+    repaired: int = 0
+    """On held-out tests too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """What compiles answers and runs them."""
+
+    leading: Verdicts
+    """On the tests that lead the search."""
+    held_out: Verdicts
+    """On tests that the search never saw."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How far a search goes."""
+
+    wanted: int = 1
+    """Repaired answers after which it ends."""
+    batch: int = BATCH
+    """Answers compiled and run together at first."""
+
+
+USUAL = Sizes()
 
 
 def repair(
-    edited: Iterator[Edited],
-    judge_batch: Verdicts,
-    fresh: Verdicts,
-    deadline: Deadline,
-    *,
-    wanted: int = WANTED,
-    batch: int = BATCH,
-    tally: Tally | None = None,
+    edited: Iterator[Edited], checks: Checks, deadline: Deadline, tally: Tally | None = None, sizes: Sizes = USUAL
 ) -> list[Edited]:
-    """Edited answers that pass, likeliest first: at most a batch more than `wanted`, fewer at the deadline.
-
-    `judge_batch`  compiles answers and runs them on the tests that lead the search
-    `fresh`        runs those that passed on tests that the search never saw
-    """
+    """Edited answers that pass, likeliest first: at most a batch more than wanted, fewer at the deadline."""
     tally = tally if tally is not None else Tally()
     found: list[Edited] = []
-    while len(found) < wanted and not deadline.is_over:
+    batch = sizes.batch
+    while len(found) < sizes.wanted and not deadline.is_over:
         tried = list(islice(edited, batch))
         if not tried:
             break
         batch = min(2 * batch, max(batch, MOST))
         tally.tried += len(tried)
-        passing = [one for one, ok in zip(tried, judge_batch([t.text for t in tried]), strict=True) if ok]
+        passing = [one for one, ok in zip(tried, checks.leading([t.text for t in tried]), strict=True) if ok]
         tally.passed += len(passing)
         if passing:
-            stands = fresh([one.text for one in passing])
+            stands = checks.held_out([one.text for one in passing])
             found += [one for one, ok in zip(passing, stands, strict=True) if ok]
-            tally.mended = len(found)
+            tally.repaired = len(found)
     return found

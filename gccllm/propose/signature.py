@@ -54,7 +54,7 @@ class CSignature:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """As they stand in a prompt."""
+        """As they are written in a prompt."""
         return ("=" + self.returns, *(":" + p for p in self.params))
 
     def head(self, name: str) -> str:

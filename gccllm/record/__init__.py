@@ -1,4 +1,4 @@
 """Recorded calls as tests: the recorder in a program, its files, the test store, and tests made of them.
 
-`docs/internals/recording.md` is the way of a recorded call from one to the next.
+`docs/internals/recording.md` follows the life of a recorded call through all of them.
 """

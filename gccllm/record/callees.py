@@ -1,8 +1,8 @@
 """Functions of other units, for those that call them: slices of what a recorded build has, in the test store.
 
-A build that records keeps its units' global functions, because a unit knows nothing of the others. That another
-program's function of the same name may have taken the place costs tests (they fault, or end otherwise), never a wrong
-verdict: what a caller asks of it is compared, call by call, whatever it answers.
+A build that records keeps its units' global functions, because a unit knows nothing of the others. A function
+of the same name in another program may have replaced one. That costs tests (they fault, or end differently), never a
+wrong verdict: its calls are compared one by one, whatever it returns.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def keep_callees(tests: TestStore, module: Module) -> int:
     return kept
 
 
-def hopeful(signature: Signature) -> Signature:
-    """`signature` as if every function of the program that cannot be stood in for were in the store: the unit that has
+def assuming_external_code(signature: Signature) -> Signature:
+    """`signature` as if every function of the program that cannot be stubbed were in the store: the unit that has
     it may be compiled later. What a C library has is not the program's."""
     library = ctypes.CDLL(None)
     found = {

@@ -4,7 +4,7 @@
 flag and address is checked before it is used, and whatever else is wrong with a file is a `CaptureError` with a named
 reason.
 
-Not covered: whether the state makes sense. That is found out by replaying it (`gccllm.record.lower`).
+Not covered: whether the state makes sense. Only a replay shows that (`gccllm.record.lower`).
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 
 Each process keeps to its own budget, but a test suite has any number of processes. The folder is renamed: the
 recorder, which knows the old name alone, can write nothing more and counts `file` for what it drops, as it does on a
-full disk. Nothing that was captured is lost. The folder lies in a private one, so that nobody can put another in its
-place.
+full disk. Nothing that was captured is lost. The folder lies in a private one, so that no other user can replace it.
 """
 
 from __future__ import annotations

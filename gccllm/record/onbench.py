@@ -1,8 +1,8 @@
-"""A recorded function on the bench: its calls replayed, what they read, and nothing but that kept (`redact`).
+"""Replay of a recorded function's calls, and redaction: what they do not read is removed.
 
-Whether a call replays is decided by the harvest's rules (`Probe`): the baseline ends well and soon under both poisons,
-the trapping build does not trap, and nothing is touched but the call's own memory. What is long is looked at as a
-harvest does (`harvest.long`). Not covered: redaction of calls that are too long to be traced; they are dropped.
+Whether a call replays is decided by the harvest's rules (`Probe`): the baseline terminates normally and soon under both
+poisons, the trapping build does not trap, and nothing is touched but the call's own memory. What is long is looked at
+as a harvest does (`harvest.long`). Not covered: redaction of calls that are too long to be traced; they are dropped.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from gccllm.base.core import PAGE_BYTES, Slot, Test
 from gccllm.base.toolchain import Toolchain
 from gccllm.harvest.far import with_code
 from gccllm.harvest.long import Looked, look
-from gccllm.harvest.probe import NO_LIMIT, HarvestTarget, Probe, State
+from gccllm.harvest.probe import NO_LIMIT, Probe
 from gccllm.harvest.recorded import known_of
+from gccllm.harvest.run import State
+from gccllm.harvest.target import HarvestTarget
 from gccllm.harvest.wire import target_and_context
 from gccllm.record.capture import RecordedCall, RecordedPage, Registers
 from gccllm.record.lower import lower

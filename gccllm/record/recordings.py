@@ -1,4 +1,4 @@
-"""What was recorded, for a build: tests with their weights, and which functions the time went to.
+"""The recorded calls that a build uses: tests with their weights, and the share of time of each function.
 
 Where nothing was ever recorded every answer is "nothing", and none of the recording's modules is loaded.
 """
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from gccllm.assembly import BodyError, Function, Module
 from gccllm.base.core import Quit, Test
-from gccllm.harvest.probe import HarvestTarget
+from gccllm.harvest.target import HarvestTarget
 from gccllm.sandbox.image import build_image
 from gccllm.store.entry import RecordingRecord
 
@@ -25,7 +25,7 @@ FAULT_TICKS = 12_000
 
 
 @dataclass(frozen=True)
-class Supply:
+class RecordedTests:
     """The recorded tests of one function."""
 
     key: str
@@ -88,7 +88,7 @@ class Recordings:
             return ""
         return words[2].decode("latin-1")[:64] if len(words) > 2 else ""
 
-    def is_news(self, key: str, known: RecordingRecord | None) -> bool:
+    def has_new_calls(self, key: str, known: RecordingRecord | None) -> bool:
         """Whether there is a recording, and not the one that `known` speaks of."""
         stamp = self.stamp(key)
         return bool(stamp) and (known is None or known.stamp != stamp)
@@ -98,7 +98,7 @@ class Recordings:
         stamp = self.stamp(key)
         return RecordingRecord(key=key, stamp=stamp, calls=0) if stamp else None
 
-    def supply(self, key: str, target: HarvestTarget) -> Supply | None:
+    def supply(self, key: str, target: HarvestTarget) -> RecordedTests | None:
         """The tests recorded for a baseline; None when there are none. Raises what a harvest raises."""
         stamp = self.stamp(key)
         recorded = self.store.load(key) if self.store is not None and stamp else None
@@ -115,7 +115,7 @@ class Recordings:
                 unfit += 1
             else:
                 tests.append(replace(test, weight=weight))
-        return Supply(key, stamp, tuple(tests), float(recorded.total), unfit)
+        return RecordedTests(key, stamp, tuple(tests), float(recorded.total), unfit)
 
     def heat(self, module: Module) -> dict[str, float] | None:
         """Share of the unit's recorded time by function; None when no function of it was called in a recording.

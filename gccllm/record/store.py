@@ -2,9 +2,9 @@
 
     <key[:2]>/<key>.bench    slice, baseline and types of the function (`Bench`), written by the record build
     <key[:2]>/<key>.tests    its recorded calls: a fair sample of all processes and runs, equal pages kept once
-    <key[:2]>/<key>.coverage what those tests were worth, when somebody looked (edges, mutants)
+    <key[:2]>/<key>.coverage the worth of those tests, once measured (edges, mutants)
     callees/<name>.s         slices of functions that recorded functions of other units may call (`record.callees`)
-    <key[:2]>/.lock          held while a file of the folder is made out of what it was and what came
+    <key[:2]>/.lock          held while a file of the folder is merged with new data
 
 Files are 0600, folders 0700, and put in place by rename. A damaged file is a named error in `problems` and counts as
 absent; the next recording replaces it.
@@ -183,7 +183,7 @@ class TestStore:
 
     @contextlib.contextmanager
     def locked(self, key: str) -> Iterator[None]:
-        """Raises OSError, also when somebody else holds the lock for very long."""
+        """Raises OSError, also when another process holds the lock for very long."""
         folder = self.path(key).parent
         _private_folder(folder)
         try:
@@ -203,7 +203,7 @@ class TestStore:
         return recorded
 
     def read(self, key: str) -> Recorded | None:
-        """`load` for somebody who only looks."""
+        """`load` without any change to the store."""
         if not self.path(key).exists() or (known := self.bench(key)) is None:
             return None
         kept = self.reservoir(key)
@@ -244,7 +244,7 @@ class TestStore:
         return ""
 
     def coverage(self, key: str) -> Coverage | None:
-        """What the tests were worth, if somebody looked at just these."""
+        """The worth of the tests, if it was measured for exactly these."""
         raw = self._read(self.path(key, "coverage"))
         with contextlib.suppress(ValueError):
             if raw is not None and (known := Coverage.model_validate_json(raw)).stamp == self.stamp(key):
@@ -286,7 +286,7 @@ class TestStore:
 
 
 def _private_folder(folder: Path) -> None:
-    """`folder` and, where they are missing, the two above it, which nobody else may look into."""
+    """`folder` and, where they are missing, the two above it, readable by the user alone."""
     folder.parent.parent.mkdir(parents=True, exist_ok=True)
     for place in (folder.parent, folder):
         with contextlib.suppress(FileExistsError):

@@ -32,7 +32,7 @@ from gccllm.store.entry import Bench, Frozen
 SCHEMA = 1
 """Of recorded tests."""
 BENCH_SCHEMA = 2
-"""Of benches; they are made anew by every recording build. History: 1 = the context spoke of callers."""
+"""Of benches; every recording build writes them again. History: 1 = the context held facts on callers."""
 MAX_HEAD = 64 << 20
 """What a reader unpacks at most; the budget of a writer is far below."""
 
@@ -44,7 +44,7 @@ class TestsError(Reasoned):
 
 
 class Coverage(Frozen):
-    """What the recorded tests alone were worth when somebody looked; a file of its own, `.coverage`."""
+    """The measured worth of the recorded tests alone; a file of its own, `.coverage`."""
 
     stamp: str
     """Checksum of the tests that were looked at: of others this says nothing."""

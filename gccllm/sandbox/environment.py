@@ -1,6 +1,6 @@
-"""What a call leaves besides results and memory: floating-point exception flags and errno; and whether one may look.
+"""What a call leaves besides results and memory (floating-point exception flags, errno), and whether callers may look.
 
-By default somebody may: gcc has -ftrapping-math and -fmath-errno. Options that say otherwise are the language's licence
+By default they may: gcc has -ftrapping-math and -fmath-errno. Options that say otherwise are the language's licence
 to leave such things out, so they end the comparison.
 """
 

@@ -51,18 +51,17 @@ def instrument(
     body: Body,
     name: str,
     *,
-    label: str | None = None,
     traced: Collection[str] = (),
     tools: Toolchain | None = None,
     blocks: bool = True,
 ) -> str:
-    """Text that defines `label` (default `traced_name(name)`), the instrumented copy of `body`, as a global function.
+    """Text that defines `traced_name(name)`, the instrumented copy of `body`, as a global function.
 
-    `name` is the function the body stands for: its calls to itself stay in the copy. `traced` are functions of the
+    `name` is the function that the body implements: its calls to itself stay in the copy. `traced` are functions of the
     unit that have instrumented copies (`instrument_callees`); calls go there. `blocks=False` logs memory only.
     Raises BodyError(UNSUPPORTED_INSTRUCTION), or what `by_line` raises.
     """
-    label = label or traced_name(name)
+    label = traced_name(name)
     graph = cfg(body)
     decoded = by_line(body, tools or Toolchain.find(), name)
     leaders = {block.first: n for n, block in enumerate(graph.blocks)}

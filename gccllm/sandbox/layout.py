@@ -9,8 +9,8 @@ Address map of the replaying process (its own code is position independent and l
     CONTROL        one page: scratch slots of stubs and of instrumented code
     IMAGE_IMPORTS  addresses of library functions, for stubs
     LOG            the access log of traced runs; the page behind it is unmapped
-    image          code, constants, stubs and writable data of the linked image, each a fixed way (`*_AT`) from its
-                   base, so that the addresses of a unit's own functions and data do not depend on the candidates
+    image          code, constants, stubs and writable data of the linked image, each at a fixed offset (`*_AT`) from
+                   its base, so that the addresses of a unit's own functions and data do not depend on the candidates
                    linked beside them. The base is like a PIE's; IMAGE_LOW for code that is not position independent
     arenas         see `gccllm.base.core`
     stack          the test stack between two unmapped pages

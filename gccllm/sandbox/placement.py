@@ -2,9 +2,9 @@
 
 Tests hold canonical addresses, so that they are the same for a seed. `Moves` turns them into those of another placement
 when a test is encoded. Every run of the search and of the gates is canonical; `judge` then runs baseline and candidate
-again under placements drawn anew, which no candidate can know.
+again under freshly drawn placements, which no candidate can know.
 
-Words are told by their value: one that is a canonical address, wherever it stands, is taken for a pointer. A number
+Pointers are recognised by value: a word that is a canonical address, wherever it occurs, is treated as one. A number
 that is one by chance moves along; both sides then see the same other number.
 """
 
@@ -58,7 +58,7 @@ def drawn(rng: Random, taken: Iterable[int] = ()) -> Placement:
     """A placement as Linux gives them: image and some arenas like a PIE and its heap, others like mappings.
 
     taken  addresses of pages that must stay free. Where there are any, a low image stays where it is: words of pages
-           that point into it cannot be told from numbers
+           that point into it look like numbers
     """
     used = sorted(set(taken))
     has_pages = bool(used)
@@ -86,7 +86,7 @@ def drawn(rng: Random, taken: Iterable[int] = ()) -> Placement:
 
 
 class Moves:
-    """From what stands in a test to addresses under a placement, in an image."""
+    """From the words of a test to addresses under a placement, in an image."""
 
     def __init__(self, placement: Placement, image_base: int, known: Mapping[str, int]) -> None:
         self._known = known

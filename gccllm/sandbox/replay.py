@@ -1,10 +1,10 @@
 """Running entries of an image on tests, confined, in another process.
 
-`Replayer.run` returns what happened; it judges nothing, and nothing here knows what should happen. `same` compares two
-observations. A crash, hang or kill of the replaying process is an observation (DIED), never an exception.
+`Replayer.run` returns what happened; it judges nothing, and nothing here knows what should happen (`compare`). A crash,
+hang or kill of the replaying process is an observation (DIED), never an exception.
 
 Raises Quit(SANDBOX_UNAVAILABLE) when the kernel refuses the confinement or there is no replayer, and
-Quit(PAGES_UNMAPPABLE) when a test's pages cannot be put where they were: then nothing ran.
+Quit(PAGES_UNMAPPABLE) when a test's pages cannot be mapped where they were: then nothing ran.
 """
 
 from __future__ import annotations
@@ -15,60 +15,49 @@ import random
 import select
 import subprocess
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from gccllm.base.core import Observation, Quit, Returned, RunStatus, Slot, Test
+from gccllm.base.core import Observation, Quit, Returned, Slot, Test
 from gccllm.base.deadline import Deadline
 from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
 from gccllm.sandbox import layout
+from gccllm.sandbox.compare import Raw, decode_observation
 from gccllm.sandbox.encode import RECORDS, Batch, encode, with_pages
-from gccllm.sandbox.environment import STRICT, Environment
 from gccllm.sandbox.image import Image
 from gccllm.sandbox.placement import CANONICAL, Moves, Placement
 from gccllm.sandbox.program import replayer_path
 
-_STATUS = {
-    layout.Status.DIED: RunStatus.DIED,
-    layout.Status.OK: RunStatus.OK,
-    layout.Status.FAULT: RunStatus.FAULT,
-    layout.Status.TIMEOUT: RunStatus.TIMEOUT,
-    layout.Status.SYSCALL: RunStatus.SYSCALL,
-    layout.Status.ABI: RunStatus.ABI,
-    layout.Status.SKIPPED: RunStatus.TIMEOUT,
-}
 _LAYOUTS = 8
 """Processes started, each with other random addresses, until recorded pages find their places free."""
 
-Raw = npt.NDArray[np.void]
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Two functions to time against each other: the names of their copies, each at another place."""
+
+    first: Sequence[str]
+    second: Sequence[str]
+    empty: str
+    """A function that only returns."""
 
 
-def decode_observation(row: Any) -> Observation:
-    """One OBSERVATION record (a numpy void) as the shared type."""
-    return Observation(
-        status=_STATUS.get(int(row["status"]), RunStatus.DIED),  # type: ignore[call-overload]
-        signal=int(row["signal"]),
-        fault_address=int(row["fault"]),
-        abi=int(row["abi"]),
-        returned={
-            Slot.RAX: row["rax"].tobytes(),
-            Slot.RDX: row["rdx"].tobytes(),
-            Slot.XMM0: row["xmm0"].tobytes(),
-            Slot.XMM1: row["xmm1"].tobytes(),
-            Slot.ST0: row["st0"].tobytes()[:10],
-            Slot.ST1: row["st1"].tobytes()[:10],
-        },
-        memory=row["memory"].tobytes(),
-        calls=row["calls"].tobytes(),
-        ticks=int(row["ticks"]),
-        fp_flags=int(row["fp_flags"]),
-        errno=int(row["error"]),
-    )
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How `Replayer.time` measures."""
+
+    rounds: int
+    passes: int
+    """Calls of every input of a sample, never back to back."""
+    target_ticks: int
+    """Length of a sample."""
+    seed: int
+    limit_s: float
+    """For all rounds together."""
 
 
 # --- running --------------------------------------------------------------------------------------
@@ -77,7 +66,7 @@ def decode_observation(row: Any) -> Observation:
 class Replayer:
     """A replaying process for one image. Use as a context manager, from one thread.
 
-    `returns` says which result registers count (it only tells the x87 stack depth to expect here).
+    `returns` says which result registers count (here they only give the x87 stack depth to expect).
     `deadline_ms` is CPU time a test, rounded up to `layout.TICK_MS`.
     """
 
@@ -95,7 +84,7 @@ class Replayer:
         self.deadline_ms = deadline_ms
         self.x87_results = sum(1 for r in returns if r.slot in (Slot.ST0, Slot.ST1))
         self._program = replayer_path()
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: _Child | None = None
         self._loaded = Batch()
         self._encoded: dict[int, tuple[Test, bytes]] = {}
         self._moves = Moves(placement, image.base, image.symbols)
@@ -112,12 +101,16 @@ class Replayer:
     def close(self) -> None:
         child, self._child, self._loaded = self._child, None, Batch()
         if child is not None:
-            child.kill()
-            child.wait()
-            for pipe in (child.stdin, child.stdout):
-                if pipe:
-                    with contextlib.suppress(OSError):
-                        pipe.close()
+            child.close()
+
+    @contextlib.contextmanager
+    def within(self, deadline_ms: int) -> Iterator[None]:
+        """Another CPU time a test inside."""
+        usual, self.deadline_ms = self.deadline_ms, deadline_ms
+        try:
+            yield
+        finally:
+            self.deadline_ms = usual
 
     def run(
         self,
@@ -126,7 +119,6 @@ class Replayer:
         *,
         poison: int = 0,
         fork_each: bool = False,
-        deadline_ms: int | None = None,
         give_up_after: int = 0,
     ) -> list[Observation]:
         """Call `entry` once on each test; one observation a test, in the order given.
@@ -135,9 +127,7 @@ class Replayer:
         `fork_each`: a process per test, in shuffled order.
         `give_up_after`: after so many time-outs the remaining tests are reported as time-outs without being run.
         """
-        raw = self.run_raw(
-            entry, tests, poison=poison, fork_each=fork_each, deadline_ms=deadline_ms, give_up_after=give_up_after
-        )
+        raw = self.run_raw(entry, tests, poison=poison, fork_each=fork_each, give_up_after=give_up_after)
         return [decode_observation(row) for row in raw]
 
     def run_raw(
@@ -147,7 +137,6 @@ class Replayer:
         *,
         poison: int = 0,
         fork_each: bool = False,
-        deadline_ms: int | None = None,
         give_up_after: int = 0,
     ) -> Raw:
         """`run`, as an array of `layout.OBSERVATION`: for comparing many candidates fast (see `differs`)."""
@@ -161,7 +150,7 @@ class Replayer:
         ordered = [tests[i] for i in order]
         at = 0
         for batch in [self._loaded] if self._holds(ordered) else self._batches(ordered):
-            rows, _ = self._run_batch(entry, batch, int(flags), deadline_ms or self.deadline_ms, give_up_after)
+            rows, _ = self._run_batch(entry, batch, int(flags), give_up_after)
             out[order[at : at + len(rows)]] = rows
             at += len(rows)
         return out
@@ -172,26 +161,14 @@ class Replayer:
         Of the first tests only, as many as fit into one request.
         """
         batch = self._loaded if self._holds(tests) else next(self._batches(tests))
-        return self._run_batch(entry, batch, int(layout.Flag.TRACE), deadline_ms, 0)
+        with self.within(deadline_ms):
+            return self._run_batch(entry, batch, int(layout.Flag.TRACE), 0)
 
-    def time(
-        self,
-        first: Sequence[str],
-        second: Sequence[str],
-        empty: str,
-        tests: Sequence[Test],
-        *,
-        rounds: int,
-        passes: int,
-        target_ticks: int,
-        seed: int,
-        limit_s: float,
-    ) -> Raw:
+    def time(self, sides: Sides, tests: Sequence[Test], sampling: Sampling) -> Raw:
         """Time two functions against each other: one `layout.SAMPLE` a round.
 
-        `first` and `second` name copies of the two at different places, `empty` a function that only returns. Every
-        test must have been shown to run well and to leave the same memory under both. An empty array: a call did not
-        end well, or left other memory, or all together took longer than `limit_s`. Tests that no longer fit into one
+        Both must have been shown to terminate normally on every test and to leave the same memory. An empty array: a
+        call did neither after all, or all together took longer than the limit. Tests that no longer fit into one
         request are left out.
         """
         batch, pages = Batch(), 0
@@ -200,14 +177,15 @@ class Replayer:
             level = replace(test, fill=0)
             if pages > layout.MAX_TIMED_PAGES or not batch.takes(level, encode(level, self.image)):
                 break
-        sides = [[self.image.symbols[n] for n in names[: layout.MAX_COPIES]] for names in (first, second)]
-        addresses = [a for side in sides for a in (*side, *([0] * (layout.MAX_COPIES - len(side))))]
+        copies = [[self.image.symbols[n] for n in names[: layout.MAX_COPIES]] for names in (sides.first, sides.second)]
+        addresses = [a for side in copies for a in (*side, *([0] * (layout.MAX_COPIES - len(side))))]
         head = layout.TIME.pack(
-            rounds, passes, len(sides[0]), len(sides[1]), seed, target_ticks, self.image.symbols[empty], *addresses
-        )
+            sampling.rounds, sampling.passes, len(copies[0]), len(copies[1]), sampling.seed, sampling.target_ticks,
+            self.image.symbols[sides.empty], *addresses,
+        )  # fmt: skip
         try:
             self._load(batch)
-            _, log = self._ask(layout.RequestKind.TIME, 0, 0, 600, payload=[head], limit_s=limit_s)
+            _, log = self._ask(_Request(layout.RequestKind.TIME, deadline_ms=600), [head], sampling.limit_s)
         except _Lost:
             self.close()
             return np.zeros(0, layout.SAMPLE)
@@ -235,21 +213,18 @@ class Replayer:
             known = self._encoded[id(test)] = (test, encode(test, self.image, self.placement))
         return known[1]
 
-    def _run_batch(
-        self, entry: str, batch: Batch, flags: int, deadline_ms: int, give_up_after: int
-    ) -> tuple[Raw, npt.NDArray[np.void]]:
+    def _run_batch(self, entry: str, batch: Batch, flags: int, give_up_after: int) -> tuple[Raw, npt.NDArray[np.void]]:
         address = self.image.symbols[entry]
-        if self._child is not None and self._child.poll() is not None:
+        if self._child is not None and self._child.process.poll() is not None:
             self.close()  # it died between requests: nothing was lost, start another
         n = len(batch.tests)
         try:
             if self._loaded is not batch:
                 self._load(batch)
             # The replayer itself limits CPU time; this is for a machine so loaded, or a child so wild, that it cannot.
-            limit_s = 30.0 + 20.0 * n * (deadline_ms + layout.TICK_MS) / 1000
-            seen, log = self._ask(
-                layout.RequestKind.RUN, address, flags, deadline_ms, give_up_after, limit_s=min(limit_s, 600.0)
-            )
+            limit_s = 30.0 + 20.0 * n * (self.deadline_ms + layout.TICK_MS) / 1000
+            request = _Request(layout.RequestKind.RUN, address, flags, self.deadline_ms, give_up_after)
+            seen, log = self._ask(request, (), min(limit_s, 600.0))
         except _Lost:
             self.close()
             return np.zeros(n, layout.OBSERVATION), np.zeros(0, layout.LOG)
@@ -264,9 +239,7 @@ class Replayer:
         payload = list(batch.payload())
         for _ in range(_LAYOUTS):
             try:
-                self._ask(
-                    layout.RequestKind.LOAD, len(batch.contents), len(batch.addresses), payload=payload, limit_s=60.0
-                )
+                self._ask(_Request(layout.RequestKind.LOAD, len(batch.contents), len(batch.addresses)), payload, 60.0)
             except _Collision:
                 self.close()
                 continue
@@ -279,47 +252,21 @@ class Replayer:
             return False
         return all(a is b for a, b in zip(self._loaded.tests, tests, strict=True))
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self) -> _Child:
         if self._child is None:
             try:
-                self._child = subprocess.Popen(
-                    [str(self._program), str(self.image.path), self.placement.words(self.image.base)],
-                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={}, close_fds=True,
-                    bufsize=0,
-                )  # fmt: skip
+                self._child = _Child([str(self._program), str(self.image.path), self.placement.words(self.image.base)])
             except OSError as error:
                 raise Quit(Reason.SANDBOX_UNAVAILABLE, f"the replayer does not start: {error}") from error
             if self.image.callees:
-                self._ask(layout.RequestKind.CALLEES, payload=self.image.callees, limit_s=10.0)
+                self._ask(_Request(layout.RequestKind.CALLEES), self.image.callees, 10.0)
         return self._child
 
-    def _ask(
-        self,
-        kind: layout.RequestKind,
-        entry: int = 0,
-        flags: int = 0,
-        deadline_ms: int = 0,
-        give_up_after: int = 0,
-        *,
-        payload: Sequence[bytes] = (),
-        limit_s: float,
-    ) -> tuple[Raw, npt.NDArray[np.void]]:
-        child = self._start()
-        assert child.stdin is not None
-        size = sum(map(len, payload))
-        head = layout.REQUEST.pack(
-            layout.REQUEST_MAGIC, kind, entry, flags, deadline_ms, give_up_after, self.x87_results, size
-        )
-        deadline = Deadline(limit_s)
-        try:
-            for piece in (head, *payload):
-                view = memoryview(piece)
-                while view:
-                    view = view[child.stdin.write(view) or 0 :]
-        except OSError as error:
-            _ended(child.wait())
-            raise _Lost from error
-        magic, error_code, count, _, log_bytes = layout.REPLY.unpack(self._read(layout.REPLY.size, deadline))
+    def _ask(self, request: _Request, payload: Sequence[bytes], limit_s: float) -> tuple[Raw, npt.NDArray[np.void]]:
+        """Observations and log of one request. Raises _Lost, _Collision, Quit."""
+        child, end = self._start(), Deadline(limit_s)
+        child.write([request.packed(self.x87_results, sum(map(len, payload))), *payload])
+        magic, error_code, count, _, log_bytes = layout.REPLY.unpack(child.read(layout.REPLY.size, end))
         if magic != layout.REPLY_MAGIC:
             raise _Lost
         if error_code == layout.Error.SANDBOX:
@@ -330,22 +277,69 @@ class Replayer:
             raise Quit(Reason.PAGES_UNMAPPABLE, "the kernel refuses the mapping")
         if error_code:
             raise ValueError(f"the replayer refuses the request: {layout.Error(error_code).name}")
-        seen = np.frombuffer(self._read(count * layout.OBSERVATION.itemsize, deadline), layout.OBSERVATION)
-        log_type = layout.SAMPLE if kind is layout.RequestKind.TIME else layout.LOG
-        log = np.frombuffer(self._read(log_bytes, deadline), log_type)
+        seen = np.frombuffer(child.read(count * layout.OBSERVATION.itemsize, end), layout.OBSERVATION)
+        log_type = layout.SAMPLE if request.kind is layout.RequestKind.TIME else layout.LOG
+        log = np.frombuffer(child.read(log_bytes, end), log_type)
         return seen, log
 
-    def _read(self, n: int, deadline: Deadline) -> bytes:
-        child = self._child
-        assert child is not None
-        assert child.stdout is not None
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """The head of a request; what the fields mean depends on the kind (`layout.RequestKind`)."""
+
+    kind: layout.RequestKind
+    entry: int = 0
+    flags: int = 0
+    deadline_ms: int = 0
+    give_up_after: int = 0
+
+    def packed(self, x87_results: int, size: int) -> bytes:
+        """Before `size` bytes of payload."""
+        return layout.REQUEST.pack(
+            layout.REQUEST_MAGIC, self.kind, self.entry, self.flags, self.deadline_ms, self.give_up_after, x87_results,
+            size,
+        )  # fmt: skip
+
+
+class _Child:
+    """The replaying process and its two pipes. Raises OSError when it does not start."""
+
+    def __init__(self, argv: Sequence[str]) -> None:
+        self.process = subprocess.Popen(
+            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={}, close_fds=True,
+            bufsize=0,
+        )  # fmt: skip
+        assert self.process.stdin
+        assert self.process.stdout
+        self.stdin, self.stdout = self.process.stdin, self.process.stdout
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.stdin, self.stdout):
+            with contextlib.suppress(OSError):
+                pipe.close()
+
+    def write(self, pieces: Sequence[bytes]) -> None:
+        """Raises _Lost, Quit."""
+        try:
+            for piece in pieces:
+                view = memoryview(piece)
+                while view:
+                    view = view[self.stdin.write(view) or 0 :]
+        except OSError as error:
+            _ended(self.process.wait())
+            raise _Lost from error
+
+    def read(self, n: int, end: Deadline) -> bytes:
+        """The next `n` bytes. Raises _Lost, Quit."""
         parts: list[bytes] = []
         while n:
-            if not select.select([child.stdout], [], [], deadline.left)[0]:
+            if not select.select([self.stdout], [], [], end.left)[0]:
                 raise _Lost
-            part = os.read(child.stdout.fileno(), min(n, 1 << 20))
+            part = os.read(self.stdout.fileno(), min(n, 1 << 20))
             if not part:
-                _ended(child.wait())
+                _ended(self.process.wait())
                 raise _Lost
             parts.append(part)
             n -= len(part)
@@ -366,99 +360,3 @@ class _Lost(Exception):
 
 class _Collision(Exception):
     """Recorded pages lie on memory of the replaying process."""
-
-
-# --- comparing ------------------------------------------------------------------------------------
-
-
-ANY_FLAGS = 0xFFFFFFFF
-"""Exception flags of a baseline that it does not define."""
-
-
-def forget_undefined_flags(first: Raw, second: Raw) -> None:
-    """Set ANY_FLAGS where a baseline's flags depend on the poison, the two runs being one under each.
-
-    gcc lets vector code work on junk in the upper part of an argument's register, which raises what it happens to.
-    """
-    differing = first["fp_flags"] != second["fp_flags"]
-    first["fp_flags"][differing] = second["fp_flags"][differing] = ANY_FLAGS
-
-
-def same(
-    a: Observation, b: Observation, returns: tuple[Returned, ...], environment: Environment = STRICT
-) -> str | None:
-    """None when both ran well and agree on every result byte, all memory, all calls and the environment; else the
-    difference in words. `a` is the baseline."""
-    found = difference(a, b, returns, environment)
-    return None if found is None else found[1]
-
-
-def difference(
-    a: Observation, b: Observation, returns: tuple[Returned, ...], environment: Environment = STRICT
-) -> tuple[Reason, str] | None:
-    """`same`, with the named reason."""
-    if b.status is not RunStatus.OK:
-        return _REFUSED.get(b.status, Reason.FAULTED), _says(b)
-    if a.status is not RunStatus.OK:
-        return Reason.WRONG_VALUE, f"the baseline does not define this input: {_says(a)}"
-    # First: an answer taken at the wrong moment makes everything after it differ.
-    if a.calls != b.calls:
-        return Reason.WRONG_CALLS, "the calls, their arguments or the memory at a call differ"
-    for result in returns:
-        want, got = (o.returned[result.slot][: result.size] for o in (a, b))
-        if want != got:
-            return Reason.WRONG_VALUE, f"{result.slot}: want {_number(want)}, got {_number(got)}"
-    if a.memory != b.memory:
-        return Reason.WRONG_MEMORY, "the memory after the call differs"
-    if environment.errno and a.errno != b.errno:
-        return Reason.WRONG_ERRNO, f"want {_errno(a)}, got {_errno(b)}"
-    if environment.fp_flags and a.fp_flags not in (b.fp_flags, ANY_FLAGS):
-        return Reason.WRONG_FLAGS, f"want {_flags(a)}, got {_flags(b)}"
-    return None
-
-
-_REFUSED = {
-    RunStatus.FAULT: Reason.FAULTED,
-    RunStatus.DIED: Reason.FAULTED,
-    RunStatus.TIMEOUT: Reason.TIMED_OUT,
-    RunStatus.SYSCALL: Reason.SYSTEM_CALL,
-    RunStatus.ABI: Reason.ABI_BROKEN,
-}
-
-
-def _says(o: Observation) -> str:
-    if o.status is RunStatus.ABI:
-        return "abi: " + ", ".join(str(bit.name).lower() for bit in layout.AbiBit(o.abi))
-    if o.status is RunStatus.FAULT:
-        return f"fault: signal {o.signal} at {o.fault_address:#x}"
-    return str(o.status)
-
-
-def _errno(o: Observation) -> str:
-    return "errno as it was" if o.errno == layout.ERRNO_BEFORE else os.strerror(o.errno)
-
-
-def _flags(o: Observation) -> str:
-    return "+".join(name for bit, name in enumerate(_FLAGS) if o.fp_flags >> bit & 1) or "no flag"
-
-
-_FLAGS = ("invalid", "denormal", "division by zero", "overflow", "underflow", "inexact")
-
-
-def _number(data: bytes) -> str:
-    return f"{int.from_bytes(data, 'little'):#x}"
-
-
-def differs(a: Raw, b: Raw, returns: tuple[Returned, ...], environment: Environment = STRICT) -> npt.NDArray[np.bool_]:
-    """Vectorised `difference(...) is not None` over two results of `run_raw`, (n,) and (n,) to (n,)."""
-    bad: npt.NDArray[np.bool_] = (a["status"] != layout.Status.OK) | (b["status"] != layout.Status.OK)
-    bad |= (a["memory"] != b["memory"]).any(axis=1) | (a["calls"] != b["calls"]).any(axis=1)
-    for result in returns:
-        width = layout.OBSERVATION[result.slot.value].itemsize
-        want, got = (np.ascontiguousarray(x[result.slot.value]).view(np.uint8).reshape(len(x), width) for x in (a, b))
-        bad |= (want[:, : result.size] != got[:, : result.size]).any(axis=1)
-    if environment.fp_flags:
-        bad |= (a["fp_flags"] != b["fp_flags"]) & (a["fp_flags"] != ANY_FLAGS)
-    if environment.errno:
-        bad |= a["error"] != b["error"]
-    return bad

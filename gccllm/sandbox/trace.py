@@ -2,7 +2,7 @@
 
 `trace` runs an instrumented entry and condenses its log with numpy. Left out: the test stack (the own frame; writes
 above the frame are an ABI violation), reads of the image's constants and of tables inside the C library. Kept is every
-access to a recorded page, also one that is another test's: `foreign` finds these.
+access to a recorded page, also to one of another test: `outside_test` finds these.
 """
 
 from __future__ import annotations
@@ -25,13 +25,24 @@ from gccllm.base.core import (
     arena_address,
 )
 from gccllm.sandbox import layout
+from gccllm.sandbox.compare import decode_observation
 from gccllm.sandbox.instrument import instrument, instrument_callees, traced_name
 from gccllm.sandbox.layout import Event
-from gccllm.sandbox.replay import Replayer, decode_observation
+from gccllm.sandbox.replay import Replayer
 
 __all__ = [
-    "Intervals", "Trace", "beginning", "blocks_in_order", "foreign", "instrument", "instrument_callees", "merged",
-    "minus", "trace", "trace_many", "traced_name",
+    "Intervals",
+    "Trace",
+    "beginning",
+    "blocks_in_order",
+    "instrument",
+    "instrument_callees",
+    "merged",
+    "minus",
+    "outside_test",
+    "trace",
+    "trace_many",
+    "traced_name",
 ]  # fmt: skip
 
 Intervals = npt.NDArray[np.uint64]
@@ -203,7 +214,7 @@ def _lanes(rows: npt.NDArray[np.void], masks: npt.NDArray[np.uint64]) -> tuple[I
     return np.stack([start, start + lane[which]], axis=1), which
 
 
-def foreign(seen: Trace, test: Test, replayer: Replayer) -> Intervals:
+def outside_test(seen: Trace, test: Test, replayer: Replayer) -> Intervals:
     """Bytes that the run touched and that are not the test's own memory: what lay there came from another test.
 
     A test on which the baseline does that is no test: its outcome depends on the company it runs in.

@@ -13,18 +13,20 @@ from gccllm.assembly import Body, BodyError, Function, Module, replaceable
 from gccllm.base import options
 from gccllm.base.config import Settings
 from gccllm.base.core import Quit
+from gccllm.base.deadline import NEVER, Deadline
 from gccllm.base.events import Log
 from gccllm.base.reasons import Reason
 from gccllm.base.scratch import scratch
 from gccllm.base.stages import BETWEEN
 from gccllm.harvest.abi import pointer_registers, result_bytes, signature_registers
 from gccllm.harvest.effects import UnitFacts, facts_in
-from gccllm.harvest.probe import HarvestTarget, trapping_slice
+from gccllm.harvest.prompt_types import words_of
 from gccllm.harvest.side import Typed, parsed, trapping_text, typed_unit
+from gccllm.harvest.target import Builds, HarvestTarget, trapping_slice
 from gccllm.harvest.types import Signature
-from gccllm.harvest.words import words_of
 from gccllm.propose import CompileUnit, Prompt, Proposer, make_prompt, proposers
 from gccllm.record.recordings import Recordings
+from gccllm.store import Store
 from gccllm.store.entry import Entry
 from gccllm.unit import isa_allowance
 from gccllm.unit.isa_allowance import isa_for
@@ -32,6 +34,19 @@ from gccllm.unit.plan import Unit
 from gccllm.unit.situation import Situation, asked, relevant, told
 from gccllm.verify import adequacy, hardening
 from gccllm.verify.screen import Context
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """What all units of one build are worked on with."""
+
+    settings: Settings
+    store: Store
+    log: Log
+    deadline: Deadline = NEVER
+    """Of the unit at hand."""
+    is_waiting: bool = False
+    """Somebody waits for it: set-up code is looked up, but not worked on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +69,11 @@ class Target:
     @property
     def name(self) -> str:
         return self.function.name
+
+    @property
+    def log(self) -> Log:
+        """The unit's, with the function on every line."""
+        return self.session.log.bind(function=self.name, key=self.situation.key[:16])
 
 
 class UnitSession:
@@ -161,9 +181,8 @@ class UnitSession:
     def harvest_target(self, name: str, signature: Signature, workdir: Path) -> HarvestTarget:
         """The function as the harvest takes it. Raises Quit or BodyError."""
         unit, as_gcc = self.unit, self.settings["ub"] == "as-gcc"
-        return HarvestTarget.of(
-            unit.module, name, signature, unit.tools, workdir, self.known.trapping, unit.flags, as_gcc=as_gcc
-        )
+        builds = Builds(unit.module, unit.tools, self.known.trapping, unit.flags, as_gcc)
+        return HarvestTarget.of(builds, name, signature, workdir)
 
     def context(self, name: str, signature: Signature) -> Context:
         """What the screen has to know of a function of the unit."""
@@ -193,7 +212,7 @@ class UnitSession:
 
     def is_outdated(self, function: Function, entry: Entry) -> bool:
         """Whether calls were recorded of which an entry knows nothing. Logged once a function."""
-        if not self.recordings.is_news(self.recordings.key(self.unit.module, function), entry.recording):
+        if not self.recordings.has_new_calls(self.recordings.key(self.unit.module, function), entry.recording):
             return False
         if function.name not in self.outdated:
             self.outdated.add(function.name)

@@ -1,4 +1,4 @@
-"""What became of a function's candidates, and the entry that remembers it."""
+"""The verdicts on a function's candidates, and the entry that remembers the outcome."""
 
 from __future__ import annotations
 
@@ -8,44 +8,37 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from gccllm import __version__
-from gccllm.assembly import Body
 from gccllm.base.core import Candidate, Outcome, Quit, Timing, Verdict
 from gccllm.base.limits import DAY_S, LIMITS
 from gccllm.base.reasons import TRANSIENT, Reason
 from gccllm.base.words import counted
-from gccllm.harvest.wire import facts_of
 from gccllm.propose import answerer
-from gccllm.store.entry import (
-    Bench,
-    Entry,
-    EvidenceRecord,
-    RecordingRecord,
-    TimingRecord,
-    printable,
-    recipe_name,
-)
+from gccllm.store.entry import Entry, EvidenceRecord, RecordingRecord, TimingRecord, printable, recipe_name
 from gccllm.unit.isa_allowance import cpu_name
 from gccllm.unit.session import Target
 from gccllm.verdict.suite import Suite
-from gccllm.verify.judge import Case
+from gccllm.verify.judge import Judged
 
 
 @dataclass
 class Judgement:
-    """One candidate and all that was said of it."""
+    """One candidate and its verdicts."""
 
-    candidate: Candidate
-    verdict: Verdict
-    case: Case | None = None
+    gates: Judged
+    """The verdict of the gates before timing, or of a quick timing before all of them."""
     quick: float = 0.0
     """Speed-up of the quick timing; 0 when it was not timed."""
+    timed: Verdict | None = None
+    """The verdict of the full timing, for those that got there."""
 
     @property
-    def proven(self) -> tuple[Body, int]:
-        """The body of a candidate that passed every gate, and its ISA level."""
-        assert self.case is not None
-        assert self.case.body is not None
-        return self.case.body, self.case.level
+    def candidate(self) -> Candidate:
+        return self.gates.candidate
+
+    @property
+    def verdict(self) -> Verdict:
+        """The latest."""
+        return self.timed or self.gates.verdict
 
     def as_record(self) -> dict[str, Any]:
         reason = self.verdict.reason
@@ -67,7 +60,7 @@ class Judgements:
     suite: Suite
     rows: list[Judgement] = field(default_factory=list)
     failed: set[Reason] = field(default_factory=set)
-    """Why proposers failed to run; finding nothing then says little."""
+    """Why proposers failed to run; that nothing was found then means little."""
     silent: dict[str, Reason] = field(default_factory=dict)
     """Proposers without a candidate, with the last reason that they gave."""
 
@@ -77,7 +70,7 @@ class Judgements:
     @property
     def equal(self) -> list[Judgement]:
         """Those that passed every gate and have a quick timing, fastest first."""
-        passed = (row for row in self.rows if row.quick and row.case is not None)
+        passed = (row for row in self.rows if row.quick and row.gates.verdict.is_accepted)
         return sorted(passed, key=lambda row: -row.quick)
 
     @property
@@ -85,7 +78,7 @@ class Judgements:
         return dict(Counter(row.verdict.reason.label for row in self.rows if row.verdict.reason))
 
     def why_none_is_equal(self) -> Quit:
-        """A transient reason that some candidate met, else that there was nothing, or nothing faster."""
+        """A transient reason of some candidate, else that there was none, or none faster."""
         for row in self.rows:
             if row.verdict.outcome is Outcome.UNDECIDED and row.verdict.reason in TRANSIENT:
                 return Quit(row.verdict.reason, row.verdict.detail)
@@ -110,14 +103,12 @@ class Judgements:
 def accepted(target: Target, judged: Judgements, winner: Judgement, measured: Timing) -> Entry:
     """The entry of a rewrite with its evidence."""
     suite, session = judged.suite, target.session
-    case = winner.case
-    body, level = winner.proven
     best = suite.adequacy.best
     return Entry(
         **_common(target),
         outcome="accepted",
-        body=body.text(),
-        isa_level=level,
+        body=winner.gates.body.text(),
+        isa_level=winner.gates.level,
         proposer=winner.candidate.proposer,
         recipe=winner.candidate.recipe,
         dialect=winner.candidate.dialect,
@@ -127,19 +118,13 @@ def accepted(target: Target, judged: Judgements, winner: Judgement, measured: Ti
             tests=len(suite.bench.tests),
             seed=session.settings["seed"],
             edges_baseline=(suite.harvest.edges_taken, suite.harvest.edges_all),
-            edges_candidate=case.edges if case else (0, 0),
+            edges_candidate=winner.gates.edges,
             mutants=(best.killed, best.total),
             timing=TimingRecord(**asdict(measured)),
             cpu=cpu_name(),
             limits=LIMITS.verdict(),
         ),
-        bench=Bench(
-            slice=suite.target.text,
-            baseline=suite.target.body.text(),
-            facts=facts_of(suite.target, suite.bench.context),
-            ubsan=suite.target.ubsan_text or "",
-            scalar=suite.bench.scalar.text() if suite.bench.scalar else "",
-        ),
+        bench=suite.subject.as_bench(),
         recording=suite.recorded.record(suite.bench.tests) if suite.recorded else None,
         refusals=judged.refusals,
         attempts=[row.as_record() for row in judged.rows],
@@ -147,7 +132,7 @@ def accepted(target: Target, judged: Judgements, winner: Judgement, measured: Ti
 
 
 def nothing(target: Target, judged: Judgements | None, reason: Reason, detail: str) -> Entry:
-    """The entry of a function without a rewrite: `negative_days` long nobody need try again."""
+    """The entry of a function without a rewrite: it is not tried again for `negative_days`."""
     session = target.session
     recording: RecordingRecord | None
     if judged is not None and judged.suite.recorded is not None:

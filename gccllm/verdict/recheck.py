@@ -1,12 +1,12 @@
-"""An entry checked again: from the entry alone, or in the unit that would link it.
+"""Re-verification of a store entry: from the entry alone, or in the unit that would link it.
 
-Its tests are harvested anew, so that nothing the entry claims is believed. Only recorded calls are not in it, for they
-are somebody's memory: an entry that rests on them is checked where they are.
+The tests are harvested again, so that no claim of the entry is trusted. Recorded calls are not part of an entry, since
+they are copies of somebody's memory: an entry that depends on them is checked where they are.
 """
 
 from __future__ import annotations
 
-from gccllm.assembly import Body, BodyError, Function, level_name
+from gccllm.assembly import Body, BodyError, level_name
 from gccllm.base.config import Settings
 from gccllm.base.core import Candidate, Outcome, Quit, Verdict, refuted, undecided
 from gccllm.base.limits import LIMITS
@@ -14,24 +14,24 @@ from gccllm.base.reasons import Reason
 from gccllm.base.scratch import scratch
 from gccllm.base.toolchain import Toolchain
 from gccllm.harvest.harvest import harvest as find_tests
-from gccllm.harvest.wire import target_and_context
+from gccllm.harvest.wire import Subject, target_and_context
 from gccllm.record.recordings import Recordings
 from gccllm.sandbox.image import AssembleError
 from gccllm.store.entry import Entry, RecordingRecord
-from gccllm.unit.session import UnitSession
+from gccllm.unit.session import Target
 from gccllm.verdict.suite import Suite, is_equal_on, require_adequate, require_edges, set_up, workbench
 from gccllm.verify.judge import judge_many
 from gccllm.verify.screen import read_baseline, screen
 
 SEEDS = 3
-"""Sets of tests with which a rewrite from elsewhere is checked until one of them decides."""
+"""Sets of tests with which a rewrite of unknown origin is checked until one of them decides."""
 
 
 def recheck(entry: Entry, settings: Settings, tools: Toolchain | None = None) -> str | None:
-    """Run every check but timing on a stored rewrite again, from the entry alone. None when it stands, else why not.
+    """Run every check but timing on a stored rewrite again, from the entry alone. None when it passes, else why not.
 
-    The tests are harvested anew, by the entry's seed; nothing that the entry claims of them is believed. Whether its
-    function is that of some unit only a build can tell (`recheck_in`). Recorded calls are taken from this
+    The tests are harvested again, by the entry's seed. Whether its function is that of some unit is checked in a build
+    (`recheck_in`). Recorded calls are taken from this
     machine's test store, those that came later included.
     """
     if entry.bench is None or entry.evidence is None:
@@ -41,6 +41,8 @@ def recheck(entry: Entry, settings: Settings, tools: Toolchain | None = None) ->
             target, context = target_and_context(
                 entry.bench, tools or Toolchain.find(settings["cc"] or None), directory
             )
+            scalar = Body.parse(entry.bench.scalar) if entry.bench.scalar else None
+            subject = Subject(target, context, scalar)
             recorded = None
             if (known := entry.recording) is not None:
                 recorded = Recordings(settings.store_dir).supply(known.key, target)
@@ -49,10 +51,9 @@ def recheck(entry: Entry, settings: Settings, tools: Toolchain | None = None) ->
             found = find_tests(
                 target, entry.evidence.seed, LIMITS.harvest_s, recorded=recorded.tests if recorded else ()
             )
-            scalar = Body.parse(entry.bench.scalar) if entry.bench.scalar else None
             require_edges(found)
-            bench = workbench(target, context, list(found.tests), scalar, entry.evidence.seed)
-            return reverify(Suite(target, bench, found, require_adequate(bench, found), recorded), entry).failure
+            bench = workbench(subject, found.tests, entry.evidence.seed)
+            return reverify(Suite(subject, bench, found, require_adequate(bench, found), recorded), entry).failure
         except Quit as quit_:
             return str(quit_)
         except (BodyError, AssembleError, ValueError) as error:
@@ -69,10 +70,8 @@ def reverify(suite: Suite, entry: Entry) -> Verdict:
     Raises Quit, BodyError and AssembleError as `judge_many`.
     """
     case = judge_many([Candidate(entry.body, entry.proposer, entry.recipe)], suite.bench)[0]
-    assert case.verdict is not None
     if not case.verdict.is_accepted:
         return case.verdict
-    assert case.body is not None
     if not is_equal_on(suite.bench, case.body, suite.harvest):
         return refuted("replay", Reason.WRONG_VALUE, "on the inputs of the timing")
     if case.level > entry.isa_level:
@@ -82,34 +81,36 @@ def reverify(suite: Suite, entry: Entry) -> Verdict:
     return case.verdict
 
 
-def recheck_in(session: UnitSession, function: Function, entry: Entry, seed: int) -> str | None:
-    """Every check but timing of an entry's rewrite, on this unit's own function. None: it stands, else why not.
+def recheck_in(target: Target, entry: Entry, seed: int) -> str | None:
+    """Every check but timing of an entry's rewrite, on this unit's own function. None: it passes, else why not.
 
-    `seed`: one that whoever wrote the entry cannot know, or a wrong rewrite could be sought that passes its tests.
-    With some seeds no input takes an edge of a right one: that says nothing of it, and others follow.
+    `seed`: unknown to the author of the entry, who could otherwise search for a wrong rewrite that passes its tests.
+    With some seeds an edge of a correct rewrite stays uncovered: that is inconclusive, and other seeds follow.
     """
-    known, here = entry.recording, session.recordings.key(session.unit.module, function)
+    session = target.session
+    known, here = entry.recording, session.recordings.key(session.unit.module, target.function)
     if known is not None and known.recorded and not session.recordings.stamp(here):
         return tests_absent(known)
     for number in range(SEEDS):
-        verdict = _rechecked(session, function, entry, seed + number)
+        verdict = _rechecked(target, entry, seed + number)
         if verdict.outcome is not Outcome.UNDECIDED:
             break
     return verdict.failure
 
 
-def _rechecked(session: UnitSession, function: Function, entry: Entry, seed: int) -> Verdict:
+def _rechecked(target: Target, entry: Entry, seed: int) -> Verdict:
     with scratch() as directory:
         try:
-            return reverify(set_up(session, function, directory, seed=seed), entry)
+            return reverify(set_up(target, directory, seed=seed), entry)
         except Quit as quit_:
             return undecided("adequacy", quit_.reason, quit_.detail)
         except (BodyError, AssembleError) as error:
             return refuted("parse", Reason.UNSUPPORTED_CODE, f"{type(error).__name__}: {error}")
 
 
-def rescreen_in(session: UnitSession, function: Function, entry: Entry) -> str | None:
-    """The static gate on an entry's rewrite, in this unit as it is. None when it stands, else why not."""
+def rescreen_in(target: Target, entry: Entry) -> str | None:
+    """The static gate on an entry's rewrite, in this unit as it is. None when it passes, else why not."""
+    session, function = target.session, target.function
     context = session.context(function.name, session.signature(function.name))
     try:
         baseline = read_baseline(function.body, context, session.unit.tools)

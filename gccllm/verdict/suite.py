@@ -1,4 +1,4 @@
-"""The tests of one function, in place and shown to be good enough to judge by: `set_up` makes a `Suite`."""
+"""The tests of one function, shown to be adequate: `set_up` makes a `Suite`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gccllm.assembly import Body, Function
+from gccllm.assembly import Body
 from gccllm.base.core import Quit, Test
 from gccllm.base.deadline import NEVER, Deadline
 from gccllm.base.events import Log
@@ -20,41 +20,40 @@ from gccllm.harvest.harvest import Harvest, more_near
 from gccllm.harvest.harvest import harvest as find_tests
 from gccllm.harvest.large import enlarged
 from gccllm.harvest.long import SHORTENED
-from gccllm.harvest.probe import HarvestTarget
 from gccllm.harvest.recorded import MUTATED, RECORDED
 from gccllm.harvest.solved import Solver
-from gccllm.record.recordings import Supply
-from gccllm.sandbox.replay import Replayer, differs, forget_undefined_flags
-from gccllm.unit.session import UnitSession
+from gccllm.harvest.types import Signature
+from gccllm.harvest.wire import Subject
+from gccllm.record.recordings import RecordedTests
+from gccllm.sandbox.compare import differs, forget_undefined_flags
+from gccllm.sandbox.replay import Replayer
+from gccllm.unit.session import Target
 from gccllm.verify import adequacy, timing
-from gccllm.verify.screen import Context
+from gccllm.verify.sampling import Pair
 from gccllm.verify.workbench import Workbench
 
 
 @dataclass(frozen=True)
 class Suite:
-    """The tests of one function: all edges taken or shown infeasible, enough mutants killed."""
+    """The tests of one function: all edges covered or shown infeasible, enough mutants killed."""
 
-    target: HarvestTarget
+    subject: Subject
     bench: Workbench
     harvest: Harvest
     adequacy: adequacy.Adequacy
-    recorded: Supply | None = None
+    recorded: RecordedTests | None = None
+
+    @property
+    def signature(self) -> Signature:
+        return self.subject.target.signature
 
 
-def set_up(
-    session: UnitSession,
-    function: Function,
-    directory: Path,
-    deadline: Deadline = NEVER,
-    *,
-    log: Log | None = None,
-    seed: int | None = None,
-) -> Suite:
+def set_up(target: Target, directory: Path, deadline: Deadline = NEVER, seed: int | None = None) -> Suite:
     """Types, tests, and the proof that the tests are good enough. Raises Quit with the function's reason.
 
     `seed` of the harvest; the setting's when it is not given.
     """
+    session, function, log = target.session, target.function, target.log
     unit = session.unit
     seed = session.settings["seed"] if seed is None else seed
     signature = session.signature(function.name)
@@ -62,31 +61,32 @@ def set_up(
     if session.recordings.stamp(key):
         signature = with_far(unit.module, function.name, signature, session.replaceable)
         signature = with_code(signature, session.recordings.callee)
-    target = session.harvest_target(function.name, signature, directory)
-    recorded = session.recordings.supply(key, target)
+    under_test = session.harvest_target(function.name, signature, directory)
+    recorded = session.recordings.supply(key, under_test)
     started, used = time.monotonic(), cpu_seconds()
-    found = find_tests(target, seed, min(LIMITS.harvest_s, deadline.left), recorded=recorded.tests if recorded else ())
+    found = find_tests(
+        under_test, seed, min(LIMITS.harvest_s, deadline.left), recorded=recorded.tests if recorded else ()
+    )
     if found.cut_short and deadline.is_over:
         raise Quit(Reason.DEADLINE)
     took, used = time.monotonic() - started, cpu_seconds() - used
-    # Too few inputs say nothing of a function that others kept from the CPU.
+    # Too few inputs mean nothing where other work took the CPU.
     if found.cut_short and used < LIMITS.harvest_cpu * took and (found.missing or not found.timing):
         raise Quit(Reason.DEADLINE, f"other work keeps the machine busy: {used:.1f} s of CPU in {took:.1f} s")
-    log = log or session.log
     if found.edges_taken < found.edges_all:
-        say_tests(log, found, found.tests)
+        log_tests(log, found, found.tests)
     require_edges(found)
 
     log.step("mutants")
     scalar = session.scalar_body(function.name)
-    context = session.context(function.name, signature)
-    bench = workbench(target, context, list(found.tests), scalar, seed, deadline)
+    subject = Subject(under_test, session.context(function.name, signature), scalar)
+    bench = workbench(subject, found.tests, seed, deadline)
     score = require_adequate(bench, found, log)
-    return Suite(target, bench, found, score, recorded)
+    return Suite(subject, bench, found, score, recorded)
 
 
 def require_edges(found: Harvest, taken: int | None = None) -> None:
-    """Raises Quit(EDGES_MISSED) when tests miss some. `taken`: by those of them that the bench could use."""
+    """Raises Quit(EDGES_MISSED) for uncovered edges. `taken`: covered by those tests that the bench could use."""
     taken = found.edges_taken if taken is None else taken
     if taken < found.edges_all:
         why = sorted(found.why, key=lambda said: not said.startswith("no input"))  # which edges, before all else
@@ -99,7 +99,7 @@ def require_adequate(bench: Workbench, found: Harvest, log: Log | None = None) -
         require_edges(found, len(bench.edges_taken))
     score = adequacy.score(bench)
     if log is not None:
-        say_tests(log, found, bench.tests, score)
+        log_tests(log, found, bench.tests, score)
     if not score.is_adequate:
         best, alive = score.best, "; ".join(score.best.survivors[:3])
         detail = f"{best.killed} of {best.total} killed with {len(bench.tests)} tests; alive: {alive}"
@@ -108,8 +108,8 @@ def require_adequate(bench: Workbench, found: Harvest, log: Log | None = None) -
 
 
 def is_equal_on(bench: Workbench, body: Body, found: Harvest) -> bool:
-    """Whether a body gives the baseline's results on every timing input too, held-back ones included."""
-    kinds = (found.timing, found.confirm, found.elsewhere)
+    """Whether a body gives the baseline's results on every timing input too, held-out ones included."""
+    kinds = (found.timing, found.held_out, found.guard_classes)
     tests = list({id(test): test for classes in kinds for tests in classes.values() for test in tests}.values())
     image = bench.image([bench.entry_text(body, "timed")])
     with Replayer(image, bench.returns, deadline_ms=LIMITS.timed_ms) as replayer:
@@ -120,14 +120,14 @@ def is_equal_on(bench: Workbench, body: Body, found: Harvest) -> bool:
     return not differs(want, got, bench.returns, bench.environment).any()
 
 
-def slower_elsewhere(suite: Suite, body: Body, level: int) -> str:
+def slower_guard_class(suite: Suite, body: Body, level: int) -> str:
     """The class of generated inputs on which a body is clearly slower, in words; empty when there is none.
 
-    Only where recorded calls decide how fast it is. Each class gets a second look before it counts.
+    Only where recorded calls decide how fast it is. Each class is timed twice before it counts.
     """
-    for label, tests in suite.harvest.elsewhere.items():
+    for label, tests in suite.harvest.guard_classes.items():
         for seed in (1, 2):
-            speed = timing.screen_speed(suite.bench, body, {label: tests}, level=level, seed=seed)
+            speed = timing.screen_speed(Pair(suite.bench, body, level), {label: tests}, seed=seed)
             if speed == 0.0 or speed >= LIMITS.elsewhere_speed:
                 break
         else:
@@ -135,8 +135,8 @@ def slower_elsewhere(suite: Suite, body: Body, level: int) -> str:
     return ""
 
 
-def say_tests(log: Log, found: Harvest, tests: Sequence[Test], score: adequacy.Adequacy | None = None) -> None:
-    """How good the tests of a function are, also where they are not good enough."""
+def log_tests(log: Log, found: Harvest, tests: Sequence[Test], score: adequacy.Adequacy | None = None) -> None:
+    """Log how good the tests of a function are, also where they are inadequate."""
     labels = Counter(test.label for test in tests)
     recorded, shortened, mutated = labels[RECORDED], labels[SHORTENED], labels[MUTATED]
     log.write(
@@ -153,26 +153,20 @@ def say_tests(log: Log, found: Harvest, tests: Sequence[Test], score: adequacy.A
     )
 
 
-def workbench(
-    target: HarvestTarget,
-    context: Context,
-    tests: list[Test],
-    scalar: Body | None,
-    seed: int,
-    deadline: Deadline = NEVER,
-) -> Workbench:
-    """Raises Quit(NO_INPUTS) when the baseline does not end well on the tests."""
+def workbench(subject: Subject, tests: Sequence[Test], seed: int, deadline: Deadline = NEVER) -> Workbench:
+    """Raises Quit(NO_INPUTS) when the baseline does not terminate normally on the tests."""
+    target = subject.target
     bench = Workbench(
         name=target.name,
         text=target.text,
         baseline=target.body,
         tests=[],
         returns=target.signature.returned,
-        context=context,
+        context=subject.context,
         tools=target.tools,
         workdir=target.workdir,
         callees=target.signature.callees,
-        scalar=scalar,
+        scalar=subject.scalar,
         more=lambda near, deadline: more_near(target, near, seed, deadline),
         solver=Solver(target, seed),
         seed=seed,

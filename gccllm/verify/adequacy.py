@@ -1,19 +1,19 @@
-"""How good are the tests? The share of wrong versions of the function that they notice.
+"""The adequacy of the tests: the share of mutants of the function that they kill.
 
 Mutants of a body are linked into one image and run on the tests; a mutant is killed by any difference in results,
 memory, calls or in how the run ends. A mutant that survives counts against the tests unless a sound argument shows
-that it is no mutant: the same canonical text, a change of values that nothing reads (`is_dead_change`), of a jump that
-no input takes, or of an instruction that ends alike in every state that may come there (`gccllm.prove`).
+that it is no mutant: the same canonical text, a change of values that nothing reads (`is_dead_change`), of a jump on
+an infeasible edge, or of an instruction with the same effect in every state that can reach it (`gccllm.prove`).
 
 Which body to mutate? gcc's vectorised code holds several loops for one purpose, and the choice between them computes
 nothing: `cmpl $14` mutated to `cmpl $15` in front of a vector loop hands one more size to the scalar loop beside it and
-changes no result. Such mutants are equivalent, cannot be shown so cheaply, and are no fault of the tests. The scalar
-body of the same source (a side compile) has one loop where the baseline has three, so its mutants are mostly real. The
-score of a function is the better of both. This is honest because both bodies compute the same function and the
-question is whether the tests tell that function from its neighbours; the paths of the vectorised body are another
-question, which edge coverage answers.
+changes no result. Such mutants are equivalent, which is expensive to show, and no fault of the tests. The scalar body
+of the same source (a side compile) has one loop where the baseline has three, so its mutants are mostly real. The score
+of a function is the better of both. This is honest because both bodies compute the same function and the question is
+whether the tests distinguish that function from its neighbours; the paths of the vectorised body are another question,
+which edge coverage answers.
 
-Mutants in blocks that no test enters are left out: the edge gate speaks about those.
+Mutants in blocks that no test enters are left out: the edge gate covers those.
 
 Not covered: the memory contract (a mutant that only reads or rewrites more survives here and is refused there), and
 mutants of two changes at once; 64-bit values cut to 32 bits, which on lengths show only beyond 2^32 elements.
@@ -226,7 +226,7 @@ def _code(bench: Workbench, body: Body) -> Code | None:
 
 
 def _shown_same(bench: Workbench, body: Body, alive: Sequence[Mutant]) -> list[Mutant]:
-    """Those whose changed instruction never ends otherwise, whatever comes there."""
+    """Those whose changed instruction has the same effect in every state that can reach it."""
     changed = [m for m in alive if m.line >= 0]
     try:
         found = same(body, [(m.line, m.body) for m in changed], bench.tools, bench.deadline)
@@ -236,7 +236,7 @@ def _shown_same(bench: Workbench, body: Body, alive: Sequence[Mutant]) -> list[M
 
 
 def _idle_edges(bench: Workbench, body: Body, alive: Sequence[Mutant]) -> frozenset[Edge]:
-    """Edges of the baseline that no input can take; asked for only where a mutant changes a jump."""
+    """Infeasible edges of the baseline; asked for only where a mutant changes a jump."""
     untaken = bench.all_edges - bench.edges_taken if body is bench.baseline else frozenset()
     if not untaken or not any(m.line >= 0 and body.lines[m.line].flow is Flow.BRANCH for m in alive):
         return frozenset()

@@ -4,10 +4,11 @@
     reads    bytes that the baseline reads or writes, and any byte of a naturally aligned 64-byte block that holds a
              byte the baseline reads: such a read cannot fault where the baseline's does not
 
-Checked per input on the logs of `trace`. It sees what comparing memory cannot: stores that put back the value that was
-there (a race for another thread, a fault on read-only memory), and reads past the end of an object inside a page.
+Checked per input on the logs of `trace`. It detects what comparing memory cannot: stores that put back the value that
+was there (a race for another thread, a fault on read-only memory), and reads past the end of an object inside a page.
 
-Not covered: the order of stores; values read by one thread while another writes; the own stack frame.
+Not covered: the order of stores; values read by one thread while another writes; accesses to the candidate's own stack
+frame.
 """
 
 from __future__ import annotations

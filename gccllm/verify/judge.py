@@ -1,18 +1,18 @@
-"""One candidate's way through the gates up to timing: read `judge_many` first.
+"""The gates of a candidate, all but timing: read `judge_many` first.
 
     parse      the text is a body we can represent, and not the baseline again
-    screen     assembles; may stand in the baseline's place whatever it computes (`screen`)
+    screen     assembles, and its object may take the baseline's place whatever it computes (`screen`)
     replay     same results, memory and calls as the baseline on every test, under two poisons
     contract   on every test, no store or read outside what decision 7 allows (`contract`)
-    edges      every edge of the candidate was taken by some test, or the harvest is asked for one that takes it
+    edges      every edge of the candidate is covered, by further inputs of the harvest or the solver if need be
     arguments  an 8-byte argument that the baseline reads whole is read whole
-    confirm    all of replay again, baseline and candidate side by side, with image, stack and memory elsewhere: at
-               addresses drawn anew, the first time with every test in its own process and in shuffled order
+    confirm    all of replay again, baseline and candidate side by side, with image, stack and memory at
+               newly drawn addresses, the first time with every test in its own process and in shuffled order
 
-    large      same results, memory and calls on inputs of up to millions of elements, where the baseline ends in time
+    large      same results, memory and calls on inputs of up to millions of elements, where the baseline is in time
 
-Several candidates share an image, so that dozens cost little more than one. Every verdict is refuted (with the test
-that shows it, where there is one), undecided (with the limit met) or accepted.
+Several candidates share an image, so that dozens cost little more than one. Every verdict is refuted (with the
+counterexample, where there is one), inconclusive (with the limit that was hit) or accepted.
 
 Covers what the tests reach: the level is `tested+covered`, no proof. Not covered: timing.
 """
@@ -25,17 +25,17 @@ from random import Random
 
 import numpy as np
 
-from gccllm.assembly import Body, BodyError, canonical, cfg, level_name
+from gccllm.assembly import Body, BodyError, canonical, cfg
 from gccllm.assembly.cfg import Edge
 from gccllm.assembly.code import code_of
-from gccllm.base.core import Candidate, Outcome, Quit, Verdict, accepted, refuted, undecided
-from gccllm.base.limits import LIMITS
+from gccllm.base.core import Candidate, Quit, Verdict, accepted, refuted, undecided
 from gccllm.base.reasons import Reason
 from gccllm.prove import infeasible
 from gccllm.sandbox import layout
+from gccllm.sandbox.compare import decode_observation, difference, differs
 from gccllm.sandbox.image import AssembleError
 from gccllm.sandbox.placement import drawn
-from gccllm.sandbox.replay import Replayer, decode_observation, difference, differs
+from gccllm.sandbox.replay import Replayer
 from gccllm.sandbox.trace import trace_many, traced_name
 from gccllm.verify import contract
 from gccllm.verify.adequacy import result_registers
@@ -45,22 +45,46 @@ from gccllm.verify.workbench import Workbench, near_of
 from gccllm.x86.registers import INTEGER_ARGUMENTS
 
 CONTRACT_BATCH = 64
-"""Traced tests between two looks at the result: most that break the contract break it soon."""
+"""Traced tests between two checks of the result: most violations of the contract come early."""
 MORE_ROUNDS = 3
 PLACEMENTS = 2
 """Placements, other than the canonical one, under which a candidate must agree with the baseline."""
+LARGE_DEADLINE_MS = 2000
+"""CPU time for a large test, on which the baseline terminates within a fraction of this."""
 NEAR = 8
-"""Tests kept per block, for the harvest to start from when an edge is missing."""
+"""Tests kept per block, for the harvest to start from when an edge is uncovered."""
+
+
+NO_BODY = Body((), ())
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A candidate and the gates' verdict."""
+
+    candidate: Candidate
+    verdict: Verdict
+    body: Body = NO_BODY
+    """Empty where the candidate's text is no body."""
+    level: int = 0
+    """ISA level that a guard must test."""
+    edges: tuple[int, int] = (0, 0)
+    """(taken, all), as `EvidenceRecord` has it."""
+    tests: int = 0
+    """Tests that the candidate passed."""
 
 
 @dataclass
 class Case:
-    """A candidate under judgement. `verdict` is None while no gate has ended it."""
+    """A candidate under judgement."""
 
     candidate: Candidate
-    body: Body | None = None
-    entry: str = ""
+    entry: str
+    body: Body = NO_BODY
     verdict: Verdict | None = None
+    """None while no gate has decided."""
+    twin: Case | None = None
+    """Another candidate with the same body, whose verdict holds for this one too."""
     screened: Screened | None = None
     edges_all: frozenset[Edge] = frozenset()
     edges_taken: set[Edge] = field(default_factory=set)
@@ -71,31 +95,32 @@ class Case:
 
     @property
     def is_open(self) -> bool:
-        return self.verdict is None
+        return self.verdict is None and self.twin is None
 
-    @property
-    def level(self) -> int:
-        """ISA level that a guard must test."""
-        return self.screened.level if self.screened is not None else 0
+    def decided(self) -> Judged:
+        """Its verdict: accepted when no gate has refused it."""
+        own = self.twin or self
+        level = own.screened.level if own.screened is not None else 0
+        verdict = own.verdict
+        if verdict is None:
+            guarded = f"ISA level {level}, " if level else ""
+            verdict = accepted("confirm", f"{guarded}{own.tests} tests, {len(own.edges_all)} edges")
+        edges = len(own.edges_taken & own.edges_all), len(own.edges_all)
+        return Judged(self.candidate, verdict, self.body, level, edges, own.tests)
 
-    @property
-    def edges(self) -> tuple[int, int]:
-        """(taken, all), as `Evidence` wants it."""
-        return len(self.edges_taken & self.edges_all), len(self.edges_all)
 
-
-def judge(candidate: Candidate, bench: Workbench) -> Case:
+def judge(candidate: Candidate, bench: Workbench) -> Judged:
     """`judge_many` of one."""
     return judge_many([candidate], bench)[0]
 
 
-def judge_many(candidates: Sequence[Candidate], bench: Workbench) -> list[Case]:
-    """A decided case for every candidate, in order. May add tests to `bench`.
+def judge_many(candidates: Sequence[Candidate], bench: Workbench) -> list[Judged]:
+    """The gates' verdict on every candidate, in order. May add tests to `bench`.
 
-    Raises Quit when the bench itself cannot be used: no sandbox, a callee without stand-in, a baseline that fails, its
+    Raises Quit when the bench itself cannot be used: no sandbox, a callee without a stub, a baseline that fails, its
     deadline.
     """
-    cases = [Case(candidate, entry=f"c{i}") for i, candidate in enumerate(candidates)]
+    cases = [Case(candidate, f"c{i}") for i, candidate in enumerate(candidates)]
 
     def is_open() -> list[Case]:
         return [case for case in cases if case.is_open]
@@ -103,7 +128,7 @@ def judge_many(candidates: Sequence[Candidate], bench: Workbench) -> list[Case]:
     # Text to bodies; nothing of the text itself goes further. Equal answers share a verdict.
     for case in cases:
         _parse(case, bench)
-    twins = _set_twins_aside(cases)
+    _find_twins(cases)
 
     # The static gate, on each candidate's own object.
     for case in is_open():
@@ -119,22 +144,16 @@ def judge_many(candidates: Sequence[Candidate], bench: Workbench) -> list[Case]:
                 _contract(case, bench, replayer)
             _edges(is_open, bench, replayer)
 
-            # What no test can show: a length beyond 2^32 elements, cut to its lower half.
+            # What no test can show: a length above 2^32 elements that is cut to its lower half.
             for case in is_open():
                 _arguments(case, bench)
 
-    # Tests only grow and candidates only fall: what is open now has passed all tests there are.
+    # Tests are only added and candidates only refused: what is still open has passed every test.
     _confirm(is_open, bench)
 
-    # What only millions of elements show, for the few that came so far.
+    # What only millions of elements show, for the few that are left.
     _large(is_open, bench)
-    for case in is_open():
-        level = f"{level_name(case.level)}, " if case.level else ""
-        case.verdict = accepted("confirm", f"{level}{case.tests} tests, {len(case.edges_all)} edges")
-    for case, twin in twins:
-        case.verdict, case.screened = twin.verdict, twin.screened
-        case.edges_all, case.edges_taken, case.tests = twin.edges_all, twin.edges_taken, twin.tests
-    return cases
+    return [case.decided() for case in cases]
 
 
 # --- the gates ------------------------------------------------------------------------------------
@@ -150,20 +169,14 @@ def _parse(case: Case, bench: Workbench) -> None:
         case.verdict = refuted("parse", Reason.COPY)
 
 
-def _set_twins_aside(cases: Sequence[Case]) -> list[tuple[Case, Case]]:
+def _find_twins(cases: Sequence[Case]) -> None:
     first: dict[str, Case] = {}
-    twins = []
     for case in cases:
-        if case.is_open and case.body is not None:
-            other = first.setdefault(canonical(case.body), case)
-            if other is not case:
-                case.verdict = undecided("parse", Reason.COPY)  # replaced by its twin's
-                twins.append((case, other))
-    return twins
+        if case.is_open and (other := first.setdefault(canonical(case.body), case)) is not case:
+            case.twin = other
 
 
 def _screen(case: Case, bench: Workbench) -> None:
-    assert case.body is not None
     case.screened = screen(case.body, bench.screened_baseline, bench.context, bench.tools)
     if not case.screened.verdict.is_accepted:
         case.verdict = case.screened.verdict
@@ -173,7 +186,6 @@ def _link(cases: Sequence[Case], bench: Workbench) -> Replayer | None:
     """A replayer of an image that holds every open case and its checked build; None when nothing is open."""
     texts = []
     for case in cases:
-        assert case.body is not None
         try:
             texts.append(bench.entry_text(case.body, case.entry) + bench.traced_text(case.body, case.entry))
             case.edges_all = frozenset(cfg(case.body).edges)
@@ -187,7 +199,7 @@ def _link(cases: Sequence[Case], bench: Workbench) -> Replayer | None:
         if len(cases) == 1:
             cases[0].verdict = refuted("assemble", Reason.DOES_NOT_ASSEMBLE, error.detail)
             return None
-    # One of them does not link beside the others (it assembled alone): find out which, one by one.
+    # One of them assembles alone but does not link beside the others: find it.
     for case in cases:
         if case.is_open:
             lone = _link([case], bench)
@@ -201,7 +213,7 @@ def _replay(case: Case, bench: Workbench, replayer: Replayer, first: int = 0) ->
     everything = list(range(first, len(bench.tests)))
     quick = [i for i in bench.quick() if i >= first]
     for chosen, poison in ((quick, 0), (everything, 0), (everything, 1)):
-        wrong, got = bench.wrong(replayer, case.entry, chosen, poison, is_patient=True)
+        wrong, got = bench.patiently_wrong(replayer, case.entry, chosen, poison)
         if wrong:
             at = wrong[0]
             want = decode_observation(bench.observed(poison)[at])
@@ -236,11 +248,11 @@ def _contract(case: Case, bench: Workbench, replayer: Replayer, first: int = 0) 
 
 
 def _edges(is_open: Callable[[], list[Case]], bench: Workbench, replayer: Replayer) -> None:
-    """Ask the harvest for more while an open candidate has an edge that nobody took, then the solver; run new tests on
+    """Ask the harvest for more inputs while an open candidate has an uncovered edge, then the solver; run new tests on
     all."""
     for _ in range(MORE_ROUNDS):
         first = len(bench.tests)
-        # From inputs that came to where a missing edge begins, or, if none did, from some of all.
+        # Start from inputs that reach the source of an uncovered edge or, if none does, from a sample of all.
         wanted = [(case, edge[0]) for case in is_open() for edge in case.edges_all - case.edges_taken]
         near = {i for case, block in wanted for i in case.enters.get(block, range(0, first, 16))}
         if not wanted or not bench.ask_for_more([bench.tests[i] for i in sorted(near)]):
@@ -254,7 +266,7 @@ def _edges(is_open: Callable[[], list[Case]], bench: Workbench, replayer: Replay
             _solve(case, is_open, bench, replayer)
     for case in is_open():
         missing = sorted(case.edges_all - case.edges_taken)
-        if missing and case.body is not None:
+        if missing:
             case.edges_all -= infeasible(case.body, missing, bench.tools, bench.deadline)
             missing = sorted(case.edges_all - case.edges_taken)
         if missing:
@@ -262,9 +274,9 @@ def _edges(is_open: Callable[[], list[Case]], bench: Workbench, replayer: Replay
 
 
 def _solve(case: Case, is_open: Callable[[], list[Case]], bench: Workbench, replayer: Replayer) -> None:
-    """Ask the solver for inputs that take the missing edges of one candidate; run what comes on all."""
+    """Ask the solver for inputs that cover the uncovered edges of one candidate; run them on all."""
     missing = sorted(case.edges_all - case.edges_taken)
-    if not missing or case.body is None:
+    if not missing:
         return
     first = len(bench.tests)
     close = sorted({i for block, _ in missing for i in case.enters.get(block, ())})
@@ -277,11 +289,10 @@ def _solve(case: Case, is_open: Callable[[], list[Case]], bench: Workbench, repl
 
 
 def _words(case: Case, missing: Sequence[Edge]) -> str:
-    assert case.body is not None
     blocks = cfg(case.body).blocks
 
     def line(block: int, last: bool) -> str:
-        inside = case.body.lines[blocks[block].first : blocks[block].last] if case.body else ()
+        inside = case.body.lines[blocks[block].first : blocks[block].last]
         code = [one for one in inside if not one.is_label]
         return (code[-1] if last else code[0]).text().strip().replace("\t", " ") if code else ""
 
@@ -290,7 +301,6 @@ def _words(case: Case, missing: Sequence[Edge]) -> str:
 
 
 def _arguments(case: Case, bench: Workbench) -> None:
-    assert case.body is not None
     code = code_of(case.body, bench.tools, bench.name)
     results = result_registers(bench)
     want = argument_bytes(bench.screened_baseline.code, results)
@@ -303,22 +313,23 @@ def _arguments(case: Case, bench: Workbench) -> None:
 
 
 def _confirm(is_open: Callable[[], list[Case]], bench: Workbench) -> None:
-    """A verdict formed inside one process could be forged by what ran before in it, or by who knows its addresses.
+    """All of replay again at other addresses: a verdict formed inside one process could be forged by code that ran in
+    it before, or that knows its addresses.
 
-    Tests on which the baseline does not run well elsewhere say nothing there.
+    Tests on which the baseline does not terminate normally at those addresses are left out there.
     """
     pages = {page.address for test in bench.tests for page in test.pages}
     for number in range(PLACEMENTS):
         if not is_open():
             return
         placement = drawn(Random(), pages)
-        texts = [bench.entry_text(case.body, case.entry) for case in is_open() if case.body is not None]
+        texts = [bench.entry_text(case.body, case.entry) for case in is_open()]
         with bench.replayer(bench.image(texts, placement=placement), placement) as replayer:
             want = bench.wanted(replayer, bench.tests)
             is_defined = want["status"] == layout.Status.OK
             for case in is_open():
                 if not is_defined.any():
-                    case.verdict = undecided("confirm", Reason.NO_INPUTS, "the baseline runs well nowhere else")
+                    case.verdict = undecided("confirm", Reason.NO_INPUTS, "the baseline fails at other addresses")
                     continue
                 seen = bench.patiently(replayer, case.entry, bench.tests, fork_each=number == 0)
                 for i in np.flatnonzero(differs(want, seen, bench.returns, bench.environment) & is_defined)[:1]:
@@ -337,26 +348,14 @@ def _large(is_open: Callable[[], list[Case]], bench: Workbench) -> None:
         for case in is_open():
             case.verdict = undecided("large", quit_.reason, quit_.detail)
         return
-    texts = [bench.entry_text(case.body, case.entry) for case in is_open() if case.body is not None]
-    with bench.replayer(bench.image(texts)) as replayer:
+    texts = [bench.entry_text(case.body, case.entry) for case in is_open()]
+    with bench.replayer(bench.image(texts)) as replayer, replayer.within(LARGE_DEADLINE_MS):
         for test in bench.large_tests:
-            want = bench.wanted(replayer, [test], deadline_ms=LIMITS.large_ms)
+            want = bench.wanted(replayer, [test])
             for case in is_open() if want[0]["status"] == layout.Status.OK else ():
                 bench.deadline.check("large inputs")
-                seen = replayer.run_raw(case.entry, [test], deadline_ms=LIMITS.large_ms)
+                seen = replayer.run_raw(case.entry, [test])
                 pair = decode_observation(want[0]), decode_observation(seen[0])
                 found = difference(*pair, bench.returns, bench.environment)
                 if found is not None:
                     case.verdict = refuted("large", found[0], f"{found[1]} ({len(test.pages)} pages)", test)
-
-
-def outcome_counts(cases: Sequence[Case]) -> dict[str, int]:
-    """`stage:reason` to how many ended there; `accepted` for those that passed."""
-    out: dict[str, int] = {}
-    for case in cases:
-        verdict = case.verdict
-        if verdict is None:
-            continue
-        word = "accepted" if verdict.outcome is Outcome.ACCEPTED else f"{verdict.stage}:{verdict.reason}"
-        out[word] = out.get(word, 0) + 1
-    return out

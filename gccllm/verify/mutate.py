@@ -1,7 +1,7 @@
-"""Mutants of a body: small wrong versions of it, each with a sentence of what was changed.
+"""Mutants of a body: copies with one deliberate mistake, each with a sentence that names it.
 
-One table of operators, two kinds. `plain` operators make the mistakes that a test list must notice (they measure
-adequacy). `hostile` ones make the mistakes that a test of values may not notice and the other gates must: stray
+One table of operators, two kinds. `plain` operators make the mistakes that a test suite must detect (they measure
+adequacy). `hostile` ones make the mistakes that comparing values may miss and the other gates must catch: stray
 stores and reads, clobbered registers, a broken stack, instructions that no rewrite may use.
 
 Deterministic: the same body, seed and limit give the same mutants in the same order. The choice is spread over the

@@ -2,17 +2,17 @@
 
 Per class of inputs and process: rounds of one sample of the baseline, one of the candidate and one of the baseline
 again (the A/A control), in random order, each at a place drawn from several 64-byte-aligned copies. A sample is the sum
-over different inputs, one call each, long enough for the clock; the next sample takes other inputs, and each comes up
-again only when all have, in another order: what is repeated the branch predictor knows by heart. A round's gain is the
-mean over the classes of log(baseline / candidate). Accepted when in each of three fresh processes, linked differently,
+over different inputs, one call each, long enough for the clock. Inputs are sampled without replacement, reshuffled each
+pass: a branch predictor memorises what is repeated. A round's gain is the mean over the classes of log(baseline /
+candidate). Accepted when in each of three fresh processes, linked differently,
 
     a one-sided sign test shows gains above log(1 + delta) with p < `significance` / (candidates tried), where delta is
     2% on recorded inputs and 10% on generated inputs,
     no class is slower by more than `class_loss`, and the control shows no gain (beside a noisy control the gain must
     exceed three of its interquartile ranges),
 
-and again in one more process on inputs that chose nothing. Medians and signs only: one preempted round moves a mean by
-a quarter. One timing at a time on a machine, by a file lock.
+and again in one more process on held-out inputs. Medians and signs only: one preempted round moves a mean by
+a quarter. A file lock lets one timing run at a time on a machine.
 
 The baseline is copied with the loop alignment that gcc printed; the candidate as it would be spliced, with the guard
 of its ISA level. Calls are timed one by one between fences, on memory that is in cache: gains from overlap with the
@@ -23,74 +23,56 @@ from __future__ import annotations
 
 import contextlib
 import math
-import random
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import platformdirs
 from filelock import FileLock, Timeout
 
-from gccllm.assembly import Body, Module, layout_text
-from gccllm.assembly.isa import LEVEL_SYMBOL, guard
-from gccllm.assembly.slice import function_rows
-from gccllm.base.core import Quit, Returned, StandIn, Test, Timing, Verdict, accepted, refuted, undecided
+from gccllm.base.core import Quit, Test, Timing, Verdict, accepted, refuted, undecided
 from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
-from gccllm.base.toolchain import Toolchain
-from gccllm.sandbox.image import AssembleError, build_image
-from gccllm.sandbox.replay import Raw, Replayer
+from gccllm.sandbox.compare import Raw
+from gccllm.sandbox.image import AssembleError
+from gccllm.verify.sampling import FULL, QUICK, Effort, Pair, sample, ticks_per_ns
 
-PASSES = 1
-"""Calls of every input of a sample, never back to back."""
-COPIES = 4
-SAMPLE_NS = 40_000
-
+SEED, HELD_OUT_SEED = 1000, 1500
+"""Of the first process."""
 Floats = npt.NDArray[np.float64]
 Samples = Mapping[str, Raw]
 """Class label -> (rounds,) of `layout.SAMPLE`."""
 
 
-class Bench(Protocol):
-    """What timing needs to know of a function under work (`workbench.Workbench` is one)."""
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a body must show."""
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def text(self) -> str: ...
-    @property
-    def returns(self) -> tuple[Returned, ...]: ...
-    @property
-    def tools(self) -> Toolchain: ...
-    @property
-    def workdir(self) -> Path: ...
-    @property
-    def callees(self) -> Mapping[str, StandIn]: ...
+    delta: float = LIMITS.recorded_gain
+    """The gain that must be exceeded."""
+    tried: int = 1
+    """Candidates of which this is the fastest: the level of the test is divided by them."""
+
+
+ANY_GAIN = Rule()
 
 
 # --- the decision ---------------------------------------------------------------------------------
 
 
 def measure(
-    bench: Bench,
-    candidate: Body,
+    pair: Pair,
     classes: Mapping[str, Sequence[Test]],
-    fresh: Mapping[str, Sequence[Test]],
+    held_out: Mapping[str, Sequence[Test]],
+    rule: Rule = ANY_GAIN,
     *,
-    tried: int = 1,
-    level: int = 0,
-    seed: int = 1,
-    delta: float = LIMITS.recorded_gain,
     lock_path: Path | None = None,
 ) -> tuple[Verdict, Timing | None]:
-    """Apply the rule. `candidate` must have been shown equal on all these tests.
+    """Apply the rule to a body that was shown equal on all these tests.
 
-    `level` is the ISA level that the candidate's guard tests, 0 for none. `fresh` are the held-back tests of the same
-    classes. `delta`: the gain that must be exceeded. The Timing is that of the deciding processes; None when
+    `held_out`: tests of the same classes that selected nothing. The Timing is that of the deciding processes; None when
     nothing could be measured. Never raises for what the candidate does; Quit(DEADLINE) when the machine's lock stays
     with others.
     """
@@ -100,23 +82,21 @@ def measure(
     try:
         with _alone(lock_path):
             for attempt in range(LIMITS.timing_attempts):
-                # A second look at a busy machine takes longer samples.
                 runs: list[Samples] = []
                 for process in range(LIMITS.timing_processes):
-                    one = seed * 1000 + attempt * LIMITS.timing_processes + process
-                    longer = SAMPLE_NS * (attempt + 1)
-                    runs.append(sample(bench, candidate, classes, seed=one, sample_ns=longer, level=level))
-                    if not is_quiet(runs[-1], delta):
+                    seed = SEED + attempt * LIMITS.timing_processes + process
+                    runs.append(sample(pair, classes, seed, _longer(attempt)))
+                    if not is_quiet(runs[-1], rule.delta):
                         break
-                verdict, timing = decide(runs, tried, delta)
+                verdict, timing = decide(runs, rule.tried, rule.delta)
                 if verdict.reason is not Reason.NOISY:
                     break
             if not verdict.is_accepted:
                 return verdict, timing
-            held = {label: tests for label, tests in fresh.items() if tests}
+            held = {label: tests for label, tests in held_out.items() if tests}
             if not held:
                 return undecided("timing", Reason.NO_TIMING_INPUT, "no inputs were held back"), timing
-            return _confirmed(bench, candidate, held, seed, level, delta, verdict), timing
+            return _confirmed(pair, held, rule, verdict), timing
     except (AssembleError, Quit) as error:
         if isinstance(error, Quit) and error.reason is Reason.DEADLINE:
             raise
@@ -124,16 +104,17 @@ def measure(
         return undecided("timing", reason, str(error)), None
 
 
-def _confirmed(
-    bench: Bench, candidate: Body, held: Mapping[str, Sequence[Test]], seed: int, level: int, delta: float,
-    verdict: Verdict,
-) -> Verdict:  # fmt: skip
+def _longer(attempt: int) -> Effort:
+    """A second look at a busy machine takes longer samples."""
+    return replace(FULL, sample_ns=FULL.sample_ns * (attempt + 1))
+
+
+def _confirmed(pair: Pair, held_out: Mapping[str, Sequence[Test]], rule: Rule, verdict: Verdict) -> Verdict:
+    """An accepting verdict, put to one more process and the held-out inputs."""
     again = verdict
     for attempt in range(LIMITS.timing_attempts):
-        run = sample(
-            bench, candidate, held, seed=seed * 1000 + 500 + attempt, sample_ns=SAMPLE_NS * (attempt + 1), level=level
-        )
-        again, timing = decide([run], 1, delta)
+        run = sample(pair, held_out, HELD_OUT_SEED + attempt, _longer(attempt))
+        again, timing = decide([run], 1, rule.delta)
         if again.is_accepted:
             return accepted("timing", f"{verdict.detail}; on fresh inputs {timing.speedup:.3f}x")
         if again.reason is not Reason.NOISY:
@@ -142,13 +123,7 @@ def _confirmed(
 
 
 def screen_speed(
-    bench: Bench,
-    candidate: Body,
-    classes: Mapping[str, Sequence[Test]],
-    *,
-    level: int = 0,
-    seed: int = 1,
-    lock_path: Path | None = None,
+    pair: Pair, classes: Mapping[str, Sequence[Test]], *, seed: int = 1, lock_path: Path | None = None
 ) -> float:
     """A quick estimate of the speed-up, in one process and a few rounds (good to about 5%); 0.0 when it fails.
 
@@ -159,17 +134,7 @@ def screen_speed(
         return 0.0
     with _alone(lock_path):
         try:
-            run = sample(
-                bench,
-                candidate,
-                classes,
-                seed=seed,
-                rounds=9,
-                sample_ns=20_000,
-                copies=2,
-                level=level,
-                limit_s=LIMITS.quick_s,
-            )
+            run = sample(pair, classes, seed, QUICK)
         except (AssembleError, Quit):
             return 0.0
     return math.exp(float(np.median(_combined(run, "second"))))
@@ -284,100 +249,6 @@ def median_interval(values: Floats, level: float = 0.95) -> tuple[float, float]:
         k += 1
     k = max(k, 1)
     return float(ordered[k - 1]), float(ordered[n - k])
-
-
-# --- sampling -------------------------------------------------------------------------------------
-
-
-def sample(
-    bench: Bench,
-    candidate: Body,
-    classes: Mapping[str, Sequence[Test]],
-    *,
-    seed: int,
-    rounds: int = LIMITS.timing_rounds,
-    passes: int = PASSES,
-    sample_ns: int = SAMPLE_NS,
-    copies: int = COPIES,
-    level: int = 0,
-    limit_s: float = LIMITS.class_s,
-) -> dict[str, Raw]:
-    """Samples of one fresh process with one link; `limit_s` for each class.
-
-    Raises Quit(NO_TIMING_INPUT) when a call does not end well, or the time is over.
-    """
-    rng = random.Random(seed)
-    # Half of the baseline's copies are the control's: all three sides are equally many and equally often run.
-    ours = [f"gccllm_baseline.{i}" for i in range(2 * copies)]
-    theirs = [f"gccllm_candidate.{i}" for i in range(copies)]
-    pieces = [baseline_copy(bench.text, bench.name, label) for label in ours]
-    pieces += [candidate_copy(bench, candidate, label, level) for label in theirs]
-    rng.shuffle(pieces)
-    spaced = [f"\t.text\n\t.p2align 6\n\t.skip {64 * rng.randrange(64)}, 0xcc\n{piece}" for piece in pieces]
-    if level:
-        spaced.append(f"\t.section .rodata\n{LEVEL_SYMBOL}:\t.byte 127\n")
-    text = bench.text + "".join(spaced) + f"\t.text\n\t.p2align 6\n\t.globl {_EMPTY}\n{_EMPTY}:\n\tret\n"
-    image = build_image(bench.workdir, text, bench.tools, bench.callees, plain=True, name=f"timing{seed}")
-    out: dict[str, Raw] = {}
-    try:
-        with Replayer(image, bench.returns) as replayer:
-            for label, tests in classes.items():
-                rows = replayer.time(
-                    ours, theirs, _EMPTY, tests, rounds=rounds, passes=passes, seed=rng.getrandbits(63),
-                    target_ticks=int(sample_ns * ticks_per_ns()), limit_s=limit_s,
-                )  # fmt: skip
-                if len(rows) != rounds:
-                    raise Quit(Reason.NO_TIMING_INPUT, f"class {label}: a timed call did not end as it should")
-                out[label] = rows
-    finally:
-        for left in bench.workdir.glob(f"timing{seed}.*"):
-            left.unlink(missing_ok=True)
-    return out
-
-
-_EMPTY = "gccllm_empty"
-
-
-@lru_cache(maxsize=8)
-def _parsed(text: str) -> Module:
-    return Module.parse(text)
-
-
-def baseline_copy(text: str, name: str, label: str) -> str:
-    """A copy of function `name` of a slice under another name, with gcc's own loop alignment; 64-byte aligned."""
-    function = _parsed(text).functions[name]
-    rows = function_rows(function)
-    own = {row[:-1] for row in rows if row.endswith(":") and not row.startswith("\t")}
-    own |= {row.split("\t")[-1] for row in rows if row.startswith("\t.globl\t")}
-    end = "".join(c if c.isalnum() else "_" for c in label)
-    rename = {one: f".L{end}_{one.removeprefix('.L')}" if one.startswith(".L") else f"{one}.{end}" for one in own}
-    rename[name] = label
-    names = "|".join(re.escape(one) for one in sorted(own, key=len, reverse=True))
-    token = re.compile(rf"(?<![\w.$@%])({names})(?![\w.$])")
-    rows = [token.sub(lambda match: rename[match[1]], row) for row in rows]
-    rows[0] = "\t.text"
-    rows[1] = "\t.p2align 6"
-    return "\n".join(rows) + "\n"
-
-
-def candidate_copy(bench: Bench, body: Body, label: str, level: int = 0) -> str:
-    """A body as a 64-byte-aligned global function, endbr64 first where the baseline has it, then the guard if any."""
-    own = body.renamed("".join(c if c.isalnum() else "_" for c in label)).replace_symbol(bench.name, label)
-    first = next((line for line in own.lines if not line.is_label), None)
-    endbr = _parsed(bench.text).functions[bench.name].has_endbr64 and (first is None or first.mnemonic != "endbr64")
-    head = f"\t.text\n\t.p2align 6\n\t.globl {label}\n\t.type {label}, @function\n{label}:\n"
-    guarded = "\n".join([*guard(level, bench.name), ""]) if level else ""
-    return head + ("\tendbr64\n" if endbr else "") + guarded + layout_text(own)
-
-
-@lru_cache(maxsize=1)
-def ticks_per_ns() -> float:
-    """Rate of the time-stamp counter; from the kernel's BogoMIPS, which is twice it in MHz. For limits and display."""
-    with contextlib.suppress(OSError, ValueError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("bogomips"):
-                return float(line.split(":")[1]) / 2000
-    return 2.5
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
-"""Everything about one function under work, and the answers of its baseline, each computed once.
+"""The function under test, and what its baseline does on every test, computed once.
 
-The adequacy score and the judge both run many bodies on the same tests: here are the image they are linked into, the
-baseline's observations and the order in which tests are worth running.
+The adequacy score and the judge both run many bodies on the same tests. They share the images, the baseline's
+observations and the order in which tests are run.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Toolchain
 from gccllm.sandbox import layout
+from gccllm.sandbox.compare import Raw, differs, forget_undefined_flags
 from gccllm.sandbox.environment import STRICT, Environment
 from gccllm.sandbox.image import AssembleError, Image, build_image
 from gccllm.sandbox.placement import CANONICAL, Placement
-from gccllm.sandbox.replay import Raw, Replayer, differs, forget_undefined_flags
+from gccllm.sandbox.replay import Replayer
 from gccllm.sandbox.trace import Trace, blocks_in_order, instrument, instrument_callees, trace_many, traced_name
 from gccllm.verify.screen import Baseline, Context, read_baseline
 
@@ -36,41 +37,44 @@ More = Callable[[Sequence[Test], Deadline], Sequence[Test]]
 
 
 MOST_NEAR = 24
-"""Tests whose way is looked at."""
+"""Tests whose path is traced."""
 
 
 class Near(NamedTuple):
-    """A test that came near to what is wanted, and the blocks of the body that it went through, in order."""
+    """A test close to what is wanted, and its path: the blocks of the body that it entered, in order."""
 
     test: Test
     blocks: tuple[int, ...]
 
 
 class Solver(Protocol):
-    """Asks an SMT solver (`prove.inputs`) for defined inputs, which starts from tests that came near."""
+    """Asks an SMT solver (`prove.inputs`) for defined inputs, starting from nearby tests."""
 
-    def taking(self, body: Body, edges: Sequence[Edge], near: Sequence[Near], deadline: Deadline) -> list[Test]:
-        """Inputs that may take edges of `body`."""
+    def inputs_covering(
+        self, body: Body, edges: Sequence[Edge], near: Sequence[Near], deadline: Deadline
+    ) -> list[Test]:
+        """Inputs that may cover edges of `body`."""
 
-    def telling(
+    def distinguishing_inputs(
         self, body: Body, changes: Sequence[tuple[int, Body]], near: Sequence[Near], deadline: Deadline
     ) -> list[Test]:
-        """Inputs on which `body` and others, of which one line differs, may part. `changes`: the line and the other."""
+        """Inputs on which `body` and its variants, each with one line changed, may differ. `changes`: line and
+        variant."""
 
 
 MOST_BAD = 0.02
-"""Of the inputs that somebody else found defined, that are not."""
+"""Share of inputs found defined in another process that may turn out not to be."""
 CHANCE = (layout.Status.TIMEOUT, layout.Status.DIED)
-"""Ends that may be the machine's doing."""
+"""Statuses that a busy machine can cause."""
 PATIENCE = 25
-"""Times the usual deadline for a test that met it."""
+"""Times the usual deadline for a test that exceeded it."""
 FIRST_TESTS = 40
 """Size of the quick list that weeds out most wrong bodies."""
 
 
 @dataclass
 class Workbench:
-    """One function under work. `tests` grow when the harvest is asked for `more`; nothing else changes."""
+    """One function under test. `tests` grow when the harvest is asked for `more`; nothing else changes."""
 
     name: str
     text: str
@@ -92,7 +96,7 @@ class Workbench:
     environment: Environment = STRICT
     """What a candidate must leave like the baseline beside results and memory."""
     deadline: Deadline = NEVER
-    """After it nothing more is linked, run or asked for: Quit(DEADLINE)."""
+    """After it nothing is linked, run or asked for: Quit(DEADLINE)."""
 
     def __post_init__(self) -> None:
         self._observed: dict[int, Raw] = {}
@@ -118,7 +122,7 @@ class Workbench:
     def traced_text(self, body: Body, entry: str) -> str:
         """The checked build of a body, as function `traced_name(entry)`. Raises BodyError."""
         names = self.traced_callees[1]
-        return instrument(body, self.name, label=traced_name(entry), traced=names, tools=self.tools)
+        return instrument(body.replace_symbol(self.name, entry), entry, traced=names, tools=self.tools)
 
     def image(self, entries: Sequence[str], *, traced: bool = False, placement: Placement = CANONICAL) -> Image:
         """The slice with these function texts behind it, where the placement says, if it can.
@@ -157,24 +161,24 @@ class Workbench:
         return self.image([self.traced_text(self.baseline, BASELINE)], traced=True)
 
     def observed(self, poison: int) -> Raw:
-        """The baseline on all tests. Raises Quit(NO_INPUTS) if it does not end well on one that was not `take`n."""
+        """The baseline on all tests. Raises Quit(NO_INPUTS) if it fails on one that was not `take`n."""
         done = len(self._observed[0]) if self._observed else 0
         if done < len(self.tests) or not self._observed:
             rows = self._baseline_on(self.tests[done:])
-            for i in np.flatnonzero(~_ended_well(rows))[:1]:
+            for i in np.flatnonzero(~_terminated_normally(rows))[:1]:
                 raise Quit(Reason.NO_INPUTS, f"{self._said(rows, i)} on test {done + int(i)}")
             self._note(rows)
         return self._observed[poison]
 
     def take(self, fresh: Sequence[Test]) -> int:
-        """Add inputs on which the baseline ends well here too; returns how many did.
+        """Add inputs on which the baseline terminates normally here too; returns their number.
 
-        Whoever made them ran them in another process: what reads beyond its own memory may have met something there by
+        They were found defined in another process: a read beyond their own memory may have hit something there by
         chance. Raises Quit(NO_INPUTS) when that is more than a few.
         """
         self.observed(0)
         rows = self._baseline_on(fresh)
-        well = _ended_well(rows)
+        well = _terminated_normally(rows)
         bad = np.flatnonzero(~well)
         if len(bad) > MOST_BAD * len(fresh) + 1:
             raise Quit(Reason.NO_INPUTS, f"{self._said(rows, bad[0])} on {len(bad)} of {len(fresh)} tests")
@@ -183,7 +187,7 @@ class Workbench:
         return int(well.sum())
 
     def _baseline_on(self, tests: Sequence[Test]) -> list[Raw]:
-        """What it does under either poison."""
+        """Its observations under either poison."""
         with self.replayer(self._base_image) as replayer:
             return [self.patiently(replayer, self.name, tests, n) for n in (0, 1)]
 
@@ -194,13 +198,13 @@ class Workbench:
             self._observed[n] = rows[n] if known is None else np.concatenate([known, rows[n]])
 
     def _said(self, rows: Sequence[Raw], at: int) -> str:
-        """How the baseline ended there, in words."""
+        """The baseline's status there, in words."""
         ends = [layout.Status(int(one[at]["status"])) for one in rows]
         return f"the baseline ends with {next(end for end in ends if end != layout.Status.OK).name.lower()}"
 
-    def wanted(self, replayer: Replayer, tests: Sequence[Test], deadline_ms: int | None = None) -> Raw:
-        """What the baseline does on tests in another replayer than its own; flags that depend on junk left open."""
-        first, second = (replayer.run_raw(self.name, tests, poison=n, deadline_ms=deadline_ms) for n in (0, 1))
+    def wanted(self, replayer: Replayer, tests: Sequence[Test]) -> Raw:
+        """What the baseline does on tests in another replayer than its own; flags that depend on junk are left open."""
+        first, second = (replayer.run_raw(self.name, tests, poison=n) for n in (0, 1))
         forget_undefined_flags(first, second)
         return first
 
@@ -225,15 +229,15 @@ class Workbench:
     def patiently(
         self, replayer: Replayer, entry: str, tests: Sequence[Test], poison: int = 0, *, fork_each: bool = False
     ) -> Raw:
-        """`Replayer.run_raw`, where a time-out, or the end of the replayer, counts only if it comes again.
+        """`Replayer.run_raw`, where a time-out, or the death of the replayer, counts only if it is repeated.
 
-        A machine that is shared charges a process for time that others had, and ends it when memory is short. The
-        second time there is much more time.
+        A shared machine charges a process for time that others used, and kills it when memory is short. The second run
+        has a much longer deadline.
         """
         seen = replayer.run_raw(entry, tests, poison=poison, fork_each=fork_each, give_up_after=1)
         while (late := np.flatnonzero(np.isin(seen["status"], CHANCE))).size:
-            one = [tests[int(late[0])]]
-            again = replayer.run_raw(entry, one, poison=poison, deadline_ms=PATIENCE * self.deadline_ms)
+            with replayer.within(PATIENCE * self.deadline_ms):
+                again = replayer.run_raw(entry, [tests[int(late[0])]], poison=poison)
             if again[0]["status"] in CHANCE:
                 break
             seen[late[0]] = again[0]
@@ -252,33 +256,39 @@ class Workbench:
 
     def wrong(
         self, replayer: Replayer, entry: str, chosen: Sequence[int], poison: int,
-        environment: Environment | None = None, *, is_patient: bool = False,
+        environment: Environment | None = None,
     ) -> tuple[list[int], Raw]:  # fmt: skip
         """Tests (indices out of `chosen`) on which `entry` differs from the baseline; all that was observed.
 
-        `environment`: what is compared beside results and memory, if not the bench's. `is_patient`: see `patiently`.
+        `environment`: what is compared beside results and memory, if not the bench's.
         """
         self.deadline.check("running the tests")
-        want = self.observed(poison)[list(chosen)]
-        tests = [self.tests[i] for i in chosen]
-        if is_patient:
-            got = self.patiently(replayer, entry, tests, poison)
-        else:
-            got = replayer.run_raw(entry, tests, poison=poison, give_up_after=1)
-        bad = differs(want, got, self.returns, environment or self.environment)
-        return [chosen[int(i)] for i in np.flatnonzero(bad)], got
+        got = replayer.run_raw(entry, [self.tests[i] for i in chosen], poison=poison, give_up_after=1)
+        return self._differing(chosen, got, poison, environment or self.environment), got
+
+    def patiently_wrong(
+        self, replayer: Replayer, entry: str, chosen: Sequence[int], poison: int
+    ) -> tuple[list[int], Raw]:
+        """`wrong`, with time-outs that count only if they come again (`patiently`)."""
+        self.deadline.check("running the tests")
+        got = self.patiently(replayer, entry, [self.tests[i] for i in chosen], poison)
+        return self._differing(chosen, got, poison, self.environment), got
+
+    def _differing(self, chosen: Sequence[int], got: Raw, poison: int, environment: Environment) -> list[int]:
+        bad = differs(self.observed(poison)[list(chosen)], got, self.returns, environment)
+        return [chosen[int(i)] for i in np.flatnonzero(bad)]
 
     def ask_for_edges(self, body: Body, edges: Sequence[Edge], near: Sequence[Near]) -> int:
-        """Let the solver find inputs that take edges of `body`; returns how many came."""
-        return self._asked(lambda solver: solver.taking(body, edges, near, self.deadline))
+        """Let the solver find inputs that cover edges of `body`; returns their number."""
+        return self._asked(lambda solver: solver.inputs_covering(body, edges, near, self.deadline))
 
     def ask_for_differences(self, body: Body, changes: Sequence[tuple[int, Body]], near: Sequence[Test]) -> int:
-        """Let the solver find inputs on which `body` and others, changed in one line, part; returns how many came."""
+        """Let the solver find inputs that distinguish `body` from its variants; returns their number."""
         gone: list[Near] = []
         if self.solver is not None and body is self.baseline:
             with self.replayer(self._base_image) as replayer:
                 gone = near_of(replayer, traced_name(BASELINE), near)
-        return self._asked(lambda solver: solver.telling(body, changes, gone, self.deadline))
+        return self._asked(lambda solver: solver.distinguishing_inputs(body, changes, gone, self.deadline))
 
     def _asked(self, question: Callable[[Solver], list[Test]]) -> int:
         self.deadline.check("asking the solver")
@@ -290,11 +300,11 @@ class Workbench:
 
     @cached_property
     def large_tests(self) -> list[Test]:
-        """Made once; empty when nobody makes any. Raises Quit(DEADLINE), among others, of which nothing follows."""
+        """Made once; may be empty. Raises Quit(DEADLINE), among others, which are no verdict."""
         return list(self.large(self.deadline)) if self.large is not None else []
 
     def ask_for_more(self, near: Sequence[Test]) -> int:
-        """Let the harvest find inputs near `near`; returns how many came."""
+        """Let the harvest find inputs near `near`; returns their number."""
         if self.more is None:
             return 0
         self.deadline.check("asking for more inputs")
@@ -305,12 +315,12 @@ class Workbench:
 BASELINE = "gccllm_baseline"
 
 
-def _ended_well(rows: Sequence[Raw]) -> npt.NDArray[np.bool_]:
+def _terminated_normally(rows: Sequence[Raw]) -> npt.NDArray[np.bool_]:
     first, second = (one["status"] == layout.Status.OK for one in rows)
     return np.asarray(first & second, np.bool_)
 
 
 def near_of(replayer: Replayer, entry: str, tests: Sequence[Test]) -> list[Near]:
-    """Tests with the blocks of the checked build `entry` that they go through, those that go least far first."""
+    """Tests with their path through the checked build `entry`, the shortest first."""
     gone = [Near(test, tuple(blocks_in_order(replayer, entry, test))) for test in tests[:MOST_NEAR]]
     return sorted((one for one in gone if one.blocks), key=lambda one: len(one.blocks))

@@ -240,7 +240,7 @@ class Door:
         settings = self.engine.settings.with_values(cache_dir=str(self.store))
         log = CountingLog(self.store, self)
         with contextlib.ExitStack() as charged:
-            return product.answer(directory, request, settings, log, time.monotonic(), charged)
+            return product.answer(product.Call(directory, request, settings, log, time.monotonic()), charged)
 
 
 class CountingLog(Log):

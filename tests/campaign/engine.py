@@ -9,7 +9,6 @@ return. So each rewrite is right where it was made; what is wrong later is a ver
 
 from __future__ import annotations
 
-import itertools
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,9 +18,10 @@ from gccllm import attempt
 from gccllm.assembly import Body, BodyError, canonical, cfg
 from gccllm.base import config, options
 from gccllm.base.config import Settings
-from gccllm.base.core import Candidate, Request, Returned, Slot, Timing, accepted
+from gccllm.base.core import Candidate, Request, Returned, Slot, Timing, accepted, refuted
 from gccllm.base.deadline import Deadline
 from gccllm.base.events import Log
+from gccllm.base.reasons import Reason
 from gccllm.harvest.harvest import Harvest
 from gccllm.pipeline import Result, rewrite_unit
 from gccllm.propose import Prompt
@@ -30,7 +30,7 @@ from gccllm.propose.recompile import _cut, _like_gcc
 from gccllm.propose.unit import find_clang
 from gccllm.store import Store
 from gccllm.unit import session as unit_session
-from gccllm.unit.session import UnitSession
+from gccllm.unit.session import Build, Target, UnitSession
 from gccllm.verdict import suite
 from gccllm.verdict.suite import Suite
 from gccllm.verify import adequacy, judge
@@ -136,7 +136,7 @@ ORIGINAL: dict[str, Any] = {
     "attempt.judge_many": attempt.judge_many,
     "attempt.timing.measure": attempt.timing.measure,
     "attempt.is_equal_on": attempt.is_equal_on,
-    "attempt.slower_elsewhere": attempt.slower_elsewhere,
+    "attempt.slower_guard_class": attempt.slower_guard_class,
     "attempt.quick_speed": attempt.quick_speed,
     "suite.find_tests": suite.find_tests,
     "suite.adequacy.score": suite.adequacy.score,
@@ -186,17 +186,17 @@ class Engine:
             all_killed = adequacy.Score(20, 20, 0, ())
             return adequacy.Adequacy(all_killed, (all_killed,))
 
-        def judge_many(candidates: Sequence[Candidate], bench: Workbench) -> list[judge.Case]:
+        def judge_many(candidates: Sequence[Candidate], bench: Workbench) -> list[judge.Judged]:
             return engine.judge(candidates, bench)
 
         def measure(*args: Any, **more: Any) -> tuple[Any, Timing]:
             return accepted("timing"), Timing(2.0, 1.9, 2.1, {"typical": 2.0}, 100.0, 1.0, 1, 1)
 
-        def set_up(session: UnitSession, *args: Any, **more: Any) -> Suite:
+        def set_up(target: Target, *args: Any, **more: Any) -> Suite:
             engine.worked += 1
-            engine.names.add(args[0].name)
-            engine.plain_calls = not any(flag.startswith(OWN_CALLS) for flag in session.unit.flags)
-            made: Suite = ORIGINAL["attempt.set_up"](session, *args, **more)
+            engine.names.add(target.name)
+            engine.plain_calls = not any(flag.startswith(OWN_CALLS) for flag in target.session.unit.flags)
+            made: Suite = ORIGINAL["attempt.set_up"](target, *args, **more)
             return made
 
         def prompt(session: UnitSession, function: Any, signature: Any = None) -> Prompt:
@@ -204,7 +204,7 @@ class Engine:
 
         both = {
             "attempt.timing.measure": measure,
-            "attempt.slower_elsewhere": lambda *_: "",
+            "attempt.slower_guard_class": lambda *_: "",
             "unit_session.proposers": lambda settings: engine.proposers(settings),
             "attempt.set_up": set_up,
             "attempt.quick_speed": lambda *_: 2.0,
@@ -219,34 +219,42 @@ class Engine:
         }
         replace_all(both if mode == "gates" else both | construction)
 
-    def judge(self, candidates: Sequence[Candidate], bench: Workbench) -> list[judge.Case]:
-        """The real parse and screen, junk first; the first that passes is accepted and ends it."""
-        cases: list[judge.Case] = []
-        for candidate, junked in itertools.product(candidates, (True, False)):
-            case = judge.Case(candidate, entry="c0")
-            judge._parse(case, bench)
-            if case.is_open and junked:
-                assert case.body is not None
-                try:
-                    case.body = junk(case.body, bench.returns) if self.plain_calls else None
-                except BodyError:
-                    case.body = None
-                if case.body is None:
-                    continue
-            if case.is_open:
-                judge._screen(case, bench)
-            if case.is_open:
-                assert case.body is not None
-                case.edges_all = frozenset(cfg(case.body).edges)
-                case.edges_taken = set(case.edges_all)
-                case.verdict = accepted("confirm", "by construction")
-                self.junked += junked
-            cases.append(case)
-            if case.verdict is not None and case.verdict.is_accepted:
-                break
-        return cases
+    def judge(self, candidates: Sequence[Candidate], bench: Workbench) -> list[judge.Judged]:
+        """The real parse and screen, with junk first; once one has passed, the others are not looked at."""
+        made: list[judge.Judged] = []
+        for candidate in candidates:
+            if any(one.verdict.is_accepted for one in made):
+                made.append(judge.Judged(candidate, refuted("timing", Reason.NOT_FASTER, "another one has passed")))
+                continue
+            one = self._screened(candidate, bench, junked=True)
+            if one is None or not one.verdict.is_accepted:
+                one = self._screened(candidate, bench, junked=False)
+            assert one is not None
+            made.append(one)
+        return made
+
+    def _screened(self, candidate: Candidate, bench: Workbench, junked: bool) -> judge.Judged | None:
+        """None where junk cannot be put in."""
+        case = judge.Case(candidate, "c0")
+        judge._parse(case, bench)
+        if case.is_open and junked:
+            try:
+                body = junk(case.body, bench.returns) if self.plain_calls else None
+            except BodyError:
+                body = None
+            if body is None:
+                return None
+            case.body = body
+        if case.is_open:
+            judge._screen(case, bench)
+        if case.is_open:
+            case.edges_all = frozenset(cfg(case.body).edges)
+            case.edges_taken = set(case.edges_all)
+            case.verdict = accepted("confirm", "by construction")
+            self.junked += junked
+        return case.decided()
 
     def rewrite(self, request: Request, store: Path) -> Result:
         settings = self.settings.with_values(cache_dir=str(store))
         self.names.clear()
-        return rewrite_unit(request, settings, Store(store), Log(store, pid=0), deadline=Deadline(self.budget_s))
+        return rewrite_unit(request, Build(settings, Store(store), Log(store, pid=0), Deadline(self.budget_s)))

@@ -32,7 +32,7 @@ from gccllm.unit.session import UnitSession
 from gccllm.verdict import outcome
 from gccllm.verdict.outcome import Judgement, Judgements
 from gccllm.verdict.suite import Suite, set_up
-from gccllm.verify.judge import Case, judge_many
+from gccllm.verify.judge import Judged, judge_many
 from tests.campaign.builder import place
 from tests.campaign.callers import compared
 from tests.campaign.edits import FEW
@@ -91,7 +91,7 @@ def case(number: int, state: Path, options: tuple[str, ...]) -> dict[str, Any]:
             function = unit.module.functions.get(name)
             if function is None:
                 return {"case": number, "wrong": [], "inlined away": 1}
-            suite = set_up(session, function, here, Deadline(SET_UP_S))
+            suite = set_up(session.target(function), here, Deadline(SET_UP_S))
             for lie, found in accepted(session, suite, number, counts):
                 word = look(lie, found, session, suite, name, here, is_kernel=number < len(names), counts=counts)
                 if word:
@@ -118,12 +118,12 @@ def target(number: int, here: Path, options: tuple[str, ...]) -> tuple[Path, str
     return here / f"unit_{part.home}.c", f"target_{part.number}", ("-O3", "-w", *extras, *options)
 
 
-def accepted(session: UnitSession, suite: Suite, number: int, counts: Counter[str]) -> Iterator[tuple[Lie, Case]]:
+def accepted(session: UnitSession, suite: Suite, number: int, counts: Counter[str]) -> Iterator[tuple[Lie, Judged]]:
     bodies = [suite.bench.baseline]
-    prompt = session.prompt(_function(session, suite), suite.target.signature)
+    prompt = session.prompt(_function(session, suite), suite.signature)
     for candidate in RecompileProposer(FEW).propose(prompt, 3, 60.0):
         found = judge_many([candidate], suite.bench)[0]
-        if found.verdict is not None and found.verdict.is_accepted and found.body is not None:
+        if found.verdict.is_accepted:
             bodies.append(found.body)
     share = len(bodies)
     arguments = [
@@ -132,7 +132,7 @@ def accepted(session: UnitSession, suite: Suite, number: int, counts: Counter[st
             param.type.to.align if isinstance(param.type, Pointer) else 1,
             isinstance(param.type, Pointer),
         )
-        for param in suite.target.signature.params
+        for param in suite.signature.params
         for place in param.places
         if place.file == "int"
     ]
@@ -155,19 +155,19 @@ def accepted(session: UnitSession, suite: Suite, number: int, counts: Counter[st
         judged = judge_many([Candidate(lie.text, "model", lie.operator) for lie in batch], suite.bench)
         for lie, found in zip(batch, judged, strict=True):
             counts["candidates"] += 1
-            if found.verdict is not None and found.verdict.is_accepted:
+            if found.verdict.is_accepted:
                 counts["accepted"] += 1
                 counts[f"accepted: {lie.operator}"] += 1
                 yield lie, found
             else:
-                counts[f"refused: {found.verdict.stage if found.verdict else 'none'}"] += 1
+                counts[f"refused: {found.verdict.stage}"] += 1
 
 
 def _function(session: UnitSession, suite: Suite) -> Any:
-    return session.unit.module.functions[suite.target.name]
+    return session.unit.module.functions[suite.subject.target.name]
 
 
-def look(lie: Lie, found: Case, session: UnitSession, suite: Suite, name: str, here: Path, *, is_kernel: bool,
+def look(lie: Lie, found: Judged, session: UnitSession, suite: Suite, name: str, here: Path, *, is_kernel: bool,
          counts: Counter[str]) -> str:  # fmt: skip
     """What the program with the lie does otherwise, in words; empty when nothing is seen."""
     if lie.operator == "length clamped":  # of a whole number that the gates took: wrong above the clamp, unseen or not
@@ -186,7 +186,7 @@ def look(lie: Lie, found: Case, session: UnitSession, suite: Suite, name: str, h
             counts["no place"] += 1
             return ""
         return said
-    winner = Judgement(Candidate(lie.text, "model", lie.operator), found.verdict, found, 2.0)  # type: ignore[arg-type]
+    winner = Judgement(found, 2.0)
     timing = Timing(2.0, 1.9, 2.1, {}, 100.0, 1.0, 1, 1)
     entry = outcome.accepted(session.target(_function(session, suite)), Judgements(suite), winner, timing)
     callers: Counter[str] = Counter()

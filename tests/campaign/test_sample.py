@@ -22,7 +22,7 @@ from gccllm.unit.session import UnitSession
 from gccllm.verdict import outcome
 from gccllm.verdict.outcome import Judgement, Judgements
 from gccllm.verdict.suite import Suite, set_up
-from gccllm.verify.judge import Case
+from gccllm.verify.judge import Judged
 from tests.campaign import edits, runner, suites, table, unwind
 from tests.campaign.builder import Builder
 from tests.campaign.callers import compared
@@ -70,14 +70,14 @@ def total(tmp_path_factory: pytest.TempPathFactory) -> tuple[UnitSession, Suite]
     session = UnitSession(plan(request_for(source, FLAGS, cwd=here), settings), settings, Log(here))
     bench = here / "bench"
     bench.mkdir()
-    return session, set_up(session, session.unit.module.functions["total"], bench)
+    return session, set_up(session.target(session.unit.module.functions["total"]), bench)
 
 
 def entry_of(total: tuple[UnitSession, Suite], change: Any) -> Entry:
     """An entry of `total` with a body that nobody judged."""
     session, suite = total
     candidate = Candidate(change(suite.bench.baseline.text()), "model", "fixed")
-    winner = Judgement(candidate, accepted("confirm"), Case(candidate, Body.parse(candidate.body)), 2.0)
+    winner = Judgement(Judged(candidate, accepted("confirm"), Body.parse(candidate.body)), 2.0)
     target = session.target(session.unit.module.functions["total"])
     return outcome.accepted(target, Judgements(suite), winner, Timing(2.0, 1.9, 2.1))
 

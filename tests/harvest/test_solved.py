@@ -9,7 +9,7 @@ import pytest
 from gccllm.assembly import Module
 from gccllm.base.core import Candidate, Outcome
 from gccllm.base.reasons import Reason
-from gccllm.harvest.probe import LAST_RESORT, UNDEFINED
+from gccllm.harvest.probe import DOUBTFUL, UNDEFINED
 from gccllm.harvest.solved import SOLVED
 from gccllm.verify.adequacy import score
 from gccllm.verify.judge import judge
@@ -65,7 +65,7 @@ unsigned f(const unsigned *a, unsigned n) {
 def test_what_c_leaves_open_is_taken_all_the_same() -> None:
     found = harvested(BEYOND_C)
     assert found.missing == []
-    assert {test.ints[0] & 3 for test in found.tests if test.label in (LAST_RESORT, UNDEFINED)} >= {3}
+    assert {test.ints[0] & 3 for test in found.tests if test.label in (DOUBTFUL, UNDEFINED)} >= {3}
 
 
 SUM = """

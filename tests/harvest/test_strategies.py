@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from gccllm.base.core import Test, arena_address
-from gccllm.harvest.probe import LAST_RESORT, UNDEFINED
+from gccllm.harvest.probe import DOUBTFUL, UNDEFINED
 from tests.kit.harvest import arena_end, harvested, memory, prefix, signed
 
 SCAN = "int f(const int *a, int n) { for (int i = 0; i < n; i++) if (a[i] < 0) return i; return -1; }"
@@ -126,7 +126,7 @@ def test_rows_of_two_dimensions_are_filled() -> None:
     code = """int f(int n, int a[][16]) {
       int s = 0; for (int i = 0; i < n; i++) for (int j = 0; j < n; j++) s ^= a[i][j]; return s; }"""
     found = harvested(code)
-    sizes = {signed(t.ints[0], 4) for t in found.tests if t.label not in (LAST_RESORT, UNDEFINED)}
+    sizes = {signed(t.ints[0], 4) for t in found.tests if t.label not in (DOUBTFUL, UNDEFINED)}
     assert set(range(17)) <= sizes
     assert max(sizes) <= 16  # beyond, the inner index leaves its row
 
@@ -138,7 +138,7 @@ def test_rows_of_two_dimensions_are_filled() -> None:
         ("int f(int n, int a[][16]) { int s = 0; for (int i = 0; i < n; i++) for (int j = 0; j < n; j++) s ^= a[i][j];"
          " return s; }", UNDEFINED, lambda test: signed(test.ints[0], 4) > 16),
         ("unsigned f(unsigned n) { unsigned s = 1; for (unsigned i = 0; i != n; i++) { s = s * s + i;"
-         " if (i == 100000) return 7; } return s; }", LAST_RESORT, lambda test: test.ints[0] & 0xFFFFFFFF > 100000),
+         " if (i == 100000) return 7; } return s; }", DOUBTFUL, lambda test: test.ints[0] & 0xFFFFFFFF > 100000),
     ],
     ids=["undefined", "slow"],
 )  # fmt: skip
@@ -154,7 +154,7 @@ def test_an_edge_that_no_better_input_takes_has_a_doubtful_one(
 
 def test_where_every_edge_is_taken_no_input_is_doubtful() -> None:
     code = "int f(int n, const int *a) { int s = 0; for (int i = 0; i < n; i++) s ^= a[i]; return s; }"
-    assert not any(test.label == LAST_RESORT for test in harvested(code).tests)
+    assert not any(test.label == DOUBTFUL for test in harvested(code).tests)
 
 
 def test_a_struct_with_a_pointer_and_a_length_is_understood() -> None:

@@ -14,9 +14,10 @@ from gccllm.harvest.__main__ import target_of
 from gccllm.harvest.abi import pointer_registers, signature_registers
 from gccllm.harvest.dwarf import signature_of
 from gccllm.harvest.harvest import QUICK, Harvest, harvest
-from gccllm.harvest.probe import HarvestTarget
 from gccllm.harvest.solved import Solver
+from gccllm.harvest.target import HarvestTarget
 from gccllm.harvest.types import Signature
+from gccllm.harvest.wire import Subject
 from gccllm.verdict.suite import workbench
 from gccllm.verify.judge import judge
 from gccllm.verify.screen import Context
@@ -90,7 +91,7 @@ def bench_of(target: HarvestTarget) -> Workbench:
     """The product's workbench with a quick harvest's tests; nobody is asked for more."""
     signature = target.signature
     context = Context(target.name, arguments=signature_registers(signature), pointers=pointer_registers(signature))
-    bench = workbench(target, context, list(harvest(target, 7, 600.0, QUICK).tests), None, 7)
+    bench = workbench(Subject(target, context), harvest(target, 7, 600.0, QUICK).tests, 7)
     return replace(bench, more=None, solver=None, large=None)
 
 

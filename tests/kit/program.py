@@ -12,11 +12,12 @@ from gccllm.base.core import Request
 from gccllm.base.deadline import Deadline
 from gccllm.base.events import Log
 from gccllm.commands.oneshot import request_for
-from gccllm.commands.record_run import run
+from gccllm.commands.record_run import Recording, run
 from gccllm.pipeline import Result, rewrite_unit
 from gccllm.record.store import TestStore
 from gccllm.record_unit import record_unit
 from gccllm.store import Store
+from gccllm.unit.session import Build
 
 UNIT = """
 struct slot { unsigned key; int next; long value; };
@@ -79,7 +80,7 @@ class Program:
 
     def record(self, calls: int = 60) -> Result:
         """Build with stubs, run, keep what was recorded."""
-        result = record_unit(self.request, self.settings(), self.store, self.log)
+        result = record_unit(self.request, Build(self.settings(), self.store, self.log))
         assert result.text is not None, result
         (self.where / "unit.s").write_text(result.text, "latin-1")
         program = str(self.where / "recorded")
@@ -87,9 +88,9 @@ class Program:
         # On a busy machine three percent of a short program's time is a handful of calls.
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("GCCLLM_RECORD_CPU", "100000")
-            assert run([program], self.tests, parent=self.where / "runs", calls=calls) == 0
+            assert run([program], self.tests, Recording(self.where / "runs", calls)) == 0
         return result
 
     def build(self, **values: object) -> Result:
         deadline = Deadline(3600)
-        return rewrite_unit(self.request, self.settings(**values), self.store, self.log, deadline=deadline)
+        return rewrite_unit(self.request, Build(self.settings(**values), self.store, self.log, deadline))

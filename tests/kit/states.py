@@ -12,7 +12,7 @@ from random import Random
 
 from gccllm.base.core import PAGE_BYTES, Page, Test
 from gccllm.harvest.__main__ import target_of
-from gccllm.harvest.probe import HarvestTarget
+from gccllm.harvest.target import HarvestTarget
 
 SOURCE = """
 struct slot { unsigned key; int next; long value; };

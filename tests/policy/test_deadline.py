@@ -40,8 +40,8 @@ class Speaker:
 
 
 def time_is_up(prompt: Prompt) -> None:
-    assert prompt.trial is not None
-    prompt.trial.bench.deadline = Deadline(0.0)
+    assert prompt.quick_check is not None
+    prompt.quick_check.bench.deadline = Deadline(0.0)
 
 
 def worked_on(place: Path, monkeypatch: pytest.MonkeyPatch, *speakers: Speaker) -> Entry | Reason:

@@ -42,5 +42,5 @@ def test_other_tests_follow_only_where_nothing_was_said(
     entry = Entry(
         key="00" * 32, situation={}, function="f", source="t.c", outcome="nothing", created=0.0, compiler="", version=""
     )
-    assert recheck_in(session, session.unit.module.functions["f"], entry, 7) == failure
+    assert recheck_in(session.target(session.unit.module.functions["f"]), entry, 7) == failure
     assert seeds == [*range(7, 7 + len(verdicts))]

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gccllm.propose.beam import Answer, Step, likeliest
+from gccllm.base.deadline import Deadline
+from gccllm.propose.beam import Answer, Step, Wanted, likeliest
 
 WORDS, END = 4, 3
 
@@ -37,7 +38,7 @@ class Toy:
         return np.stack([self.after(self.lanes[step.lane]) for step in steps])
 
     def beam(self, width: int, length: int, **more: Any) -> list[Answer]:
-        return likeliest(self.after(())[None], width, self.evaluate, end=END, max_tokens=length, **more)
+        return likeliest(self.after(())[None], self.evaluate, Wanted(width, END, length, **more))
 
     def log(self, ids: Sequence[int]) -> float:
         """Of an answer that ends."""
@@ -116,4 +117,4 @@ def test_answer_of_its_own_is_given_alone_or_not_at_all() -> None:
 
 
 def test_no_time_gives_no_answer() -> None:
-    assert Toy(1).beam(3, 5, is_over=lambda: True) == []
+    assert Toy(1).beam(3, 5, deadline=Deadline(0)) == []

@@ -1,4 +1,4 @@
-"""The built-in model with words of its own: answers at every level, damage, and answers that are mended."""
+"""The built-in model with words of its own: answers at every level, damage, and answers that are repaired."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Toolchain
 from gccllm.propose import Attempt, Isa, Prompt, builtin_model
 from gccllm.propose.builtin_model import BuiltinProposer
-from gccllm.propose.c_bodies import compile_answers
+from gccllm.propose.c_bodies import Setting, compile_answers
 from gccllm.propose.llama import Gguf
 from gccllm.propose.signature import CSignature
 from tests.kit import tiny_gguf, tiny_words
@@ -81,7 +81,7 @@ def told(speaker: BuiltinProposer, monkeypatch: pytest.MonkeyPatch, *texts: str)
     """The proposer, with a model that says these answers."""
     _, tokens = speaker.load()
     answers = [tiny_words.answer_of(tokens, text) for text in texts]  # type: ignore[arg-type]
-    monkeypatch.setattr(Gguf, "likeliest", lambda self, ids, n, **about: answers)
+    monkeypatch.setattr(Gguf, "likeliest", lambda self, ids, wanted: answers)
     return speaker
 
 
@@ -113,21 +113,21 @@ class Wanted:
 
 
 def code(text: str, *, draft: bool = False) -> Body:
-    (body,) = compile_answers([text], TYPES, "f", None, Toolchain.find(), 3, draft=draft)
+    (body,) = compile_answers([text], "f", Setting(TYPES, Toolchain.find(), level=3, draft=draft))
     assert isinstance(body, Body)
     return body
 
 
-def test_failing_answer_is_mended(speaker: BuiltinProposer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failing_answer_is_repaired(speaker: BuiltinProposer, monkeypatch: pytest.MonkeyPatch) -> None:
     told(speaker, monkeypatch, WRONG)
     assert list(speaker.propose(WORDS, 8, 30))
     trial = Wanted(code(RIGHT, draft=True))
     attempts = [Attempt(WRONG, "wrong_value", dialect="c")]
-    made = list(speaker.refine(replace(WORDS.with_attempts(attempts), trial=trial), 8, 30))
+    made = list(speaker.refine(replace(WORDS.with_attempts(attempts), quick_check=trial), 8, 30))
     assert made
     assert {" ".join(c.answer.split()) for c in made} == {"return COUNT( b , a , x == 57 ) ;"}
     assert all("mended" in c.recipe for c in made)
-    assert speaker.tally.mended == 1
+    assert speaker.tally.repaired == 1
     assert max(trial.batches) > 10  # many in one compile
 
 
@@ -136,21 +136,21 @@ def test_mended_answer_that_fails_on_fresh_tests_is_not_proposed(speaker: Builti
     monkeypatch.setattr(builtin_model, "REPAIR_LIMIT", 80)
     list(told(speaker, monkeypatch, WRONG).propose(WORDS, 8, 30))
     trial = Wanted(code(RIGHT, draft=True), fresh=False)
-    assert list(speaker.refine(replace(WORDS, trial=trial), 8, 30)) == []
+    assert list(speaker.refine(replace(WORDS, quick_check=trial), 8, 30)) == []
     assert speaker.tally.passed >= 1
 
 
-def test_answers_that_were_right_but_slow_are_not_mended(speaker: BuiltinProposer,
+def test_answers_that_were_right_but_slow_are_not_repaired(speaker: BuiltinProposer,
                                                          monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     (candidate, *_) = list(told(speaker, monkeypatch, WRONG).propose(WORDS, 8, 30))
     slow = WORDS.with_attempts([Attempt(candidate.answer, "not_faster", dialect="c")])
     trial = Wanted()
-    assert list(speaker.refine(replace(slow, trial=trial), 8, 30)) == []
+    assert list(speaker.refine(replace(slow, quick_check=trial), 8, 30)) == []
     assert trial.batches == []
 
 
-def test_answers_to_another_prompt_are_not_mended(speaker: BuiltinProposer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_to_another_prompt_are_not_repaired(speaker: BuiltinProposer, monkeypatch: pytest.MonkeyPatch) -> None:
     list(told(speaker, monkeypatch, WRONG).propose(WORDS, 8, 30))
     trial = Wanted()
-    list(speaker.refine(replace(WORDS, function="g", trial=trial), 8, 30))
+    list(speaker.refine(replace(WORDS, function="g", quick_check=trial), 8, 30))
     assert trial.batches == []

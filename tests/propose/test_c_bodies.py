@@ -9,7 +9,7 @@ from gccllm.base.deadline import Deadline
 from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Toolchain
 from gccllm.propose import CompileUnit, Isa, Prompt
-from gccllm.propose.c_bodies import candidates, compile_answers, refusal, unit_flags
+from gccllm.propose.c_bodies import Setting, candidates, compile_answers, refusal, unit_flags
 from gccllm.propose.protocol import Failure
 from gccllm.propose.signature import CSignature
 from tests.kit.units import Make
@@ -20,7 +20,7 @@ GOOD = "return COUNT(b, a, IN(48, 9));"
 
 
 def compiled(*answers: str, level: int = 0, unit: CompileUnit | None = None) -> list[Body | Failure]:
-    return compile_answers(answers, TYPES, "f", unit, TOOLS, level)
+    return compile_answers(answers, "f", Setting(TYPES, TOOLS, unit, level))
 
 
 def reason(made: Body | Failure) -> Reason | None:
@@ -72,11 +72,11 @@ def test_long_or_empty_answers_are_refused() -> None:
 
 
 def test_nothing_to_compile_runs_no_compiler() -> None:
-    assert compile_answers([], TYPES, "f", None, Toolchain("/nonexistent"), 0) == []
+    assert compile_answers([], "f", Setting(TYPES, Toolchain("/nonexistent"))) == []
 
 
 def test_compiler_that_fails_is_a_failure_of_each_answer() -> None:
-    made = compile_answers([GOOD, GOOD], TYPES, "f", None, Toolchain("/nonexistent"), 0)
+    made = compile_answers([GOOD, GOOD], "f", Setting(TYPES, Toolchain("/nonexistent")))
     assert [reason(m) for m in made] == [Reason.DOES_NOT_COMPILE] * 2
 
 
@@ -88,7 +88,7 @@ def test_constants_come_along_and_no_symbol_is_left_open() -> None:
 
 def test_loop_becomes_no_call() -> None:
     types = CSignature("v", ("pu8", "i64"))
-    (made,) = compile_answers(["for (i64 i = 0; i < b; i++) a[i] = 0;"], types, "f", None, TOOLS, 0)
+    (made,) = compile_answers(["for (i64 i = 0; i < b; i++) a[i] = 0;"], "f", Setting(types, TOOLS))
     assert one(made).calls == ()
 
 
@@ -114,7 +114,7 @@ def ask(permitted: int, allowed: int, baseline: str = "\tret\n") -> Prompt:
 def made_of(prompt: Prompt, *answers: str) -> tuple[list[str], list[Failure]]:
     failures: list[Failure] = []
     words = [f"answer {i}" for i in range(len(answers))]
-    found = list(candidates(answers, TYPES, prompt, words, failures, Deadline(30)))
+    found = list(candidates(answers, prompt, words, failures, Deadline(30)))
     assert all(c.dialect == "c" and c.proposer == "model" and c.answer in answers for c in found)
     return [c.recipe for c in found], failures
 

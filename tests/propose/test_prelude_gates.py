@@ -17,8 +17,8 @@ from gccllm.base.events import Log
 from gccllm.commands import oneshot
 from gccllm.harvest.abi import signature_registers
 from gccllm.harvest.harvest import QUICK, harvest
-from gccllm.harvest.probe import HarvestTarget
-from gccllm.harvest.words import words_of
+from gccllm.harvest.target import Builds, HarvestTarget
+from gccllm.harvest.wire import Subject
 from gccllm.lab import bench
 from gccllm.propose import c_bodies
 from gccllm.propose.protocol import Failure
@@ -40,18 +40,16 @@ def verdicts(kernel: str, answer: str, workdir: Path) -> list[Verdict]:
     unit = plan(oneshot.request_for(KERNELS / f"{kernel}.c", flags), settings)
     session = UnitSession(unit, settings, Log(workdir / "log"))
     signature = session.signature("kern")
-    types = words_of(signature)
-    assert types is not None
-    target = HarvestTarget.of(unit.module, "kern", signature, unit.tools, workdir, session.known.trapping)
+    target = HarvestTarget.of(Builds(unit.module, unit.tools, session.known.trapping), "kern", signature, workdir)
     found = harvest(target, deadline_s=600.0, budget=QUICK)
     registers = signature_registers(signature)
     context = Context("kern", unit.march, arguments=registers)
-    desk = workbench(target, context, list(found.tests), None, 1)
-    prompt = session.prompt(unit.module.functions["kern"])
+    desk = workbench(Subject(target, context), found.tests, 1)
+    prompt = session.prompt(unit.module.functions["kern"], signature)
     failures: list[Failure] = []
-    candidates = list(c_bodies.candidates([answer], types, prompt, ["hand"], failures, Deadline(600.0)))
+    candidates = list(c_bodies.candidates([answer], prompt, ["hand"], failures, Deadline(600.0)))
     assert not failures
-    return [case.verdict for case in judge_many(candidates, desk) if case.verdict is not None]
+    return [one.verdict for one in judge_many(candidates, desk)]
 
 
 @pytest.mark.parametrize("kernel", FAST)

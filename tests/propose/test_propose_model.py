@@ -12,6 +12,7 @@ import pytest
 from gccllm.base.deadline import Deadline
 from gccllm.base.reasons import Reason
 from gccllm.propose import Attempt, Prompt, builtin_model, llama, model
+from gccllm.propose.beam import Wanted
 from gccllm.propose.llama import Gguf, ModelError, PromptTooLong
 from gccllm.propose.model import BuiltinProposer, ChatProposer, model_proposer
 from gccllm.propose.signature import CSignature
@@ -62,7 +63,7 @@ def tiny(gguf_path: Path) -> Gguf:
 
 def draw(tiny: Gguf, n: int, *, prompt: Sequence[int] = (9, 10, 11), seconds: float = 30.0,
          max_tokens: int = 24) -> list[tuple[int, ...]]:  # fmt: skip
-    answers = tiny.likeliest(prompt, n, end=7, max_tokens=max_tokens, deadline=Deadline(seconds))
+    answers = tiny.likeliest(prompt, Wanted(n, 7, max_tokens, Deadline(seconds)))
     return [answer.ids for answer in answers]
 
 
@@ -87,7 +88,7 @@ def alone(tiny: Gguf, prompt: Sequence[int], ids: Sequence[int]) -> list[float]:
 def test_each_answer_is_as_likely_as_it_would_be_alone(tiny: Gguf) -> None:
     """No answer sees its neighbours' tokens, whatever lanes they were moved to."""
     prompt = range(8, 40)
-    for answer in tiny.likeliest(prompt, 5, end=7, max_tokens=24, deadline=Deadline(30)):
+    for answer in tiny.likeliest(prompt, Wanted(5, 7, 24, Deadline(30))):
         assert answer.logs[: len(answer.ids)] == pytest.approx(alone(tiny, prompt, answer.ids), abs=0.02)
 
 
@@ -115,7 +116,7 @@ def test_token_outside_the_vocabulary_is_refused(tiny: Gguf, token: int) -> None
 
 
 def test_no_time_gives_no_complete_answer(tiny: Gguf) -> None:
-    answers = tiny.likeliest([9], 3, end=7, max_tokens=50, deadline=Deadline(0))
+    answers = tiny.likeliest([9], Wanted(3, 7, 50, Deadline(0)))
     assert not any(answer.complete for answer in answers)
 
 
@@ -230,7 +231,7 @@ class Even:
 
 
 def constrained(tiny: Gguf, constraint: Any, n: int = 6) -> Any:
-    return tiny.likeliest([9, 10], n, end=7, max_tokens=24, deadline=Deadline(30), constraint=constraint)
+    return tiny.likeliest([9, 10], Wanted(n, 7, 24, Deadline(30), constraint))
 
 
 def test_what_the_constraint_forbids_is_not_drawn(tiny: Gguf) -> None:

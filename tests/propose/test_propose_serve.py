@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gccllm.commands.serve import MAX_REQUEST, is_loopback, serve
+from gccllm.commands.serve import MAX_REQUEST, Address, is_loopback, serve
 from gccllm.propose import Isa, Prompt, endpoint, prompt_text
 from gccllm.propose.endpoint import EndpointProposer
 from tests.kit import tiny_gguf
@@ -42,7 +42,7 @@ model.load_tokens = lambda path: Letters()
 model.Constraint = lambda *about: Anything()
 kind, where, path = sys.argv[1:]
 place = {"socket": Path(where)} if kind == "socket" else {"port": int(where)}
-serve.serve(model=Path(path), say=lambda text: None, **place)
+serve.serve(serve.Address(**place), Path(path), say=lambda text: None)
 """
 
 PROMPT = Prompt("f", "\tmovl\t%edi, %eax\n\tret\n", isa=Isa(0, 3), signature="int f(const unsigned char *a, long n)")
@@ -164,14 +164,14 @@ def test_socket_of_a_dead_server_is_taken_over_and_removed_at_the_end(tmp_path: 
 def test_file_in_the_place_of_the_socket_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("data")
     with pytest.raises(ValueError, match="no socket"):
-        serve(socket=tmp_path / "precious", say=lambda text: None)
+        serve(Address(socket=tmp_path / "precious"), say=lambda text: None)
     assert (tmp_path / "precious").read_text() == "data"
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.4", "::", "example.org"])
 def test_address_that_others_can_reach_needs_the_flag(host: str) -> None:
     with pytest.raises(ValueError, match="allow-remote"):
-        serve(host=host)
+        serve(Address(host))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])

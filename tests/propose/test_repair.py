@@ -102,24 +102,24 @@ def run(passes: str, stands: Callable[[str], bool] = lambda text: True, *, secon
         tally: Tally | None = None) -> list[str]:  # fmt: skip
     seed = tiny_words.answer_of(TOKENS, "return COUNT(b, a, x <= 57);")
     edited = search([seed], KIN, CONSTRAINT.accepts, decode, 3000)
-    made = repair.repair(
-        edited, lambda texts: [passes in text for text in texts], lambda texts: [stands(text) for text in texts],
-        Deadline(seconds), wanted=wanted, batch=8, tally=tally,
-    )  # fmt: skip
+    checks = repair.Checks(
+        lambda texts: [passes in text for text in texts], lambda texts: [stands(text) for text in texts]
+    )
+    made = repair.repair(edited, checks, Deadline(seconds), tally, repair.Sizes(wanted, 8))
     return [one.text for one in made]
 
 
 def test_what_passes_is_given() -> None:
     tally = Tally()
     assert plain("return COUNT(b, a, x < 57);") in run("x < 57", tally=tally)
-    assert tally.tried >= tally.passed >= tally.mended >= 1
+    assert tally.tried >= tally.passed >= tally.repaired >= 1
 
 
 def test_what_fails_on_fresh_tests_does_not_count() -> None:
     tally = Tally()
     assert run("<", lambda text: False, tally=tally) == []
     assert tally.tried > 16
-    assert tally.passed > tally.mended == 0
+    assert tally.passed > tally.repaired == 0
 
 
 def test_search_goes_on_after_a_find_that_did_not_stand() -> None:

@@ -128,13 +128,13 @@ FUNCTIONS = {
 def test_no_edge_that_an_input_takes_is_ever_shown_infeasible(name: str, level: str, tmp_path: Path) -> None:
     from gccllm.harvest.dwarf import signature_of
     from gccllm.harvest.harvest import QUICK, harvest
-    from gccllm.harvest.probe import HarvestTarget
+    from gccllm.harvest.target import Builds, HarvestTarget
 
     (tmp_path / "f.c").write_text(FUNCTIONS[name])
     assert TOOLS.compile([level, "-g", "-c", "-o", str(tmp_path / "f.o"), str(tmp_path / "f.c")]).ok
     assert TOOLS.compile([level, "-S", "-o", str(tmp_path / "f.s"), str(tmp_path / "f.c")]).ok
     module = Module.parse((tmp_path / "f.s").read_text())
-    target = HarvestTarget.of(module, "f", signature_of(tmp_path / "f.o", "f"), TOOLS, tmp_path)
+    target = HarvestTarget.of(Builds(module, TOOLS), "f", signature_of(tmp_path / "f.o", "f"), tmp_path)
     found = harvest(target, budget=QUICK)
     edges = cfg(target.body).edges
     taken = edges - set(found.missing) - found.infeasible

@@ -25,8 +25,9 @@ from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Toolchain
 from gccllm.harvest.far import with_code
 from gccllm.harvest.types import Signature
+from gccllm.sandbox.compare import same
 from gccllm.sandbox.image import Image, build_image
-from gccllm.sandbox.replay import Replayer, same
+from gccllm.sandbox.replay import Replayer
 from tests.kit.recording import environment, gccllm
 
 TOOLS = Toolchain.find()

@@ -13,11 +13,15 @@ from gccllm.base.core import PAGE_BYTES, Candidate, Page, Quit, Test
 from gccllm.base.reasons import Reason
 from gccllm.harvest.abi import signature_registers
 from gccllm.harvest.harvest import Budget, Harvest, harvest, more_near
-from gccllm.harvest.probe import HarvestTarget, Probe, State
+from gccllm.harvest.probe import Probe
 from gccllm.harvest.recorded import DECK, States, classes, deck
-from gccllm.verdict.suite import Suite, is_equal_on, slower_elsewhere, workbench
+from gccllm.harvest.run import State
+from gccllm.harvest.target import HarvestTarget
+from gccllm.harvest.wire import Subject
+from gccllm.verdict.suite import Suite, is_equal_on, slower_guard_class, workbench
 from gccllm.verify import adequacy, timing
 from gccllm.verify.judge import judge
+from gccllm.verify.sampling import Pair
 from gccllm.verify.screen import Context
 from gccllm.verify.workbench import Workbench
 from tests.kit.states import HEAP, SOURCE, Heap, lookups, table, target
@@ -176,7 +180,7 @@ def test_types_that_nothing_can_be_made_of_do_with_recorded_calls_alone(where: P
     assert {test.label for test in found.tests} <= {"recorded", "mutated"}
     assert found.count("recorded") == len(recorded)
     assert found.timing
-    assert not found.elsewhere
+    assert not found.guard_classes
 
 
 def test_nothing_made_and_nothing_recorded_is_no_inputs(lookup: HarvestTarget) -> None:
@@ -204,7 +208,7 @@ OTHER = SOURCE.replace("while (i >= 0) {", "for (; i >= 0; i = t->slots[i].next)
 
 def bench(where: Path, lookup: HarvestTarget, tests: list[Test]) -> Workbench:
     context = Context("lookup", arguments=signature_registers(lookup.signature))
-    return workbench(lookup, context, tests, None, 1)
+    return workbench(Subject(lookup, context), tests, 1)
 
 
 def body_of(where: Path, source: str, name: str = "lookup") -> Candidate:
@@ -230,7 +234,6 @@ def test_a_wrong_answer_that_only_a_recorded_state_reveals_is_refuted(where: Pat
 def test_a_right_answer_passes_on_recorded_states(where: Path, lookup: HarvestTarget, alone: Harvest) -> None:
     one = bench(where, lookup, alone.tests)
     case = judge(body_of(where, OTHER), one)
-    assert case.verdict is not None
     assert case.verdict.is_accepted or case.verdict.reason is Reason.COPY, case.verdict
     assert is_equal_on(one, lookup.body, alone)
 
@@ -282,9 +285,9 @@ def test_a_deck_holds_inputs_in_proportion_to_the_calls_that_they_stand_for() ->
 def test_recorded_calls_decide_and_made_inputs_watch(lookup: HarvestTarget) -> None:
     found = harvest(lookup, 1, S, FEW, recorded=lookups(24))
     assert set(found.timing) <= {"recorded", "recorded-short", "recorded-middle", "recorded-long"}
-    assert set(found.timing) == set(found.confirm)
-    assert found.elsewhere
-    assert not any(test.pages for tests in found.elsewhere.values() for test in tests)
+    assert set(found.timing) == set(found.held_out)
+    assert found.guard_classes
+    assert not any(test.pages for tests in found.guard_classes.values() for test in tests)
 
 
 def test_too_few_calls_decide_only_where_there_is_nothing_else(lookup: HarvestTarget) -> None:
@@ -297,7 +300,7 @@ def test_too_few_calls_decide_only_where_there_is_nothing_else(lookup: HarvestTa
 
 def test_deciding_and_confirming_calls_are_different_ones(alone: Harvest) -> None:
     decides = {test.ints + test.pages for tests in alone.timing.values() for test in tests}
-    confirms = {test.ints + test.pages for tests in alone.confirm.values() for test in tests}
+    confirms = {test.ints + test.pages for tests in alone.held_out.values() for test in tests}
     assert decides
     assert confirms
     assert not decides & confirms
@@ -352,9 +355,9 @@ def suite_of(where: Path, tabled: HarvestTarget, found: Harvest) -> tuple[Suite,
     place = where / f"direct{len(list(where.iterdir()))}"
     place.mkdir()
     body = target(place, DIRECT, "f", "-fno-tree-vectorize").body
-    one = workbench(tabled, context, found.tests, None, 1)
+    one = workbench(Subject(tabled, context), found.tests, 1)
     score = adequacy.Adequacy(adequacy.Score(0, 0, 0, ()), ())
-    return Suite(tabled, one, found, score), body
+    return Suite(Subject(tabled, context), one, found, score), body
 
 
 def test_a_rewrite_that_loses_where_the_time_goes_is_not_faster(where: Path, tabled: HarvestTarget) -> None:
@@ -364,16 +367,16 @@ def test_a_rewrite_that_loses_where_the_time_goes_is_not_faster(where: Path, tab
     suite, body = suite_of(where, tabled, found)
     assert set(found.timing) == {"recorded-short", "recorded-middle", "recorded-long"}
     few = {"short": [test for tests in found.timing.values() for test in tests if test.ints[1] <= 2]}
-    assert timing.screen_speed(suite.bench, body, few) > 1.1
-    assert timing.screen_speed(suite.bench, body, {"long": found.timing["recorded-long"]}) < 0.8
-    assert 0 < timing.screen_speed(suite.bench, body, found.timing) < 0.9
+    assert timing.screen_speed(Pair(suite.bench, body), few) > 1.1
+    assert timing.screen_speed(Pair(suite.bench, body), {"long": found.timing["recorded-long"]}) < 0.8
+    assert 0 < timing.screen_speed(Pair(suite.bench, body), found.timing) < 0.9
 
 
 def test_a_rewrite_that_is_much_slower_on_other_inputs_is_told_so(where: Path, tabled: HarvestTarget) -> None:
     short, long = strings([1, 2] * 8, 1.0), strings(list(range(900, 916)), 1.0)
     found = harvest(tabled, 1, S, ALONE, recorded=[*short, *long])
-    suite, body = suite_of(where, tabled, replace(found, elsewhere={"short": short, "long": long}))
-    assert slower_elsewhere(suite, body, 0).startswith("long: 0.")
-    assert slower_elsewhere(suite, tabled.body, 0) == ""
-    only_short, _ = suite_of(where, tabled, replace(found, elsewhere={"short": short}))
-    assert slower_elsewhere(only_short, body, 0) == ""
+    suite, body = suite_of(where, tabled, replace(found, guard_classes={"short": short, "long": long}))
+    assert slower_guard_class(suite, body, 0).startswith("long: 0.")
+    assert slower_guard_class(suite, tabled.body, 0) == ""
+    only_short, _ = suite_of(where, tabled, replace(found, guard_classes={"short": short}))
+    assert slower_guard_class(only_short, body, 0) == ""

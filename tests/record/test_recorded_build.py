@@ -57,7 +57,7 @@ def session_of(program: Program) -> tuple[UnitSession, Unit]:
 @pytest.fixture(scope="module")
 def worked(program: Program, tmp_path_factory: pytest.TempPathFactory) -> tuple[UnitSession, Unit, Suite]:
     session, unit = session_of(program)
-    suite = set_up(session, unit.module.functions["weigh"], tmp_path_factory.mktemp("suite"), Deadline(3600))
+    suite = set_up(session.target(unit.module.functions["weigh"]), tmp_path_factory.mktemp("suite"), Deadline(3600))
     return session, unit, suite
 
 
@@ -108,11 +108,10 @@ SITUATION = Situation({"schema": "2"}, {})
 def entry_of(session: UnitSession, unit: Unit, suite: Suite) -> Entry:
     """As if a right candidate had been timed and found faster."""
     case = judge(other(UNIT, "-O1"), suite.bench)
-    assert case.verdict is not None
     assert case.verdict.is_accepted, case.verdict
     measured = Timing(1.5, 1.4, 1.6, {"recorded": 1.5}, 100.0, 1.0, 123, 3)
     function = unit.module.functions["weigh"]
-    winner = Judgement(case.candidate, case.verdict, case)
+    winner = Judgement(case)
     return accepted(Target(session, function, SITUATION), Judgements(suite), winner, measured)
 
 

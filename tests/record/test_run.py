@@ -99,7 +99,7 @@ def test_the_folder_is_private_and_named_to_the_command(store: TestStore, tmp_pa
     parent = tmp_path / "somewhere" / "else"
     command = 'stat -c "%a %n" "$GCCLLM_RECORD_DIR" > "$0"; echo "$GCCLLM_RECORD_CALLS" >> "$0"'
     assert (
-        recorder.run(["sh", "-c", command, str(tmp_path / "said")], store, parent=parent, calls=5)
+        recorder.run(["sh", "-c", command, str(tmp_path / "said")], store, recorder.Recording(parent, calls=5))
         == recorder.NOTHING_KEPT
     )
     mode, folder, calls = (tmp_path / "said").read_text().split()
@@ -120,7 +120,7 @@ def test_a_recording_that_kept_nothing_says_why_in_one_line_and_fails(
 
 def test_what_is_to_be_kept_is_kept(store: TestStore, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     leave(tmp_path / "run", *sums(1, 2))
-    recorder.run(copying(tmp_path / "run"), store, parent=tmp_path / "runs", keep=True)
+    recorder.run(copying(tmp_path / "run"), store, recorder.Recording(tmp_path / "runs", keep=True))
     (folder,) = (tmp_path / "runs").glob("*/calls")
     assert len(list(folder.glob("*.cap"))) == 2
     assert str(folder) in capfd.readouterr().err
@@ -136,7 +136,7 @@ def test_a_recording_that_grows_too_large_ends_and_the_command_goes_on(
         'while [ -d "$GCCLLM_RECORD_DIR" ]; do sleep 0.1; done; touch "$GCCLLM_RECORD_DIR/late" || echo refused; exit 5'
     )
     command = ["sh", "-c", f'cp {tmp_path}/run/* "$GCCLLM_RECORD_DIR"; {waits}']
-    assert recorder.run(command, store, most=1 << 20, keep=True) == 5
+    assert recorder.run(command, store, recorder.Recording(most=1 << 20, keep=True)) == 5
     out, err = capfd.readouterr()
     assert out == "refused\n"
     assert "2 captured; 2 kept" in err

@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from gccllm.base.core import GlobalBytes, Observation, Region, Returned, RunStatus, Slot, Test, arena_address
+from gccllm.sandbox.compare import same
 from gccllm.sandbox.image import CalleeSpec
-from gccllm.sandbox.replay import Replayer, same
+from gccllm.sandbox.replay import Replayer
 from tests.kit.replay import INT, image
 
 SOURCE = """

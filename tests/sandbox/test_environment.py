@@ -10,10 +10,11 @@ import pytest
 from gccllm.base.core import Returned, RunStatus, Slot, Test
 from gccllm.base.reasons import Reason
 from gccllm.sandbox import layout
+from gccllm.sandbox.compare import difference, differs
 from gccllm.sandbox.environment import Environment, environment_of
 from gccllm.sandbox.image import CalleeSpec
 from gccllm.sandbox.layout import AbiBit
-from gccllm.sandbox.replay import Replayer, difference, differs
+from gccllm.sandbox.replay import Replayer
 from tests.kit.replay import function, image, needs
 
 SOURCE = """

@@ -30,10 +30,12 @@ from gccllm.base.core import (
 )
 from gccllm.base.reasons import Reason
 from gccllm.sandbox import encode, layout, replay, trace
+from gccllm.sandbox.compare import difference, differs, same
 from gccllm.sandbox.image import CalleeSpec, build_image
 from gccllm.sandbox.layout import RequestKind
-from gccllm.sandbox.replay import Replayer, difference, differs, same
-from gccllm.verify import contract, timing
+from gccllm.sandbox.replay import Replayer
+from gccllm.verify import contract, sampling, timing
+from gccllm.verify.sampling import Effort, Pair
 from tests.kit.pages import HEAP, SOURCE, STACK, Memory, chain
 from tests.kit.replay import TOOLS, compiled, function
 from tests.kit.timed import SORT, Bench
@@ -188,7 +190,7 @@ def test_pages_next_to_the_replayers_own_addresses_can_be(replayer: Replayer) ->
 def own_stack(running: Replayer) -> int:
     """An address that the replaying process itself uses."""
     assert running._child is not None
-    rows = Path(f"/proc/{running._child.pid}/maps").read_text().splitlines()
+    rows = Path(f"/proc/{running._child.process.pid}/maps").read_text().splitlines()
     row = next(row for row in rows if row.endswith("[stack]"))
     return int(row.split("-")[0], 16)
 
@@ -199,10 +201,10 @@ def own_stack(running: Replayer) -> int:
 def test_a_page_on_the_replayers_own_memory_gets_another_process(replayer: Replayer) -> None:
     replayer.run("walk", TESTS)
     assert replayer._child is not None
-    before, address = replayer._child.pid, own_stack(replayer)
+    before, address = replayer._child.process.pid, own_stack(replayer)
     test = Test(ints=(address,), int_bytes=(8,), pages=(Page(address, b"\3" * PAGE_BYTES),))
     assert replayer.run("first", [test])[0].returned[Slot.RAX] == b"\3" * 8
-    assert replayer._child.pid != before
+    assert replayer._child.process.pid != before
 
 
 def test_a_page_that_never_finds_its_place_free_is_a_named_reason(
@@ -256,7 +258,7 @@ def test_many_tests_of_many_pages_stay_within_bounds(replayer: Replayer) -> None
     assert (seen["status"] == layout.Status.OK).all()
     assert (seen["rax"] == 0).all()
     assert replayer._child is not None
-    used = Path(f"/proc/{replayer._child.pid}/status").read_text().split("VmHWM:")[1].split()[0]
+    used = Path(f"/proc/{replayer._child.process.pid}/status").read_text().split("VmHWM:")[1].split()[0]
     assert int(used) < 200 * 1024
 
 
@@ -291,11 +293,10 @@ def test_a_damaged_load_is_refused_or_harmless(replayer: Replayer, changes: list
         damaged[at % len(damaged)] = value
     replayer._loaded = encode.Batch()
     with contextlib.suppress(ValueError, Quit, replay._Collision):
-        replayer._ask(
-            RequestKind.LOAD, len(batch.contents), len(batch.addresses), payload=[contents, damaged], limit_s=60.0
-        )
+        head = replay._Request(RequestKind.LOAD, len(batch.contents), len(batch.addresses))
+        replayer._ask(head, [contents, damaged], 60.0)
     assert replayer._child is not None
-    assert replayer._child.poll() is None
+    assert replayer._child.process.poll() is None
     assert [o.status for o in replayer.run("walk", TESTS)] == [RunStatus.OK] * len(TESTS)
 
 
@@ -317,7 +318,7 @@ def test_a_trace_has_what_is_touched_in_pages_and_not_the_own_frame(replayer: Re
     assert in_page(seen.reads, node // PAGE_BYTES * PAGE_BYTES) == [(node % PAGE_BYTES, node % PAGE_BYTES + 16)]
     assert in_page(seen.writes, STACK) == [(out - STACK, out - STACK + 16)]
     assert not ((seen.reads >= layout.STACK_BASE) & (seen.reads < layout.STACK_BASE + layout.STACK_BYTES)).any()
-    assert not len(trace.foreign(seen, test, replayer))
+    assert not len(trace.outside_test(seen, test, replayer))
 
 
 @pytest.mark.parametrize(
@@ -342,8 +343,8 @@ def test_a_page_of_another_test_is_foreign_to_this_one(replayer: Replayer) -> No
     stray = replace(TESTS[1], ints=(apart, TESTS[1].ints[1]))
     seen = traced(replayer, "first", [other, stray])
     assert [s.status for s in seen] == [RunStatus.OK, RunStatus.OK]
-    assert not len(trace.foreign(seen[0], other, replayer))
-    assert trace.foreign(seen[1], stray, replayer).tolist() == [[apart, apart + 8]]
+    assert not len(trace.outside_test(seen[0], other, replayer))
+    assert trace.outside_test(seen[1], stray, replayer).tolist() == [[apart, apart + 8]]
     assert contract.check(traced(replayer, "walk", [other, TESTS[1]])[1], seen[1]) is not None
 
 
@@ -352,7 +353,7 @@ def test_a_store_into_a_page_of_another_test_is_refused(replayer: Replayer) -> N
     other = Test(ints=(apart,), int_bytes=(8,), pages=(Page(apart, b"\1" * PAGE_BYTES),))
     stray = replace(TESTS[1], ints=(TESTS[1].ints[0], apart))
     _, want, got = traced(replayer, "walk", [other, TESTS[1], stray])
-    assert trace.foreign(got, stray, replayer).tolist() == [[apart, apart + 16]]
+    assert trace.outside_test(got, stray, replayer).tolist() == [[apart, apart + 16]]
     found = contract.check(want, got)
     assert found is not None
     assert found[0] is Reason.STRAY_STORE
@@ -375,7 +376,7 @@ def test_calls_on_pages_are_timed_from_the_same_memory_each(tmp_path: Path) -> N
             # Half of the tests share an address.
             address = HEAP + PAGE_BYTES * (seed // 2)
             kept.append(Test(ints=(address, 200), int_bytes=(8, 4), pages=(Page(address, data),)))
-    taken = timing.sample(target, body, {"mixed": tests, "sorted": ready}, seed=3, rounds=5)
+    taken = sampling.sample(Pair(target, body), {"mixed": tests, "sorted": ready}, 3, Effort(5))
     per_call = {label: float(np.median(r["first"] / r["calls"] - r["empty"])) for label, r in taken.items()}
     assert len(taken["mixed"]) == 5
     assert per_call["mixed"] > 4 * per_call["sorted"]
@@ -385,8 +386,8 @@ def test_a_candidate_that_leaves_other_pages_is_not_timed(module: Module, tmp_pa
     target = Bench("raise", slice_text(module, "raise"), tmp_path)
     tests = {"a": TESTS[1:4]}
     bodies = {name: module.functions[name].body for name in ("raise", "raise_more")}
-    assert timing.screen_speed(target, bodies["raise"], tests, lock_path=tmp_path / "lock") > 0.2
-    assert timing.screen_speed(target, bodies["raise_more"], tests, lock_path=tmp_path / "lock") == 0.0
+    assert timing.screen_speed(Pair(target, bodies["raise"]), tests, lock_path=tmp_path / "lock") > 0.2
+    assert timing.screen_speed(Pair(target, bodies["raise_more"]), tests, lock_path=tmp_path / "lock") == 0.0
 
 
 def test_a_page_is_left_alone_between_tests_that_share_its_content(replayer: Replayer) -> None:

@@ -12,10 +12,11 @@ import pytest
 from gccllm.base.core import GlobalBytes, Quit, Region, Returned, RunStatus, Slot, Test, arena_address
 from gccllm.base.reasons import Reason
 from gccllm.sandbox import layout
+from gccllm.sandbox.compare import difference, differs, same
 from gccllm.sandbox.image import AssembleError, CalleeSpec, build_image
 from gccllm.sandbox.layout import AbiBit
 from gccllm.sandbox.program import replayer_path
-from gccllm.sandbox.replay import Replayer, difference, differs, same
+from gccllm.sandbox.replay import Replayer
 from tests.kit.replay import INT, TOOLS, function, image, on_array
 
 NATIVE = Path(layout.__file__).parent / "native"
@@ -256,7 +257,8 @@ def test_a_call_that_ends_the_program_is_a_fault(replayer: Replayer) -> None:
 
 
 def test_giving_up_skips_the_rest_after_time_outs(replayer: Replayer) -> None:
-    seen = replayer.run("spins", TESTS, give_up_after=1, deadline_ms=8)
+    with replayer.within(8):
+        seen = replayer.run("spins", TESTS, give_up_after=1)
     assert {o.status for o in seen} == {RunStatus.TIMEOUT}
     assert sum(o.signal != 0 for o in seen) == 1
 
@@ -338,8 +340,9 @@ def test_a_killed_replayer_is_an_observation_and_the_next_run_starts_another(tmp
     with Replayer(image(tmp_path, SOURCE, EXTRA, EXT), INT) as running:
         assert running.run("sum", TESTS)[0].status is RunStatus.OK
         assert running._child is not None
-        killer = threading.Timer(0.3, running._child.kill)
+        killer = threading.Timer(0.3, running._child.process.kill)
         killer.start()
-        assert {o.status for o in running.run("spins", TESTS, deadline_ms=4000)} == {RunStatus.DIED}
+        with running.within(4000):
+            assert {o.status for o in running.run("spins", TESTS)} == {RunStatus.DIED}
         killer.join()
         assert {o.status for o in running.run("sum", TESTS)} == {RunStatus.OK}

@@ -13,8 +13,9 @@ from gccllm.assembly import Body, BodyError, Module, cfg, slice_text
 from gccllm.base.core import ARENA_BASE, Region, RunStatus, Test, arena_address
 from gccllm.base.reasons import Reason
 from gccllm.sandbox import trace
+from gccllm.sandbox.compare import same
 from gccllm.sandbox.image import build_image
-from gccllm.sandbox.replay import Replayer, same
+from gccllm.sandbox.replay import Replayer
 from gccllm.verify import contract
 from tests.kit.replay import INT, TOOLS, compiled, needs, on_array
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from gccllm.base.core import ARENA_BYTES, Outcome, Quit, Region, Test, Verdict, 
 from gccllm.base.deadline import Deadline
 from gccllm.base.reasons import Reason
 from gccllm.sandbox.layout import Status
-from gccllm.verify.judge import Case, judge, judge_many, outcome_counts
+from gccllm.verify.judge import Judged, judge, judge_many
 from gccllm.verify.mutate import assembling, mutants
 from gccllm.verify.workbench import Workbench
 from tests.kit.bench import CLEAR, SUM, array_tests, bench, offered, other_body
@@ -25,14 +26,13 @@ def summing(tmp_path_factory: pytest.TempPathFactory) -> Workbench:
     return bench(tmp_path_factory.mktemp("sum"))
 
 
-def ended(case: Case) -> tuple[str, Reason | None]:
+def ended(case: Judged) -> tuple[str, Reason | None]:
     assert isinstance(case.verdict, Verdict)
     return case.verdict.stage, case.verdict.reason
 
 
 def test_right_body_is_accepted_with_its_evidence(summing: Workbench) -> None:
     case = judge(offered(SUM_ABOVE_3), summing)
-    assert case.verdict is not None
     assert case.verdict.is_accepted, case.verdict.detail
     assert (case.tests, case.edges, case.level) == (120, (5, 5), 0)
 
@@ -75,14 +75,16 @@ def test_many_are_judged_in_one_image_and_twins_share_a_verdict(summing: Workben
     wrong = SUM_ABOVE_3.replace("$3", "$4")
     texts = (SUM_ABOVE_3, wrong, SUM_ABOVE_3.replace(".L3", ".L9"), "nonsense here", wrong)
     cases = judge_many([offered(text) for text in texts], summing)
-    assert outcome_counts(cases) == {"accepted": 2, "replay:wrong_value": 2, "assemble:does_not_assemble": 1}
+    became = Counter((case.verdict.stage, case.verdict.reason) for case in cases)
+    assert became == {
+        ("confirm", None): 2, ("replay", Reason.WRONG_VALUE): 2, ("assemble", Reason.DOES_NOT_ASSEMBLE): 1
+    }  # fmt: skip
     assert cases[2].edges == cases[0].edges
 
 
 @pytest.mark.parametrize("flags", [("-O1",), ("-O3", "-march=x86-64-v3"), ("-O3", "-funroll-loops")], ids=" ".join)
 def test_other_bodies_by_gcc_are_accepted(flags: tuple[str, ...], summing: Workbench) -> None:
     case = judge(other_body(SUM, *flags), summing)
-    assert case.verdict is not None
     assert case.verdict.is_accepted, (case.verdict.reason, case.verdict.detail)
     assert case.level == (3 if "-march=x86-64-v3" in flags else 0)
 
@@ -132,7 +134,6 @@ def test_missing_edge_is_taken_once_the_harvest_finds_an_input(tmp_path: Path) -
     detour = "jle	.L1\n	cmpl	$177, %esi\n	jne	.L2\n	xorl	%eax, %eax\n.L2:"
     special = SUM_ABOVE_3.replace("jle	.L1", detour, 1)
     case = judge(offered(special), work)
-    assert case.verdict is not None
     assert (case.verdict.outcome, len(asked), case.tests) == (Outcome.ACCEPTED, 1, 124)
 
 
@@ -173,7 +174,6 @@ def test_stores_of_callees_in_the_unit_count(tmp_path: Path) -> None:
     work.tests += [replace(work.tests[0], ints=(work.tests[0].ints[0], 0xFFFF_FFFF - n)) for n in range(4)]
     assert work.traced_callees[1] == {"put"}
     case = judge(offered(inlined), work)
-    assert case.verdict is not None
     assert case.verdict.is_accepted, case.verdict
 
 
@@ -253,7 +253,6 @@ def test_an_input_that_met_something_by_chance_is_no_input(tmp_path: Path) -> No
     assert wild not in work.tests
     assert len(work.observed(1)) == len(work.tests) == 180
     case = judge(offered(SUM_ABOVE_3), work)
-    assert case.verdict is not None
     assert case.verdict.is_accepted
 
 

@@ -19,7 +19,8 @@ from gccllm.base.reasons import Reason
 from gccllm.sandbox import layout
 from gccllm.sandbox.image import CalleeSpec
 from gccllm.unit.policy import gain_asked
-from gccllm.verify import timing
+from gccllm.verify import sampling, timing
+from gccllm.verify.sampling import Effort, Pair
 from tests.kit.replay import INT, compiled
 from tests.kit.timed import SORT, Bench
 
@@ -175,7 +176,7 @@ def inputs(n: int, seed: int = 0, count: int = 6) -> list[Test]:
 def test_samples_have_every_round_and_put_modified_inputs_back(tmp_path: Path) -> None:
     target, body = bench(tmp_path, SORT)
     classes = {"small": inputs(20), "medium": inputs(80)}
-    taken = timing.sample(target, body, classes, seed=3, rounds=7)
+    taken = sampling.sample(Pair(target, body), classes, 3, Effort(7))
     assert {label: len(r) for label, r in taken.items()} == {"small": 7, "medium": 7}
     for r in taken.values():
         assert (r["first"] > r["calls"] * r["empty"]).all()
@@ -187,9 +188,8 @@ def test_samples_have_every_round_and_put_modified_inputs_back(tmp_path: Path) -
 @pytest.mark.serial
 def test_a_function_against_itself_is_not_accepted(tmp_path: Path) -> None:
     target, body = bench(tmp_path, SORT)
-    verdict, measured = timing.measure(
-        target, body, {"small": inputs(30)}, {"small": inputs(30, 9)}, tried=1000, lock_path=tmp_path / "lock"
-    )
+    classes, fresh, rule = {"small": inputs(30)}, {"small": inputs(30, 9)}, timing.Rule(tried=1000)
+    verdict, measured = timing.measure(Pair(target, body), classes, fresh, rule, lock_path=tmp_path / "lock")
     assert not verdict.is_accepted
     assert measured is None or 0.5 < measured.speedup < 2
 
@@ -199,12 +199,12 @@ def test_a_far_slower_baseline_is_beaten_and_never_the_other_way_round(tmp_path:
     slow, slow_body = bench(tmp_path, TWICE)
     fast, fast_body = bench(tmp_path, SORT)
     classes, fresh = {"small": inputs(30)}, {"small": inputs(30, 9)}
-    assert timing.screen_speed(slow, fast_body, classes, lock_path=tmp_path / "lock") > 1.5
-    verdict, measured = timing.measure(slow, fast_body, classes, fresh, lock_path=tmp_path / "lock")
+    assert timing.screen_speed(Pair(slow, fast_body), classes, lock_path=tmp_path / "lock") > 1.5
+    verdict, measured = timing.measure(Pair(slow, fast_body), classes, fresh, lock_path=tmp_path / "lock")
     assert verdict.is_accepted or verdict.reason is Reason.NOISY
     assert measured is not None
     assert measured.speedup > 1.5
-    verdict, _ = timing.measure(fast, slow_body, classes, fresh, lock_path=tmp_path / "lock")
+    verdict, _ = timing.measure(Pair(fast, slow_body), classes, fresh, lock_path=tmp_path / "lock")
     assert not verdict.is_accepted
 
 
@@ -213,22 +213,22 @@ def test_jump_tables_and_stand_ins_can_be_timed(tmp_path: Path) -> None:
     target.callees["ext"] = CalleeSpec(ints=(4,), returns=INT)
     data = bytes(b for i in range(100) for b in (i % 6, 0, 0, 0))
     tests = [Test(ints=(arena_address(0), 100), int_bytes=(8, 4), regions=(Region(0, 0, data),), arenas=1)]
-    assert len(timing.sample(target, body, {"a": tests}, seed=1, rounds=5)["a"]) == 5
+    assert len(sampling.sample(Pair(target, body), {"a": tests}, 1, Effort(5))["a"]) == 5
 
 
 def test_a_guarded_candidate_is_timed_with_its_guard(tmp_path: Path) -> None:
     target, body = bench(tmp_path, SORT)
-    assert "cmpb\t$3, " in timing.candidate_copy(target, body, "twin", 3)
-    assert len(timing.sample(target, body, {"a": inputs(20)}, seed=1, rounds=5, level=3)["a"]) == 5
+    assert "cmpb\t$3, " in sampling.candidate_copy(Pair(target, body, 3), "twin")
+    assert len(sampling.sample(Pair(target, body, 3), {"a": inputs(20)}, 1, Effort(5))["a"]) == 5
 
 
 def test_what_cannot_be_timed_is_undecided(tmp_path: Path) -> None:
     target, body = bench(tmp_path, FAULTS)
-    verdict, measured = timing.measure(target, body, {"a": inputs(4)}, {}, lock_path=tmp_path / "lock")
+    verdict, measured = timing.measure(Pair(target, body), {"a": inputs(4)}, {}, lock_path=tmp_path / "lock")
     assert (verdict.outcome, verdict.reason, measured) == (Outcome.UNDECIDED, Reason.NO_TIMING_INPUT, None)
-    verdict, _ = timing.measure(target, body, {}, {}, lock_path=tmp_path / "lock")
+    verdict, _ = timing.measure(Pair(target, body), {}, {}, lock_path=tmp_path / "lock")
     assert verdict.reason is Reason.NO_TIMING_INPUT
-    assert timing.screen_speed(target, body, {"a": inputs(4)}, lock_path=tmp_path / "lock") == 0.0
+    assert timing.screen_speed(Pair(target, body), {"a": inputs(4)}, lock_path=tmp_path / "lock") == 0.0
 
 
 def test_to_wait_for_others_in_vain_says_nothing_of_the_candidate(
@@ -238,15 +238,15 @@ def test_to_wait_for_others_in_vain_says_nothing_of_the_candidate(
     monkeypatch.setattr(timing, "LIMITS", replace(LIMITS, timing_lock_s=0.1))
     with FileLock(tmp_path / "lock"):
         with pytest.raises(Quit, match="deadline"):
-            timing.screen_speed(target, body, {"a": inputs(4)}, lock_path=tmp_path / "lock")
+            timing.screen_speed(Pair(target, body), {"a": inputs(4)}, lock_path=tmp_path / "lock")
         with pytest.raises(Quit, match="deadline"):
-            timing.measure(target, body, {"a": inputs(4)}, {}, lock_path=tmp_path / "lock")
+            timing.measure(Pair(target, body), {"a": inputs(4)}, {}, lock_path=tmp_path / "lock")
 
 
 def test_a_candidate_that_leaves_other_memory_is_not_timed(tmp_path: Path) -> None:
     target, _ = bench(tmp_path, "int f(int *p, int n) { return p[0]; }")
     _, other = bench(tmp_path, "int f(int *p, int n) { p[5000] = n; return p[0]; }")
-    assert timing.screen_speed(target, other, {"a": inputs(4)}, lock_path=tmp_path / "lock") == 0.0
+    assert timing.screen_speed(Pair(target, other), {"a": inputs(4)}, lock_path=tmp_path / "lock") == 0.0
 
 
 @pytest.mark.serial
@@ -255,14 +255,14 @@ def test_a_quick_look_at_what_takes_for_ever_is_given_up(tmp_path: Path, monkeyp
     target, body = bench(tmp_path, "unsigned f(unsigned *p, int n) { return p[0]; }")
     slow = "unsigned f(unsigned *p, int n) { unsigned x = n; for (int i = 0; i < 9999999; i++) x = x * 77 + 1;"
     _, other = bench(tmp_path, slow + " return p[0] + (x == 1); }")
-    monkeypatch.setattr(timing, "LIMITS", replace(LIMITS, quick_s=0.3))
-    assert timing.screen_speed(target, body, {"a": inputs(4)}, lock_path=tmp_path / "lock") > 0.0
-    assert timing.screen_speed(target, other, {"a": inputs(4)}, lock_path=tmp_path / "lock") == 0.0
+    monkeypatch.setattr(timing, "QUICK", replace(sampling.QUICK, limit_s=0.3))
+    assert timing.screen_speed(Pair(target, body), {"a": inputs(4)}, lock_path=tmp_path / "lock") > 0.0
+    assert timing.screen_speed(Pair(target, other), {"a": inputs(4)}, lock_path=tmp_path / "lock") == 0.0
 
 
 def test_the_copy_of_the_baseline_keeps_its_loop_alignment(tmp_path: Path) -> None:
     target, body = bench(tmp_path, SORT, "-O2")
-    copy = timing.baseline_copy(target.text, "f", "twin")
+    copy = sampling.baseline_copy(target.text, "f", "twin")
     assert copy.count(".p2align\t4") >= 1
     assert "\t.p2align 6\n" in copy
     assert sum(not line.is_label for line in body.lines) == sum(

@@ -24,7 +24,7 @@ from gccllm.lab.bench.numbers import geometric_mean
 from gccllm.lab.train.checking import cpu_level
 from gccllm.lab.train.corpus import types_of
 from gccllm.lab.train.text import HEADER
-from gccllm.propose.c_bodies import compile_answers
+from gccllm.propose.c_bodies import Setting, compile_answers
 from gccllm.verify.screen import Context, read_baseline, screen
 
 NAME = "row"
@@ -58,7 +58,7 @@ def _body_of(row: Row, proposal: Proposal, checker: Checker) -> Body | None:
         module = Module.parse(_compiled(checker.tools, source_of(row), checker.recipes[proposal.text]))
         return module.functions[NAME].body.without_endbr()
     level = cpu_level(checker.tools)
-    (made,) = compile_answers([proposal.text], types_of(row), NAME, None, checker.tools, level)
+    (made,) = compile_answers([proposal.text], NAME, Setting(types_of(row), checker.tools, level=level))
     return made if isinstance(made, Body) else None
 
 

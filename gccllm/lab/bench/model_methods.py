@@ -27,13 +27,13 @@ from gccllm.base.deadline import Deadline
 from gccllm.base.toolchain import Toolchain
 from gccllm.lab.bench.model_check import NOTHING, O3, Checker, Proposal
 from gccllm.lab.train.corpus import pair_of, types_of
-from gccllm.propose.beam import Answer
+from gccllm.propose.beam import Answer, Wanted
 from gccllm.propose.builtin_model import MAX_TOKENS, REPAIR_LIMIT, TOKENS, keep_alone
 from gccllm.propose.c_words import KEEP
 from gccllm.propose.constrain import Constraint, Table
 from gccllm.propose.facts import facts_of
 from gccllm.propose.llama import Gguf, ModelError
-from gccllm.propose.repair import repair, search, siblings
+from gccllm.propose.repair import Checks, repair, search, siblings
 from gccllm.propose.slots import Slots
 from gccllm.propose.tokens import Tokens
 from gccllm.verify.mutate import mutants
@@ -145,10 +145,8 @@ class Model:
         ids = self.tokens.encode_text(row["prompt"], types)
         facts = facts_of(row["prompt"], types, self.tools)
         constraint = Constraint(self.table, types, len(Slots.of(row["prompt"]).values), facts)
-        answers = self.model.likeliest(
-            ids, n, end=self.tokens.end, max_tokens=MAX_TOKENS, deadline=Deadline(DRAW_S), constraint=constraint,
-            alone=keep_alone(self.tokens.words),
-        )  # fmt: skip
+        wanted = Wanted(n, self.tokens.end, MAX_TOKENS, Deadline(DRAW_S), constraint, keep_alone(self.tokens.words))
+        answers = self.model.likeliest(ids, wanted)
         return answers, constraint
 
     def text(self, ids: Sequence[int], row: Row) -> str | None:
@@ -207,7 +205,7 @@ class Repaired:
             return None if text is None or text.strip() == KEEP else text
 
         edited = search(seeds, self.kin, constraint.accepts, decode, REPAIR_LIMIT)
-        mended = repair(edited, guide, fresh, Deadline(self.seconds))
+        mended = repair(edited, Checks(guide, fresh), Deadline(self.seconds))
         proposals += [Proposal.of_c(one.text) for one in mended]
         return Drawn(proposals, None, time.monotonic() - started)
 

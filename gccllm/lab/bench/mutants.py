@@ -36,7 +36,7 @@ from gccllm.lab.bench.kernels import check
 from gccllm.unit.plan import Unit, plan
 from gccllm.unit.session import UnitSession
 from gccllm.verdict.suite import set_up
-from gccllm.verify.judge import Case, judge_many
+from gccllm.verify.judge import Judged, judge_many
 from gccllm.verify.mutate import mutants
 
 BATCH = 24
@@ -101,7 +101,7 @@ def attack(name: str, work: Path, options: Options) -> dict[str, Any]:
     try:
         unit = plan(request, settings)
         session = UnitSession(unit, settings, Log(work / "store"))
-        suite = set_up(session, unit.module.functions[name], work, Deadline(SET_UP_S))
+        suite = set_up(session.target(unit.module.functions[name]), work, Deadline(SET_UP_S))
     except (Quit, BodyError) as refusal:
         line["declined"] = str(refusal)
         return line
@@ -111,7 +111,7 @@ def attack(name: str, work: Path, options: Options) -> dict[str, Any]:
         cases = judge_many([candidate for candidate, _, _ in batch], suite.bench)
         for case, (_, operator, what) in zip(cases, batch, strict=True):
             line["mutants"].append(_record(case, operator, what))
-            if case.verdict is not None and case.verdict.outcome is Outcome.ACCEPTED:
+            if case.verdict.outcome is Outcome.ACCEPTED:
                 found = _behaviour(case, unit, name, work, options)
                 line["admitted"].append({"operator": operator, "what": what, "level": case.level, "harness": found})
     line["seconds"] = round(time.monotonic() - started, 1)
@@ -130,7 +130,7 @@ def _wrong_answers(baseline: Body, options: Options) -> Iterator[tuple[Candidate
         yield Candidate(f"{attack_line}\n{baseline.text()}", "fake", "text"), "text", f"the baseline, but {what}"
 
 
-def _record(case: Case, operator: str, what: str) -> dict[str, str]:
+def _record(case: Judged, operator: str, what: str) -> dict[str, str]:
     verdict = case.verdict
     if verdict is None:
         return {"operator": operator, "what": what, "stage": "none", "outcome": "undecided", "reason": ""}
@@ -144,10 +144,9 @@ def _record(case: Case, operator: str, what: str) -> dict[str, str]:
     }
 
 
-def _behaviour(case: Case, unit: Unit, name: str, work: Path, options: Options) -> str:
+def _behaviour(case: Judged, unit: Unit, name: str, work: Path, options: Options) -> str:
     """`yes` when the spliced unit behaves as gcc's in the harness; what differs otherwise; `splice: ...` when it does
     not get that far (which would leave the build with gcc's own text)."""
-    assert case.body is not None
     try:
         text = splice(unit.module, {name: Rewrite(case.body, case.level)})
     except BodyError as error:

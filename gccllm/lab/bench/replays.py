@@ -84,7 +84,7 @@ def kinds(count: int) -> dict[str, tuple[str, list[Test]]]:
 def cpu_s(replayer: Replayer) -> float:
     """CPU seconds so far of this process, the replayer and its children; the latter two in ticks of 10 ms."""
     assert replayer._child is not None
-    after_name = Path(f"/proc/{replayer._child.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    after_name = Path(f"/proc/{replayer._child.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
     return time.process_time() + sum(map(int, after_name[11:15])) / os.sysconf("SC_CLK_TCK")
 
 

@@ -44,7 +44,7 @@ from gccllm.base.reasons import TRANSIENT, Reason
 from gccllm.base.toolchain import Ran, Toolchain
 from gccllm.commands.oneshot import request_for
 from gccllm.harvest.dwarf import signatures_of
-from gccllm.harvest.words import words_of
+from gccllm.harvest.prompt_types import words_of
 from gccllm.lab.bench.objects import BuildFailed
 from gccllm.lab.bench.programs import Program, fetch
 from gccllm.lab.train import config as training

@@ -37,14 +37,15 @@ from gccllm.lab.train.reward import Outcome
 from gccllm.propose.answers import to_candidate
 from gccllm.propose.protocol import Failure, Isa, Prompt
 from gccllm.propose.recipes import LEVEL_FLAGS
+from gccllm.sandbox.compare import differs
 from gccllm.sandbox.image import AssembleError
-from gccllm.sandbox.replay import differs
 from gccllm.unit.isa_allowance import isa_for
 from gccllm.unit.plan import plan
 from gccllm.unit.session import UnitSession
 from gccllm.verdict.suite import Suite, is_equal_on, set_up
 from gccllm.verify import timing
-from gccllm.verify.judge import Case, judge
+from gccllm.verify.judge import Judged, judge
+from gccllm.verify.sampling import Pair
 from gccllm.x86.decode import Refused, assemble
 
 WORK_S = 90.0
@@ -119,13 +120,11 @@ def _judged(task: Task, directory: Path) -> Outcome:
         return early
 
     # From here on the work is what a build would do.
-    suite = set_up(session, function, directory, deadline)
+    suite = set_up(session.target(function), directory, deadline)
     case = judge(candidate, suite.bench)
     verdict = case.verdict
-    assert verdict is not None
     if not verdict.is_accepted:
         return _refused(suite, case, verdict)
-    assert case.body is not None
     if not is_equal_on(suite.bench, case.body, suite.harvest):
         return Outcome("value", 0.99, reason=Reason.WRONG_VALUE.label, detail="on the inputs of the timing")
     return _timed(suite, case, session, isa)
@@ -147,7 +146,7 @@ def _untested(candidate: Candidate, function: Function, session: UnitSession) ->
     )
 
 
-def _refused(suite: Suite, case: Case, verdict: Verdict) -> Outcome:
+def _refused(suite: Suite, case: Judged, verdict: Verdict) -> Outcome:
     reason = verdict.reason
     label = reason.label if reason else ""
     if verdict.stage in ("parse", "assemble") or reason in _NOT_BUILT:
@@ -159,10 +158,10 @@ def _refused(suite: Suite, case: Case, verdict: Verdict) -> Outcome:
     return Outcome(status, share, reason=label, detail=verdict.detail)
 
 
-def _passed_share(suite: Suite, case: Case) -> float:
+def _passed_share(suite: Suite, case: Judged) -> float:
     """Share of the tests whose result is the baseline's. Below 1: an answer that is here failed something."""
     bench = suite.bench
-    if case.body is None:
+    if not case.body.lines:
         return 0.0
     with bench.replayer(bench.image([bench.entry_text(case.body, "share")])) as replayer:
         got = replayer.run_raw("share", bench.tests)
@@ -170,12 +169,10 @@ def _passed_share(suite: Suite, case: Case) -> float:
     return min(1.0 - wrong / len(bench.tests), 0.99)
 
 
-def _timed(suite: Suite, case: Case, session: UnitSession, isa: Isa) -> Outcome:
+def _timed(suite: Suite, case: Judged, session: UnitSession, isa: Isa) -> Outcome:
     """The gain by the rule of a build; what the rule does not confirm is at most 1."""
-    assert case.body is not None
-    verdict, measured = timing.measure(
-        suite.bench, case.body, suite.harvest.timing, suite.harvest.confirm, level=case.level
-    )  # fmt: skip
+    pair = Pair(suite.bench, case.body, case.level)
+    verdict, measured = timing.measure(pair, suite.harvest.timing, suite.harvest.held_out)
     gain = measured.speedup if measured is not None else 1.0
     if not verdict.is_accepted:
         gain = min(gain, 1.0)
@@ -188,11 +185,12 @@ def _best_flags(suite: Suite, session: UnitSession, isa: Isa) -> float:
     """Speed-up of gcc's own code with every instruction set that the answer may use; 0.0 when it cannot be timed."""
     flags = LEVEL_FLAGS.get(isa.allowed, ()) if isa.allowed > isa.permitted else ()
     module = session.side.module(flags) if flags else None
-    twin = module.functions.get(suite.target.name) if module is not None else None
+    twin = module.functions.get(suite.subject.target.name) if module is not None else None
     if twin is None:
         return 0.0
     try:
-        return timing.screen_speed(suite.bench, twin.body.without_endbr(), suite.harvest.timing, level=isa.allowed)
+        pair = Pair(suite.bench, twin.body.without_endbr(), isa.allowed)
+        return timing.screen_speed(pair, suite.harvest.timing)
     except BodyError:
         return 0.0
 
@@ -202,7 +200,7 @@ def declined(source: str, function: str, flags: list[str]) -> str | None:
     with scratch() as directory:
         try:
             session = session_of(source, flags, directory)
-            set_up(session, session.unit.module.functions[function], directory, Deadline(WORK_S))
+            set_up(session.target(session.unit.module.functions[function]), directory, Deadline(WORK_S))
         except Quit as quit_:
             return str(quit_)
         except (BodyError, AssembleError, KeyError) as error:

@@ -1,4 +1,4 @@
-"""An input in words, for a model that is told what its answer got wrong.
+"""An input in words: the counterexample in the feedback to a model.
 
 Only generated inputs: recorded ones are copies of a program's memory, and what is said here may reach a server.
 """

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gccllm.base.core import Page, Region, Test, arena_address
-from gccllm.harvest.spoken import input_words
+from gccllm.harvest.describe_input import input_words
 from gccllm.harvest.types import Floating, Integer, Param, Place, Pointer, Signature
 
 INT = Integer(4, signed=True)

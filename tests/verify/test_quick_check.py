@@ -11,9 +11,9 @@ import pytest
 from gccllm.base.core import Region, Test
 from gccllm.base.deadline import Deadline
 from gccllm.base.toolchain import Toolchain
-from gccllm.propose.c_bodies import compile_text
+from gccllm.propose.c_bodies import Setting, compile_text
 from gccllm.propose.signature import CSignature
-from gccllm.verify.trial import ASKED, Trial
+from gccllm.verify.quick_check import ASKED, QuickCheck
 from gccllm.verify.workbench import Workbench
 from tests.kit.bench import SUM, array_tests, bench
 from tests.kit.replay import compiled
@@ -40,8 +40,8 @@ def test_right_ones_pass_and_wrong_ones_do_not(summing: Workbench) -> None:
         variant("fn6", "p[i] > 3", "3 < p[i]"),
     )  # fmt: skip
     names = [f"fn{i}" for i in range(7)]
-    assert Trial(summing).quick(made, names) == [True, False, False, False, False, False, True]
-    assert Trial(summing).fresh(made, names) == [True, False, False, False, False, False, True]
+    assert QuickCheck(summing).quick(made, names) == [True, False, False, False, False, False, True]
+    assert QuickCheck(summing).fresh(made, names) == [True, False, False, False, False, False, True]
 
 
 def test_drafts_of_answers_pass_and_fail_as_the_answers_do(summing: Workbench) -> None:
@@ -53,22 +53,22 @@ def test_drafts_of_answers_pass_and_fail_as_the_answers_do(summing: Workbench) -
     types, tools = CSignature("i32", ("pi32", "i32")), Toolchain.find()
     found = []
     for draft in (True, False):
-        made = compile_text(answers, types, None, tools, 3, draft=draft)
+        made = compile_text(answers, Setting(types, tools, level=3, draft=draft))
         assert list(made.failures) == [4]
-        found.append(Trial(summing).quick(made.text, [f"fn{i}" for i in range(4)]))
+        found.append(QuickCheck(summing).quick(made.text, [f"fn{i}" for i in range(4)]))
     assert found == [[True, False, True, False]] * 2
 
 
 def test_labels_and_names_of_the_slice_do_not_clash(summing: Workbench) -> None:
     made = text(variant("target"), variant("fn1"))
-    assert Trial(summing).quick(made, ["target", "fn1"]) == [True, True]
+    assert QuickCheck(summing).quick(made, ["target", "fn1"]) == [True, True]
 
 
 def test_text_that_does_not_link_passes_nothing(summing: Workbench) -> None:
     made = text("int nope(int *); int fn0(int *p, int n) { return nope(p) + 1; }", variant("fn1"))
-    assert Trial(summing).quick(made, ["fn0", "fn1"]) == [False, False]
-    assert Trial(summing).quick("\tthis is no assembly\n", ["fn0"]) == [False]
-    assert Trial(summing).quick("", []) == []
+    assert QuickCheck(summing).quick(made, ["fn0", "fn1"]) == [False, False]
+    assert QuickCheck(summing).quick("\tthis is no assembly\n", ["fn0"]) == [False]
+    assert QuickCheck(summing).quick("", []) == []
 
 
 def test_hole_of_the_quick_tests_is_found_by_fresh_ones(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_hole_of_the_quick_tests_is_found_by_fresh_ones(tmp_path: Path) -> None:
     hole = bench(tmp_path, tests=small)
     hole.more = more
     made = text(variant("fn0"), variant("fn1", "p[i] > 3", "p[i] > 3 && p[i] != 1000"))
-    trial = Trial(hole)
+    trial = QuickCheck(hole)
     assert trial.quick(made, ["fn0", "fn1"]) == [True, True]
     assert trial.fresh(made, ["fn0", "fn1"]) == [True, False]
     assert trial.quick(made, ["fn0", "fn1"]) == [True, True]  # the tests that lead the search stay the same

@@ -18,14 +18,14 @@ from gccllm.sandbox.image import AssembleError
 from gccllm.verify.workbench import Workbench
 
 ASKED = 2
-"""Times a trial asks the harvest for more: each costs up to a second."""
+"""Times that a check asks the harvest for more inputs: each costs up to a second."""
 NEAR = 24
 """Known tests that the harvest starts from."""
 
 
 @dataclass
-class Trial:
-    """The trial of one function."""
+class QuickCheck:
+    """The quick check of one function."""
 
     bench: Workbench
     _quick: list[int] | None = field(default=None, repr=False)
