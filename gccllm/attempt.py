@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from gccllm.assembly import Body, BodyError, canonical
-from gccllm.base.core import Candidate, Outcome, Quit, Timing, refuted
+from gccllm.base.core import Candidate, Decline, Outcome, Timing, refuted
 from gccllm.base.deadline import Deadline
 from gccllm.base.events import Log
 from gccllm.base.limits import LIMITS
@@ -59,7 +59,7 @@ def attempt(target: Target, deadline: Deadline) -> Entry | Reason:
             search.gather(early)
             log.step("timing")
             entry = accepted(target, search.judged, *search.pick(deadline))
-        except (Quit, BodyError, AssembleError) as error:
+        except (Decline, BodyError, AssembleError) as error:
             entry = nothing(target, search.judged if search else None, *_cause(error))
     transient = transient_reason(entry, search, early)
     seconds = round(time.monotonic() - started, 2)
@@ -85,7 +85,7 @@ class Search:
     def gather(self, deadline: Deadline) -> None:
         """Ask every proposer, judge its candidates, and let those that can learn from the verdicts try again.
 
-        Raises Quit(DEADLINE) when that comes and nothing was found.
+        Raises Decline(DEADLINE) when that comes and nothing was found.
         """
         session = self.target.session
         try:
@@ -96,7 +96,7 @@ class Search:
                 deadline.check(f"asking {proposer.name}")
                 self.ask(proposer, prompt, seen, deadline)
             deadline.check("the last answers")
-        except Quit as late:
+        except Decline as late:
             if late.reason is not Reason.DEADLINE or not self.judged.equal:
                 raise
             self.judged.failed.add(Reason.BUDGET)
@@ -147,7 +147,7 @@ class Search:
     def pick(self, deadline: Deadline) -> tuple[Judgement, Timing]:
         """The fastest of the equal candidates that a full timing admits, best first.
 
-        Raises Quit(NO_CANDIDATE, NOTHING_FASTER, NOISY, DEADLINE, or a transient reason of a candidate's).
+        Raises Decline(NO_CANDIDATE, NOTHING_FASTER, NOISY, DEADLINE, or a transient reason of a candidate's).
         """
         suite, judged = self.suite, self.judged
         suite.bench.deadline = deadline
@@ -175,8 +175,8 @@ class Search:
                 return one, measured
             noisy |= verdict.outcome is Outcome.UNDECIDED
         if noisy:
-            raise Quit(Reason.NOISY, f"{counted(len(equal), 'equal candidate')} could not be timed")
-        raise Quit(Reason.NOTHING_FASTER, judged.why_none_is_faster())
+            raise Decline(Reason.NOISY, f"{counted(len(equal), 'equal candidate')} could not be timed")
+        raise Decline(Reason.NOTHING_FASTER, judged.why_none_is_faster())
 
 
 def quick_speed(suite: Suite, candidate: Candidate) -> float:
@@ -201,8 +201,8 @@ def transient_reason(entry: Entry, search: Search | None, deadline: Deadline) ->
     return min(failed, key=str, default=None)
 
 
-def _cause(error: Quit | BodyError | AssembleError) -> tuple[Reason, str]:
-    if isinstance(error, Quit):
+def _cause(error: Decline | BodyError | AssembleError) -> tuple[Reason, str]:
+    if isinstance(error, Decline):
         return error.reason, error.detail
     return Reason.UNSUPPORTED_CODE, error.detail if isinstance(error, AssembleError) else str(error)
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from gccllm.assembly import Body, BodyError, Function, Module, Rewrite, splice
 from gccllm.attempt import attempt
 from gccllm.base.config import Settings
-from gccllm.base.core import Quit, Request
+from gccllm.base.core import Decline, Request
 from gccllm.base.deadline import Deadline
 from gccllm.base.events import Log
 from gccllm.base.limits import LIMITS
@@ -65,9 +65,9 @@ def rewrite_unit(request: Request, build: Build) -> Result:
     # What is to be compiled, and may this unit be touched at all?
     try:
         unit = plan(request, settings)
-    except Quit as quit_:
-        log.write("unit_declined", quit_.reason, detail=quit_.detail)
-        return Result(None, (), quit_.reason, quit_.detail)
+    except Decline as decline:
+        log.write("unit_declined", decline.reason, detail=decline.detail)
+        return Result(None, (), decline.reason, decline.detail)
     log = log.bind(source=str(unit.source or "?"))
 
     # Which functions are worth it? The hottest come first, so that a short budget is spent on them.
@@ -129,9 +129,9 @@ def decide(function: Function, session: UnitSession, store: Store, deadline: Dea
 
         # All that a verdict depends on. A function that may not be rewritten ends here, whatever the store holds.
         target = session.target(function)
-    except Quit as quit_:
-        word = "queued" if quit_.reason in TRANSIENT else "declined"
-        return Decision(function.name, word, quit_.reason, quit_.detail)
+    except Decline as decline:
+        word = "queued" if decline.reason in TRANSIENT else "declined"
+        return Decision(function.name, word, decline.reason, decline.detail)
     except BodyError as error:
         return Decision(function.name, "declined", Reason.UNSUPPORTED_CODE, str(error))
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 
 from gccllm.assembly import BodyError, Function, Module
-from gccllm.base.core import Quit, Request
+from gccllm.base.core import Decline, Request
 from gccllm.base.events import Log
 from gccllm.base.reasons import Reason
 from gccllm.base.scratch import scratch
@@ -38,8 +38,8 @@ def record_unit(request: Request, build: Build) -> Result:
     try:
         unit = plan(request, settings)
         recorder = recorder_text(unit.tools.gcc)
-    except Quit as quit_:
-        return _declined(quit_.reason, quit_.detail, log)
+    except Decline as decline:
+        return _declined(decline.reason, decline.detail, log)
     log = log.bind(source=str(unit.source or "?"))
 
     # A call that is not recorded cannot be had later: there is no limit to the number of functions.
@@ -55,11 +55,11 @@ def record_unit(request: Request, build: Build) -> Result:
     for heat in warm:
         try:
             if build.deadline.is_over:
-                raise Quit(Reason.BUDGET)
+                raise Decline(Reason.BUDGET)
             stubs.append(make_known(heat.function, session, tests))
             decisions.append(Decision(heat.function.name, "recording", None, stubs[-1].key[:16]))
-        except Quit as quit_:
-            decisions.append(Decision(heat.function.name, "declined", quit_.reason, quit_.detail))
+        except Decline as decline:
+            decisions.append(Decision(heat.function.name, "declined", decline.reason, decline.detail))
     for decision in decisions:
         words = {"function": decision.function, "word": decision.word, "detail": decision.detail}
         log.write("function", decision.reason, **words)
@@ -75,7 +75,7 @@ def record_unit(request: Request, build: Build) -> Result:
 
 
 def make_known(function: Function, session: UnitSession, tests: TestStore) -> Stub:
-    """Put the function's bench into the test store; its stub. Raises Quit with the reason not to record it."""
+    """Put the function's bench into the test store; its stub. Raises Decline with the reason not to record it."""
     unit = session.unit
     try:
         policy.declines_function(function, session.settings)
@@ -89,18 +89,18 @@ def make_known(function: Function, session: UnitSession, tests: TestStore) -> St
         names = tuple(name for name, _ in stub.symbols)
         tests.put_bench(stub.key, bench, function.name, unit.source.name if unit.source else "", names)
     except BodyError as error:
-        raise Quit(Reason.UNSUPPORTED_CODE, str(error)) from error
+        raise Decline(Reason.UNSUPPORTED_CODE, str(error)) from error
     except AssembleError as error:
-        raise Quit(Reason.UNSUPPORTED_CODE, error.detail) from error
+        raise Decline(Reason.UNSUPPORTED_CODE, error.detail) from error
     except OSError as error:
-        raise Quit(Reason.STORE_UNWRITABLE, str(error)) from error
+        raise Decline(Reason.STORE_UNWRITABLE, str(error)) from error
     return stub
 
 
 def bench_of(function: Function, session: UnitSession) -> tuple[Bench, tuple[tuple[str, int], ...]]:
     """All that is needed to run the function on tests later, and the data of other units that it can name, with sizes.
 
-    Raises Quit, BodyError, AssembleError.
+    Raises Decline, BodyError, AssembleError.
     """
     unit = session.unit
     with scratch() as directory:

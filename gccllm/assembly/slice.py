@@ -17,7 +17,7 @@ from gccllm.assembly.function import Function
 from gccllm.assembly.module import DataObject, Module
 from gccllm.assembly.section import Item, Section
 from gccllm.assembly.syntax import Kind, callee, split_commas, symbols
-from gccllm.base.core import Quit
+from gccllm.base.core import Decline
 from gccllm.base.reasons import Reason
 
 _GROUP = re.compile(r"^(\t\.section\t[^,]*,\")([^\"]*)(\".*?)(,[^,]*,comdat)$")
@@ -34,7 +34,7 @@ def slice_text(module: Module, name: str, extra_text: str = "", *, replaceable: 
     `extra_text` (e.g. candidates as global functions) is appended, in .text. What it names must be reachable from
     `name`, or be defined in it. `replaceable`: names that may be another unit's. Raises BodyError(UNSUPPORTED_CODE)
     when something reachable is not a compiler's plain function or data object (top-level asm, indirect functions), and
-    Quit(REPLACEABLE) when one name would have to mean both the unit's function and another's.
+    Decline(REPLACEABLE) when one name would have to mean both the unit's function and another's.
     """
     functions, objects, aliases = _reach(module, name, replaceable)
     rows: list[str] = []
@@ -97,11 +97,11 @@ def _walk(module: Module, name: str, replaceable: AbstractSet[str]) -> tuple[tup
             aliases[one] = None
             todo.extend(symbols(module.aliases[one]))
             if hidden := replaceable & set(symbols(module.aliases[one])) - {name}:
-                raise Quit(Reason.REPLACEABLE, f"{one} is the unit's own {min(hidden)}")
+                raise Decline(Reason.REPLACEABLE, f"{one} is the unit's own {min(hidden)}")
         elif module.symbol_types.get(one) in ("function", "gnu_indirect_function") and module.defines(one):
             raise BodyError(Reason.UNSUPPORTED_CODE, f"{one} is defined in a way that is not modelled")
     if name in replaceable and _is_named(module, name, functions, objects):
-        raise Quit(Reason.REPLACEABLE, f"{name} is called by its name")
+        raise Decline(Reason.REPLACEABLE, f"{name} is called by its name")
     # An object whose contents name labels inside a function (a jump table) travels with that function's lines.
     apart = tuple(one for one in objects if module.inside.get(one) not in functions)
     return tuple(functions), apart, tuple(aliases)

@@ -316,5 +316,5 @@ class Reasoned(Exception):
         self.detail = detail
 
 
-class Quit(Reasoned):
+class Decline(Reasoned):
     """A stage ends work on a unit or function for a named reason."""

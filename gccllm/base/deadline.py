@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from gccllm.base.core import Quit
+from gccllm.base.core import Decline
 from gccllm.base.reasons import Reason
 
 
@@ -32,9 +32,9 @@ class Deadline:
         return Deadline(self.left - seconds)
 
     def check(self, what: str = "") -> None:
-        """Raises Quit(DEADLINE) once it is over; `what` was to be done."""
+        """Raises Decline(DEADLINE) once it is over; `what` was to be done."""
         if self.is_over:
-            raise Quit(Reason.DEADLINE, what)
+            raise Decline(Reason.DEADLINE, what)
 
 
 NEVER = Deadline(float("inf"))

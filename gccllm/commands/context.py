@@ -48,10 +48,10 @@ def tools_of(settings: config.Settings) -> Any:
 
 def or_exit(action: Any) -> Any:
     """Run it; a named failure becomes one line and exit status 1."""
-    from gccllm.base.core import Quit
+    from gccllm.base.core import Decline
 
     try:
         return action()
-    except Quit as quit_:
-        detail = f" ({quit_.detail})" if quit_.detail else ""
-        raise click.ClickException(f"{quit_.reason.label}: {quit_.reason.says}{detail}") from quit_
+    except Decline as decline:
+        detail = f" ({decline.detail})" if decline.detail else ""
+        raise click.ClickException(f"{decline.reason.label}: {decline.reason.says}{detail}") from decline

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gccllm.base.config import Settings
-from gccllm.base.core import Quit
+from gccllm.base.core import Decline
 from gccllm.base.events import read
 from gccllm.base.toolchain import FREE, VERIFIED, Toolchain, run
 from gccllm.base.words import counted
@@ -105,8 +105,8 @@ def check_sandbox(settings: Settings) -> tuple[str, str]:
             image = build_image(Path(scratch), text, Toolchain.find(settings["cc"] or None))
             with Replayer(image, ()) as replayer:
                 seen = replayer.run("f", [Test(ints=(41,), int_bytes=(4,))])[0]
-    except Quit as quit_:
-        return "fail", f"{quit_.reason.says} ({quit_.detail}); nothing can be verified here"
+    except Decline as decline:
+        return "fail", f"{decline.reason.says} ({decline.detail}); nothing can be verified here"
     except AssembleError as error:
         return "fail", f"the assembler does not take our text ({error}); install binutils"
     if seen.status is not RunStatus.OK:

@@ -81,7 +81,10 @@ class Minimised:
 
 
 def worth_of(known: Benched, recorded: Recorded, tools: Toolchain, workdir: Path) -> Worth:
-    """Replay the calls, run mutants on them. Raises ValueError, BodyError, AssembleError or Quit: no usable bench."""
+    """Replay the calls, run mutants on them.
+
+    Raises ValueError, BodyError, AssembleError or Decline: no usable bench.
+    """
     with OnBench(known, tools, workdir) as bench:
         looked = bench.looked(recorded.calls)
         edges_all = frozenset(bench.probe.all_edges)

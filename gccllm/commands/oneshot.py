@@ -11,7 +11,7 @@ from typing import Any
 
 from gccllm.base import options
 from gccllm.base.config import Settings
-from gccllm.base.core import Quit, Request
+from gccllm.base.core import Decline, Request
 from gccllm.base.deadline import Deadline
 from gccllm.base.events import Log, read
 from gccllm.base.reasons import Reason
@@ -31,7 +31,7 @@ CLOCK_S = 0.01
 def request_for(source: Path, flags: Sequence[str], gcc: str | None = None, cwd: Path | None = None) -> Request:
     """The request that a build would make of `gcc-llm FLAGS -c SOURCE`, at the level of FLAGS.
 
-    Raises Quit(NOT_GCC_OUTPUT) when gcc refuses it.
+    Raises Decline(NOT_GCC_OUTPUT) when gcc refuses it.
     """
     cwd = cwd or Path.cwd()
     tools = Toolchain.find(gcc or shutil.which("gcc"))
@@ -54,14 +54,14 @@ def request_for(source: Path, flags: Sequence[str], gcc: str | None = None, cwd:
     )
 
 
-def _refusal(tools: Toolchain, compiled: Ran) -> Quit:
+def _refusal(tools: Toolchain, compiled: Ran) -> Decline:
     """Why a compile failed: for the compiler, or for the source."""
     version = run([tools.gcc, "--version"])
     if not version.ok:
-        return Quit(Reason.FOREIGN_COMPILER, f"{tools.gcc} does not run; install gcc or set GCCLLM_CC")
+        return Decline(Reason.FOREIGN_COMPILER, f"{tools.gcc} does not run; install gcc or set GCCLLM_CC")
     if FREE not in version.out:
-        return Quit(Reason.FOREIGN_COMPILER, f"{tools.gcc}; set GCCLLM_CC to a gcc")
-    return Quit(Reason.NOT_GCC_OUTPUT, (compiled.err.strip() or tools.gcc).splitlines()[0])
+        return Decline(Reason.FOREIGN_COMPILER, f"{tools.gcc}; set GCCLLM_CC to a gcc")
+    return Decline(Reason.NOT_GCC_OUTPUT, (compiled.err.strip() or tools.gcc).splitlines()[0])
 
 
 def as_launched(flags: Sequence[str], opt: str) -> tuple[str, ...]:
@@ -84,7 +84,7 @@ def last_flags(source: Path, events: Iterable[Event]) -> tuple[str, ...] | None:
 
 
 def explain(source: Path, flags: Sequence[str], settings: Settings, *, is_work: bool = False) -> Result:
-    """The decisions on every function of one source file. Raises Quit when gcc refuses it.
+    """The decisions on every function of one source file. Raises Decline when gcc refuses it.
 
     is_work  work on what is undecided, for as long as it takes, and log it as a build does; else only look
     """

@@ -23,7 +23,7 @@ from pathlib import Path
 from rich.console import Console
 
 from gccllm.base import config
-from gccllm.base.core import Quit, Request
+from gccllm.base.core import Decline, Request
 from gccllm.base.deadline import NEVER, Deadline
 from gccllm.base.events import Log, read
 from gccllm.base.names import spoken_name
@@ -151,7 +151,7 @@ def _looked_at(place: Path, request: Request, settings: config.Settings) -> Queu
     coldest = (0.0, False, False, 0, 0)
     try:
         unit = plan(request, settings)
-    except Quit:
+    except Decline:
         return Queued(place, place.name[:12], 0, 0, False, coldest)
     profile = load_profile(settings.profile_path) if settings.profile_path else None
     session = UnitSession(unit, settings, Log(settings.store_dir))

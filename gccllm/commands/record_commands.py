@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from gccllm.assembly import BodyError
-from gccllm.base.core import Quit
+from gccllm.base.core import Decline
 from gccllm.base.names import named as named_functions
 from gccllm.base.names import spoken_name
 from gccllm.base.toolchain import Toolchain
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gccllm.harvest.types import Signature
 
 SHOWN = 20
-UNUSABLE = (BodyError, AssembleError, Quit, ValueError)
+UNUSABLE = (BodyError, AssembleError, Decline, ValueError)
 """What a bench that cannot be used raises."""
 
 

@@ -27,7 +27,7 @@ from pathlib import Path
 
 from gccllm.assembly import BodyError
 from gccllm.base.command import run_through
-from gccllm.base.core import Quit
+from gccllm.base.core import Decline
 from gccllm.base.toolchain import Toolchain
 from gccllm.base.words import counted as many
 from gccllm.commands.record_report import advice
@@ -238,7 +238,7 @@ def _shear(
         if known is None:
             raise ValueError("its bench is gone")
         return stack.enter_context(OnBench(known, tools, folder)).redacted
-    except (BodyError, AssembleError, Quit, ValueError) as error:
+    except (BodyError, AssembleError, Decline, ValueError) as error:
         done.problems.append(f"{key[:16]} cannot be replayed, so nothing of it is kept: {error}")
         return lambda calls: []
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gccllm.assembly import BodyError, Module
-from gccllm.base.core import Quit
+from gccllm.base.core import Decline
 from gccllm.base.limits import LIMITS
 from gccllm.base.toolchain import Toolchain
 from gccllm.harvest.harvest import harvest
@@ -51,7 +51,7 @@ def main(argv: Sequence[str]) -> int:
         with tempfile.TemporaryDirectory(prefix="gccllm-harvest-") as scratch:
             target = target_of(Path(words[0]), words[1], words[2:] or ["-O3"], Path(scratch))
             found = harvest(target, seed, LIMITS.harvest_s)
-    except (Quit, BodyError, AssembleError) as error:
+    except (Decline, BodyError, AssembleError) as error:
         print(f"{words[1]}: {error}")
         return 1
     print(*found.why, f"{time.perf_counter() - start:.2f} s", sep="\n")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from gccllm.base.core import CalleeSpec, Quit, Returned, Slot
+from gccllm.base.core import CalleeSpec, Decline, Returned, Slot
 from gccllm.base.reasons import Reason
 from gccllm.harvest.types import (
     Array,
@@ -36,7 +36,7 @@ def place_params(
 ) -> tuple[tuple[Param, ...], tuple[Returned, ...]]:
     """Places of all parameters, a hidden result pointer first where there is one, and the result's slots.
 
-    Raises Quit(UNSUPPORTED_TYPE).
+    Raises Decline(UNSUPPORTED_TYPE).
     """
     ints = vectors = stack = 0
     params = []
@@ -63,7 +63,7 @@ def place_params(
                     vectors += 1
         else:
             if ctype.align > 8:
-                raise Quit(Reason.UNSUPPORTED_TYPE, f"{name}: {describe(ctype)}")
+                raise Decline(Reason.UNSUPPORTED_TYPE, f"{name}: {describe(ctype)}")
             for size in sizes:
                 places.append(Place("stack", stack, size))
                 stack += 1
@@ -72,13 +72,13 @@ def place_params(
 
 
 def classify(ctype: CType) -> list[str]:
-    """`int` or `vector` for each eightbyte; empty for the class MEMORY. Raises Quit(UNSUPPORTED_TYPE)."""
+    """`int` or `vector` for each eightbyte; empty for the class MEMORY. Raises Decline(UNSUPPORTED_TYPE)."""
     if isinstance(ctype, Integer | Pointer):
         return ["int"]
     if isinstance(ctype, Floating) and ctype.size <= 8:
         return ["vector"]
     if not isinstance(ctype, Record) or ctype.in_memory or ctype.size == 0:
-        raise Quit(Reason.UNSUPPORTED_TYPE, describe(ctype))
+        raise Decline(Reason.UNSUPPORTED_TYPE, describe(ctype))
     if ctype.size > 16:
         return []
     files = [""] * ((ctype.size + 7) // 8)
@@ -109,7 +109,7 @@ def _merge(ctype: CType, offset: int, files: list[str]) -> None:
         else:
             files[offset // 8] = files[offset // 8] or "vector"
     else:
-        raise Quit(Reason.UNSUPPORTED_TYPE, describe(ctype))
+        raise Decline(Reason.UNSUPPORTED_TYPE, describe(ctype))
 
 
 def _eightbytes(ctype: CType) -> list[int]:
@@ -142,7 +142,7 @@ def callee_spec(params: Sequence[CType], returns: CType | None) -> CalleeSpec | 
     """The stub's view of a callee; None when an argument or result has no place that we know."""
     try:
         placed, returned = place_params([("", ctype) for ctype in params], returns)
-    except Quit:
+    except Decline:
         return None
     slots: dict[str, list[int]] = {"int": [], "vector": [], "stack": []}
     for param in placed:

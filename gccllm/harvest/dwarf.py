@@ -16,7 +16,7 @@ from typing import Any
 
 from elftools.elf.elffile import ELFFile
 
-from gccllm.base.core import Quit, StandIn
+from gccllm.base.core import Decline, StandIn
 from gccllm.base.reasons import Reason
 from gccllm.harvest.abi import callee_spec, place_params
 from gccllm.harvest.types import (
@@ -57,22 +57,22 @@ class UnitTypes:
     def _reader(self) -> _Reader:
         elf = ELFFile(io.BytesIO(without_thread_offsets(self._object)))
         if not elf.has_dwarf_info():
-            raise Quit(Reason.NO_TYPES, "no DWARF")
+            raise Decline(Reason.NO_TYPES, "no DWARF")
         return _Reader(elf.get_dwarf_info())
 
     def signature(self, name: str) -> Signature:
         """That of function `name` (its assembler name).
 
-        Raises Quit: NO_TYPES when it is not described there, REGISTER_VARIABLE, VARIADIC, VOLATILE, ATOMIC, or
+        Raises Decline: NO_TYPES when it is not described there, REGISTER_VARIABLE, VARIADIC, VOLATILE, ATOMIC, or
         UNSUPPORTED_TYPE for what has no place that we know. What pointers point to may be anything: see
         `types.unmakeable`.
         """
         try:
             return self._reader.signature(name)
-        except Quit:
+        except Decline:
             raise
         except Exception as error:  # elftools lets through whatever odd bytes lead it to
-            raise Quit(Reason.NO_TYPES, f"{type(error).__name__}: {error}") from error
+            raise Decline(Reason.NO_TYPES, f"{type(error).__name__}: {error}") from error
 
 
 def signature_of(object_path: Path, name: str) -> Signature:
@@ -80,7 +80,7 @@ def signature_of(object_path: Path, name: str) -> Signature:
     try:
         return UnitTypes(object_path.read_bytes()).signature(name)
     except OSError as error:
-        raise Quit(Reason.NO_TYPES, f"{type(error).__name__}: {error}") from error
+        raise Decline(Reason.NO_TYPES, f"{type(error).__name__}: {error}") from error
 
 
 def signatures_of(object_path: Path, names: Iterable[str]) -> dict[str, Signature]:
@@ -89,7 +89,7 @@ def signatures_of(object_path: Path, names: Iterable[str]) -> dict[str, Signatur
     found: dict[str, Signature] = {}
     types = UnitTypes(object_path.read_bytes())
     for name in names:
-        with contextlib.suppress(Quit):
+        with contextlib.suppress(Decline):
             signature = types.signature(name)
             if not unmakeable(signature):
                 found[name] = signature
@@ -177,20 +177,20 @@ class _Reader:
     def signature(self, name: str) -> Signature:
         die = self.functions.get(name)
         if die is None:
-            raise Quit(Reason.NO_TYPES, name)
+            raise Decline(Reason.NO_TYPES, name)
         if self.kept:
-            raise Quit(Reason.REGISTER_VARIABLE, ", ".join(self.kept))
+            raise Decline(Reason.REGISTER_VARIABLE, ", ".join(self.kept))
         named, returns = self.prototype(die)
         for label, ctype in [*named, ("result", returns)]:
             if ctype is not None and (found := qualified(label, ctype)):
                 reason = Reason.VOLATILE if found.what == "volatile" else Reason.ATOMIC
-                raise Quit(reason, f"reaches {found.what} `{found.path}`{self.place(found.member)}")
+                raise Decline(reason, f"reaches {found.what} `{found.path}`{self.place(found.member)}")
         params, returned = place_params(named, returns)
         callees, statics = dict(self.callees), dict(self.statics)
         return Signature(name, params, returns, returned, callees, statics, is_strict_aliasing(self.options))
 
     def prototype(self, die: Die) -> tuple[list[tuple[str, CType]], CType | None]:
-        """Parameters in order and the result type. Raises Quit(VARIADIC)."""
+        """Parameters in order and the result type. Raises Decline(VARIADIC)."""
         holder = die
         while not any(c.tag == "DW_TAG_formal_parameter" for c in holder.iter_children()):
             follow = origin(holder)
@@ -200,7 +200,7 @@ class _Reader:
         named: list[tuple[str, CType]] = []
         for child in holder.iter_children():
             if child.tag == "DW_TAG_unspecified_parameters":
-                raise Quit(Reason.VARIADIC, text(die, "DW_AT_name"))
+                raise Decline(Reason.VARIADIC, text(die, "DW_AT_name"))
             if child.tag == "DW_TAG_formal_parameter":
                 named.append((text(child, "DW_AT_name") or f"arg{len(named)}", self.type_of(child)))
         returns = self.type_of(die) if attribute(die, "DW_AT_type") else None
@@ -215,7 +215,7 @@ class _Reader:
             try:
                 named, returns = self.prototype(die)
                 spec = callee_spec([ctype for _, ctype in named], returns)
-            except Quit:
+            except Decline:
                 continue
             # A declaration without a prototype says nothing about its arguments.
             if spec is not None and (named or "DW_AT_prototyped" in die.attributes):

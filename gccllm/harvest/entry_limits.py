@@ -3,7 +3,7 @@
 An entry may come from a stranger (a pull request, a shared store). Its texts are those of `assembly.slice_text`: one
 statement a line, directives of a short list, data and alignment that amount to at most `MOST_BYTES`. Its names are
 plain symbols, since they become names of files and lines of assembly. Its types are what they say they are, and no
-larger than what a test can hold. Anything else is Quit(ENTRY_LIMITS).
+larger than what a test can hold. Anything else is Decline(ENTRY_LIMITS).
 
 Not covered: whether the texts and types are those of the function. Who uses an entry compares them with its own.
 """
@@ -21,7 +21,7 @@ from typing import Any
 from gccllm.assembly import Module, NotLossless
 from gccllm.assembly.body import DATA
 from gccllm.assembly.syntax import SYMBOL, Kind, Statement, split_commas
-from gccllm.base.core import FarCode, FarData, Quit
+from gccllm.base.core import Decline, FarCode, FarData
 from gccllm.base.reasons import Reason
 from gccllm.harvest.generate import GlobalSymbol
 from gccllm.harvest.types import Array, CType, Floating, Integer, Opaque, Pointer, Record, Signature
@@ -46,15 +46,15 @@ _SECTION = re.compile(r'[-\w.$\x80-\xff]+(,"[a-zA-Z]*"(,@[a-z]+(,[\w.$\x80-\xff]
 _NAME = re.compile(SYMBOL)
 
 
-def refuse(detail: str) -> Quit:
-    return Quit(Reason.ENTRY_LIMITS, detail[:200])
+def refuse(detail: str) -> Decline:
+    return Decline(Reason.ENTRY_LIMITS, detail[:200])
 
 
 # --- texts --------------------------------------------------------------------------------------------------------
 
 
 def check_text(text: str) -> None:
-    """Raises Quit(ENTRY_LIMITS) unless the text could be a slice of moderate size."""
+    """Raises Decline(ENTRY_LIMITS) unless the text could be a slice of moderate size."""
     if text.count("\n") > MOST_LINES:
         raise refuse(f"over {MOST_LINES} lines")
     try:
@@ -123,7 +123,7 @@ def _number(name: str, word: str) -> int:
 
 
 def check_facts(root: Any) -> None:
-    """Raises Quit(ENTRY_LIMITS) unless everything reachable has the type it is declared with and a moderate size."""
+    """Raises Decline(ENTRY_LIMITS) unless everything reachable has the type it is declared with and a moderate size."""
     seen: set[int] = set()
     known: dict[int, tuple[int, int]] = {}
     todo: list[Any] = [root]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gccllm.base.core import Quit, Test
+from gccllm.base.core import Decline, Test
 from gccllm.base.deadline import NEVER, Deadline
 from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
@@ -43,12 +43,12 @@ def harvest(
     budget: Budget = DEFAULT,
     recorded: Sequence[Test] = (),
 ) -> Harvest:
-    """Tests for `target`. Raises Quit (NO_INPUTS, UNSUPPORTED_TYPE), BodyError or AssembleError.
+    """Tests for `target`. Raises Decline (NO_INPUTS, UNSUPPORTED_TYPE), BodyError or AssembleError.
 
     `recorded` are calls of the program (`harvest.recorded`); they are held to the same rules as generated inputs.
     """
     if (unmade := unmakeable(target.signature)) and not recorded:
-        raise Quit(Reason.UNSUPPORTED_TYPE, unmade)
+        raise Decline(Reason.UNSUPPORTED_TYPE, unmade)
     with Probe(target) as probe:
         search = Search(probe, seed, Deadline(deadline_s), budget)
 

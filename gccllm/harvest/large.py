@@ -67,7 +67,7 @@ class Growth:
 
 
 def enlarged(target: HarvestTarget, tests: Sequence[Test], deadline: Deadline = NEVER) -> list[Test]:
-    """Large defined inputs made of small ones. Raises Quit(DEADLINE), and what making a `Probe` does."""
+    """Large defined inputs made of small ones. Raises Decline(DEADLINE), and what making a `Probe` does."""
     deadline = deadline.within(LIMITS.large_s)
     found: list[Test] = []
     with Probe(target) as probe:

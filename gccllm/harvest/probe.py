@@ -25,7 +25,7 @@ import numpy as np
 
 from gccllm.assembly import Module, cfg
 from gccllm.assembly.cfg import Edge
-from gccllm.base.core import Quit, RunStatus, Test
+from gccllm.base.core import Decline, RunStatus, Test
 from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
 from gccllm.harvest.run import GIVE_UP, Ran, Run, State
@@ -324,5 +324,5 @@ class Probe:
         return sorted(self.all_edges - self.taken)
 
 
-def no_inputs(discards: Counter[str]) -> Quit:
-    return Quit(Reason.NO_INPUTS, ", ".join(f"{what}: {count}" for what, count in discards.most_common(4)))
+def no_inputs(discards: Counter[str]) -> Decline:
+    return Decline(Reason.NO_INPUTS, ", ".join(f"{what}: {count}" for what, count in discards.most_common(4)))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gccllm.assembly import BodyError, Module
 from gccllm.base import options
-from gccllm.base.core import Quit
+from gccllm.base.core import Decline
 from gccllm.base.elf import Elf, ELFError
 from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
@@ -64,8 +64,8 @@ def typed_unit(
     """Types, tree dump and files of `source`, from a compile whose code and data equal `baseline`, gcc's text in the
     build.
 
-    Raises Quit(SIDE_COMPILE) when gcc refuses, or when code, data or relocations differ: then the types found might be
-    those of other code. Raises Quit(DEADLINE), which says nothing of the unit, when gcc takes too long.
+    Raises Decline(SIDE_COMPILE) when gcc refuses, or when code, data or relocations differ: then the types found might
+    be those of other code. Raises Decline(DEADLINE), which says nothing of the unit, when gcc takes too long.
     """
     started = time.time_ns()
     with_types, dump, rule = workdir / "side.o", workdir / "side.dump", workdir / "side.d"
@@ -78,22 +78,22 @@ def typed_unit(
         deadline_s=deadline_s,
     )  # fmt: skip
     if ran.code == -1:
-        raise Quit(Reason.DEADLINE, f"side compile: {ran.err}")
+        raise Decline(Reason.DEADLINE, f"side compile: {ran.err}")
     if not ran.ok:
-        raise Quit(Reason.SIDE_COMPILE, _first_line(ran.err))
+        raise Decline(Reason.SIDE_COMPILE, _first_line(ran.err))
     plain = workdir / "baseline.o"
     ran = tools.assemble(baseline, plain)
     if not ran.ok:
-        raise Quit(Reason.SIDE_COMPILE, _first_line(ran.err))
+        raise Decline(Reason.SIDE_COMPILE, _first_line(ran.err))
     try:
         ours, theirs = _loaded_parts(with_types.read_bytes()), _loaded_parts(plain.read_bytes())
     except (ELFError, OSError) as error:
-        raise Quit(Reason.SIDE_COMPILE, str(error)) from error
+        raise Decline(Reason.SIDE_COMPILE, str(error)) from error
     differing = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
     if differing:
-        raise Quit(Reason.SIDE_COMPILE, f"sections differ: {', '.join(differing[:4])}")
+        raise Decline(Reason.SIDE_COMPILE, f"sections differ: {', '.join(differing[:4])}")
     if not dump.exists():
-        raise Quit(Reason.SIDE_COMPILE, "no tree dump of the unit")
+        raise Decline(Reason.SIDE_COMPILE, "no tree dump of the unit")
     return Typed(
         UnitTypes(with_types.read_bytes()),
         dump.read_bytes().decode("latin-1"),
@@ -113,7 +113,7 @@ def trapping_text(
     """Assembly of `source` that runs into `ud2` where the C standard leaves behaviour undefined; None if gcc refuses.
 
     Options that define something (-fwrapv, -fno-strict-overflow) stay, so what they define does not trap. Functions
-    keep their own symbols and calling conventions: nothing is inlined, cloned or folded. Raises Quit(DEADLINE).
+    keep their own symbols and calling conventions: nothing is inlined, cloned or folded. Raises Decline(DEADLINE).
     """
     kept = options.for_trapping(flags)
     keep_static = ["-fkeep-static-functions"]
@@ -123,7 +123,7 @@ def trapping_text(
         [*kept, *_TRAPPING, *keep_static, "-S", "-x", language, str(source), "-o", "-"], cwd=cwd, deadline_s=deadline_s
     )
     if ran.code == -1:
-        raise Quit(Reason.DEADLINE, f"side compile: {ran.err}")
+        raise Decline(Reason.DEADLINE, f"side compile: {ran.err}")
     return ran.out.decode("latin-1") if ran.ok else None
 
 
@@ -131,7 +131,7 @@ def parsed(text: str | None) -> Module | None:
     """None also for a text that cannot be parsed."""
     try:
         return Module.parse(text) if text is not None else None
-    except (BodyError, ValueError, Quit):
+    except (BodyError, ValueError, Decline):
         return None
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gccllm.assembly import Body, BodyError, Module, is_pointed_to, reachable, replaceable, slice_text
-from gccllm.base.core import Quit
+from gccllm.base.core import Decline
 from gccllm.base.toolchain import Toolchain
 from gccllm.harvest.generate import GlobalSymbol
 from gccllm.harvest.types import Signature
@@ -50,7 +50,7 @@ class HarvestTarget:
 
     @classmethod
     def of(cls, unit: Builds, name: str, signature: Signature, workdir: Path) -> HarvestTarget:
-        """Function `name` of a unit. Raises Quit or BodyError."""
+        """Function `name` of a unit. Raises Decline or BodyError."""
         module = unit.module
         others = replaceable(module, unit.options)
         objects = reachable(module, name, others)[1]
@@ -82,7 +82,7 @@ def trapping_slice(
     called = frozenset(ref for one in functions for ref in module.functions[one].refs) & others
     try:
         return slice_text(trapping, name, replaceable=called)
-    except (BodyError, ValueError, Quit):
+    except (BodyError, ValueError, Decline):
         return None
 
 

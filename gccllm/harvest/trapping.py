@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from gccllm.base.core import Quit, Test
+from gccllm.base.core import Decline, Test
 from gccllm.base.limits import LIMITS
 from gccllm.harvest.run import GIVE_UP
 from gccllm.harvest.target import HarvestTarget
@@ -45,7 +45,7 @@ class TrappingBuild:
         callees = target.signature.callees
         try:
             built = image.build_image(target.workdir, target.ubsan_text, target.tools, callees, name="trapping")
-        except (image.AssembleError, Quit):
+        except (image.AssembleError, Decline):
             return None
         return cls(target, baseline, built)
 

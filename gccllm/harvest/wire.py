@@ -58,14 +58,14 @@ def signature_of(bench: Bench) -> types.Signature:
     """The function's types alone. Raises ValueError."""
     try:
         signature: types.Signature = _decoded(bench)["signature"]
-    except core.Quit as quit_:
-        raise ValueError(str(quit_)) from quit_
+    except core.Decline as decline:
+        raise ValueError(str(decline)) from decline
     return signature
 
 
 def target_and_context(bench: Bench, tools: Toolchain, workdir: Path) -> tuple[HarvestTarget, Context]:
     """Back from an entry. Raises ValueError or BodyError when the entry does not hold what it should, and
-    Quit(ENTRY_LIMITS) when it asks for more than any entry of ours."""
+    Decline(ENTRY_LIMITS) when it asks for more than any entry of ours."""
     for text in filter(None, (bench.slice, bench.ubsan)):
         check_text(text)
     facts = _decoded(bench)

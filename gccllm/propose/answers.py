@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gccllm.base.core import Candidate, Quit
+from gccllm.base.core import Candidate, Decline
 from gccllm.base.deadline import Deadline
 from gccllm.propose import c_dialect, prompt_text
 from gccllm.propose.protocol import Failure, Prompt
@@ -16,5 +16,5 @@ def to_candidate(text: str, prompt: Prompt, recipe: str, deadline: Deadline) -> 
             return Candidate(prompt_text.bare_body(answer.code, prompt.function), "model", recipe, "asm", answer.code)
         body = c_dialect.compile_answer(answer.code, prompt, deadline_s=min(20.0, deadline.left))
         return Candidate(body, "model", recipe, "c", answer.code)
-    except Quit as quit_:
-        return Failure(quit_.reason, quit_.detail, text[: prompt_text.MAX_CODE])
+    except Decline as decline:
+        return Failure(decline.reason, decline.detail, text[: prompt_text.MAX_CODE])

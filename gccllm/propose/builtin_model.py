@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gccllm.base.core import Candidate, Quit
+from gccllm.base.core import Candidate, Decline
 from gccllm.base.deadline import Deadline
 from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Toolchain
@@ -204,8 +204,8 @@ class BuiltinProposer:
             )
             edited = search(seeds, self._kin, last.constraint.accepts, decode, REPAIR_LIMIT)
             repaired = repair(edited, checks, deadline, tally=self.tally)
-        except Quit as quit_:
-            self.failures.append(Failure(quit_.reason, quit_.detail))
+        except Decline as decline:
+            self.failures.append(Failure(decline.reason, decline.detail))
             return []
         return [one.text for one in repaired[:n]]
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gccllm.assembly import Body, BodyError, Module, NotLossless, canonical
-from gccllm.base.core import Candidate, Quit
+from gccllm.base.core import Candidate, Decline
 from gccllm.base.deadline import Deadline
 from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
@@ -64,8 +64,8 @@ def refusal(answer: str) -> Failure | None:
         return Failure(Reason.FORBIDDEN_C, f"`{word.group()}`", answer[:200])
     try:
         checked(answer)
-    except Quit as quit_:
-        return Failure(quit_.reason, quit_.detail, answer[:200])
+    except Decline as decline:
+        return Failure(decline.reason, decline.detail, answer[:200])
     if not _is_balanced(answer):
         return Failure(Reason.FORBIDDEN_C, "its brackets do not match", answer[:200])
     return None if answer.strip() else Failure(Reason.NO_CODE, "an empty answer")

@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 from gccllm.assembly import BodyError, Module
-from gccllm.base.core import Quit
+from gccllm.base.core import Decline
 from gccllm.base.reasons import Reason
 from gccllm.propose import csource
 from gccllm.propose.prompt_text import MAX_CODE
@@ -45,34 +45,34 @@ _ATTRIBUTE = re.compile(r"\b__attribute__\b(?P<rest>\s*\(\s*\((?P<names>[^()]*(?
 def compile_answer(code: str, prompt: Prompt, *, deadline_s: float = 20.0) -> str:
     """Body text of a C answer.
 
-    Raises Quit: FORBIDDEN_C, DOES_NOT_COMPILE with gcc's first error, TOO_LONG, NO_CODE when the function is not in it,
-    or the BodyError's own reason.
+    Raises Decline: FORBIDDEN_C, DOES_NOT_COMPILE with gcc's first error, TOO_LONG, NO_CODE when the function is not in
+    it, or the BodyError's own reason.
     """
     unit = prompt.unit
     if unit is None or unit.language != "c":
-        raise Quit(Reason.DOES_NOT_COMPILE, "the unit's source is not known, or is C++")
+        raise Decline(Reason.DOES_NOT_COMPILE, "the unit's source is not known, or is C++")
     code = checked(code)
     found = csource.find(code, prompt.function)
     if found is None:
-        raise Quit(Reason.NO_CODE, f"no definition of {prompt.function}")
+        raise Decline(Reason.NO_CODE, f"no definition of {prompt.function}")
     module = _compile(_placed(code, prompt.function, unit), prompt, unit, "_mm" in code, deadline_s)
     function = module.functions.get(prompt.function)
     if function is None:
-        raise Quit(Reason.NO_CODE, f"gcc made no function {prompt.function} of it")
+        raise Decline(Reason.NO_CODE, f"gcc made no function {prompt.function} of it")
     try:
         return function.body.without_endbr().text()
     except BodyError as error:
-        raise Quit(error.reason, error.detail) from error
+        raise Decline(error.reason, error.detail) from error
 
 
 def checked(code: str) -> str:
-    """`code` with spliced lines joined and comments gone. Raises Quit(FORBIDDEN_C or TOO_LONG)."""
+    """`code` with spliced lines joined and comments gone. Raises Decline(FORBIDDEN_C or TOO_LONG)."""
     if len(code) > MAX_CODE:
-        raise Quit(Reason.TOO_LONG, f"{len(code)} characters of C")
+        raise Decline(Reason.TOO_LONG, f"{len(code)} characters of C")
     if "\0" in code:
-        raise Quit(Reason.FORBIDDEN_C, "NUL character")
+        raise Decline(Reason.FORBIDDEN_C, "NUL character")
     if "%:" in code or "??" in code or "##" in code:
-        raise Quit(Reason.FORBIDDEN_C, "digraphs, trigraphs and token pasting hide what is written")
+        raise Decline(Reason.FORBIDDEN_C, "digraphs, trigraphs and token pasting hide what is written")
     code = re.sub(r"\\[ \t]*\r?\n", "", code.replace("\r\n", "\n"))
     code = csource.without_comments(code)
     plain = csource.blanked(code, directives=False)
@@ -81,12 +81,12 @@ def checked(code: str) -> str:
             _check_directive(line)
     word = _FORBIDDEN_WORDS.search(plain)
     if word:
-        raise Quit(Reason.FORBIDDEN_C, f"`{word.group()}`")
+        raise Decline(Reason.FORBIDDEN_C, f"`{word.group()}`")
     for attribute in _ATTRIBUTE.finditer(plain):
         names = re.findall(r"[A-Za-z_]\w*", re.sub(r"\([^()]*\)", " ", attribute["names"] or "?"))
         unknown = [name for name in names if name.strip("_") not in _ATTRIBUTES]
         if attribute["rest"] is None or unknown:
-            raise Quit(Reason.FORBIDDEN_C, f"attribute {', '.join(unknown) or 'of unusual form'}")
+            raise Decline(Reason.FORBIDDEN_C, f"attribute {', '.join(unknown) or 'of unusual form'}")
     return code
 
 
@@ -97,7 +97,7 @@ def _check_directive(line: str) -> None:
     define = _DEFINE.match(line)
     if _PRAGMA.fullmatch(line) or (define and define[1].strip("_") not in _ATTRIBUTES):
         return
-    raise Quit(Reason.FORBIDDEN_C, f"`{line.strip()[:60]}`")
+    raise Decline(Reason.FORBIDDEN_C, f"`{line.strip()[:60]}`")
 
 
 def _placed(code: str, function: str, unit: CompileUnit) -> str:
@@ -123,7 +123,7 @@ def _compile(source: str, prompt: Prompt, unit: CompileUnit, has_intrinsics: boo
         extra = (*isa, level, *SAME_SYMBOLS, *exact, "-iquote", str(beside.parent))
         module = unit.module_of(path, extra, deadline_s=deadline_s)
     if module is None:
-        raise Quit(Reason.DOES_NOT_COMPILE, _first_error(unit.last_error))
+        raise Decline(Reason.DOES_NOT_COMPILE, _first_error(unit.last_error))
     return module
 
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from gccllm.base.core import Quit
+from gccllm.base.core import Decline
 from gccllm.base.reasons import Reason
 from gccllm.propose.protocol import Attempt, Isa, Prompt
 from gccllm.propose.signature import CSignature
@@ -148,17 +148,17 @@ def parse_answer(text: str) -> Answer:
     """The code of an answer: the last fenced block that is marked as assembly or C, else the last block of all.
 
     An unclosed fence runs to the end of the text. Everything before a final `</think>` is ignored.
-    Raises Quit(TOO_LONG) over the size limits and Quit(NO_CODE) when no block holds anything.
+    Raises Decline(TOO_LONG) over the size limits and Decline(NO_CODE) when no block holds anything.
     """
     if len(text) > MAX_ANSWER:
-        raise Quit(Reason.TOO_LONG, f"answer of {len(text)} characters")
+        raise Decline(Reason.TOO_LONG, f"answer of {len(text)} characters")
     blocks = [(info, code) for info, code in _blocks(text.rpartition("</think>")[2]) if code.strip()]
     marked = [block for block in blocks if block[0] in _ASM_INFO | _C_INFO]
     if not blocks:
-        raise Quit(Reason.NO_CODE, "no fenced block")
+        raise Decline(Reason.NO_CODE, "no fenced block")
     info, code = (marked or blocks)[-1]
     if len(code) > MAX_CODE:
-        raise Quit(Reason.TOO_LONG, f"code of {len(code)} characters")
+        raise Decline(Reason.TOO_LONG, f"code of {len(code)} characters")
     if info in _ASM_INFO:
         dialect = "asm"
     elif info in _C_INFO:

@@ -54,7 +54,7 @@ class Attempt:
 
 
 class QuickCheck(Protocol):
-    """A quick check of many functions, for a proposer that searches (`verify.quick_check`). May raise Quit.
+    """A quick check of many functions, for a proposer that searches (`verify.quick_check`). May raise Decline.
 
     `text` is gcc's assembly of functions of the target's type, `names` some of them.
     """

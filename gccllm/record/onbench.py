@@ -32,7 +32,7 @@ from gccllm.verify.screen import Context
 class OnBench:
     """Replays calls of one function. A context manager.
 
-    Raises ValueError, BodyError, AssembleError or Quit when the bench itself cannot be used.
+    Raises ValueError, BodyError, AssembleError or Decline when the bench itself cannot be used.
     """
 
     def __init__(self, known: Benched, tools: Toolchain, workdir: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gccllm.assembly import BodyError, Function, Module
-from gccllm.base.core import Quit, Test
+from gccllm.base.core import Decline, Test
 from gccllm.harvest.target import HarvestTarget
 from gccllm.sandbox.image import build_image
 from gccllm.store.entry import RecordingRecord
@@ -70,7 +70,7 @@ class Recordings:
 
         try:
             return test_key(module, function)
-        except (BodyError, Quit):
+        except (BodyError, Decline):
             return ""
 
     def callee(self, name: str) -> str:

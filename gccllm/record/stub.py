@@ -20,7 +20,7 @@ from pathlib import Path
 from gccllm.assembly import BodyError, Function, Module, reachable, tls
 from gccllm.assembly.section import Item
 from gccllm.assembly.syntax import Kind, Statement, lex, split_commas, substitute, symbols
-from gccllm.base.core import Quit
+from gccllm.base.core import Decline
 from gccllm.base.reasons import Reason
 from gccllm.base.runtime import GET_ADDRESS
 from gccllm.base.toolchain import Toolchain
@@ -198,15 +198,15 @@ def _teller_rows(label: str, name: str, model: str) -> list[str]:
 
 @lru_cache(maxsize=4)
 def recorder_text(gcc: str) -> str:
-    """The recorder as text to put behind a unit's. Raises Quit(RECORDER) when `gcc` does not compile it to what is
+    """The recorder as text to put behind a unit's. Raises Decline(RECORDER) when `gcc` does not compile it to what is
     expected."""
     ran = Toolchain(gcc=gcc).compile([*_FLAGS, "-S", "-o", "-", str(NATIVE / "recorder.c")])
     if not ran.ok:
-        raise Quit(Reason.RECORDER, ran.err.strip().splitlines()[-1][:200] if ran.err.strip() else "no answer")
+        raise Decline(Reason.RECORDER, ran.err.strip().splitlines()[-1][:200] if ran.err.strip() else "no answer")
     try:
         return grouped(ran.out.decode("latin-1"))
     except ValueError as error:
-        raise Quit(Reason.RECORDER, str(error)) from error
+        raise Decline(Reason.RECORDER, str(error)) from error
 
 
 def grouped(text: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gccllm.base.core import FarCode, Quit
+from gccllm.base.core import Decline, FarCode
 from gccllm.base.elf import STT_FILE, STT_SECTION, Elf
 from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Toolchain, run
@@ -23,7 +23,7 @@ def real_name(name: str) -> str:
 
 def far_objects(workdir: Path, name: str, code: FarCode, tools: Toolchain) -> tuple[list[Path], set[str]]:
     """The objects of a function and of those it calls in further units, each made once in a folder, and the library
-    functions that they need. Raises Quit(IMPURE_CALLEE)."""
+    functions that they need. Raises Decline(IMPURE_CALLEE)."""
     texts = {name: code.text, **dict(code.more)}
     paths, needs = [], set()
     for one, text in texts.items():
@@ -33,7 +33,7 @@ def far_objects(workdir: Path, name: str, code: FarCode, tools: Toolchain) -> tu
     needs -= {real_name(one) for one in texts}
     strange = sorted(needs - set(layout.IMPORTS))
     if strange:
-        raise Quit(Reason.IMPURE_CALLEE, f"{name} needs {strange[0].removeprefix(real_name(''))}")
+        raise Decline(Reason.IMPURE_CALLEE, f"{name} needs {strange[0].removeprefix(real_name(''))}")
     return paths, needs
 
 
@@ -44,7 +44,7 @@ def _object(workdir: Path, name: str, text: str, tools: Toolchain) -> tuple[Path
         whole = workdir / f"{name}.far.whole.o"
         done = tools.assemble(text, whole)
         if not done.ok:
-            raise Quit(Reason.IMPURE_CALLEE, f"{name}: its text does not assemble")
+            raise Decline(Reason.IMPURE_CALLEE, f"{name}: its text does not assemble")
         names = workdir / f"{name}.far.names"
         defined, undefined = _symbols(Elf.of(whole))
         renamed = {one: real_name(one) if one == name else f"{real_name(name)}.{one}" for one in defined}
@@ -54,10 +54,10 @@ def _object(workdir: Path, name: str, text: str, tools: Toolchain) -> tuple[Path
         done = run(["objcopy", f"--keep-global-symbol={real_name(name)}", f"--redefine-syms={names}",
                     str(whole), str(path)])  # fmt: skip
         if not done.ok:
-            raise Quit(Reason.IMPURE_CALLEE, f"{name}: {done.err.strip()[:100]}")
+            raise Decline(Reason.IMPURE_CALLEE, f"{name}: {done.err.strip()[:100]}")
     elf = Elf.of(path)
     if any(section.is_writable_data for section in elf.sections):
-        raise Quit(Reason.IMPURE_CALLEE, f"{name} has data of its own")
+        raise Decline(Reason.IMPURE_CALLEE, f"{name} has data of its own")
     return path, _symbols(elf)[1]
 
 

@@ -16,7 +16,7 @@ Undefined symbols:
     data with a spec          so many bytes of zero; a recorded test says what they are (`harvest.far`)
     weak                      0; the image then lies low
     __tls_get_addr            a trap: a static link leaves no call of it that can be reached
-    anything else             Quit(CALLEE_UNKNOWN) for calls, Quit(FAR_DATA) for data
+    anything else             Decline(CALLEE_UNKNOWN) for calls, Decline(FAR_DATA) for data
 
 Thread-local data lies among the writable data, and is reset, digested and traced with it: one thread runs here. The
 static link makes every access to it one by an offset from the thread pointer, which is known: the end of that data,
@@ -33,7 +33,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gccllm.base.core import CalleeSpec as CalleeSpec
-from gccllm.base.core import FarCode, FarData, Quit, Slot, StandIn
+from gccllm.base.core import Decline, FarCode, FarData, Slot, StandIn
 from gccllm.base.elf import SHN_ABS, STB_GLOBAL, STB_WEAK, STT_TLS, Elf
 from gccllm.base.reasons import Reason
 from gccllm.base.runtime import GET_ADDRESS, NORETURN
@@ -57,17 +57,17 @@ class AssembleError(Exception):
 
 
 def packed(spec: CalleeSpec, target: int = 0) -> bytes:
-    """The record that tells the replayer what a logged callee takes and gives. Raises Quit(IMPURE_CALLEE).
+    """The record that tells the replayer what a logged callee takes and gives. Raises Decline(IMPURE_CALLEE).
 
     `target`: address of the function itself, which then gives the answer; 0 for an answer made from the arguments.
     """
     sizes = dict.fromkeys((Slot.RAX, Slot.RDX, Slot.XMM0, Slot.XMM1), 0)
     for result in spec.returns:
         if result.slot not in sizes or result.size not in (1, 2, 4, 8):
-            raise Quit(Reason.IMPURE_CALLEE, f"result of {result.size} bytes in {result.slot}")
+            raise Decline(Reason.IMPURE_CALLEE, f"result of {result.size} bytes in {result.slot}")
         sizes[result.slot] = result.size
     if len(spec.ints) > 6 or len(spec.vectors) > 8 or len(spec.stack) > 16:
-        raise Quit(Reason.IMPURE_CALLEE, "too many arguments")
+        raise Decline(Reason.IMPURE_CALLEE, "too many arguments")
     return layout.CALLEE.pack(
         len(spec.stack), *_padded(spec.ints, 6), *_padded(spec.vectors, 8), *_padded(spec.stack, 16),
         *sizes.values(), int(spec.is_float), 0, target,
@@ -106,7 +106,7 @@ def build_image(
 
     `plain`: stubs neither overwrite clobbered registers nor digest memory, for timing.
     `base`: where it is to lie; None: in the canonical place, which is low where the text has 32-bit addresses.
-    Raises AssembleError when the assembler refuses the text, Quit for what cannot be stood in for.
+    Raises AssembleError when the assembler refuses the text, Decline for what cannot be stood in for.
     """
     callees = callees or {}
     workdir.mkdir(parents=True, exist_ok=True)
@@ -143,7 +143,7 @@ def build_image(
         raise AssembleError(_first_lines(done.err))
     symbols, sizes, writable = _read(out, base)
     if writable[1] - writable[0] > layout.MAX_IMAGE_DATA:
-        raise Quit(Reason.TOO_LARGE, f"{writable[1] - writable[0]} bytes of writable data")
+        raise Decline(Reason.TOO_LARGE, f"{writable[1] - writable[0]} bytes of writable data")
     return Image(
         out,
         symbols,
@@ -247,15 +247,15 @@ class _Stubs:
         if not isinstance(spec, FarCode) and _is_library(name, spec):
             return self.library(name)
         if spec is None:
-            raise Quit(Reason.CALLEE_UNKNOWN if name in self.called else Reason.FAR_DATA, name)
+            raise Decline(Reason.CALLEE_UNKNOWN if name in self.called else Reason.FAR_DATA, name)
         if isinstance(spec, FarCode):
             if self.plain:
                 return [f"\tjmp {real_name(name)}"]
             spec = spec.spec
         elif spec.returns_pointer:
-            raise Quit(Reason.IMPURE_CALLEE, name)
+            raise Decline(Reason.IMPURE_CALLEE, name)
         if len(numbers) == layout.MAX_CALLEES:
-            raise Quit(Reason.TOO_LARGE, "too many functions of other units are called")
+            raise Decline(Reason.TOO_LARGE, "too many functions of other units are called")
         number = len(numbers)
         numbers[name] = spec
         return [f"\tpushq ${number}", f"\tjmp *{self.slot(layout.HOOKS[0])}"]

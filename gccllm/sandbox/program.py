@@ -12,7 +12,7 @@ from pathlib import Path
 
 import platformdirs
 
-from gccllm.base.core import Quit
+from gccllm.base.core import Decline
 from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import run
 
@@ -47,12 +47,12 @@ def _built() -> Path:
         for name, content in sources.items():  # what was hashed is what is built
             (room / name).write_bytes(content)
     except OSError as error:
-        raise Quit(Reason.SANDBOX_UNAVAILABLE, f"no place for the replayer: {error}") from error
+        raise Decline(Reason.SANDBOX_UNAVAILABLE, f"no place for the replayer: {error}") from error
     flags = ["-std=gnu17", "-O2", "-fPIE", "-static-pie", "-fno-stack-protector", "-fcf-protection=none"]
     ran = run([shutil.which("gcc") or "gcc", *flags, "-o", str(room / "made"), str(room / "replay.c"), "-lm"])
     if ran.ok:
         os.replace(room / "made", program)
     shutil.rmtree(room, ignore_errors=True)
     if not ran.ok:
-        raise Quit(Reason.SANDBOX_UNAVAILABLE, f"the replayer does not build: {ran.err[:300]}")
+        raise Decline(Reason.SANDBOX_UNAVAILABLE, f"the replayer does not build: {ran.err[:300]}")
     return program

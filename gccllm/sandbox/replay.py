@@ -3,8 +3,8 @@
 `Replayer.run` returns what happened; it judges nothing, and nothing here knows what should happen (`compare`). A crash,
 hang or kill of the replaying process is an observation (DIED), never an exception.
 
-Raises Quit(SANDBOX_UNAVAILABLE) when the kernel refuses the confinement or there is no replayer, and
-Quit(PAGES_UNMAPPABLE) when a test's pages cannot be mapped where they were: then nothing ran.
+Raises Decline(SANDBOX_UNAVAILABLE) when the kernel refuses the confinement or there is no replayer, and
+Decline(PAGES_UNMAPPABLE) when a test's pages cannot be mapped where they were: then nothing ran.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
-from gccllm.base.core import Observation, Quit, Returned, Slot, Test
+from gccllm.base.core import Decline, Observation, Returned, Slot, Test
 from gccllm.base.deadline import Deadline
 from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
@@ -234,7 +234,7 @@ class Replayer:
         return seen, log
 
     def _load(self, batch: Batch) -> None:
-        """Raises Quit(PAGES_UNMAPPABLE) when no layout of the process leaves the pages' places free."""
+        """Raises Decline(PAGES_UNMAPPABLE) when no layout of the process leaves the pages' places free."""
         self._loaded = Batch()
         payload = list(batch.payload())
         for _ in range(_LAYOUTS):
@@ -245,7 +245,7 @@ class Replayer:
                 continue
             self._loaded = batch
             return
-        raise Quit(Reason.PAGES_UNMAPPABLE, f"each of {_LAYOUTS} processes has memory of its own there")
+        raise Decline(Reason.PAGES_UNMAPPABLE, f"each of {_LAYOUTS} processes has memory of its own there")
 
     def _holds(self, tests: Sequence[Test]) -> bool:
         if self._child is None or len(self._loaded.tests) != len(tests):
@@ -257,24 +257,24 @@ class Replayer:
             try:
                 self._child = _Child([str(self._program), str(self.image.path), self.placement.words(self.image.base)])
             except OSError as error:
-                raise Quit(Reason.SANDBOX_UNAVAILABLE, f"the replayer does not start: {error}") from error
+                raise Decline(Reason.SANDBOX_UNAVAILABLE, f"the replayer does not start: {error}") from error
             if self.image.callees:
                 self._ask(_Request(layout.RequestKind.CALLEES), self.image.callees, 10.0)
         return self._child
 
     def _ask(self, request: _Request, payload: Sequence[bytes], limit_s: float) -> tuple[Raw, npt.NDArray[np.void]]:
-        """Observations and log of one request. Raises _Lost, _Collision, Quit."""
+        """Observations and log of one request. Raises _Lost, _Collision, Decline."""
         child, end = self._start(), Deadline(limit_s)
         child.write([request.packed(self.x87_results, sum(map(len, payload))), *payload])
         magic, error_code, count, _, log_bytes = layout.REPLY.unpack(child.read(layout.REPLY.size, end))
         if magic != layout.REPLY_MAGIC:
             raise _Lost
         if error_code == layout.Error.SANDBOX:
-            raise Quit(Reason.SANDBOX_UNAVAILABLE, "seccomp or a resource limit was refused")
+            raise Decline(Reason.SANDBOX_UNAVAILABLE, "seccomp or a resource limit was refused")
         if error_code == layout.Error.COLLISION:
             raise _Collision
         if error_code == layout.Error.MEMORY:
-            raise Quit(Reason.PAGES_UNMAPPABLE, "the kernel refuses the mapping")
+            raise Decline(Reason.PAGES_UNMAPPABLE, "the kernel refuses the mapping")
         if error_code:
             raise ValueError(f"the replayer refuses the request: {layout.Error(error_code).name}")
         seen = np.frombuffer(child.read(count * layout.OBSERVATION.itemsize, end), layout.OBSERVATION)
@@ -321,7 +321,7 @@ class _Child:
                 pipe.close()
 
     def write(self, pieces: Sequence[bytes]) -> None:
-        """Raises _Lost, Quit."""
+        """Raises _Lost, Decline."""
         try:
             for piece in pieces:
                 view = memoryview(piece)
@@ -332,7 +332,7 @@ class _Child:
             raise _Lost from error
 
     def read(self, n: int, end: Deadline) -> bytes:
-        """The next `n` bytes. Raises _Lost, Quit."""
+        """The next `n` bytes. Raises _Lost, Decline."""
         parts: list[bytes] = []
         while n:
             if not select.select([self.stdout], [], [], end.left)[0]:
@@ -347,11 +347,11 @@ class _Child:
 
 
 def _ended(code: int) -> None:
-    """Raises Quit for the exit codes that say why no image will ever run here."""
+    """Raises Decline for the exit codes that say why no image will ever run here."""
     if code == 4:
-        raise Quit(Reason.SANDBOX_UNAVAILABLE, "the image cannot be mapped")
+        raise Decline(Reason.SANDBOX_UNAVAILABLE, "the image cannot be mapped")
     if code == 6:
-        raise Quit(Reason.SANDBOX_UNAVAILABLE, "thread-local data: this machine does not let a program set FS_BASE")
+        raise Decline(Reason.SANDBOX_UNAVAILABLE, "thread-local data: this machine does not let a program set FS_BASE")
 
 
 class _Lost(Exception):

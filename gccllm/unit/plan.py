@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gccllm.assembly import Module, NotLossless, march_features
 from gccllm.base.config import Settings
-from gccllm.base.core import Quit, Request
+from gccllm.base.core import Decline, Request
 from gccllm.base.options import repeated
 from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Toolchain
@@ -39,12 +39,12 @@ class Unit:
 
 
 def plan(request: Request, settings: Settings) -> Unit:
-    """Raises Quit with the reason why the unit is left to gcc."""
+    """Raises Decline with the reason why the unit is left to gcc."""
     policy.declines_unit(request.gcc_options, request.as_argv, request.text, settings)
     try:
         module = Module.parse(request.text)
     except NotLossless as error:
-        raise Quit(Reason.NOT_LOSSLESS, str(error)) from error
+        raise Decline(Reason.NOT_LOSSLESS, str(error)) from error
     source, language = find_source(request)
     options = request.gcc_options
     tools = Toolchain.find(request.compiler, request.assembler)

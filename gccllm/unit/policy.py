@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from gccllm.assembly import Function
 from gccllm.base import options as gcc_options
 from gccllm.base.config import Settings
-from gccllm.base.core import Quit
+from gccllm.base.core import Decline
 from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import VERIFIED
@@ -51,35 +51,35 @@ _IDENT = re.compile(r'^\t\.ident\t"GCC: \(.*\) ([0-9]+)\.[0-9.]+', re.MULTILINE)
 
 
 def declines_unit(options: Sequence[str], as_argv: Sequence[str], text: str, settings: Settings) -> None:
-    """Raises Quit with the first reason to leave the whole unit to gcc."""
+    """Raises Decline with the first reason to leave the whole unit to gcc."""
     if settings["mode"] == "off":
-        raise Quit(Reason.MODE_OFF)
+        raise Decline(Reason.MODE_OFF)
     if len(text) > LIMITS.unit_bytes:
-        raise Quit(Reason.UNIT_TOO_LARGE, f"{len(text)} bytes, limit {LIMITS.unit_bytes}")
+        raise Decline(Reason.UNIT_TOO_LARGE, f"{len(text)} bytes, limit {LIMITS.unit_bytes}")
     if '\t.file\t"<artificial>"\n' in text:
-        raise Quit(Reason.LTO_LINK)
+        raise Decline(Reason.LTO_LINK)
     unknown = set(gcc_options.unknown(options))
     for row in UNIT_ROWS:
         matched = [option for option in options if re.fullmatch(row.pattern, option)]
         if matched and not (row.unless and row.unless in options[options.index(matched[-1]) :]):
-            raise Quit(row.reason, matched[-1])
+            raise Decline(row.reason, matched[-1])
         unknown -= set(matched)
     if unknown:
-        raise Quit(Reason.OPTION_UNKNOWN, " ".join(sorted(unknown)))
+        raise Decline(Reason.OPTION_UNKNOWN, " ".join(sorted(unknown)))
     if any(re.match(r"-a([cdghlmns]|=|$)|--?listing", option) for option in as_argv):
-        raise Quit(Reason.ASSEMBLER_LISTING)
+        raise Decline(Reason.ASSEMBLER_LISTING)
     if any(option in ("--32", "--x32") for option in as_argv):
-        raise Quit(Reason.NOT_X86_64)
+        raise Decline(Reason.NOT_X86_64)
     if ".section\t.gnu.lto_" in text and "__gnu_lto_slim" in text:
-        raise Quit(Reason.SLIM_LTO)
+        raise Decline(Reason.SLIM_LTO)
     if '\t.ident\t"GCC: (' not in text:
-        raise Quit(Reason.NOT_GCC_OUTPUT)
+        raise Decline(Reason.NOT_GCC_OUTPUT)
     if (named := _IDENT.search(text)) and int(named[1]) < VERIFIED[0]:
-        raise Quit(Reason.GCC_UNVERIFIED, f"gcc {named[1]}")
+        raise Decline(Reason.GCC_UNVERIFIED, f"gcc {named[1]}")
     if (level := optimisation_level(options)) not in ("1", "2", "3", "fast"):
-        raise Quit(Reason.OPTIMISATION_OFF, f"-O{level}")
+        raise Decline(Reason.OPTIMISATION_OFF, f"-O{level}")
     if private := [name for name in gcc_options.PRIVATE if gcc_options.is_in_force(options, name, default=True)]:
-        raise Quit(Reason.PRIVATE_ARRANGEMENTS, ", ".join(f"-f{name}" for name in private))
+        raise Decline(Reason.PRIVATE_ARRANGEMENTS, ", ".join(f"-f{name}" for name in private))
 
 
 def optimisation_level(options: Sequence[str]) -> str:
@@ -107,18 +107,18 @@ TWICE_RETURNING = frozenset({"setjmp", "_setjmp", "__sigsetjmp", "sigsetjmp", "v
 
 
 def declines_function(function: Function, settings: Settings) -> None:
-    """Raises Quit with the first static reason to leave one function to gcc."""
+    """Raises Decline with the first static reason to leave one function to gcc."""
     for attribute, reason, pattern in FUNCTION_ROWS:
         if getattr(function, attribute):
             shown = re.search(pattern, "\n".join(function.lines), re.MULTILINE) if pattern else None
-            raise Quit(reason, " ".join(shown[1].split()) if shown else "")
+            raise Decline(reason, " ".join(shown[1].split()) if shown else "")
     if twice := TWICE_RETURNING & set(function.calls):
-        raise Quit(Reason.SETJMP, ", ".join(sorted(twice)))
+        raise Decline(Reason.SETJMP, ", ".join(sorted(twice)))
     limit = settings["max_instructions"]
     if function.instructions > limit:
-        raise Quit(Reason.TOO_LARGE, f"{function.instructions} instructions, limit {limit}")
+        raise Decline(Reason.TOO_LARGE, f"{function.instructions} instructions, limit {limit}")
     if re.search(r"\.(constprop|isra|part|cold|lto_priv)\b", function.name):
-        raise Quit(Reason.LOCAL_CONVENTION, function.name)
+        raise Decline(Reason.LOCAL_CONVENTION, function.name)
 
 
 def gain_asked(classes: Iterable[str]) -> float:

@@ -12,7 +12,7 @@ from pathlib import Path
 from gccllm.assembly import Body, BodyError, Function, Module, replaceable
 from gccllm.base import options
 from gccllm.base.config import Settings
-from gccllm.base.core import Quit
+from gccllm.base.core import Decline
 from gccllm.base.deadline import NEVER, Deadline
 from gccllm.base.events import Log
 from gccllm.base.reasons import Reason
@@ -91,7 +91,7 @@ class UnitSession:
     @cached_property
     def side(self) -> CompileUnit:
         if self.unit.source is None:
-            raise Quit(Reason.NO_SOURCE)
+            raise Decline(Reason.NO_SOURCE)
         request = self.unit.request
         return CompileUnit(
             self.unit.source, self.unit.flags, request.cwd, self.unit.tools, self.unit.language,
@@ -105,23 +105,23 @@ class UnitSession:
 
     @property
     def known(self) -> SideCompiles:
-        """Raises Quit(NO_SOURCE, SIDE_COMPILE, DEADLINE)."""
-        if isinstance(self._found, Quit):  # not tried again for the unit's other functions
-            raise Quit(self._found.reason, self._found.detail)
+        """Raises Decline(NO_SOURCE, SIDE_COMPILE, DEADLINE)."""
+        if isinstance(self._found, Decline):  # not tried again for the unit's other functions
+            raise Decline(self._found.reason, self._found.detail)
         return self._found
 
     @cached_property
-    def _found(self) -> SideCompiles | Quit:
+    def _found(self) -> SideCompiles | Decline:
         self.log.step("side compile")
         try:
             return self._compiled()
-        except Quit as quit_:
-            return quit_
+        except Decline as decline:
+            return decline
         finally:
             self.log.stages.begin(BETWEEN)
 
     def _compiled(self) -> SideCompiles:
-        """Raises Quit as `known`."""
+        """Raises Decline as `known`."""
         unit = self.unit
         what, where = self.side.spelled, self.side.cwd
         with scratch() as directory:
@@ -147,9 +147,9 @@ class UnitSession:
     # --- what is known of one function before it is worked on --------------------------------------
 
     def signature(self, name: str) -> Signature:
-        """How to call a function, and what it reaches. Raises Quit with the reason why it cannot be worked on."""
+        """How to call a function, and what it reaches. Raises Decline with the reason why it cannot be worked on."""
         if cause := self.known.facts.decline(self.unit.module, name):
-            raise Quit(*cause)
+            raise Decline(*cause)
         signature = relevant(self.known.typed.types.signature(name), self.unit.module, self.replaceable)
         return replace(signature, strict_aliasing=options.assumes_types(self.unit.request.gcc_options))
 
@@ -167,7 +167,7 @@ class UnitSession:
         return self._told[function.name]
 
     def situation(self, function: Function) -> Situation:
-        """Raises Quit as `signature`, BodyError as `told`."""
+        """Raises Decline as `signature`, BodyError as `told`."""
         signature = self.signature(function.name)
         words = self.known.facts.words(self.unit.module, function.name)
         trapping = trapping_slice(self.known.trapping, self.unit.module, function.name, self.replaceable)
@@ -175,11 +175,11 @@ class UnitSession:
         return Situation(self.told(function), facts)
 
     def target(self, function: Function) -> Target:
-        """Raises Quit, BodyError as `situation`."""
+        """Raises Decline, BodyError as `situation`."""
         return Target(self, function, self.situation(function))
 
     def harvest_target(self, name: str, signature: Signature, workdir: Path) -> HarvestTarget:
-        """The function as the harvest takes it. Raises Quit or BodyError."""
+        """The function as the harvest takes it. Raises Decline or BodyError."""
         unit, as_gcc = self.unit, self.settings["ub"] == "as-gcc"
         builds = Builds(unit.module, unit.tools, self.known.trapping, unit.flags, as_gcc)
         return HarvestTarget.of(builds, name, signature, workdir)

@@ -80,7 +80,7 @@ def told(
 
     replaceable  names of the unit that may be another's (`assembly.replaceable`)
     settings     those in force that decide what may be admitted
-    Raises BodyError and Quit as `Function.body` and `slice_text` do.
+    Raises BodyError and Decline as `Function.body` and `slice_text` do.
     """
     functions, objects = reachable(module, function.name, replaceable)
     named = {ref for one in functions for ref in module.functions[one].refs} | {*functions, *objects}

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from gccllm import __version__
-from gccllm.base.core import Candidate, Outcome, Quit, Timing, Verdict
+from gccllm.base.core import Candidate, Decline, Outcome, Timing, Verdict
 from gccllm.base.limits import DAY_S, LIMITS
 from gccllm.base.reasons import TRANSIENT, Reason
 from gccllm.base.words import counted
@@ -77,15 +77,15 @@ class Judgements:
     def refusals(self) -> dict[str, int]:
         return dict(Counter(row.verdict.reason.label for row in self.rows if row.verdict.reason))
 
-    def why_none_is_equal(self) -> Quit:
+    def why_none_is_equal(self) -> Decline:
         """A transient reason of some candidate, else that there was none, or none faster."""
         for row in self.rows:
             if row.verdict.outcome is Outcome.UNDECIDED and row.verdict.reason in TRANSIENT:
-                return Quit(row.verdict.reason, row.verdict.detail)
+                return Decline(row.verdict.reason, row.verdict.detail)
         counts = sorted(self.refusals.items(), key=lambda row: -row[1])
         became = ", ".join(f"{count} {label}" for label, count in counts)
         reason = Reason.NOTHING_FASTER if self.rows else Reason.NO_CANDIDATE
-        return Quit(reason, f"{counted(len(self.rows), 'candidate')}{': ' if became else ''}{became}{self._silent}")
+        return Decline(reason, f"{counted(len(self.rows), 'candidate')}{': ' if became else ''}{became}{self._silent}")
 
     def why_none_is_faster(self) -> str:
         best = self.equal[0]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from gccllm.assembly import Body, BodyError, level_name
 from gccllm.base.config import Settings
-from gccllm.base.core import Candidate, Outcome, Quit, Verdict, refuted, undecided
+from gccllm.base.core import Candidate, Decline, Outcome, Verdict, refuted, undecided
 from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
 from gccllm.base.scratch import scratch
@@ -54,8 +54,8 @@ def recheck(entry: Entry, settings: Settings, tools: Toolchain | None = None) ->
             require_edges(found)
             bench = workbench(subject, found.tests, entry.evidence.seed)
             return reverify(Suite(subject, bench, found, require_adequate(bench, found), recorded), entry).failure
-        except Quit as quit_:
-            return str(quit_)
+        except Decline as decline:
+            return str(decline)
         except (BodyError, AssembleError, ValueError) as error:
             return f"{type(error).__name__}: {error}"
 
@@ -67,7 +67,7 @@ def tests_absent(known: RecordingRecord) -> str:
 def reverify(suite: Suite, entry: Entry) -> Verdict:
     """The judge's verdict on an entry's rewrite, with the tests of `suite`.
 
-    Raises Quit, BodyError and AssembleError as `judge_many`.
+    Raises Decline, BodyError and AssembleError as `judge_many`.
     """
     case = judge_many([Candidate(entry.body, entry.proposer, entry.recipe)], suite.bench)[0]
     if not case.verdict.is_accepted:
@@ -102,8 +102,8 @@ def _rechecked(target: Target, entry: Entry, seed: int) -> Verdict:
     with scratch() as directory:
         try:
             return reverify(set_up(target, directory, seed=seed), entry)
-        except Quit as quit_:
-            return undecided("adequacy", quit_.reason, quit_.detail)
+        except Decline as decline:
+            return undecided("adequacy", decline.reason, decline.detail)
         except (BodyError, AssembleError) as error:
             return refuted("parse", Reason.UNSUPPORTED_CODE, f"{type(error).__name__}: {error}")
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gccllm.assembly import Body
-from gccllm.base.core import Quit, Test
+from gccllm.base.core import Decline, Test
 from gccllm.base.deadline import NEVER, Deadline
 from gccllm.base.events import Log
 from gccllm.base.limits import LIMITS
@@ -49,7 +49,7 @@ class Suite:
 
 
 def set_up(target: Target, directory: Path, deadline: Deadline = NEVER, seed: int | None = None) -> Suite:
-    """Types, tests, and the proof that the tests are good enough. Raises Quit with the function's reason.
+    """Types, tests, and the proof that the tests are good enough. Raises Decline with the function's reason.
 
     `seed` of the harvest; the setting's when it is not given.
     """
@@ -68,11 +68,11 @@ def set_up(target: Target, directory: Path, deadline: Deadline = NEVER, seed: in
         under_test, seed, min(LIMITS.harvest_s, deadline.left), recorded=recorded.tests if recorded else ()
     )
     if found.cut_short and deadline.is_over:
-        raise Quit(Reason.DEADLINE)
+        raise Decline(Reason.DEADLINE)
     took, used = time.monotonic() - started, cpu_seconds() - used
     # Too few inputs mean nothing where other work took the CPU.
     if found.cut_short and used < LIMITS.harvest_cpu * took and (found.missing or not found.timing):
-        raise Quit(Reason.DEADLINE, f"other work keeps the machine busy: {used:.1f} s of CPU in {took:.1f} s")
+        raise Decline(Reason.DEADLINE, f"other work keeps the machine busy: {used:.1f} s of CPU in {took:.1f} s")
     if found.edges_taken < found.edges_all:
         log_tests(log, found, found.tests)
     require_edges(found)
@@ -86,15 +86,15 @@ def set_up(target: Target, directory: Path, deadline: Deadline = NEVER, seed: in
 
 
 def require_edges(found: Harvest, taken: int | None = None) -> None:
-    """Raises Quit(EDGES_MISSED) for uncovered edges. `taken`: covered by those tests that the bench could use."""
+    """Raises Decline(EDGES_MISSED) for uncovered edges. `taken`: covered by those tests that the bench could use."""
     taken = found.edges_taken if taken is None else taken
     if taken < found.edges_all:
         why = sorted(found.why, key=lambda said: not said.startswith("no input"))  # which edges, before all else
-        raise Quit(Reason.EDGES_MISSED, f"{taken} of {found.edges_all} taken; {'; '.join(why)}"[:300])
+        raise Decline(Reason.EDGES_MISSED, f"{taken} of {found.edges_all} taken; {'; '.join(why)}"[:300])
 
 
 def require_adequate(bench: Workbench, found: Harvest, log: Log | None = None) -> adequacy.Adequacy:
-    """The score of the tests on the bench. Raises Quit(EDGES_MISSED, MUTANTS_SURVIVED)."""
+    """The score of the tests on the bench. Raises Decline(EDGES_MISSED, MUTANTS_SURVIVED)."""
     if len(bench.tests) < len(found.tests):
         require_edges(found, len(bench.edges_taken))
     score = adequacy.score(bench)
@@ -103,7 +103,7 @@ def require_adequate(bench: Workbench, found: Harvest, log: Log | None = None) -
     if not score.is_adequate:
         best, alive = score.best, "; ".join(score.best.survivors[:3])
         detail = f"{best.killed} of {best.total} killed with {len(bench.tests)} tests; alive: {alive}"
-        raise Quit(Reason.MUTANTS_SURVIVED, detail)
+        raise Decline(Reason.MUTANTS_SURVIVED, detail)
     return score
 
 
@@ -154,7 +154,7 @@ def log_tests(log: Log, found: Harvest, tests: Sequence[Test], score: adequacy.A
 
 
 def workbench(subject: Subject, tests: Sequence[Test], seed: int, deadline: Deadline = NEVER) -> Workbench:
-    """Raises Quit(NO_INPUTS) when the baseline does not terminate normally on the tests."""
+    """Raises Decline(NO_INPUTS) when the baseline does not terminate normally on the tests."""
     target = subject.target
     bench = Workbench(
         name=target.name,

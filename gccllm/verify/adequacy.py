@@ -87,7 +87,7 @@ class Adequacy:
 def score(bench: Workbench, *, limit: int = LIMITS.most_mutants, rounds: int = ROUNDS) -> Adequacy:
     """Measure, and ask the harvest for more inputs while too many survive. May add to `bench.tests`.
 
-    Raises AssembleError or Quit when the baseline itself cannot be linked or run.
+    Raises AssembleError or Decline when the baseline itself cannot be linked or run.
     """
     before = len(bench.tests)
     bodies = {"baseline": bench.baseline}

@@ -28,7 +28,7 @@ import numpy as np
 from gccllm.assembly import Body, BodyError, canonical, cfg
 from gccllm.assembly.cfg import Edge
 from gccllm.assembly.code import code_of
-from gccllm.base.core import Candidate, Quit, Verdict, accepted, refuted, undecided
+from gccllm.base.core import Candidate, Decline, Verdict, accepted, refuted, undecided
 from gccllm.base.reasons import Reason
 from gccllm.prove import infeasible
 from gccllm.sandbox import layout
@@ -117,7 +117,7 @@ def judge(candidate: Candidate, bench: Workbench) -> Judged:
 def judge_many(candidates: Sequence[Candidate], bench: Workbench) -> list[Judged]:
     """The gates' verdict on every candidate, in order. May add tests to `bench`.
 
-    Raises Quit when the bench itself cannot be used: no sandbox, a callee without a stub, a baseline that fails, its
+    Raises Decline when the bench itself cannot be used: no sandbox, a callee without a stub, a baseline that fails, its
     deadline.
     """
     cases = [Case(candidate, f"c{i}") for i, candidate in enumerate(candidates)]
@@ -344,9 +344,9 @@ def _large(is_open: Callable[[], list[Case]], bench: Workbench) -> None:
     try:
         if not is_open() or not bench.large_tests:
             return
-    except Quit as quit_:
+    except Decline as decline:
         for case in is_open():
-            case.verdict = undecided("large", quit_.reason, quit_.detail)
+            case.verdict = undecided("large", decline.reason, decline.detail)
         return
     texts = [bench.entry_text(case.body, case.entry) for case in is_open()]
     with bench.replayer(bench.image(texts)) as replayer, replayer.within(LARGE_DEADLINE_MS):

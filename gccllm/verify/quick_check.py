@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gccllm.base.core import Quit
+from gccllm.base.core import Decline
 from gccllm.sandbox.image import AssembleError
 from gccllm.verify.workbench import Workbench
 
@@ -32,14 +32,14 @@ class QuickCheck:
     _asked: int = 0
 
     def quick(self, text: str, names: Sequence[str]) -> list[bool]:
-        """Which functions of `text` pass the bench's quick tests. Raises Quit when the bench cannot be used."""
+        """Which functions of `text` pass the bench's quick tests. Raises Decline when the bench cannot be used."""
         if self._quick is None:
             # The same tests throughout, so that tests which come later stay fresh.
             self._quick = self.bench.quick()
         return self._passing(text, names, self._quick, (0,))
 
     def fresh(self, text: str, names: Sequence[str]) -> list[bool]:
-        """Which pass all tests, those among them that the harvest found only now. Raises Quit."""
+        """Which pass all tests, those among them that the harvest found only now. Raises Decline."""
         if self._asked < ASKED:
             self._asked += 1
             step = max(1, len(self.bench.tests) // NEAR)
@@ -52,7 +52,7 @@ class QuickCheck:
         entries = {name: f"gccllm_trial_{i}" for i, name in enumerate(names)}
         try:
             image = self.bench.image([_renamed(text, entries)])
-        except (AssembleError, Quit):
+        except (AssembleError, Decline):
             return [False] * len(names)  # a name that does not exist; the next batch may do better
         with self.bench.replayer(image) as replayer:
             return [

@@ -17,7 +17,7 @@ from typing import Protocol
 from gccllm.assembly import Body, Module, layout_text
 from gccllm.assembly.isa import LEVEL_SYMBOL, guard
 from gccllm.assembly.slice import function_rows
-from gccllm.base.core import Quit, Returned, StandIn, Test
+from gccllm.base.core import Decline, Returned, StandIn, Test
 from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Toolchain
@@ -76,7 +76,7 @@ class Pair:
 def sample(pair: Pair, classes: Mapping[str, Sequence[Test]], seed: int, effort: Effort = FULL) -> dict[str, Raw]:
     """Samples of one fresh process with one link.
 
-    Raises Quit(NO_TIMING_INPUT) when a call does not terminate normally, or the time is over.
+    Raises Decline(NO_TIMING_INPUT) when a call does not terminate normally, or the time is over.
     """
     bench, copies = pair.bench, effort.copies
     rng = random.Random(seed)
@@ -99,7 +99,7 @@ def sample(pair: Pair, classes: Mapping[str, Sequence[Test]], seed: int, effort:
                 how = Sampling(effort.rounds, PASSES, ticks, rng.getrandbits(63), effort.limit_s)
                 rows = replayer.time(Sides(ours, theirs, _EMPTY), tests, how)
                 if len(rows) != effort.rounds:
-                    raise Quit(Reason.NO_TIMING_INPUT, f"class {label}: a timed call did not end as it should")
+                    raise Decline(Reason.NO_TIMING_INPUT, f"class {label}: a timed call did not end as it should")
                 out[label] = rows
     finally:
         for left in bench.workdir.glob(f"timing{seed}.*"):

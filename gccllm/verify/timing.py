@@ -32,7 +32,7 @@ import numpy.typing as npt
 import platformdirs
 from filelock import FileLock, Timeout
 
-from gccllm.base.core import Quit, Test, Timing, Verdict, accepted, refuted, undecided
+from gccllm.base.core import Decline, Test, Timing, Verdict, accepted, refuted, undecided
 from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
 from gccllm.sandbox.compare import Raw
@@ -73,7 +73,7 @@ def measure(
     """Apply the rule to a body that was shown equal on all these tests.
 
     `held_out`: tests of the same classes that selected nothing. The Timing is that of the deciding processes; None when
-    nothing could be measured. Never raises for what the candidate does; Quit(DEADLINE) when the machine's lock stays
+    nothing could be measured. Never raises for what the candidate does; Decline(DEADLINE) when the machine's lock stays
     with others.
     """
     classes = {label: tests for label, tests in classes.items() if tests}
@@ -97,10 +97,10 @@ def measure(
             if not held:
                 return undecided("timing", Reason.NO_TIMING_INPUT, "no inputs were held back"), timing
             return _confirmed(pair, held, rule, verdict), timing
-    except (AssembleError, Quit) as error:
-        if isinstance(error, Quit) and error.reason is Reason.DEADLINE:
+    except (AssembleError, Decline) as error:
+        if isinstance(error, Decline) and error.reason is Reason.DEADLINE:
             raise
-        reason = error.reason if isinstance(error, Quit) else Reason.DOES_NOT_ASSEMBLE
+        reason = error.reason if isinstance(error, Decline) else Reason.DOES_NOT_ASSEMBLE
         return undecided("timing", reason, str(error)), None
 
 
@@ -127,7 +127,7 @@ def screen_speed(
 ) -> float:
     """A quick estimate of the speed-up, in one process and a few rounds (good to about 5%); 0.0 when it fails.
 
-    Raises Quit(DEADLINE) as `measure`.
+    Raises Decline(DEADLINE) as `measure`.
     """
     classes = {label: tests for label, tests in classes.items() if tests}
     if not classes:
@@ -135,7 +135,7 @@ def screen_speed(
     with _alone(lock_path):
         try:
             run = sample(pair, classes, seed, QUICK)
-        except (AssembleError, Quit):
+        except (AssembleError, Decline):
             return 0.0
     return math.exp(float(np.median(_combined(run, "second"))))
 
@@ -260,7 +260,7 @@ def _alone(lock_path: Path | None) -> Iterator[None]:
         lock = FileLock(path, timeout=LIMITS.timing_lock_s)
         lock.acquire()
     except Timeout as error:
-        raise Quit(Reason.DEADLINE, "other timings hold the machine") from error
+        raise Decline(Reason.DEADLINE, "other timings hold the machine") from error
     except OSError:
         yield  # no place for a lock: the control still guards against noise
         return

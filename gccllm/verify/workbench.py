@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from gccllm.assembly import Body, BodyError, Module, NotLossless, cfg
 from gccllm.assembly.cfg import Edge
-from gccllm.base.core import Quit, Returned, StandIn, Test
+from gccllm.base.core import Decline, Returned, StandIn, Test
 from gccllm.base.deadline import NEVER, Deadline
 from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
@@ -96,7 +96,7 @@ class Workbench:
     environment: Environment = STRICT
     """What a candidate must leave like the baseline beside results and memory."""
     deadline: Deadline = NEVER
-    """After it nothing is linked, run or asked for: Quit(DEADLINE)."""
+    """After it nothing is linked, run or asked for: Decline(DEADLINE)."""
 
     def __post_init__(self) -> None:
         self._observed: dict[int, Raw] = {}
@@ -127,8 +127,8 @@ class Workbench:
     def image(self, entries: Sequence[str], *, traced: bool = False, placement: Placement = CANONICAL) -> Image:
         """The slice with these function texts behind it, where the placement says, if it can.
 
-        Raises AssembleError, Quit. Only what the slice itself has of 32-bit addresses lets it lie low: a candidate that
-        has some does not link beside one that has none.
+        Raises AssembleError, Decline. Only what the slice itself has of 32-bit addresses lets it lie low: a candidate
+        that has some does not link beside one that has none.
         """
         self.deadline.check("linking")
         self._serial += 1
@@ -161,12 +161,12 @@ class Workbench:
         return self.image([self.traced_text(self.baseline, BASELINE)], traced=True)
 
     def observed(self, poison: int) -> Raw:
-        """The baseline on all tests. Raises Quit(NO_INPUTS) if it fails on one that was not `take`n."""
+        """The baseline on all tests. Raises Decline(NO_INPUTS) if it fails on one that was not `take`n."""
         done = len(self._observed[0]) if self._observed else 0
         if done < len(self.tests) or not self._observed:
             rows = self._baseline_on(self.tests[done:])
             for i in np.flatnonzero(~_terminated_normally(rows))[:1]:
-                raise Quit(Reason.NO_INPUTS, f"{self._said(rows, i)} on test {done + int(i)}")
+                raise Decline(Reason.NO_INPUTS, f"{self._said(rows, i)} on test {done + int(i)}")
             self._note(rows)
         return self._observed[poison]
 
@@ -174,14 +174,14 @@ class Workbench:
         """Add inputs on which the baseline terminates normally here too; returns their number.
 
         They were found defined in another process: a read beyond their own memory may have hit something there by
-        chance. Raises Quit(NO_INPUTS) when that is more than a few.
+        chance. Raises Decline(NO_INPUTS) when that is more than a few.
         """
         self.observed(0)
         rows = self._baseline_on(fresh)
         well = _terminated_normally(rows)
         bad = np.flatnonzero(~well)
         if len(bad) > MOST_BAD * len(fresh) + 1:
-            raise Quit(Reason.NO_INPUTS, f"{self._said(rows, bad[0])} on {len(bad)} of {len(fresh)} tests")
+            raise Decline(Reason.NO_INPUTS, f"{self._said(rows, bad[0])} on {len(bad)} of {len(fresh)} tests")
         self.tests.extend(test for test, is_good in zip(fresh, well, strict=True) if is_good)
         self._note([one[well] for one in rows])
         return int(well.sum())
@@ -294,13 +294,13 @@ class Workbench:
         self.deadline.check("asking the solver")
         fresh: list[Test] = []
         if self.solver is not None:
-            with contextlib.suppress(Quit, BodyError, AssembleError):
+            with contextlib.suppress(Decline, BodyError, AssembleError):
                 fresh = question(self.solver)
         return self.take(fresh) if fresh else 0
 
     @cached_property
     def large_tests(self) -> list[Test]:
-        """Made once; may be empty. Raises Quit(DEADLINE), among others, which are no verdict."""
+        """Made once; may be empty. Raises Decline(DEADLINE), among others, which are no verdict."""
         return list(self.large(self.deadline)) if self.large is not None else []
 
     def ask_for_more(self, near: Sequence[Test]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gccllm.assembly import reachable, replaceable, slice_text
-from gccllm.base.core import Quit
+from gccllm.base.core import Decline
 from gccllm.base.reasons import Reason
 from tests.kit.units import module
 
@@ -78,6 +78,6 @@ def test_one_name_cannot_mean_two_functions() -> None:
     static __attribute__((noinline, noipa)) int helper(int n) { return n > 2 ? f(n - 1) + 1 : n; }
     int f(int n) { return helper(n) * 3; }"""
     unit = module(text, "-O2")
-    with pytest.raises(Quit) as error:
+    with pytest.raises(Decline) as error:
         slice_text(unit, "f", replaceable=replaceable(unit, ()))
     assert error.value.reason is Reason.REPLACEABLE

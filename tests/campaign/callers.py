@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from gccllm.assembly import Body, BodyError, Module, Rewrite, splice
-from gccllm.base.core import ARENA_BYTES, ARENAS, Quit, Slot, Test
+from gccllm.base.core import ARENA_BYTES, ARENAS, Decline, Slot, Test
 from gccllm.base.toolchain import Toolchain
 from gccllm.harvest.harvest import QUICK, harvest
 from gccllm.harvest.types import CType, Integer, Pointer, Record, Signature, flat
@@ -86,7 +86,7 @@ def compared(entry: Entry, here: Path, counts: Counter[str], levels: Sequence[tu
         tests = callable_tests(target.signature, harvest(target, SEED, 10.0, QUICK).tests)
         module = Module.parse(entry.bench.slice)
         own = splice(module, {entry.function: Rewrite(Body.parse(entry.body), entry.isa_level)})
-    except (Quit, BodyError, ValueError):
+    except (Decline, BodyError, ValueError):
         counts["not callable"] += 1
         return ""
     if not tests or undefined(entry.bench.slice, here):

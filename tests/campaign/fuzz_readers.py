@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gccllm.assembly import Body, BodyError, Module, NotLossless
 from gccllm.base import config, events
-from gccllm.base.core import Quit
+from gccllm.base.core import Decline
 from gccllm.base.toolchain import Toolchain
 from gccllm.engine import read_request
 from gccllm.harvest.dwarf import UnitTypes
@@ -119,7 +119,7 @@ def _read_dwarf(data: bytes) -> None:
     for name in ("walk", "sum", "pick"):
         try:
             types.signature(name)
-        except Quit:
+        except Decline:
             continue
 
 
@@ -176,7 +176,7 @@ TARGETS: dict[str, Target] = {
         _read_body, (BodyError,), 4.0,
     ),
     "entry": Target(_entry, Entry.load, (EntryError,), 2.0),
-    "bench": Target(_bench, _read_bench, (ValueError, BodyError, Quit), 4.0),
+    "bench": Target(_bench, _read_bench, (ValueError, BodyError, Decline), 4.0),
     "capture": Target(_from(corpus.captures), read_capture, (CaptureError,), 2.0),
     "counts": Target(_from(lambda: (corpus.COUNTS,), b"=", b" "), read_counts, (CaptureError,)),
     "recorded tests": Target(
@@ -187,7 +187,7 @@ TARGETS: dict[str, Target] = {
         _sealed("gccllm-bench", lambda _: "", corpus.bench_files), lambda data: load_bench(data, corpus.KEY),
         (TestsError,),
     ),
-    "types": Target(_from(corpus.objects), _read_dwarf, (Quit,), 0.5),
+    "types": Target(_from(corpus.objects), _read_dwarf, (Decline,), 0.5),
     "settings": Target(
         _from(corpus.settings_files, b"'''", b'"""', b"[[", b"mode", b"1979-05-27", b"{a=1}"), _read_settings, (), 2.0
     ),

@@ -19,7 +19,7 @@ from typing import Any
 from gccllm import prove
 from gccllm.assembly import BodyError
 from gccllm.base import config
-from gccllm.base.core import Candidate, Quit, Slot, Timing
+from gccllm.base.core import Candidate, Decline, Slot, Timing
 from gccllm.base.deadline import Deadline
 from gccllm.base.events import Log
 from gccllm.commands.oneshot import request_for
@@ -100,7 +100,7 @@ def case(number: int, state: Path, options: tuple[str, ...]) -> dict[str, Any]:
                     keep(kept, source, number, name, flags, lie, suite, word)
                     wrong.append(f"{kept.name}: {lie.operator}: {lie.what}: {word}")
             counts["functions"] += 1
-        except (Quit, BodyError) as reason:
+        except (Decline, BodyError) as reason:
             counts["declined"] += 1
             counts[f"declined: {reason.reason.label}"] += 1
     return {"case": number, "wrong": wrong, **counts}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gccllm.base.core import Quit, arena_address
+from gccllm.base.core import Decline, arena_address
 from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Toolchain
 from gccllm.harvest.__main__ import target_of
@@ -51,10 +51,10 @@ def test_faults_and_endless_loops_are_dropped() -> None:
 
 
 def test_a_function_without_any_defined_input_is_named() -> None:
-    with pytest.raises(Quit) as quit_:
+    with pytest.raises(Decline) as decline:
         harvested("int f(int *p) { *(volatile int *)0 = 1; return *p; }")
-    assert quit_.value.reason is Reason.NO_INPUTS
-    assert "fault" in quit_.value.detail
+    assert decline.value.reason is Reason.NO_INPUTS
+    assert "fault" in decline.value.detail
 
 
 def test_the_same_seed_gives_the_same_tests() -> None:
@@ -109,10 +109,10 @@ def test_a_side_compile_of_other_code_is_refused() -> None:
     tools = Toolchain.find()
     text = tools.compile(["-O3", "-S", str(source), "-o", "-"]).out.decode("latin-1")
     assert typed_unit(tools, ["-O3"], source, text, place).sources.rows
-    with pytest.raises(Quit) as quit_:
+    with pytest.raises(Decline) as decline:
         typed_unit(tools, ["-O1"], source, text, place)
-    assert quit_.value.reason is Reason.SIDE_COMPILE
-    with pytest.raises(Quit) as late:
+    assert decline.value.reason is Reason.SIDE_COMPILE
+    with pytest.raises(Decline) as late:
         typed_unit(tools, ["-O3"], source, text, place, deadline_s=0.0)
     assert late.value.reason is Reason.DEADLINE  # which nothing remembers: a busy machine says nothing of the source
 

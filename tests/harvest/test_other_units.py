@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gccllm.base.core import Quit
+from gccllm.base.core import Decline
 from gccllm.base.reasons import Reason
 from tests.kit.harvest import verdicts
 
@@ -85,7 +85,7 @@ def test_another_unit_may_take_the_place_of(what: str) -> None:
 def test_a_weak_alias_is_called_as_nobody_knows_what() -> None:
     """The debug information says nothing of it."""
     head = 'int h(int c) { return c * 3 + 1; } extern int g(int) __attribute__((weak, alias("h")));'
-    with pytest.raises(Quit) as error:
+    with pytest.raises(Decline) as error:
         verdicts(head + "int f(int *p, long n) { int s = 0; for (long i = 0; i < n; i++) s += g(p[i]); return s; }")
     assert error.value.reason is Reason.CALLEE_UNKNOWN
 
@@ -99,14 +99,14 @@ def test_what_only_the_unit_names_may_be_assumed() -> None:
 
 
 def test_a_stand_in_cannot_give_an_address() -> None:
-    with pytest.raises(Quit) as error:
+    with pytest.raises(Decline) as error:
         verdicts("int *where(int); int f(int n) { int s = 0; for (int i = 0; i < n; i++) s += *where(i); return s; }")
     assert error.value.reason is Reason.IMPURE_CALLEE
 
 
 def test_the_own_frame_must_stay_out_of_sight() -> None:
     """No stub changes what lies there, so an address of it in memory ends the test."""
-    with pytest.raises(Quit) as error:
+    with pytest.raises(Decline) as error:
         verdicts(
             "struct s { int *at; }; void step(void); int f(struct s *q) { int x = 5; q->at = &x; step(); return x; }"
         )

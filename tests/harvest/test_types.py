@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gccllm.base.core import Quit, Returned, Slot
+from gccllm.base.core import Decline, Returned, Slot
 from gccllm.base.reasons import Reason
 from gccllm.harvest.types import Array, Integer, Pointer, Record, describe, unmakeable
 from tests.kit.harvest import signature
@@ -112,9 +112,9 @@ def test_statics_have_types() -> None:
     ],
 )
 def test_what_no_input_is_made_for_is_named(code: str, reason: Reason) -> None:
-    with pytest.raises(Quit) as quit_:
+    with pytest.raises(Decline) as decline:
         signature(code)
-    assert quit_.value.reason is reason
+    assert decline.value.reason is reason
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gccllm.assembly import Module
 from gccllm.base import config
-from gccllm.base.core import Quit
+from gccllm.base.core import Decline
 from gccllm.base.toolchain import Toolchain
 from gccllm.record.capture import Counts, RecordedCall, read_capture, read_counts
 from gccllm.record.keys import test_key as key_of
@@ -29,7 +29,7 @@ def stubs_of(module: Module) -> list[Stub]:
     for heat in hotness.rank(module, _SETTINGS)[0]:
         try:
             policy.declines_function(heat.function, _SETTINGS)
-        except Quit:
+        except Decline:
             continue
         function = heat.function
         out.append(Stub(function, key_of(module, function), data_symbols(module, function)))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gccllm.assembly import Module
-from gccllm.base.core import Quit
+from gccllm.base.core import Decline
 from gccllm.base.events import Log
 from gccllm.base.options import LAUNCHER_ADDS, PRIVATE
 from gccllm.base.reasons import Reason, Scope
@@ -31,8 +31,8 @@ def unit_reason(
 ) -> Reason | None:
     try:
         policy.declines_unit([*LAUNCHER_ADDS, *options], as_argv, text, settings())
-    except Quit as quit_:
-        return quit_.reason
+    except Decline as decline:
+        return decline.reason
     return None
 
 
@@ -111,7 +111,7 @@ def test_each_static_reason_has_a_function_that_meets_it(tmp_path: Path, reason:
     (tmp_path / "t.c").write_text(FUNCTIONS[reason] + "\n")
     text = request_for(tmp_path / "t.c", ["-O2"]).text
     module = Module.parse(text.replace("\tud2\n", ""))  # gcc 16 prints one where older ones print nothing
-    with pytest.raises(Quit) as caught:
+    with pytest.raises(Decline) as caught:
         policy.declines_function(module.functions["f"], settings())
     assert caught.value.reason is reason
 
@@ -289,9 +289,9 @@ def test_a_side_compile_that_fails_is_not_tried_again_for_each_function(
         unit_session, "typed_unit", lambda *args, **words: tried.append(1) or typed_unit(*args, **words)
     )
     for _ in range(3):
-        with pytest.raises(Quit) as quit_:
+        with pytest.raises(Decline) as decline:
             _ = session.known
-        assert quit_.value.reason is Reason.SIDE_COMPILE
+        assert decline.value.reason is Reason.SIDE_COMPILE
     assert len(tried) == 1
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gccllm.assembly import Body
-from gccllm.base.core import Quit
+from gccllm.base.core import Decline
 from gccllm.base.reasons import Reason
 from gccllm.propose import CompileUnit, Isa, Prompt, c_dialect
 from gccllm.propose.c_dialect import checked, compile_answer
@@ -23,7 +23,7 @@ def ask(unit: CompileUnit | None, allowed: int = 0) -> Prompt:
 
 
 def refusal(code: str, prompt: Prompt) -> Reason:
-    with pytest.raises(Quit) as caught:
+    with pytest.raises(Decline) as caught:
         compile_answer(code, prompt)
     return caught.value.reason
 
@@ -79,7 +79,7 @@ def test_loop_does_not_become_a_call_that_the_baseline_does_not_make(unit_of: Ma
 
 
 def test_compiler_error_is_told_without_our_paths(unit_of: Make) -> None:
-    with pytest.raises(Quit) as caught:
+    with pytest.raises(Decline) as caught:
         compile_answer("int f(const int *a, int n) { return b; }", ask(unit_of(SUM)))
     assert caught.value.reason is Reason.DOES_NOT_COMPILE
     assert "undeclared" in caught.value.detail
@@ -97,7 +97,7 @@ def test_without_a_unit_nothing_is_compiled() -> None:
 
 def test_compile_that_takes_too_long_is_stopped(unit_of: Make) -> None:
     unit = unit_of(SUM)
-    with pytest.raises(Quit) as caught:
+    with pytest.raises(Decline) as caught:
         compile_answer(SUM, ask(unit), deadline_s=0.001)
     assert caught.value.reason is Reason.DOES_NOT_COMPILE
 
@@ -165,8 +165,8 @@ def test_loop_pragmas_are_accepted(unit_of: Make) -> None:
 def test_any_text_is_checked_or_refused_by_name(code: str) -> None:
     try:
         text = checked(code)
-    except Quit as quit_:
-        reason: Reason | None = quit_.reason
+    except Decline as decline:
+        reason: Reason | None = decline.reason
     else:
         reason = None
         assert "asm" not in c_dialect.csource.blanked(text, directives=False).split()

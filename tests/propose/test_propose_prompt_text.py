@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gccllm.assembly import Body
-from gccllm.base.core import Quit
+from gccllm.base.core import Decline
 from gccllm.base.reasons import Reason
 from gccllm.propose import Attempt, Isa, Prompt, prompt_text
 from gccllm.propose.prompt_text import bare_body, parse_answer, recover, user_message
@@ -52,8 +52,8 @@ def test_recover_never_raises(text: str) -> None:
 def reason_or_answer(text: str) -> Reason | prompt_text.Answer:
     try:
         return parse_answer(text)
-    except Quit as quit_:
-        return quit_.reason
+    except Decline as decline:
+        return decline.reason
 
 
 @given(st.text())
@@ -96,14 +96,14 @@ def test_answer_forms(text: str, dialect: str, code: str) -> None:
     "text", ["", "no code at all", "``` \n\n```", "```asm\n```", "<think>```asm\n\tret\n```</think>"]
 )
 def test_answer_without_code_is_refused(text: str) -> None:
-    with pytest.raises(Quit) as caught:
+    with pytest.raises(Decline) as caught:
         parse_answer(text)
     assert caught.value.reason is Reason.NO_CODE
 
 
 @pytest.mark.parametrize("text", ["x" * (prompt_text.MAX_ANSWER + 1), "```asm\n" + "\tnop\n" * 20_000 + "```"])
 def test_huge_answer_is_refused(text: str) -> None:
-    with pytest.raises(Quit) as caught:
+    with pytest.raises(Decline) as caught:
         parse_answer(text)
     assert caught.value.reason is Reason.TOO_LONG
 

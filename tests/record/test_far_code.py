@@ -11,9 +11,9 @@ import pytest
 from gccllm.assembly import Module, slice_text
 from gccllm.base.core import (
     CalleeSpec,
+    Decline,
     FarCode,
     Observation,
-    Quit,
     Region,
     Returned,
     RunStatus,
@@ -139,7 +139,7 @@ def test_a_register_that_a_call_may_clobber_holds_nothing_afterwards(tmp_path: P
     ],
 )
 def test_what_cannot_run_alone_is_refused_by_name(tmp_path: Path, source: str, why: str) -> None:
-    with pytest.raises(Quit, match=why) as refused:
+    with pytest.raises(Decline, match=why) as refused:
         image(tmp_path, body("f"), source=source)
     assert refused.value.reason is Reason.IMPURE_CALLEE
 
@@ -160,7 +160,7 @@ def test_what_it_calls_in_further_units_runs_too(tmp_path: Path) -> None:
     (got,) = seen(build_image(tmp_path, body("f") + its_own, TOOLS, signature.callees), "f")
     assert int.from_bytes(got.returned[Slot.RAX][:4], "little") == 10 + (6 + 4) + (12 + 7)
     without = FarCode(SPEC, one.text, one.more[:1])
-    with pytest.raises(Quit, match="push needs twice"):
+    with pytest.raises(Decline, match="push needs twice"):
         build_image(tmp_path, body("f"), TOOLS, {"push": without})
 
 

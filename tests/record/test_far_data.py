@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gccllm.assembly import Module
-from gccllm.base.core import FarData, Quit
+from gccllm.base.core import Decline, FarData
 from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Toolchain
 from gccllm.harvest.dwarf import signature_of
@@ -83,7 +83,7 @@ def test_an_image_has_room_for_what_it_is_told_of(tmp_path: Path) -> None:
     image = build_image(tmp_path, text, Toolchain.find(), {"there": FarData(40)})
     assert image.sizes["there"] == 40
     assert image.writable[0] <= image.symbols["there"] < image.writable[1]
-    with pytest.raises(Quit) as refused:
+    with pytest.raises(Decline) as refused:
         build_image(tmp_path, text, Toolchain.find(), {})
     assert refused.value.reason is Reason.FAR_DATA
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gccllm.assembly import Body
-from gccllm.base.core import PAGE_BYTES, Candidate, Page, Quit, Test
+from gccllm.base.core import PAGE_BYTES, Candidate, Decline, Page, Test
 from gccllm.base.reasons import Reason
 from gccllm.harvest.abi import signature_registers
 from gccllm.harvest.harvest import Budget, Harvest, harvest, more_near
@@ -168,9 +168,9 @@ def test_types_that_nothing_can_be_made_of_do_with_recorded_calls_alone(where: P
         "{ double s = 0; for (int i = 0; i < n; i++) s += __real__ p[i]; return s; }\n"
     )
     reals = target(place, source, "reals")
-    with pytest.raises(Quit) as quit_:
+    with pytest.raises(Decline) as decline:
         harvest(reals, 1, S, FEW)
-    assert quit_.value.reason is Reason.UNSUPPORTED_TYPE
+    assert decline.value.reason is Reason.UNSUPPORTED_TYPE
     recorded = []
     for n in range(1, 12):
         heap = Heap()
@@ -185,9 +185,9 @@ def test_types_that_nothing_can_be_made_of_do_with_recorded_calls_alone(where: P
 
 def test_nothing_made_and_nothing_recorded_is_no_inputs(lookup: HarvestTarget) -> None:
     nowhere = Test(ints=(0x10, 5), int_bytes=(8, 4))
-    with pytest.raises(Quit) as quit_:
+    with pytest.raises(Decline) as decline:
         harvest(lookup, 1, S, ALONE, recorded=[nowhere])
-    assert quit_.value.reason is Reason.NO_INPUTS
+    assert decline.value.reason is Reason.NO_INPUTS
 
 
 def test_more_near_recorded_states_are_recorded_states_changed(lookup: HarvestTarget, alone: Harvest) -> None:

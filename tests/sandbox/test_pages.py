@@ -18,9 +18,9 @@ from gccllm.assembly import Module, slice_text
 from gccllm.base.core import (
     ARENA_BASE,
     PAGE_BYTES,
+    Decline,
     GlobalBytes,
     Page,
-    Quit,
     Region,
     Returned,
     RunStatus,
@@ -215,9 +215,9 @@ def test_a_page_that_never_finds_its_place_free_is_a_named_reason(
     monkeypatch.setattr(replay, "_LAYOUTS", 1)
     # Also one that can be mapped before the one that cannot: it must not stay.
     pages = (Page(HEAP, bytes(PAGE_BYTES)), Page(address, bytes(PAGE_BYTES)))
-    with pytest.raises(Quit) as quit_:
+    with pytest.raises(Decline) as decline:
         replayer.run("first", [Test(ints=(HEAP,), int_bytes=(8,), pages=pages)])
-    assert quit_.value.reason is Reason.PAGES_UNMAPPABLE
+    assert decline.value.reason is Reason.PAGES_UNMAPPABLE
     monkeypatch.undo()
     assert replayer.run("walk", TESTS)[1].status is RunStatus.OK
 
@@ -292,7 +292,7 @@ def test_a_damaged_load_is_refused_or_harmless(replayer: Replayer, changes: list
     for at, value in changes:
         damaged[at % len(damaged)] = value
     replayer._loaded = encode.Batch()
-    with contextlib.suppress(ValueError, Quit, replay._Collision):
+    with contextlib.suppress(ValueError, Decline, replay._Collision):
         head = replay._Request(RequestKind.LOAD, len(batch.contents), len(batch.addresses))
         replayer._ask(head, [contents, damaged], 60.0)
     assert replayer._child is not None

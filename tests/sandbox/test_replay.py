@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gccllm.base.core import GlobalBytes, Quit, Region, Returned, RunStatus, Slot, Test, arena_address
+from gccllm.base.core import Decline, GlobalBytes, Region, Returned, RunStatus, Slot, Test, arena_address
 from gccllm.base.reasons import Reason
 from gccllm.sandbox import layout
 from gccllm.sandbox.compare import difference, differs, same
@@ -269,9 +269,9 @@ def test_undefined_symbols_that_cannot_be_stood_in_for_have_reasons(tmp_path: Pa
         ("extern int x; int g(void) { return x; }", Reason.FAR_DATA),
         ("extern __thread int x; int g(void) { return x; }", Reason.FAR_DATA),
     ):
-        with pytest.raises(Quit) as quit_:
+        with pytest.raises(Decline) as decline:
             image(tmp_path, source)
-        assert quit_.value.reason is reason
+        assert decline.value.reason is reason
     with pytest.raises(AssembleError):
         build_image(tmp_path, "\tnot an instruction\n", TOOLS)
     weak = image(tmp_path, "__attribute__((weak)) int w(void); int g(void) { return w ? w() : 4; }")
@@ -324,16 +324,16 @@ def test_without_confinement_nothing_runs(tmp_path: Path, monkeypatch: pytest.Mo
     subprocess.run([TOOLS.gcc, *flags], input=REFUSES, text=True, check=True)
     built = image(tmp_path, SOURCE, EXTRA, EXT)
     monkeypatch.setattr("gccllm.sandbox.replay.replayer_path", lambda: refusing)
-    with Replayer(built, INT) as running, pytest.raises(Quit) as quit_:
+    with Replayer(built, INT) as running, pytest.raises(Decline) as decline:
         running.run("sum", TESTS)
-    assert quit_.value.reason is Reason.SANDBOX_UNAVAILABLE
+    assert decline.value.reason is Reason.SANDBOX_UNAVAILABLE
 
 
 def test_without_a_replayer_nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gccllm.sandbox.replay.replayer_path", lambda: tmp_path / "none")
-    with Replayer(image(tmp_path, SOURCE, EXTRA, EXT), INT) as running, pytest.raises(Quit) as quit_:
+    with Replayer(image(tmp_path, SOURCE, EXTRA, EXT), INT) as running, pytest.raises(Decline) as decline:
         running.run("sum", TESTS)
-    assert quit_.value.reason is Reason.SANDBOX_UNAVAILABLE
+    assert decline.value.reason is Reason.SANDBOX_UNAVAILABLE
 
 
 def test_a_killed_replayer_is_an_observation_and_the_next_run_starts_another(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 from gccllm.assembly import Body, BodyError, Module
-from gccllm.base.core import FarData, GlobalBytes, Quit, Returned, RunStatus, Slot, Test
+from gccllm.base.core import Decline, FarData, GlobalBytes, Returned, RunStatus, Slot, Test
 from gccllm.base.reasons import Reason
 from gccllm.harvest.__main__ import target_of
 from gccllm.harvest.harvest import QUICK, Harvest, harvest
@@ -112,7 +112,7 @@ def test_data_of_another_unit_has_room(tmp_path: Path) -> None:
         with Replayer(built, INT) as running:
             (seen,) = running.run("f", [called(3, globals=(GlobalBytes("there", 12, b"\x2a\0\0\0"),))])
         assert seen.returned[Slot.RAX][:4] == b"\x2a\0\0\0"
-        with pytest.raises(Quit) as refused:
+        with pytest.raises(Decline) as refused:
             build_image(tmp_path / "none", text, TOOLS)
         assert refused.value.reason is Reason.FAR_DATA
 

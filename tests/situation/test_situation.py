@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gccllm.base import config, options
-from gccllm.base.core import Quit
+from gccllm.base.core import Decline
 from gccllm.base.events import Log
 from gccllm.base.reasons import Reason
 from gccllm.commands.oneshot import request_for
@@ -70,16 +70,16 @@ def test_an_edit_of_what_a_verdict_stands_on_makes_another_key(edit: tuple[str, 
 @pytest.mark.parametrize("edit", [("int scale", "volatile int scale"), (r"\{ return c", '{ __asm__(""); return c')])
 def test_an_edit_after_which_no_rewrite_is_allowed_declines(edit: tuple[str, str], tmp_path: Path) -> None:
     assert situation_of(tmp_path / "a", SOURCE).key
-    with pytest.raises(Quit):
+    with pytest.raises(Decline):
         situation_of(tmp_path / "b", re.sub(*edit, SOURCE).replace("* scale", "* scale"))
 
 
 @pytest.mark.parametrize("use", ["", " ^ kept"])
 def test_a_unit_that_keeps_a_variable_in_a_register_is_left_alone(use: str, tmp_path: Path) -> None:
     source = 'register long kept __asm__("r15");\n' + SOURCE.replace("* scale", f"* scale{use}")
-    with pytest.raises(Quit) as quit_:
+    with pytest.raises(Decline) as decline:
         situation_of(tmp_path, source)
-    assert quit_.value.reason is Reason.REGISTER_VARIABLE
+    assert decline.value.reason is Reason.REGISTER_VARIABLE
 
 
 @pytest.mark.parametrize("flag", ["-fwrapv", "-fno-strict-aliasing", "-frounding-math", "-march=x86-64-v3", "-fPIC",

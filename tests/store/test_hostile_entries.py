@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from gccllm.base.core import Quit
+from gccllm.base.core import Decline
 from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Toolchain
@@ -99,7 +99,7 @@ def test_what_the_project_ships_is_within_the_limits() -> None:
 )
 def test_plain_assembly_is_within_the_limits(row: str) -> None:
     check_text(f"\t.text\nf:\n{row}\n\tret\n\t.size\tf, .-f\n")
-    with pytest.raises(Quit):
+    with pytest.raises(Decline):
         check_text(f"\t.text\nf:\n{row}; nop\n\tret\n")
 
 

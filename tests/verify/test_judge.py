@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gccllm.assembly import Body
-from gccllm.base.core import ARENA_BYTES, Outcome, Quit, Region, Test, Verdict, arena_address
+from gccllm.base.core import ARENA_BYTES, Decline, Outcome, Region, Test, Verdict, arena_address
 from gccllm.base.deadline import Deadline
 from gccllm.base.reasons import Reason
 from gccllm.sandbox.layout import Status
@@ -207,9 +207,9 @@ def test_four_byte_argument_may_be_read_by_any_form(summing: Workbench) -> None:
 
 def test_nothing_is_judged_after_the_deadline(tmp_path: Path) -> None:
     work = replace(bench(tmp_path), deadline=Deadline(0.0))
-    with pytest.raises(Quit) as quit_:
+    with pytest.raises(Decline) as decline:
         judge(offered(SUM_ABOVE_3), work)
-    assert quit_.value.reason is Reason.DEADLINE
+    assert decline.value.reason is Reason.DEADLINE
 
 
 def test_large_inputs_are_made_in_the_time_that_is_left(tmp_path: Path) -> None:
@@ -258,7 +258,7 @@ def test_an_input_that_met_something_by_chance_is_no_input(tmp_path: Path) -> No
 
 def test_many_of_them_are_a_broken_promise(tmp_path: Path) -> None:
     wild = replace(array_tests(1, sizes=(3,))[0], ints=(0x7F12_3456_7000, 3))
-    with pytest.raises(Quit) as quit_:
+    with pytest.raises(Decline) as decline:
         bench(tmp_path).take([*array_tests(60, seed=3), wild, wild, wild])
-    assert quit_.value.reason is Reason.NO_INPUTS
-    assert "fault on 3 of 63" in quit_.value.detail
+    assert decline.value.reason is Reason.NO_INPUTS
+    assert "fault on 3 of 63" in decline.value.detail

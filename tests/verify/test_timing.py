@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gccllm.assembly import Body, Module, slice_text
-from gccllm.base.core import Outcome, Quit, Region, Test, arena_address
+from gccllm.base.core import Decline, Outcome, Region, Test, arena_address
 from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
 from gccllm.sandbox import layout
@@ -237,9 +237,9 @@ def test_to_wait_for_others_in_vain_says_nothing_of_the_candidate(
     target, body = bench(tmp_path, SORT)
     monkeypatch.setattr(timing, "LIMITS", replace(LIMITS, timing_lock_s=0.1))
     with FileLock(tmp_path / "lock"):
-        with pytest.raises(Quit, match="deadline"):
+        with pytest.raises(Decline, match="deadline"):
             timing.screen_speed(Pair(target, body), {"a": inputs(4)}, lock_path=tmp_path / "lock")
-        with pytest.raises(Quit, match="deadline"):
+        with pytest.raises(Decline, match="deadline"):
             timing.measure(Pair(target, body), {"a": inputs(4)}, {}, lock_path=tmp_path / "lock")
 
 

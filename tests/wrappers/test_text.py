@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gccllm.assembly import Module
-from gccllm.base.core import Quit
+from gccllm.base.core import Decline
 from gccllm.base.options import LAUNCHER_ADDS
 from gccllm.unit import hotness, policy
 from gccllm.unit.plan import unquote_options
@@ -108,7 +108,7 @@ def is_worked_on(text: str, options: str) -> bool:
     words = [*unquote_options(options), *LAUNCHER_ADDS]
     try:
         policy.declines_unit(words, ("--64",), text, defaults())
-    except Quit:
+    except Decline:
         return False
     return bool(hotness.rank(Module.parse(text), defaults())[0])
 

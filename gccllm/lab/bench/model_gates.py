@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gccllm.assembly import Body, BodyError, Module, NotLossless, march_features
 from gccllm.base import config
-from gccllm.base.core import Quit
+from gccllm.base.core import Decline
 from gccllm.base.toolchain import Toolchain
 from gccllm.commands.oneshot import explain
 from gccllm.lab.bench.model_check import Checker, Proposal
@@ -116,8 +116,8 @@ def _explained(row: Row, place: Path, model: Path) -> tuple[str, float | None]:
     settings = config.load(place, env).with_values(mode="inline", budget=GATES_S)
     try:
         result = explain(source, ("-O3",), settings)
-    except Quit as quit_:
-        return quit_.reason.label, None
+    except Decline as decline:
+        return decline.reason.label, None
     for decision in result.decisions:
         if decision.function != NAME:
             continue

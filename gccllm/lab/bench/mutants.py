@@ -27,7 +27,7 @@ from typing import Any
 
 from gccllm.assembly import Body, BodyError, Rewrite, splice
 from gccllm.base import config
-from gccllm.base.core import Candidate, Outcome, Quit
+from gccllm.base.core import Candidate, Decline, Outcome
 from gccllm.base.deadline import Deadline
 from gccllm.base.events import Log
 from gccllm.commands.oneshot import request_for
@@ -102,7 +102,7 @@ def attack(name: str, work: Path, options: Options) -> dict[str, Any]:
         unit = plan(request, settings)
         session = UnitSession(unit, settings, Log(work / "store"))
         suite = set_up(session.target(unit.module.functions[name]), work, Deadline(SET_UP_S))
-    except (Quit, BodyError) as refusal:
+    except (Decline, BodyError) as refusal:
         line["declined"] = str(refusal)
         return line
     wrong = list(_wrong_answers(suite.bench.baseline, options))

@@ -37,7 +37,7 @@ from typing import Any
 
 from gccllm.assembly import Body, BodyError, canonical, cfg
 from gccllm.base import config
-from gccllm.base.core import Quit
+from gccllm.base.core import Decline
 from gccllm.base.deadline import Deadline
 from gccllm.base.events import Log
 from gccllm.base.reasons import TRANSIENT, Reason
@@ -249,9 +249,9 @@ def verify(rows: Sequence[dict[str, Any]], source: Source, out: Path, end: Deadl
     log = Log(settings.store_dir, unit=rows[0]["unit"], package=source.package)
     try:
         unit = plan(request_for(unit_path, flags_of(source.root, unit_path), cwd=source.root), settings)
-    except Quit as quit_:
+    except Decline as decline:
         for row in rows:
-            row["status"] = quit_.reason.label
+            row["status"] = decline.reason.label
             yield row
         return
     session = UnitSession(unit, settings, log)

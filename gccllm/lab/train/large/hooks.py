@@ -33,7 +33,7 @@ from typing import Any
 import platformdirs
 
 import gccllm
-from gccllm.base.core import Quit
+from gccllm.base.core import Decline
 from gccllm.base.toolchain import Toolchain, clean_environment, run
 from gccllm.lab.train.reward import REWARDS, Outcome
 from gccllm.propose import prompt_text
@@ -111,8 +111,8 @@ def judged(task: Mapping[str, Any], answer: str) -> Outcome:
     """The outcome of one answer, from the cache or from a process of its own."""
     try:
         code = prompt_text.parse_answer(_SPECIAL_TAIL.sub("", answer))
-    except Quit as quit_:
-        return Outcome("build", reason=quit_.reason.label, detail=quit_.detail)
+    except Decline as decline:
+        return Outcome("build", reason=decline.reason.label, detail=decline.detail)
     whole = {key: task[key] for key in TASK_KEYS} | {"answer": f"```{code.dialect}\n{code.code}```\n"}
     path = _cache() / f"{_key(whole)}.json"
     if (known := _read(path)) is not None:

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from gccllm.assembly import BodyError
-from gccllm.base.core import Quit
+from gccllm.base.core import Decline
 from gccllm.base.scratch import scratch
 from gccllm.lab import bench
 from gccllm.lab.train.large import score
@@ -80,8 +80,8 @@ def examples_of(
     with scratch() as directory:
         try:
             session = score.session_of(source, list(flags), directory)
-        except Quit as quit_:
-            return [], Counter([quit_.reason.label])
+        except Decline as decline:
+            return [], Counter([decline.reason.label])
         warm, cold = hotness.rank(session.unit.module, session.settings)
         left.update(one.reason.label for one in cold)
         for heat in warm:
@@ -89,8 +89,8 @@ def examples_of(
             try:
                 policy.declines_function(function, session.settings)
                 prompt = session.prompt(function)
-            except Quit as quit_:
-                left[quit_.reason.label] += 1
+            except Decline as decline:
+                left[decline.reason.label] += 1
                 continue
             except BodyError as error:
                 left[error.reason.label] += 1

@@ -27,7 +27,7 @@ from typing import Any
 from gccllm.assembly import Body, BodyError, Function, canonical
 from gccllm.base import core
 from gccllm.base.config import SETTINGS, Settings
-from gccllm.base.core import Candidate, Quit, Verdict
+from gccllm.base.core import Candidate, Decline, Verdict
 from gccllm.base.deadline import Deadline
 from gccllm.base.events import Log
 from gccllm.base.reasons import Reason
@@ -80,7 +80,7 @@ def settings_of() -> Settings:
 
 
 def session_of(source: str, flags: list[str], directory: Path) -> UnitSession:
-    """The unit of a C text, as a build would meet it. Raises Quit."""
+    """The unit of a C text, as a build would meet it. Raises Decline."""
     path = directory / "unit.c"
     path.write_text(source)
     settings = settings_of()
@@ -94,8 +94,8 @@ def judge_task(task: Task) -> Outcome:
         try:
             found = _judged(task, directory)
             return replace(found, detail=found.detail[:300])
-        except Quit as quit_:
-            return Outcome(UNDECIDED, reason=quit_.reason.label, detail=quit_.detail)
+        except Decline as decline:
+            return Outcome(UNDECIDED, reason=decline.reason.label, detail=decline.detail)
         except (BodyError, AssembleError) as error:
             return Outcome(UNDECIDED, reason=Reason.UNSUPPORTED_CODE.label, detail=str(error))
 
@@ -106,10 +106,10 @@ def _judged(task: Task, directory: Path) -> Outcome:
     name = task["function"]
     function = session.unit.module.functions.get(name)
     if function is None:
-        raise Quit(Reason.NO_SOURCE, f"gcc made no function {name}")
+        raise Decline(Reason.NO_SOURCE, f"gcc made no function {name}")
     isa = Isa(permitted=task["permitted"], allowed=task["allowed"])
     if isa_for("native", session.unit.march, session.unit.tools).allowed < isa.allowed:
-        raise Quit(Reason.ISA, f"the prompt allows level {isa.allowed}, which this CPU does not have")
+        raise Decline(Reason.ISA, f"the prompt allows level {isa.allowed}, which this CPU does not have")
 
     # The answer first: most that are wrong are wrong here, and cost no tests.
     prompt = Prompt(name, "", isa=isa, unit=session.side)
@@ -201,8 +201,8 @@ def declined(source: str, function: str, flags: list[str]) -> str | None:
         try:
             session = session_of(source, flags, directory)
             set_up(session.target(session.unit.module.functions[function]), directory, Deadline(WORK_S))
-        except Quit as quit_:
-            return str(quit_)
+        except Decline as decline:
+            return str(decline)
         except (BodyError, AssembleError, KeyError) as error:
             return f"{type(error).__name__}: {error}"
     return None
