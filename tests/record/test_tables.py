@@ -87,7 +87,7 @@ def test_show_keeps_each_argument(width: int, tmp_path: Path) -> None:
     assert bench is not None
     worth = Worth((Looked(why="it reads what was not recorded"),), (frozenset(),), (123, 456), (1111, 2222))
     console = terminal(width)
-    report.print_tests(console, store, recorded, signature_of(bench.bench), worth, 20)
+    report.print_tests(console, store, report.Examined(recorded, signature_of(bench.bench), worth), 20)
     said = " ".join(words(console))
     assert all(figure in said for figure in ("1234567890123", "9876543210", "2147483647", "page 0+0x10"))
     assert all(name in said for name in ("first_file", "second_file", "offset", "most", "flags"))
