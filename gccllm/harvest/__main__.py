@@ -18,7 +18,7 @@ from gccllm.base.core import Decline
 from gccllm.base.limits import LIMITS
 from gccllm.base.toolchain import Toolchain
 from gccllm.harvest.harvest import harvest
-from gccllm.harvest.side import parsed, trapping_text, typed_unit
+from gccllm.harvest.side import SideCompile
 from gccllm.harvest.target import Builds, HarvestTarget
 from gccllm.sandbox.image import AssembleError
 
@@ -30,8 +30,9 @@ def target_of(source: Path, function: str, flags: Sequence[str], workdir: Path) 
     if not ran.ok:
         raise SystemExit(ran.err)
     text = ran.out.decode("latin-1")
-    signature = typed_unit(tools, flags, source, text, workdir).types.signature(function)
-    builds = Builds(Module.parse(text), tools, parsed(trapping_text(tools, flags, source)), flags)
+    side = SideCompile(tools, flags, source)
+    signature = side.typed(text, workdir).types.signature(function)
+    builds = Builds(Module.parse(text), tools, side.trapping(), flags)
     return HarvestTarget.of(builds, function, signature, workdir)
 
 

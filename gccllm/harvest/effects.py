@@ -1,7 +1,7 @@
 """What assembly does not show: effects of functions (volatile, relaxed atomics, inline assembly) and their attributes.
 
 gcc's last tree dump of a side compile shows both, after inlining, so that a volatile read in an inlined helper counts
-for the function it ended up in. The dump is made by the compile that gives the types (`side.typed_unit`).
+for the function it ended up in. The dump is made by the compile that gives the types (`SideCompile.typed`).
 
 A function has the effects and attributes of every function of the unit that it reaches: by calls, by tail calls, by an
 address in its code. What the dump does not list, and what is called through a pointer, has unknown effects. Attributes

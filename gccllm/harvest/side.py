@@ -3,7 +3,7 @@ behaviour.
 
 Nothing of a side compile is ever linked into the user's program. Covers what `-g` and `-fsanitize` leave unchanged;
 sources that read __DATE__, __COUNTER__-dependent generated headers and the like may not compile to the same code twice,
-which `typed_object` notices.
+which `SideCompile.typed` notices.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gccllm.base.core import Decline
 from gccllm.base.elf import Elf, ELFError
 from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
-from gccllm.base.toolchain import Toolchain
+from gccllm.base.toolchain import Ran, Toolchain
 from gccllm.harvest.dwarf import UnitTypes
 from gccllm.harvest.sources import Sources, read_sources
 
@@ -50,89 +50,73 @@ class Typed:
     """The files that the unit was made of."""
 
 
-def typed_unit(
-    tools: Toolchain,
-    flags: Sequence[str],
-    source: Path | str,
-    baseline: str,
-    workdir: Path,
-    *,
-    language: str = "c",
-    cwd: Path | None = None,
-    deadline_s: float = LIMITS.side_s,
-) -> Typed:
-    """Types, tree dump and files of `source`, from a compile whose code and data equal `baseline`, gcc's text in the
-    build.
+@dataclass(frozen=True, slots=True)
+class SideCompile:
+    """The source of a unit, compiled again as the build compiled it."""
 
-    Raises Decline(SIDE_COMPILE) when gcc refuses, or when code, data or relocations differ: then the types found might
-    be those of other code. Raises Decline(DEADLINE), which says nothing of the unit, when gcc takes too long.
-    """
-    started = time.time_ns()
-    with_types, dump, rule = workdir / "side.o", workdir / "side.dump", workdir / "side.d"
-    ran = tools.compile(
-        [
-            *flags, "-gdwarf-5", "-g", "-w", "-v", "-c", "-x", language, str(source), "-o", str(with_types),
-            f"{DUMP_OPTION}={dump}", "-MD", "-MF", str(rule),
-        ],
-        cwd=cwd,
-        deadline_s=deadline_s,
-    )  # fmt: skip
-    if ran.code == -1:
-        raise Decline(Reason.DEADLINE, f"side compile: {ran.err}")
-    if not ran.ok:
-        raise Decline(Reason.SIDE_COMPILE, _first_line(ran.err))
-    plain = workdir / "baseline.o"
-    ran = tools.assemble(baseline, plain)
-    if not ran.ok:
-        raise Decline(Reason.SIDE_COMPILE, _first_line(ran.err))
-    try:
-        ours, theirs = _loaded_parts(with_types.read_bytes()), _loaded_parts(plain.read_bytes())
-    except (ELFError, OSError) as error:
-        raise Decline(Reason.SIDE_COMPILE, str(error)) from error
-    differing = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
-    if differing:
-        raise Decline(Reason.SIDE_COMPILE, f"sections differ: {', '.join(differing[:4])}")
-    if not dump.exists():
-        raise Decline(Reason.SIDE_COMPILE, "no tree dump of the unit")
-    return Typed(
-        UnitTypes(with_types.read_bytes()),
-        dump.read_bytes().decode("latin-1"),
-        read_sources(rule, ran.err, cwd or Path.cwd(), started),
-    )
+    tools: Toolchain
+    flags: Sequence[str]
+    """Those of the build that decide code."""
+    source: Path | str
+    language: str = "c"
+    """As `-x` takes it."""
+    cwd: Path | None = None
+    deadline_s: float = LIMITS.side_s
 
+    def typed(self, baseline: str, workdir: Path) -> Typed:
+        """Types, tree dump and files, from a compile whose code and data equal `baseline`, gcc's text in the build.
 
-def trapping_text(
-    tools: Toolchain,
-    flags: Sequence[str],
-    source: Path | str,
-    *,
-    language: str = "c",
-    cwd: Path | None = None,
-    deadline_s: float = LIMITS.side_s,
-) -> str | None:
-    """Assembly of `source` that runs into `ud2` where the C standard leaves behaviour undefined; None if gcc refuses.
+        Raises Decline(SIDE_COMPILE) when gcc refuses, or when code, data or relocations differ: then the types found
+        might be those of other code. Raises Decline(DEADLINE), which says nothing of the unit, when gcc takes too long.
+        """
+        started = time.time_ns()
+        with_types, dump, rule = workdir / "side.o", workdir / "side.dump", workdir / "side.d"
+        wanted = ("-gdwarf-5", "-g", "-w", "-v", f"{DUMP_OPTION}={dump}", "-MD", "-MF", str(rule))
+        ran = self._compile([*self.flags, *wanted, "-c"], with_types)
+        if not ran.ok:
+            raise Decline(Reason.SIDE_COMPILE, _first_line(ran.err))
+        plain = workdir / "baseline.o"
+        assembled = self.tools.assemble(baseline, plain)
+        if not assembled.ok:
+            raise Decline(Reason.SIDE_COMPILE, _first_line(assembled.err))
+        try:
+            ours, theirs = _loaded_parts(with_types.read_bytes()), _loaded_parts(plain.read_bytes())
+        except (ELFError, OSError) as error:
+            raise Decline(Reason.SIDE_COMPILE, str(error)) from error
+        differing = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
+        if differing:
+            raise Decline(Reason.SIDE_COMPILE, f"sections differ: {', '.join(differing[:4])}")
+        if not dump.exists():
+            raise Decline(Reason.SIDE_COMPILE, "no tree dump of the unit")
+        return Typed(
+            UnitTypes(with_types.read_bytes()),
+            dump.read_bytes().decode("latin-1"),
+            read_sources(rule, ran.err, self.cwd or Path.cwd(), started),
+        )
 
-    Options that define something (-fwrapv, -fno-strict-overflow) stay, so what they define does not trap. Functions
-    keep their own symbols and calling conventions: nothing is inlined, cloned or folded. Raises Decline(DEADLINE).
-    """
-    kept = options.for_trapping(flags)
-    keep_static = ["-fkeep-static-functions"]
-    if language == "c":
-        keep_static.append("-fkeep-inline-functions")
-    ran = tools.compile(
-        [*kept, *_TRAPPING, *keep_static, "-S", "-x", language, str(source), "-o", "-"], cwd=cwd, deadline_s=deadline_s
-    )
-    if ran.code == -1:
-        raise Decline(Reason.DEADLINE, f"side compile: {ran.err}")
-    return ran.out.decode("latin-1") if ran.ok else None
+    def trapping(self) -> Module | None:
+        """The unit with `ud2` where the C standard leaves behaviour undefined; None if gcc refuses.
 
+        Options that define something (-fwrapv, -fno-strict-overflow) stay, so what they define does not trap.
+        Functions keep their own symbols and calling conventions: nothing is inlined, cloned or folded. Raises
+        Decline(DEADLINE).
+        """
+        keep_static = ["-fkeep-static-functions"]
+        if self.language == "c":
+            keep_static.append("-fkeep-inline-functions")
+        ran = self._compile([*options.for_trapping(self.flags), *_TRAPPING, *keep_static, "-S"], "-")
+        try:
+            return Module.parse(ran.out.decode("latin-1")) if ran.ok else None
+        except (BodyError, ValueError, Decline):
+            return None
 
-def parsed(text: str | None) -> Module | None:
-    """None also for a text that cannot be parsed."""
-    try:
-        return Module.parse(text) if text is not None else None
-    except (BodyError, ValueError, Decline):
-        return None
+    def _compile(self, flags: Sequence[str], output: Path | str) -> Ran:
+        """Raises Decline(DEADLINE)."""
+        argv = [*flags, "-x", self.language, str(self.source), "-o", str(output)]
+        ran = self.tools.compile(argv, cwd=self.cwd, deadline_s=self.deadline_s)
+        if ran.code == -1:
+            raise Decline(Reason.DEADLINE, f"side compile: {ran.err}")
+        return ran
 
 
 def _loaded_parts(content: bytes) -> dict[str, tuple[bytes, tuple[tuple[object, ...], ...]]]:

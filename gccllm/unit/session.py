@@ -21,7 +21,7 @@ from gccllm.base.stages import BETWEEN
 from gccllm.harvest.abi import pointer_registers, result_bytes, signature_registers
 from gccllm.harvest.effects import UnitFacts, facts_in
 from gccllm.harvest.prompt_types import words_of
-from gccllm.harvest.side import Typed, parsed, trapping_text, typed_unit
+from gccllm.harvest.side import SideCompile, Typed
 from gccllm.harvest.target import Builds, HarvestTarget, trapping_slice
 from gccllm.harvest.types import Signature
 from gccllm.propose import CompileUnit, Prompt, Proposer, make_prompt, proposers
@@ -123,13 +123,10 @@ class UnitSession:
     def _compiled(self) -> SideCompiles:
         """Raises Decline as `known`."""
         unit = self.unit
-        what, where = self.side.spelled, self.side.cwd
+        side = SideCompile(unit.tools, unit.flags, self.side.spelled, unit.language, self.side.cwd)
         with scratch() as directory:
-            typed = typed_unit(
-                unit.tools, unit.flags, what, unit.request.text, directory, language=unit.language, cwd=where
-            )
-        trapping = parsed(trapping_text(unit.tools, unit.flags, what, language=unit.language, cwd=where))
-        return SideCompiles(typed, facts_in(typed.dump), trapping)
+            typed = side.typed(unit.request.text, directory)
+        return SideCompiles(typed, facts_in(typed.dump), side.trapping())
 
     @cached_property
     def replaceable(self) -> frozenset[str]:

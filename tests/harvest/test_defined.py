@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from gccllm.base.core import Decline, arena_address
@@ -11,7 +13,7 @@ from gccllm.harvest.__main__ import target_of
 from gccllm.harvest.harvest import QUICK, harvest, more_near
 from gccllm.harvest.probe import UNDEFINED
 from gccllm.harvest.scene import lifted, lower
-from gccllm.harvest.side import trapping_text, typed_unit
+from gccllm.harvest.side import SideCompile
 from tests.kit.harvest import PRELUDE, harvested, memory, scratch, signature, signed
 
 SUM = "int f(const int *a, int n) { int s = 0; for (int i = 0; i < n; i++) s += a[i]; return s; }"
@@ -108,12 +110,13 @@ def test_a_side_compile_of_other_code_is_refused() -> None:
     source.write_text(SUM)
     tools = Toolchain.find()
     text = tools.compile(["-O3", "-S", str(source), "-o", "-"]).out.decode("latin-1")
-    assert typed_unit(tools, ["-O3"], source, text, place).sources.rows
+    side = SideCompile(tools, ["-O3"], source)
+    assert side.typed(text, place).sources.rows
     with pytest.raises(Decline) as decline:
-        typed_unit(tools, ["-O1"], source, text, place)
+        replace(side, flags=["-O1"]).typed(text, place)
     assert decline.value.reason is Reason.SIDE_COMPILE
     with pytest.raises(Decline) as late:
-        typed_unit(tools, ["-O3"], source, text, place, deadline_s=0.0)
+        replace(side, deadline_s=0.0).typed(text, place)
     assert late.value.reason is Reason.DEADLINE  # which nothing remembers: a busy machine says nothing of the source
 
 
@@ -121,7 +124,8 @@ def test_what_an_option_defines_does_not_trap() -> None:
     source = scratch() / "t.c"
     source.write_text("int f(int a, int b) { return a + b; }")
     tools = Toolchain.find()
-    plain, wrapping = (trapping_text(tools, flags, source) for flags in (["-O3"], ["-O3", "-fwrapv"]))
+    builds = [SideCompile(tools, flags, source).trapping() for flags in (["-O3"], ["-O3", "-fwrapv"])]
+    plain, wrapping = (build.text() if build else None for build in builds)
     assert plain is not None
     assert "ud2" in plain
     assert wrapping is not None

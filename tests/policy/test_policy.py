@@ -15,10 +15,9 @@ from gccllm.base.events import Log
 from gccllm.base.options import LAUNCHER_ADDS, PRIVATE
 from gccllm.base.reasons import Reason, Scope
 from gccllm.commands.oneshot import request_for
-from gccllm.harvest.side import typed_unit
+from gccllm.harvest.side import SideCompile
 from gccllm.store.entry import Entry
 from gccllm.unit import hotness, policy
-from gccllm.unit import session as unit_session
 from gccllm.unit.plan import find_source, plan
 from gccllm.unit.session import UnitSession
 from tests.kit.settings import LOOP, settings
@@ -285,9 +284,8 @@ def test_a_side_compile_that_fails_is_not_tried_again_for_each_function(
     session = UnitSession(plan(request_for(tmp_path / "t.c", ["-O2"]), settings()), settings(), Log(tmp_path))
     (tmp_path / "t.c").write_text(LOOP.replace("+=", "-="))
     tried: list[object] = []
-    monkeypatch.setattr(
-        unit_session, "typed_unit", lambda *args, **words: tried.append(1) or typed_unit(*args, **words)
-    )
+    typed = SideCompile.typed
+    monkeypatch.setattr(SideCompile, "typed", lambda *args: tried.append(1) or typed(*args))
     for _ in range(3):
         with pytest.raises(Decline) as decline:
             _ = session.known
