@@ -189,7 +189,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class CalleeSpec:
-    """What a stand-in for a function of another unit must know. Whatever its type says, it may change memory."""
+    """What the stub of a function of another unit must know. Whatever its type says, the function may change memory."""
 
     ints: tuple[int, ...] = ()
     """Defined bytes (1, 2, 4, 8) of each argument in an integer register, in order."""
@@ -203,7 +203,7 @@ class CalleeSpec:
     is_pure: bool = True
     """False: it takes a pointer through which it may write, or returns one: where its code is known, that runs."""
     returns_pointer: bool = False
-    """It returns a pointer, or a result in memory: no stand-in can do that."""
+    """It returns a pointer, or a result in memory: no stub can do that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +215,7 @@ class FarData:
 
 @dataclass(frozen=True, slots=True)
 class FarCode:
-    """A function of another unit that runs for real: what it is called with is logged as with a stand-in."""
+    """A function of another unit that runs for real: what it is called with is logged as with a stub."""
 
     spec: CalleeSpec
     text: str
@@ -224,8 +224,8 @@ class FarCode:
     """(name, text) of the functions of further units that it may come to call."""
 
 
-StandIn = CalleeSpec | FarData | FarCode
-"""What an image has for a name of another unit."""
+External = CalleeSpec | FarData | FarCode
+"""What an image puts in the place of an external symbol."""
 
 
 # --- the function under work ----------------------------------------------------------------------

@@ -16,7 +16,7 @@ from typing import Any
 
 from elftools.elf.elffile import ELFFile
 
-from gccllm.base.core import Decline, StandIn
+from gccllm.base.core import Decline, External
 from gccllm.base.reasons import Reason
 from gccllm.harvest.abi import callee_spec, place_params
 from gccllm.harvest.types import (
@@ -207,9 +207,9 @@ class _Reader:
         return named, returns
 
     @cached_property
-    def callees(self) -> dict[str, StandIn]:
+    def callees(self) -> dict[str, External]:
         """What is declared, and what the unit defines and others can see: another unit may replace it."""
-        specs: dict[str, StandIn] = {}
+        specs: dict[str, External] = {}
         for die in (*(die for die in self.functions.values() if attribute(die, "DW_AT_external")), *self.declared):
             name = text(die, "DW_AT_linkage_name") or text(die, "DW_AT_name")
             try:

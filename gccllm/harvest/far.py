@@ -16,7 +16,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from gccllm.assembly import Module, reachable
-from gccllm.base.core import CalleeSpec, FarCode, FarData, StandIn
+from gccllm.base.core import CalleeSpec, External, FarCode, FarData
 from gccllm.harvest.types import Signature, qualified
 
 MOST_FURTHER = 32
@@ -32,7 +32,7 @@ def with_far(module: Module, name: str, signature: Signature, replaceable: Abstr
     named = {ref for one in functions for ref in module.functions[one].refs}
     named |= {ref for one in objects for ref in module.objects[one].references}
     called = {callee for one in functions for callee in module.functions[one].calls}
-    found: dict[str, StandIn] = {}
+    found: dict[str, External] = {}
     for one in sorted(named - called):
         variable = signature.variables.get(one)
         if variable is None or module.defines(one) or module.binding(one) == "weak":
@@ -49,7 +49,7 @@ def far_symbols(signature: Signature) -> tuple[tuple[str, int], ...]:
 
 def with_code(signature: Signature, text_of: Callable[[str], str]) -> Signature:
     """`signature` with the functions themselves where no stub is possible; `text_of` a name is its slice, or empty."""
-    found: dict[str, StandIn] = {}
+    found: dict[str, External] = {}
     for name, spec in signature.callees.items():
         if isinstance(spec, CalleeSpec) and not spec.is_pure and (text := text_of(name)):
             found[name] = FarCode(spec, text, _further(name, text, text_of))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from gccllm.base.core import FarData, Returned, StandIn
+from gccllm.base.core import External, FarData, Returned
 
 
 class CType:
@@ -164,7 +164,7 @@ class Signature:
     params: tuple[Param, ...]
     returns: CType | None
     returned: tuple[Returned, ...]
-    callees: dict[str, StandIn]
+    callees: dict[str, External]
     """Functions of other units that the unit declares, and data of theirs that recorded calls hold (`harvest.far`);
     those whose types cannot be stood in for are missing."""
     variables: dict[str, Variable]

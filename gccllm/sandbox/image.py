@@ -1,6 +1,6 @@
 """A linked image of a function, its callees and any number of candidates, at the addresses of `layout`.
 
-`build_image` assembles a self-contained text, stands in for what the text leaves undefined, and links. The slice comes
+`build_image` assembles a self-contained text, supplies what the text leaves undefined, and links. The slice comes
 first in the text, candidates after it, so the unit's own functions, constants and data keep their addresses whatever
 candidates lie beside them; hence digests of memory that holds such addresses stay comparable between images.
 
@@ -33,7 +33,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gccllm.base.core import CalleeSpec as CalleeSpec
-from gccllm.base.core import Decline, FarCode, FarData, Slot, StandIn
+from gccllm.base.core import Decline, External, FarCode, FarData, Slot
 from gccllm.base.elf import SHN_ABS, STB_GLOBAL, STB_WEAK, STT_TLS, Elf
 from gccllm.base.reasons import Reason
 from gccllm.base.runtime import GET_ADDRESS, NORETURN
@@ -96,7 +96,7 @@ def build_image(
     workdir: Path,
     text: str,
     tools: Toolchain,
-    callees: Mapping[str, StandIn] | None = None,
+    callees: Mapping[str, External] | None = None,
     *,
     plain: bool = False,
     name: str = "image",
@@ -201,10 +201,10 @@ def _is_library(name: str, spec: CalleeSpec | None) -> bool:
 
 
 class _Stubs:
-    """Assembly of the stand-ins."""
+    """Assembly of the stubs."""
 
     def __init__(
-        self, undefined: Iterable[str], called: set[str], thread: set[str], callees: Mapping[str, StandIn],
+        self, undefined: Iterable[str], called: set[str], thread: set[str], callees: Mapping[str, External],
         plain: bool, has_thread: bool,
     ) -> None:  # fmt: skip
         self.called = called

@@ -196,7 +196,7 @@ class UnitSession:
         if module is None or name not in module.functions:
             return None
         if not set(module.functions[name].calls) <= set(self.unit.module.functions[name].calls):
-            return None  # it calls what gcc -O3 inlined: nothing stands in for that
+            return None  # it calls what gcc -O3 inlined: nothing stubs that
         try:
             return module.functions[name].body
         except BodyError:

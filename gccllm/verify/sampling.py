@@ -17,7 +17,7 @@ from typing import Protocol
 from gccllm.assembly import Body, Module, layout_text
 from gccllm.assembly.isa import LEVEL_SYMBOL, guard
 from gccllm.assembly.slice import function_rows
-from gccllm.base.core import Decline, Returned, StandIn, Test
+from gccllm.base.core import Decline, External, Returned, Test
 from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Toolchain
@@ -60,7 +60,7 @@ class Bench(Protocol):
     @property
     def workdir(self) -> Path: ...
     @property
-    def callees(self) -> Mapping[str, StandIn]: ...
+    def callees(self) -> Mapping[str, External]: ...
 
 
 @dataclass(frozen=True, slots=True)

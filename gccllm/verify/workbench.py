@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from gccllm.assembly import Body, BodyError, Module, NotLossless, cfg
 from gccllm.assembly.cfg import Edge
-from gccllm.base.core import Decline, Returned, StandIn, Test
+from gccllm.base.core import Decline, External, Returned, Test
 from gccllm.base.deadline import NEVER, Deadline
 from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
@@ -85,7 +85,7 @@ class Workbench:
     context: Context
     tools: Toolchain
     workdir: Path
-    callees: Mapping[str, StandIn] = field(default_factory=dict)
+    callees: Mapping[str, External] = field(default_factory=dict)
     scalar: Body | None = None
     """The body of a side compile with -fno-tree-vectorize and the like, for `adequacy`; None: only the baseline."""
     more: More | None = None

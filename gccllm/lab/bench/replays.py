@@ -89,12 +89,12 @@ def cpu_s(replayer: Replayer) -> float:
 
 
 def measure(image: Image, work: Mapping[str, tuple[str, Sequence[Test]]], rounds: int) -> dict[str, float]:
-    """CPU microseconds a replay. Raises RuntimeError when a call does not end well."""
+    """CPU microseconds a replay. Raises RuntimeError when a call does not terminate normally."""
     spent: dict[str, float] = {}
     for name, (entry, tests) in work.items():
         with Replayer(image, (Returned(Slot.RAX, 8),)) as replayer:
             if (replayer.run_raw(entry, tests)["status"] != layout.Status.OK).any():
-                raise RuntimeError(f"{name}: a call did not end well")
+                raise RuntimeError(f"{name}: a call did not terminate normally")
             before = cpu_s(replayer)
             for _ in range(rounds):
                 replayer.run_raw(entry, tests)
