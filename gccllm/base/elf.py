@@ -23,7 +23,7 @@ _SYMBOL = Struct("<IBBHQQ")  # Elf64_Sym: st_name, st_info, st_other, st_shndx, 
 _RELOCATION = Struct("<QIIq")  # Elf64_Rela: r_offset, the type and the symbol of r_info, r_addend
 
 SHN_UNDEF, SHN_ABS = 0, 0xFFF1
-STB_GLOBAL, STB_WEAK = 1, 2
+STB_LOCAL, STB_GLOBAL, STB_WEAK = 0, 1, 2
 STT_FUNC, STT_SECTION, STT_FILE, STT_TLS, STT_GNU_IFUNC = 2, 3, 4, 6, 10
 _SHF_WRITE, _SHF_ALLOC, _SHF_TLS = 1, 2, 0x400
 

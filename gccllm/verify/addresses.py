@@ -17,14 +17,14 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from iced_x86 import FlowControl, InstructionInfoFactory, OpAccess, OpKind
+from iced_x86 import FlowControl, OpAccess, OpKind
 
 from gccllm.assembly import BodyError
 from gccllm.base.reasons import Reason
 from gccllm.verify.address_operands import RETURN_ADDRESS, Operands, State, merge
 from gccllm.verify.address_values import ADDRESS, BITS, CLEAN, LOW, Known, added, joined, masked, mixed, signed
 from gccllm.x86.decode import Code, Insn
-from gccllm.x86.effects import ARITHMETIC_FLAGS, full_name
+from gccllm.x86.effects import ARITHMETIC_FLAGS, full_name, info_of
 from gccllm.x86.paths import successors
 from gccllm.x86.registers import CALL_RESULTS, CALLER_SAVED, INTEGER_ARGUMENTS
 
@@ -34,7 +34,6 @@ _MOVES = re.compile(
     r"|PBLENDW|PBLENDD|BLENDPS|BLENDPD)"
 )
 """They carry whole 8-byte lanes from place to place."""
-_FACTORY = InstructionInfoFactory()
 _STRINGS = re.compile(r"(MOVS|STOS|LODS|SCAS|CMPS)[BWDQ]")
 _BY_FLAGS = re.compile(r"(CMOV|SET|J)(?!MP|CXZ|ECXZ|RCXZ)|ADC|SBB|ADCX|ADOX|RCL|RCR|LAHF|CMC")
 
@@ -157,7 +156,7 @@ class _Flow(Operands):
     def inputs(self, insn: Insn, state: State) -> Iterator[Known]:
         memory, raw = insn.effects.memory, insn.raw
         beside = {memory.base, memory.index} if memory is not None else set()
-        info = _FACTORY.info(raw)
+        info = info_of(raw)
         explicit = {
             full_name(raw.op_register(i)) for i in range(raw.op_count)
             if raw.op_kind(i) == OpKind.REGISTER and info.op_access(i) != OpAccess.WRITE

@@ -22,16 +22,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from iced_x86 import InstructionInfoFactory, OpAccess, OpKind, RegisterInfo
+from iced_x86 import OpAccess, OpKind, RegisterInfo
 
 from gccllm.assembly import BodyError
 from gccllm.base.reasons import Reason
 from gccllm.x86.decode import Code, Insn
-from gccllm.x86.effects import full_name
+from gccllm.x86.effects import full_name, info_of
 from gccllm.x86.paths import Edges, inner_loops, loops, successors
 from gccllm.x86.registers import GENERAL
 
-_FACTORY = InstructionInfoFactory()
 _SCALAR = frozenset({"ADC", "ADD", "DEC", "INC", "LEA", "SBB", "SUB"})
 _SUMS = frozenset({"ADC", "ADD", "DEC", "IMUL", "INC", "NEG", "SBB", "SUB"})
 _LANES = re.compile(r"V?P(?:ADD|SUB)(?P<signed>U?S)?(?P<lane>[BWDQ])|VPDP\w+")
@@ -267,7 +266,7 @@ def _asked(insn: Insn, out: dict[str, int], result_bytes: int, unknown: int) -> 
     if insn.mnemonic == "LEA":
         operands = [(register, RegisterInfo(raw.op_register(0)).size) for register in effects.reads]
     else:
-        info = _FACTORY.info(raw)
+        info = info_of(raw)
         operands = [
             (full_name(raw.op_register(i)), RegisterInfo(raw.op_register(i)).size) for i in range(raw.op_count)
             if raw.op_kind(i) == OpKind.REGISTER and info.op_access(i) != OpAccess.WRITE

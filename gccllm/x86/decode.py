@@ -10,16 +10,15 @@ Does not look at values.
 
 from __future__ import annotations
 
-import io
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from elftools.elf.elffile import ELFFile
 from elftools.elf.enums import ENUM_RELOC_TYPE_x64
 from iced_x86 import CpuidFeature, Decoder, FlowControl, Instruction, Register
 
+from gccllm.base.elf import STB_LOCAL, STT_SECTION, Elf
 from gccllm.base.scratch import scratch
 from gccllm.base.toolchain import Toolchain
 from gccllm.x86.effects import MNEMONICS, Access, Effects, accesses_of, effects_of, names_in
@@ -274,45 +273,39 @@ _OWN = frozenset({"", ".symtab", ".strtab", ".shstrtab", ".note.gnu.property"})
 
 def decode(name: str, content: bytes) -> Code:
     """Decode an object that holds one body at offset 0 of `.text`."""
-    elf = ELFFile(io.BytesIO(content))
-    table = elf.get_section_by_name(".symtab")
-    names = [section.name for section in elf.iter_sections()]
+    elf = Elf.of(content)
+    names = [section.name for section in elf.sections]
     relocations: dict[str, list[Relocation]] = {}
-    for section in elf.iter_sections():
-        if section["sh_type"] not in ("SHT_RELA", "SHT_REL"):
-            continue
-        for entry in section.iter_relocations():
-            symbol = table.get_symbol(entry["r_info_sym"])
-            inside = symbol["st_shndx"] if isinstance(symbol["st_shndx"], int) else None
-            is_own = inside is not None and symbol["st_info"]["bind"] == "STB_LOCAL"
-            relocations.setdefault(names[section["sh_info"]], []).append(
+    for section in elf.sections:
+        for row in elf.relocations(section):
+            where = row.symbol.section
+            is_own = row.symbol.bind == STB_LOCAL and not row.symbol.is_undefined and where < len(names)
+            relocations.setdefault(section.name, []).append(
                 Relocation(
-                    entry["r_offset"],
-                    _RELOCATIONS.get(entry["r_info_type"], str(entry["r_info_type"])),
-                    "" if is_own else symbol.name,
-                    names[inside] if is_own and inside is not None else "",
-                    entry["r_addend"] + (symbol["st_value"] if is_own else 0),
+                    row.offset,
+                    _RELOCATIONS.get(row.kind, str(row.kind)),
+                    "" if is_own else row.symbol.name,
+                    names[where] if is_own else "",
+                    row.addend + (row.symbol.value if is_own else 0),
                 )
             )
     sections = {
-        s.name: Section(s.name, s["sh_flags"], b"" if s["sh_type"] == "SHT_NOBITS" else s.data(),
-                        tuple(relocations.get(s.name, ())))
-        for s in elf.iter_sections()
-        if s["sh_type"] not in ("SHT_RELA", "SHT_REL") and s.name not in _OWN and s["sh_size"]
-    }  # fmt: skip
+        section.name: Section(section.name, section.flags, section.data, tuple(relocations.get(section.name, ())))
+        for section in elf.sections
+        if section.kind not in ("SHT_RELA", "SHT_REL") and section.name not in _OWN and section.size
+    }
     labels: dict[str, list[int]] = {}
     marks: dict[int, int] = {}
     defined, undefined = set(), set()
-    for symbol in table.iter_symbols():
-        where, kind = symbol["st_shndx"], symbol["st_info"]["type"]
-        if kind == "STT_SECTION" or not symbol.name:
+    for symbol in elf.symbols:
+        if symbol.kind == STT_SECTION or not symbol.name:
             continue
         if symbol.name.startswith(_MARK):
-            marks[int(symbol.name.removeprefix(_MARK))] = symbol["st_value"]
-        elif where == "SHN_UNDEF":
+            marks[int(symbol.name.removeprefix(_MARK))] = symbol.value
+        elif symbol.is_undefined:
             undefined.add(symbol.name)
-        elif symbol.name.startswith(".L") and isinstance(where, int):
-            labels.setdefault(names[where], []).append(symbol["st_value"])
+        elif symbol.name.startswith(".L") and symbol.section < len(names):
+            labels.setdefault(names[symbol.section], []).append(symbol.value)
         else:
             defined.add(symbol.name)
     text = sections.get(".text", Section(".text", 0, b"", ()))

@@ -13,6 +13,7 @@ from functools import cache
 
 from iced_x86 import (
     Instruction,
+    InstructionInfo,
     InstructionInfoFactory,
     MemorySizeInfo,
     Mnemonic,
@@ -118,9 +119,15 @@ def full_name(register: int) -> str:
     return "" if register == Register.NONE else REGISTERS[RegisterInfo(register).full_register]
 
 
+def info_of(raw: Instruction) -> InstructionInfo:
+    """The registers and the memory that iced-x86 says it uses."""
+    return _FACTORY.info(raw)
+
+
 def effects_of(raw: Instruction) -> Effects:
+    """What it reads and writes, its relocation aside."""
     mnemonic = MNEMONICS[raw.mnemonic]
-    info = _FACTORY.info(raw)
+    info = info_of(raw)
     reads, writes, keeps, passed = set(), set(), set(), set()
     for used in info.used_registers():
         register = full_name(used.register)
@@ -190,6 +197,8 @@ def _memory(raw: Instruction, info: object) -> Memory | None:
 
 
 def accesses_of(raw: Instruction) -> tuple[Access, ...]:
+    """The memory that it reads or writes; none for lea, nop and prefetches."""
+
     def base(used: UsedMemory) -> str:
         is_operand = not used.base and used.displacement == raw.memory_displacement
         return "RIP" if raw.is_ip_rel_memory_operand and is_operand else full_name(used.base)
@@ -201,6 +210,6 @@ def accesses_of(raw: Instruction) -> tuple[Access, ...]:
             used.access in _READS, used.access in _WRITES | _KEEPS,
             used.access not in _WRITES | {OpAccess.READ},
         )
-        for used in _FACTORY.info(raw).used_memory()
+        for used in info_of(raw).used_memory()
         if used.access in _READS | _WRITES | _KEEPS
     )  # fmt: skip

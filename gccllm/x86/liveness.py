@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from iced_x86 import FlowControl, InstructionInfoFactory, OpAccess, OpKind, Register, RegisterInfo
+from iced_x86 import FlowControl, OpAccess, OpKind, Register, RegisterInfo
 
 from gccllm.x86.decode import Code, Insn
-from gccllm.x86.effects import full_name
+from gccllm.x86.effects import full_name, info_of
 from gccllm.x86.paths import Edges, successors
 from gccllm.x86.registers import (
     CALLEE_SAVED,
@@ -35,7 +35,6 @@ FLAG_NAMES = tuple(f"flag{i}" for i in range(6))
 """By iced's RflagsBits: OF SF ZF AF CF PF."""
 _HIGH = (Register.AH, Register.BH, Register.CH, Register.DH)
 _PARTS = dict.fromkeys(GENERAL, (1, 2, 4, 8)) | dict.fromkeys(VECTORS, (16, 32, 64))
-_FACTORY = InstructionInfoFactory()
 
 EXTENSIONS = frozenset({"MOV", "MOVZX", "MOVSX", "MOVSXD"})
 # The low k bytes of the result depend on the low k bytes of the register operands only.
@@ -90,7 +89,7 @@ def _kills(insn: Insn) -> Places:
         raw.op_kind(n) == OpKind.REGISTER and raw.op_register(n) == Register.CL for n in range(1, raw.op_count)
     )
     out = NOTHING if counts or raw.has_rep_prefix or raw.has_repne_prefix else flags(effects.flags_written)
-    for used in _FACTORY.info(raw).used_registers():
+    for used in info_of(raw).used_registers():
         name = full_name(used.register)
         if name not in effects.writes or used.access not in (OpAccess.WRITE, OpAccess.READ_WRITE):
             continue
@@ -114,7 +113,7 @@ def _reads(insn: Insn, out: Places, merged: frozenset[str] = frozenset()) -> Pla
         limit = min(limit, width_of(raw.op_register(0)))
         if insn.mnemonic != "LEA":
             address = {raw.memory_base, raw.memory_index}
-    for used in _FACTORY.info(raw).used_registers():
+    for used in info_of(raw).used_registers():
         name = full_name(used.register)
         if name not in effects.reads | merged or used.access in (OpAccess.WRITE, OpAccess.COND_WRITE):
             continue
