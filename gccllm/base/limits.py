@@ -5,7 +5,7 @@ take, how large what is read may be. One record, one instance: `LIMITS`.
 ends in its unit: `_s` seconds of wall time, `_ms` milliseconds of CPU time, `_bytes`. Gains, losses and shares are
 fractions; speeds are speed-ups (1.0: as fast as the baseline).
 
-Not here: the counts that steer a search (`harvest.harvest.Budget` and the constants beside their use), which change
+Not here: the counts that steer a search (`harvest.search.Budget` and the constants beside their use), which change
 what is tried and never what is accepted; formats (`sandbox.layout`, `record.capture`); what a user sets (`config`).
 """
 
@@ -67,6 +67,7 @@ class Limits:
     harvest_cpu: float = _limit(0.5, "share of a CPU that a harvest must have had for its failure to be remembered")
     more_s: float = _limit(10.0, "a harvest of further inputs")
     large_s: float = _limit(60.0, "making large inputs")
+    # Most take milliseconds; what takes longer rarely ends at all.
     proof_s: float = _limit(5.0, "one question to the prover")
     timing_s: float = _limit(4.0, "kept of a function's time for the full timing, or a quarter of what there is")
     timing_lock_s: float = _limit(600.0, "waiting for other timings on the machine")

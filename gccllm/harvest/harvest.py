@@ -73,7 +73,7 @@ def harvest(
         # Look for inputs that cover the uncovered edges, starting from nearby ones.
         search.chase_edges()
         if probe.missing and not search.is_over():
-            Solving(probe, seed).chase(search.reached, search.states.solve, search.is_over)
+            Solving(probe, seed, deadline=search.deadline).chase(search.reached, search.states.solve, search.is_over)
 
         # Numbers and pointers that half of their bits would not do for.
         if search.pool:
@@ -103,14 +103,14 @@ def harvest(
                 result.timing, result.held_out = search.states.timing(fewest=1)
 
         if probe.missing and not search.is_over():
-            result.infeasible = infeasible(target.body, probe.missing, target.tools)
+            result.infeasible = infeasible(target.body, probe.missing, target.tools, search.deadline)
         result.missing = [edge for edge in probe.missing if edge not in result.infeasible]
         result.edges_taken = len(probe.taken & probe.all_edges)
         result.edges_all = result.edges_taken + len(result.missing)
         result.overlaps = search.overlaps
         result.discards = {what: count for what, count in probe.discards.most_common() if count}
         result.refused = search.states.refused
-        result.cut_short = search.cut_short
+        result.cut_short = search.is_over()
         result.why = explain(target, result, probe) + search.states.said()
         return result
 

@@ -10,8 +10,6 @@ from gccllm.base.deadline import NEVER, Deadline
 from gccllm.base.limits import LIMITS
 from gccllm.base.toolchain import Toolchain
 
-"""For one proof in the gates; most take milliseconds, and what takes longer rarely ends at all."""
-
 
 def infeasible(body: Body, suspects: Iterable[Edge], tools: Toolchain, deadline: Deadline = NEVER) -> frozenset[Edge]:
     """`edges.infeasible`.

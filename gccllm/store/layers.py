@@ -34,7 +34,6 @@ from gccllm.base.regular import read_regular
 from gccllm.store.entry import Entry, EntryError
 
 _KEY = re.compile(r"[0-9a-f]{64}")
-"""How long builds leave alone what is undecided. `wrappers/known.c` takes no longer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,10 +25,11 @@ from random import Random
 
 import numpy as np
 
-from gccllm.assembly import Body, BodyError, canonical, cfg
+from gccllm.assembly import Body, BodyError, canonical, cfg, level_name
 from gccllm.assembly.cfg import Edge
 from gccllm.assembly.code import code_of
 from gccllm.base.core import Candidate, Decline, Verdict, accepted, refuted, undecided
+from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
 from gccllm.prove import infeasible
 from gccllm.sandbox import layout
@@ -49,11 +50,8 @@ CONTRACT_BATCH = 64
 MORE_ROUNDS = 3
 PLACEMENTS = 2
 """Placements, other than the canonical one, under which a candidate must agree with the baseline."""
-LARGE_DEADLINE_MS = 2000
-"""CPU time for a large test, on which the baseline terminates within a fraction of this."""
 NEAR = 8
 """Tests kept per block, for the harvest to start from when an edge is uncovered."""
-
 
 NO_BODY = Body((), ())
 
@@ -103,7 +101,7 @@ class Case:
         level = own.screened.level if own.screened is not None else 0
         verdict = own.verdict
         if verdict is None:
-            guarded = f"ISA level {level}, " if level else ""
+            guarded = f"{level_name(level)}, " if level else ""
             verdict = accepted("confirm", f"{guarded}{own.tests} tests, {len(own.edges_all)} edges")
         edges = len(own.edges_taken & own.edges_all), len(own.edges_all)
         return Judged(self.candidate, verdict, self.body, level, edges, own.tests)
@@ -349,7 +347,7 @@ def _large(is_open: Callable[[], list[Case]], bench: Workbench) -> None:
             case.verdict = undecided("large", decline.reason, decline.detail)
         return
     texts = [bench.entry_text(case.body, case.entry) for case in is_open()]
-    with bench.replayer(bench.image(texts)) as replayer, replayer.within(LARGE_DEADLINE_MS):
+    with bench.replayer(bench.image(texts)) as replayer, replayer.within(LIMITS.large_ms):
         for test in bench.large_tests:
             want = bench.wanted(replayer, [test])
             for case in is_open() if want[0]["status"] == layout.Status.OK else ():

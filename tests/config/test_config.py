@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from gccllm.base import config
+from gccllm.base.limits import LIMITS
 
 
 @pytest.fixture(autouse=True)
@@ -72,3 +74,9 @@ def test_the_table_is_whole() -> None:
 def test_a_misspelt_variable_is_named_with_the_one_that_was_meant(tmp_path: Path) -> None:
     settings = config.load(tmp_path, {"GCCLLM_BUDEGT": "9", "GCCLLM_ENDPOINT_KEY": "secret"})
     assert settings.complaints == ("GCCLLM_BUDEGT is no setting; GCCLLM_BUDGET is; `gccllm config` lists them",)
+
+
+def test_every_limit_is_read_somewhere() -> None:
+    """A number that the tables print and nothing obeys has a copy in the code."""
+    code = "".join(path.read_text() for path in (Path(__file__).parents[2] / "gccllm").rglob("*.py"))
+    assert [name for name, _, _ in LIMITS.rows() if not re.search(rf"LIMITS\.{name}\b", code)] == []
