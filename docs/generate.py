@@ -173,9 +173,9 @@ whole picture: [threat-model.md](threat-model.md).
 _LIMITS_HEAD = """
 ## Limits
 
-The numbers that decide, which nobody sets: `gccllm config` prints them, and an entry's evidence repeats those that
-accepted it. A name ends in its unit (`_s` seconds, `_ms` milliseconds of CPU time, `_bytes`); gains, losses and shares
-are fractions. Generated from `gccllm/base/limits.py`.
+Fixed numbers that verdicts depend on; they are no settings. `gccllm config` prints them, and an entry's evidence
+repeats those that accepted it. A name ends in its unit (`_s` seconds, `_ms` milliseconds of CPU time, `_bytes`); gains,
+losses and shares are fractions. Generated from `gccllm/base/limits.py`.
 
 | name | value | meaning |
 |---|---|---|

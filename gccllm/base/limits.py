@@ -35,7 +35,9 @@ class Limits:
     # suite's harness (1.03, 0.99, 0.92, 0.65).
     generated_gain: float = _verdict(0.10, "gain that must be exceeded on generated inputs")
     class_loss: float = _verdict(0.01, "loss allowed on one class of inputs")
-    elsewhere_speed: float = _verdict(0.9, "least speed on each class of generated inputs where recorded calls decide")
+    guard_class_speed: float = _verdict(
+        0.9, "least speed on each class of generated inputs where recorded calls decide"
+    )
     significance: float = _verdict(0.01, "p of the sign test below which a gain counts, shared by all candidates timed")
     noise: float = _verdict(0.02, "interquartile range of the A/A ratios up to which the gain asked is the margin")
     too_noisy: float = _verdict(0.15, "interquartile range above which nothing is accepted")
@@ -49,7 +51,7 @@ class Limits:
 
     # --- tests --------------------------------------------------------------------------------------
     mutation_score: float = _verdict(0.95, "least share of mutants killed, of those not shown equivalent")
-    least_mutants: int = _verdict(5, "fewest mutants that say anything")
+    least_mutants: int = _verdict(5, "fewest mutants that a score may rest on")
     most_mutants: int = _verdict(120, "mutants made of a body")
     most_work: int = _limit(60_000, "log entries of one functional test")
 
@@ -59,7 +61,7 @@ class Limits:
     timed_ms: int = _limit(200, "a run on an input that is timed")
     long_ms: int = _limit(400, "a run of the baseline on a long recorded call or a large input")
     large_ms: int = _limit(2000, "a run of a candidate on a large input")
-    plain_ms: int = _limit(40, "a run where nothing is judged by it")
+    plain_ms: int = _limit(40, "a run on which no verdict depends")
 
     # --- time of a stage ----------------------------------------------------------------------------
     side_s: float = _limit(60.0, "a side compile; a parallel build leaves it little of the machine")

@@ -255,7 +255,7 @@ def sets_errno(options: Sequence[str]) -> bool:
 
 
 def assumes_types(options: Sequence[str]) -> bool:
-    """Whether objects of unlike types may be taken for apart (-fstrict-aliasing, on from -O2)."""
+    """Whether gcc assumes that objects of different types do not alias (-fstrict-aliasing, on from -O2)."""
     level = "0"
     for option, _ in words_of(options):
         if option.startswith("-O"):

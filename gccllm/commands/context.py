@@ -15,7 +15,7 @@ COMMAND_LAST = {"ignore_unknown_options": True, "allow_interspersed_args": False
 
 
 def settings_in_force() -> config.Settings:
-    """The settings in force; what of them was not taken is said on standard error."""
+    """The settings in force; ignored values are reported on standard error."""
     settings = config.load()
     for complaint in settings.complaints:
         click.echo(complaint, err=True)

@@ -17,9 +17,10 @@ from rich.table import Table
 from gccllm.base.config import Settings
 from gccllm.base.core import Decline
 from gccllm.base.events import read
-from gccllm.base.toolchain import FREE, VERIFIED, Toolchain, run
+from gccllm.base.toolchain import FREE, VERIFIED, run
 from gccllm.base.words import counted
 from gccllm.commands import schema
+from gccllm.commands.context import tools_of
 
 Check = Callable[[Settings], tuple[str, str]]
 """Returns (state, words): state is `ok`, `warn` (works, but less) or `fail` (gcc's own output only)."""
@@ -35,7 +36,7 @@ def _prefix_file(*parts: str) -> Path | None:
 
 
 def check_gcc(settings: Settings) -> tuple[str, str]:
-    tools = Toolchain.find(settings["cc"] or None)
+    tools = tools_of(settings)
     version = run([tools.gcc, "--version"])
     if not version.ok:
         return "fail", f"{tools.gcc} does not run; install gcc or set GCCLLM_CC"
@@ -55,8 +56,8 @@ def check_shim(settings: Settings) -> tuple[str, str]:
     env = {**os.environ, "COMPILER_PATH": str(shim.parent)}
     named = run([settings["cc"] or "gcc", "-print-prog-name=as"], env=env).out.decode().strip()
     if Path(named) != shim:
-        return "fail", f"gcc asks {named} and not our assembler shim (configured --with-as?); builds are plain gcc"
-    return "ok", f"gcc asks {shim}"
+        return "fail", f"gcc runs {named} and not our assembler shim (configured --with-as?); builds are plain gcc"
+    return "ok", f"gcc runs {shim}"
 
 
 def launcher() -> Path | None:
@@ -73,7 +74,7 @@ def check_launcher(settings: Settings) -> tuple[str, str]:
     if found is None:
         return "warn", f"{ours} is not on PATH; add {ours.parent}, or say CC={ours}"
     if Path(found).resolve() != ours.resolve():
-        return "warn", f"PATH finds another one: {found}; this is {ours}"
+        return "warn", f"another gcc-llm comes first on PATH: {found}; this is {ours}"
     return "ok", str(ours)
 
 
@@ -102,13 +103,13 @@ def check_sandbox(settings: Settings) -> tuple[str, str]:
     text = "\t.text\n\t.globl f\n\t.type f, @function\nf:\n\tleal 1(%rdi), %eax\n\tret\n\t.size f, .-f\n"
     try:
         with tempfile.TemporaryDirectory(prefix="gccllm-") as scratch:
-            image = build_image(Path(scratch), text, Toolchain.find(settings["cc"] or None))
+            image = build_image(Path(scratch), text, tools_of(settings))
             with Replayer(image, ()) as replayer:
                 seen = replayer.run("f", [Test(ints=(41,), int_bytes=(4,))])[0]
     except Decline as decline:
         return "fail", f"{decline.reason.says} ({decline.detail}); nothing can be verified here"
     except AssembleError as error:
-        return "fail", f"the assembler does not take our text ({error}); install binutils"
+        return "fail", f"the assembler rejects our test function ({error}); install binutils"
     if seen.status is not RunStatus.OK:
         return "fail", f"a test run ended with {seen.status}"
     return "ok", "a function ran confined (seccomp, rlimits)"
@@ -144,9 +145,9 @@ def check_store(settings: Settings) -> tuple[str, str]:
         with tempfile.NamedTemporaryFile(dir=store):
             pass
     except OSError as error:
-        return "warn", f"{store}: {error.strerror}; every build starts from nothing (set GCCLLM_CACHE_DIR)"
+        return "warn", f"{store}: {error.strerror}; no result is kept between builds (set GCCLLM_CACHE_DIR)"
     if others := writers(store):
-        return "warn", f"{store}: {others} may write it, and what it holds is linked without another check"
+        return "warn", f"{store}: {others} can write to it, and its rewrites are linked without being verified again"
     free = shutil.disk_usage(store).free
     if free < 100 << 20:
         return "warn", f"{store}: only {free >> 20} MiB free"
@@ -174,12 +175,12 @@ def check_engine(settings: Settings) -> tuple[str, str]:
     if failure:
         fix = f"{AGAIN}; then run `gccllm doctor` and build"
         said = f" ({detail})" if detail and failure == "engine_crashed" else ""
-        return "fail", f"{failure}{said} in the last build that asked: it is gcc's own output; {fix}"
+        return "fail", f"{failure}{said} in the last build that needed the engine; that build is plain gcc; {fix}"
     return "ok", f"it answered for {counted(answers, 'unit')}" if answers else "no build has asked it yet"
 
 
 def check_settings(settings: Settings) -> tuple[str, str]:
-    return ("warn", "; ".join(settings.complaints)) if settings.complaints else ("ok", "all read")
+    return ("warn", "; ".join(settings.complaints)) if settings.complaints else ("ok", "all valid")
 
 
 def check_ccache(settings: Settings) -> tuple[str, str]:

@@ -12,8 +12,8 @@ from rich.text import Text
 
 from gccllm.base.config import Settings
 from gccllm.base.names import named, spoken, spoken_name
-from gccllm.base.toolchain import Toolchain
 from gccllm.base.words import counted
+from gccllm.commands.context import tools_of
 from gccllm.store import Found, Store
 from gccllm.store.layers import write_atomically
 from gccllm.unit.isa_allowance import beyond_this_cpu
@@ -27,7 +27,7 @@ def verify(store: Store, settings: Settings, console: Console, keys: Sequence[st
     """
     from gccllm.verdict.recheck import recheck
 
-    tools = Toolchain.find(settings["cc"] or None)
+    tools = tools_of(settings)
 
     accepted = [f for f in store.entries("project" if only_project else None) if f.entry.outcome == "accepted"]
     names = spoken(found.entry.function for found in accepted)

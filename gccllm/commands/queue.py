@@ -113,12 +113,13 @@ def tune(settings: config.Settings, console: Console, budget_s: float | None, ag
     with _ended_as_interrupted():
         try:
             units = by_heat(places, console)
-            console.print(outlook(units), soft_wrap=True, highlight=False)
+            if units:
+                console.print(outlook(units), soft_wrap=True, highlight=False)
             with Board(console, Pace.of(read(store.user)), deadline) as board:
                 _work_on(units, jobs, deadline, board, tally)
                 if jobs > 1 and tally.untimed and not deadline.is_over:
                     untimed = counted(len(tally.untimed), "unit")
-                    board.say(f"{untimed} could not be timed beside the others: once more, alone")
+                    board.say(f"{untimed} could not be timed while others ran; timing again, one at a time")
                     _work_on(tuple(tally.untimed), 1, deadline, board, tally)
         except KeyboardInterrupt:
             interrupted = True
@@ -127,7 +128,7 @@ def tune(settings: config.Settings, console: Console, budget_s: float | None, ag
     console.print(f"{done} done, {admitted} admitted, {counted(left, 'unit')} still queued")
     if left:
         spent = f"the budget of {budget_s:.0f} s is used up; " if budget_s is not None and deadline.is_over else ""
-        console.print(f"{spent}nothing of it is lost: `gccllm tune` goes on from here")
+        console.print(f"{spent}nothing is lost: run `gccllm tune` again to continue")
     if tally.admitted:
         console.print("build again (touch or `make clean` first) to link them")
     return 130 if interrupted else 0
@@ -166,8 +167,8 @@ def outlook(units: Sequence[Queued]) -> str:
     """What there is to do, before anything is done."""
     worth, left = sum(unit.functions for unit in units), sum(unit.left for unit in units)
     said = f"{counted(len(units), 'unit')}: {worth} of {counted(worth + left, 'function')} can be tried"
-    if not any(unit.is_measured for unit in units):
-        said += ", by their loops; which ones run, `gccllm profile -- COMMAND` finds out"
+    if worth and not any(unit.is_measured for unit in units):
+        said += ", judged by their loops alone; `gccllm profile -- COMMAND` measures which are hot"
     return said
 
 

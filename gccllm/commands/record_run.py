@@ -45,8 +45,6 @@ MOST_BYTES = 2 << 30
 """Of a run's folder, whatever the number of processes."""
 NOTHING_KEPT = 3
 """Exit status where the command succeeded and no call could be kept."""
-MOST_CALLS = 64
-"""Slots that the recorder has for a function and process."""
 _CAPTURE = re.compile(r"(?P<process>.+)\.(?P<key>[0-9a-f]{16})\.[^.]+\.cap")
 
 
@@ -179,7 +177,7 @@ def ingest(directory: Path, store: TestStore, redact_with: Toolchain | None = No
             done.dropped["no_bench"] += sum(len(paths) for paths in files.get(start, {}).values())
             continue
         try:
-            _ingest_function(Called(known[0], files.get(start, {}), counts), store, done, redact_with)
+            _ingest_function(known[0], Run(files, counts), store, done, redact_with)
         except OSError as error:
             done.problems.append(f"the test store cannot be written: {error}")
             break
@@ -187,18 +185,17 @@ def ingest(directory: Path, store: TestStore, redact_with: Toolchain | None = No
 
 
 @dataclass(frozen=True, slots=True)
-class Called:
-    """A function that a run called."""
+class Run:
+    """What a run left."""
 
-    key: str
-    files: Mapping[str, Sequence[Path]]
-    """Process to its captures."""
+    files: Mapping[str, Mapping[str, Sequence[Path]]]
+    """Start of a key to process to its captures."""
     counts: Mapping[str, Mapping[str, Counts]]
     """Process to key to its counts."""
 
 
-def _ingest_function(called: Called, store: TestStore, done: Ingested, redact_with: Toolchain | None) -> None:
-    key, files, counts = called.key, called.files, called.counts
+def _ingest_function(key: str, run: Run, store: TestStore, done: Ingested, redact_with: Toolchain | None) -> None:
+    files, counts = run.files.get(key[:16], {}), run.counts
     pool = store.reservoir(key)
     signature = store.signature(key)
     with contextlib.ExitStack() as stack:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -55,7 +55,8 @@ def tests_show(function: str, everything: bool, as_json: bool) -> None:
     """Each test of FUNCTION (a name or the start of a key): arguments, weight, edges taken, mutants killed."""
     if as_json:
         _tests(lambda commands, store, tools: commands.show_as_json(store, tools, function))
-    _tests(lambda commands, store, tools: commands.show(store, terminal.console(), tools, function, everything))
+    else:
+        _tests(lambda commands, store, tools: commands.show(store, terminal.console(), tools, function, everything))
 
 
 @tests.command("minimise")
@@ -75,7 +76,7 @@ def tests_gc(days: float, everything: bool, dry_run: bool) -> None:
     _tests(lambda commands, store, tools: commands.gc(store, terminal.console(), days, everything, dry_run))
 
 
-def _tests(action: Any) -> None:
+def _tests(action: Any) -> NoReturn:
     """Run a subcommand of `tests` and leave with its status."""
     from gccllm.commands import record_commands as commands
     from gccllm.record.store import TestStore

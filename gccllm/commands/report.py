@@ -285,7 +285,7 @@ def print_settings(console: Console, settings: Settings) -> None:
     for name, says in OTHER_VARIABLES.items():
         state = ("  set", "green") if name in os.environ else ("", "")
         console.print(Text.assemble((name, "bold"), state, (f"  {says}", "dim")), soft_wrap=not console.is_terminal)
-    console.print("\nLimits, which nobody sets (names end in their unit):")
+    console.print("\nFixed limits (names end in their unit):")
     for name, number, says in LIMITS.rows():
         line = Text.assemble((name, "bold"), " = ", (f"{number:,}", "green"), (f"  {says}", "dim"))
         console.print(line, soft_wrap=not console.is_terminal)

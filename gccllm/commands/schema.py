@@ -73,7 +73,7 @@ REPORTS: Mapping[str, Mapping[str, str]] = {
         "settings.*.says": "what it means",
         "variables.*.is_set": "whether the environment has this variable, which is no setting",
         "variables.*.says": "what it means",
-        "limits.*.value": "a number that decides and that nobody sets",
+        "limits.*.value": "a fixed limit",
         "limits.*.says": "what it means",
         "project": "directory of the gccllm.toml that counts, or null",
         "store": "directory of the user's store",

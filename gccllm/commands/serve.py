@@ -183,7 +183,7 @@ class Address:
     """Where to listen: on a Unix socket when `socket` names one (only its owner may connect), else on TCP."""
 
     host: str = "127.0.0.1"
-    port: int = 8421
+    port: int = 8080
     socket: Path | None = None
     allow_remote: bool = False
 

@@ -59,5 +59,5 @@ def words(event: dict[str, Any]) -> str:
             return f"{name}: {event.get('admitted')} of {functions}, {event.get('seconds')} s"
         case "unit_declined" | "shim" | "store" | "model":
             says = MEANS.get(str(event.get("reason", "")), event["event"])
-            return f"{name}:{reason}: {says}"
+            return f"{name}:{reason}: {says}" if reason else f"{name}: {says}"
     return ""

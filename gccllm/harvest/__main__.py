@@ -15,7 +15,6 @@ from pathlib import Path
 
 from gccllm.assembly import BodyError, Module
 from gccllm.base.core import Decline
-from gccllm.base.limits import LIMITS
 from gccllm.base.toolchain import Toolchain
 from gccllm.harvest.harvest import harvest
 from gccllm.harvest.side import SideCompile
@@ -51,7 +50,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="gccllm-harvest-") as scratch:
             target = target_of(Path(words[0]), words[1], words[2:] or ["-O3"], Path(scratch))
-            found = harvest(target, seed, LIMITS.harvest_s)
+            found = harvest(target, seed)
     except (Decline, BodyError, AssembleError) as error:
         print(f"{words[1]}: {error}")
         return 1

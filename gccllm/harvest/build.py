@@ -64,7 +64,7 @@ class Builder:
     def value(self, key: str, name: str, ctype: CType, depth: int = 0) -> Value:
         """The bytes of one `ctype`, with the memory behind its pointers."""
         if isinstance(ctype, Integer):
-            number = values.scalar_int(self.mood, key, name, ctype, plain=self.mood.plain)
+            number = values.scalar_int(self.mood, key, name, ctype, plain=self.mood.style.plain)
             return Value((number & (1 << 8 * ctype.size) - 1).to_bytes(ctype.size, "little"))
         if isinstance(ctype, Floating) and ctype.size <= 8:
             return Value(floats.scalar_float(self.mood, key, ctype))
@@ -131,7 +131,7 @@ class Builder:
         mood = self.mood
         if depth > MOST_DEPTH or len(self.blocks) >= MOST_BLOCKS:
             return None
-        nulls = 0.0 if pointer.nonnull or mood.plain else 0.06 if depth == 0 else 0.12
+        nulls = 0.0 if pointer.nonnull or mood.style.plain else 0.06 if depth == 0 else 0.12
         if nulls and mood.choose(f"{key}:null", {"some": 1.0, "null": nulls}) == "null":
             return None
         ctype = pointer.to
@@ -179,7 +179,11 @@ class Builder:
         if isinstance(ctype, Integer) and not ctype.is_bool:
             ends = {"yes": 4.0 if ctype.is_text else 0.4, "no": 0.5 if ctype.is_text else 2.0}
             if mood.choose(f"{key}:zero_ended", ends) == "yes":
-                at = mood.n if mood.plain else mood.rng.choice((mood.n, mood.n, mood.n, max(mood.n - 1, 0), mood.m))
+                at = (
+                    mood.n
+                    if mood.style.plain
+                    else mood.rng.choice((mood.n, mood.n, mood.n, max(mood.n - 1, 0), mood.m))
+                )
                 at = max(0, min(at, count - 1))
                 data = bytearray(_without_zeros(data, ctype.size, at))
                 data[at * ctype.size : (at + 1) * ctype.size] = bytes(ctype.size)
@@ -191,7 +195,7 @@ class Builder:
         links = self_pointers(record)
         if len(links) >= 2:
             odds = {"tree": 2.0, "double": 0.8}
-            if self.mood.plain:  # a list is the tree that is visited longest, and the least typical one
+            if self.mood.style.plain:  # a list is the tree that is visited longest, and the least typical one
                 odds.pop(
                     "tree" if any("prev" in f.name.lower() or "next" in f.name.lower() for f in links) else "double"
                 )
@@ -318,9 +322,9 @@ class Builder:
         left, right = [f for f in links if f is not up][:2] if len(links) - bool(up) >= 2 else (links[0], links[0])
         rows = list(range(n))
         mood.rng.shuffle(rows)
-        if mood.choose(f"{key}:keys", {"ordered": 4.0} | ({} if mood.plain else {"any": 1.0})) == "ordered":
+        if mood.choose(f"{key}:keys", {"ordered": 4.0} | ({} if mood.style.plain else {"any": 1.0})) == "ordered":
             self.order_keys(block, record, rows)
-        odds = {"random": 2.0, "balanced": 1.0} | ({} if mood.plain else {"left": 0.4, "right": 0.4})
+        odds = {"random": 2.0, "balanced": 1.0} | ({} if mood.style.plain else {"left": 0.4, "right": 0.4})
         shape = mood.choose(f"{key}:tree", odds)
 
         def root_of(low: int, high: int) -> int:

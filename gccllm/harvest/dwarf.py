@@ -111,7 +111,10 @@ def without_thread_offsets(content: bytes) -> bytes:
 
 
 def is_strict_aliasing(options: Sequence[str]) -> bool:
-    """Whether gcc with these options takes objects of unlike types for apart: from -O2 on, if not told otherwise."""
+    """Whether gcc with these options assumes that objects of different types do not alias.
+
+    From -O2 on, unless an option says otherwise.
+    """
     strict, level = None, "0"
     for option in options:
         if option in ("-fstrict-aliasing", "-fno-strict-aliasing"):
@@ -184,7 +187,7 @@ class _Reader:
         for label, ctype in [*named, ("result", returns)]:
             if ctype is not None and (found := qualified(label, ctype)):
                 reason = Reason.VOLATILE if found.what == "volatile" else Reason.ATOMIC
-                raise Decline(reason, f"reaches {found.what} `{found.path}`{self.place(found.member)}")
+                raise Decline(reason, f"its arguments lead to {found.what} `{found.path}`{self.place(found.member)}")
         params, returned = place_params(named, returns)
         callees, statics = dict(self.callees), dict(self.statics)
         return Signature(name, params, returns, returned, callees, statics, is_strict_aliasing(self.options))

@@ -158,10 +158,16 @@ def volatile_access(statement: str) -> str:
     """What a statement of the dump does to which volatile object, in the words of its source where they are known."""
     target, _, value = statement.rstrip(";").partition(" ={v} ")
     is_read = target == "<retval>" or (_SSA.fullmatch(target) and not re.fullmatch(r"-?\d.*", value))
-    touched = _THROUGH.sub(r"*(\1)\2", value if is_read else target)
-    named = re.sub(r"\[[^]]*\]", "[]", _SSA.sub(lambda one: one[1] or "", touched))
+    touched = _THROUGH.sub(_through, value if is_read else target)
+    named = re.sub(r"\[[^]]*\]", "[]", _SSA.sub(lambda one: one[1] or "…", touched))
     has_name = re.search(r"[A-Za-z_]", re.sub(r"\([^()]*\)", "", named))
     return f"{'reads' if is_read else 'writes'} volatile {f'`{named[:80]}`' if has_name else 'memory'}"
+
+
+def _through(access: re.Match[str]) -> str:
+    """A use of memory through a pointer, in C."""
+    said, follows = f"*({access[1]}){access[2]}", access.string[access.end() : access.end() + 1]
+    return f"({said})" if follows == "." else said
 
 
 def attribute_list(row: str) -> list[str]:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gccllm.harvest.types import Floating
-from gccllm.harvest.values import Mood, raw64, uniform
+from gccllm.harvest.values import Mood, Style, raw64, uniform
 
 Floats = npt.NDArray[np.float64]
 
@@ -86,7 +86,7 @@ def float_array(mood: Mood, key: str, ctype: Floating, count: int) -> bytes:
     if ctype.size not in (4, 8):
         return b"".join(struct.pack("<QHxxxxxx", 1 << 63, 16383) for _ in range(count))[: count * ctype.size]
     plain = ("unit", "halves", "integers")
-    styles = {name: weight for name, (weight, _) in FLOAT_STYLES.items() if not mood.plain or name in plain}
+    styles = {name: weight for name, (weight, _) in FLOAT_STYLES.items() if not mood.style.plain or name in plain}
     style = mood.choose(f"{key}:style", styles)
     with np.errstate(over="ignore", under="ignore"):
         data = bytearray(FLOAT_STYLES[style][1](mood, count).astype(f"<f{ctype.size}").tobytes())
@@ -109,7 +109,7 @@ def float_array(mood: Mood, key: str, ctype: Floating, count: int) -> bytes:
 
 
 def scalar_float(mood: Mood, key: str, ctype: Floating) -> bytes:
-    small = Mood(mood.rng, mood.learner, mood.dictionary, 1, 1, plain=mood.plain)
+    small = Mood(mood.rng, mood.learner, mood.dictionary, 1, 1, Style(plain=mood.style.plain))
     data = float_array(small, key, ctype, 1)
     mood.choices.extend(small.choices)
     return data

@@ -30,7 +30,7 @@ from gccllm.harvest.types import (
     is_like,
     row_length,
 )
-from gccllm.harvest.values import Dictionary, Learner, Mood
+from gccllm.harvest.values import ANY, Dictionary, Learner, Mood, Style
 
 CHANGED = 0.5
 """Share of inputs whose memory changes while functions of other units run; on many of them the baseline fails, and they
@@ -47,23 +47,6 @@ class GlobalSymbol:
     """Its type, where the debug information has it."""
     is_pointed_to: bool = True
     """Whether some pointer may point to it: other units see it, or some code of this one takes its address."""
-
-
-@dataclass(frozen=True, slots=True)
-class Style:
-    """Which scenes are drawn."""
-
-    plain: bool = False
-    """Typical contents, nothing degenerate; for timing."""
-    sharp: bool = False
-    """Rely more on what was learnt."""
-    exact: bool = False
-    """Rely wholly on it for the roles of integers."""
-    extreme: bool = False
-    """Prefer values at the ends of their range."""
-
-
-ANY, PLAIN = Style(), Style(plain=True)
 
 
 class Generator:
@@ -94,10 +77,7 @@ class Generator:
         m = rng.choice((n, n, rng.randrange(max(n, 0) + 1), max(n, 0) + rng.randrange(4), rng.randrange(1, 9)))
         if style.plain and rng.random() < 0.5:
             m = n
-        mood = Mood(
-            rng, self.learner, self.dictionary, n, m, plain=style.plain, exact=style.exact, extreme=style.extreme
-        )
-        mood.sharp = style.sharp or style.plain
+        mood = Mood(rng, self.learner, self.dictionary, n, m, style)
         mood.needle = self.needle(mood)
         builder = Builder(mood)
         values: dict[int, Value] = {}
@@ -144,7 +124,7 @@ class Generator:
         partner = builder.mood.rng.choice(partners)
         other = self.signature.params[partner].type
         assert isinstance(other, Pointer)
-        relation = builder.mood.choose(f"{number}:relation", _relations(other, param.type, builder.mood.plain))
+        relation = builder.mood.choose(f"{number}:relation", _relations(other, param.type, builder.mood.style.plain))
         ref = before[partner].refs[0]
         block = builder.blocks[ref.block]
         size = max(flat(param.type.to).size, 1)
@@ -190,7 +170,7 @@ class Generator:
         count = max(1, min(len(block.data) // size, max(mood.n, 1)))
         how = mood.choose("twin", {"equal": 1.0, "one": 2.5, "few": 1.0, "shuffled": 0.8, "shorter": 0.6, "sign": 0.5})
         where = rng.choice((0, count - 1, count - 1, count // 2, rng.randrange(count), max(count - 2, 0)))
-        if mood.plain:  # typical copies agree for long
+        if mood.style.plain:  # typical copies agree for long
             how = "equal" if how == "equal" else "one"
             where = rng.randrange(count * 3 // 4, count)
         if how == "one":

@@ -24,7 +24,7 @@ class Harvest:
     held_out: dict[str, list[Test]] = field(default_factory=dict)
     """Fresh inputs of the same classes, for timing a winner again."""
     guard_classes: dict[str, list[Test]] = field(default_factory=dict)
-    """Made inputs where recorded ones decide: a winner must not be much slower on them."""
+    """Generated inputs, where recorded ones decide: a winner must not be much slower on them."""
     edges_taken: int = 0
     edges_all: int = 0
     """Without those that are infeasible."""

@@ -26,7 +26,7 @@ class Run:
     """Entries in the log of the traced run: a deterministic measure of how much was done."""
     traced: bool = False
     fresh: bool = False
-    """It took an edge that no input before it took."""
+    """It covered an edge that no input before it covered."""
     why: str = ""
     """Why it could not be traced."""
 

@@ -17,15 +17,15 @@ from gccllm.base.core import Test
 from gccllm.base.deadline import Deadline
 from gccllm.base.limits import LIMITS
 from gccllm.harvest import overlap, wide, workload
-from gccllm.harvest.generate import Generator, Style, dictionary_of
+from gccllm.harvest.generate import Generator, dictionary_of
 from gccllm.harvest.perturb import perturbed
 from gccllm.harvest.probe import SLOW_TICKS, Probe
 from gccllm.harvest.recorded import States
-from gccllm.harvest.result import Harvest as Harvest
 from gccllm.harvest.run import Ran, Run
 from gccllm.harvest.scene import Scene, tightened, trimmed
 from gccllm.harvest.sweep import swept
 from gccllm.harvest.uniform import uniform
+from gccllm.harvest.values import Style
 
 GRID = (*range(36), *range(36, 70, 3), 63, 64, 65, 72, 80, 95, 96, 97, 127, 128, 129, 160, 191, 200, 255, 256, 257)
 LONG = (300, 511, 512, 513, 700, 1000, 1025, 2047, 2600, 4097, 6000, 8200, 16300, 33000, 65000)
@@ -159,7 +159,7 @@ class Search:
                 self.uniform += [ran for ran in rans if ran.traced and ran.work <= LIMITS.most_work]
 
     def overlap(self) -> None:
-        """What pointers reach laid over one another, every pair for itself."""
+        """Inputs with overlapping memory, one pair of blocks at a time."""
         for made in overlap.overlapped(self.pool, self.generator.signature, self.generator.symbols):
             kept = self.apart(made)
             self.overlapping += kept
@@ -288,7 +288,7 @@ class Search:
     def place(self, chosen: list[Ran]) -> list[Ran]:
         """Move each input to a guard page: at the end of the arena, for a third of them also at its start.
 
-        What is no longer defined there stays where it was. Inputs that took an edge first get both places too.
+        What is no longer defined there stays where it was. Inputs that covered an edge first get both places too.
         """
         plan: list[tuple[Ran, Scene]] = []
         for number, ran in enumerate(chosen):

@@ -105,5 +105,5 @@ def _from_dictionary(mood: Mood, count: int) -> bytearray:
 
 def text_array(mood: Mood, key: str, count: int) -> bytearray:
     """`count` bytes of one text style, without a terminator of its own."""
-    styles = {name: weight for name, (weight, _) in TEXTS.items() if not mood.plain or name in _PLAIN}
+    styles = {name: weight for name, (weight, _) in TEXTS.items() if not mood.style.plain or name in _PLAIN}
     return TEXTS[mood.choose(f"{key}:text", styles)][1](mood, count)

@@ -166,11 +166,11 @@ class Signature:
     returned: tuple[Returned, ...]
     callees: dict[str, External]
     """Functions of other units that the unit declares, and data of theirs that recorded calls hold (`harvest.far`);
-    those whose types cannot be stood in for are missing."""
+    those that cannot be stubbed are missing."""
     variables: dict[str, Variable]
     """Variables with static storage, by source name (a function's static `x` is `x.0` in the assembly)."""
     strict_aliasing: bool = True
-    """Whether the unit is compiled so that gcc takes objects of unlike types for apart (`dwarf.is_strict_aliasing`)."""
+    """Whether gcc assumes here that objects of different types do not alias (`dwarf.is_strict_aliasing`)."""
 
 
 def flat(ctype: CType) -> CType:
@@ -266,7 +266,7 @@ def qualified(label: str, ctype: CType) -> Qualified | None:
             continue
         seen.add(id(inner))
         if isinstance(inner, Opaque) and inner.what in ("volatile", "atomic"):
-            return Qualified(inner.what, path, member)
+            return Qualified(inner.what, f"*{path}" if dot == "->" else path, member)
         if isinstance(inner, Pointer):
             todo.append((inner.to, path, "->", member))
         elif isinstance(inner, Array):

@@ -44,6 +44,23 @@ class Learner:
             entry[1] += 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How the values of a scene are drawn."""
+
+    plain: bool = False
+    """Typical content only: for timing."""
+    sharp: bool = False
+    """Rely more on what was learnt: for inputs that should have just this size."""
+    exact: bool = False
+    """Every lone integer takes its best role instead of drawing one."""
+    extreme: bool = False
+    """Prefer content that overflows narrow sums: for long inputs."""
+
+
+ANY, PLAIN = Style(), Style(plain=True, sharp=True)
+
+
 @dataclass
 class Mood:
     """What one scene's values have in common."""
@@ -55,15 +72,8 @@ class Mood:
     """Nominal number of elements."""
     m: int
     """A second size, for the second of two lengths."""
+    style: Style
     needle: int = 0
-    plain: bool = False
-    """Typical content only: for timing."""
-    sharp: bool = False
-    """Rely more on what was learnt: for inputs that should have just this size."""
-    exact: bool = False
-    """Every lone integer takes its best role instead of drawing one."""
-    extreme: bool = False
-    """Prefer content that overflows narrow sums: for long inputs."""
     seen: list[int] = field(default_factory=list)
     """Integers that were placed in memory: worth searching for."""
     choices: list[tuple[str, str]] = field(default_factory=list)
@@ -71,9 +81,9 @@ class Mood:
     def choose(self, key: str, options: Mapping[str, float]) -> str:
         """One option by prior weight times learned weight; remembered in `choices`."""
         names = list(options)
-        power = 2.5 if self.sharp or self.exact else 1.0
+        power = 2.5 if self.style.sharp or self.style.exact else 1.0
         weights = [options[name] * self.learner.weight(key, name) ** power for name in names]
-        if self.exact and key.endswith(":role"):
+        if self.style.exact and key.endswith(":role"):
             picked = names[weights.index(max(weights))]
         else:
             picked = self.rng.choices(names, weights)[0]
@@ -85,7 +95,7 @@ class Mood:
 
 
 def edge_values(ctype: Integer) -> list[int]:
-    """Values at which integer code changes its mind."""
+    """Values that integer code may compare with."""
     if ctype.values:
         return list(ctype.values)
     low, high = ctype.lowest, ctype.highest
@@ -326,8 +336,8 @@ def int_array(mood: Mood, key: str, ctype: Integer, count: int) -> bytes:
         return (raw64(mood.rng, count) & np.uint64(1)).astype(np.uint8).tobytes()
     if ctype.values:
         return _pick(mood, list(ctype.values), count).astype(f"<i{ctype.size}").tobytes()
-    styles = {name: weight for name, (weight, _) in STYLES.items() if not mood.plain or name in _PLAIN}
-    if mood.extreme:
+    styles = {name: weight for name, (weight, _) in STYLES.items() if not mood.style.plain or name in _PLAIN}
+    if mood.style.extreme:
         styles["highest"] = styles["constant"] = styles["extremes"] = 8.0
     style = mood.choose(f"{key}:style", styles)
     values = STYLES[style][1](mood, ctype, count).astype(f"<i{ctype.size}")

@@ -21,11 +21,12 @@ from math import log
 from random import Random
 
 from gccllm.base.core import Test
-from gccllm.harvest.generate import PLAIN, Generator
+from gccllm.harvest.generate import Generator
 from gccllm.harvest.probe import Probe
 from gccllm.harvest.run import Ran
 from gccllm.harvest.scene import Scene, integer_value, lower, trimmed
 from gccllm.harvest.types import Integer
+from gccllm.harvest.values import PLAIN
 
 FEWEST = 16
 """Inputs that a class must have before more are made."""

@@ -57,7 +57,7 @@ START = State()
 
 
 def place(s: State) -> c_types.Place:
-    return c_types.Place(s.brackets, s.last, s.declares == len(s.brackets))
+    return c_types.Place(s.brackets, s.last)
 
 
 def typed(s: State, bare: str) -> State | None:

@@ -131,8 +131,6 @@ class Place(NamedTuple):
 
     brackets: str
     last: str
-    is_declaring: bool
-    """The next names are new ones."""
 
 
 Levels = tuple[Level, ...]
@@ -153,7 +151,7 @@ def follow(levels: Levels, before: Place, after: Place, next_word: Word, result:
 
     `result`: what the function returns
     """
-    word, pointers = next_word
+    word, pointers = next_word.text, next_word.pointers
     top, outer = levels[-1], levels[:-1]
     if len(after.brackets) > len(before.brackets):
         return _opened(outer, top, before, after, word)

@@ -177,27 +177,14 @@ class Checks:
     """On tests that the search never saw."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """How far a search goes."""
-
-    wanted: int = 1
-    """Repaired answers after which it ends."""
-    batch: int = BATCH
-    """Answers compiled and run together at first."""
-
-
-USUAL = Sizes()
-
-
 def repair(
-    edited: Iterator[Edited], checks: Checks, deadline: Deadline, tally: Tally | None = None, sizes: Sizes = USUAL
+    edited: Iterator[Edited], checks: Checks, deadline: Deadline, tally: Tally | None = None, wanted: int = 1
 ) -> list[Edited]:
     """Edited answers that pass, likeliest first: at most a batch more than wanted, fewer at the deadline."""
     tally = tally if tally is not None else Tally()
     found: list[Edited] = []
-    batch = sizes.batch
-    while len(found) < sizes.wanted and not deadline.is_over:
+    batch = BATCH
+    while len(found) < wanted and not deadline.is_over:
         tried = list(islice(edited, batch))
         if not tried:
             break

@@ -45,7 +45,7 @@ from gccllm.record.testfile import (
 from gccllm.store.entry import Bench
 
 CALLEE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
-"""Bytes of a file that a reader takes: twice the budget of a writer."""
+"""Names of functions whose slices are kept."""
 LOCK_S = 120.0
 """Longest wait for another process that merges."""
 

@@ -34,7 +34,7 @@ SCHEMA = 1
 BENCH_SCHEMA = 2
 """Of benches; every recording build writes them again. History: 1 = the context held facts on callers."""
 MAX_HEAD = 64 << 20
-"""What a reader unpacks at most; the budget of a writer is far below."""
+"""Bytes of a head that a reader unpacks; a writer stays far below."""
 
 
 class TestsError(Reasoned):

@@ -106,7 +106,7 @@ def build_image(
 
     `plain`: stubs neither overwrite clobbered registers nor digest memory, for timing.
     `base`: where it is to lie; None: in the canonical place, which is low where the text has 32-bit addresses.
-    Raises AssembleError when the assembler refuses the text, Decline for what cannot be stood in for.
+    Raises AssembleError when the assembler refuses the text, Decline for what cannot be stubbed.
     """
     callees = callees or {}
     workdir.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from gccllm.assembly import level_name
 from gccllm.base.core import Reasoned
 from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
@@ -39,6 +38,8 @@ def recipe_name(recipe: str) -> str:
 
 def recipe_words(recipe: str) -> str:
     """A recipe whole, as people read it: an answer's number from 1, its ISA level by name."""
+    from gccllm.assembly import level_name  # only for people: a store is read before anything is known to work
+
     return re.sub(
         r"(?:, (\d+))?, level (\d+)$",
         lambda said: (f", answer {int(said[1]) + 1}" if said[1] else "") + f", for {level_name(int(said[2]))}",

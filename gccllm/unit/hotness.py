@@ -54,7 +54,7 @@ SET_UP_NAMES = re.compile(
     r"(?:^|_)(init|initiali[sz]e|setup|create|destroy|free|delete|usage|help|version|print|dump|debug|warn|warning|die|fatal"
     r"|panic|config|configure|getopt|register|cleanup|finish|fini|exit|shutdown)(?:_|$)"
 )
-"""Words of a name, apart by underlines."""
+"""Words of a name, separated by underscores."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,8 @@ def rank(
     """(functions worth working on, hottest first; the others).
 
     profile   share of samples by name; a function that is not in it was never seen
-    recorded  share of the unit's recorded time by name (`record.mix.heat`), 0 for functions that were watched and never
-              called; nothing is known of one that is not in it
+    recorded  share of the unit's recorded time by name (`Recordings.heat`), 0 for functions that were watched and
+              never called; nothing is known of one that is not in it
     """
     warm: list[Heat] = []
     left: list[Left] = []
@@ -100,7 +100,8 @@ def rank(
         warm = [replace(heat, set_up=_set_up(heat, globs)) for heat in warm]
     warm.sort(key=lambda heat: heat.rank, reverse=True)
     limit = settings["max_functions"]
-    left += [Left(heat.function, Reason.NOT_HOT, f"{limit} others look hotter") for heat in warm[limit:]]
+    said = f"max_functions = {limit}, and as many others look hotter"
+    left += [Left(heat.function, Reason.NOT_HOT, said) for heat in warm[limit:]]
     return warm[:limit], left
 
 
@@ -134,9 +135,12 @@ def _leaves(
         return None
     for section in (".text.unlikely", ".text.exit"):
         if section in heat.function.section:
-            return Reason.COLD, f"it is in {section}"
+            return Reason.COLD, f"gcc placed it in {section}"
     if heat.share == 0.0 and (profile is not None or (recorded is not None and name in recorded)):
-        return Reason.NOT_HOT, "the profile never met it" if profile is not None else "no recorded run has called it"
+        return (
+            Reason.NOT_HOT,
+            "it has no sample in the profile" if profile is not None else "no recorded run has called it",
+        )
     if heat.depth == 0 and not heat.hot and heat.share == 0.0:
         return (heat.unread.reason, heat.unread.detail) if heat.unread else (Reason.NOT_HOT, "no loop, no recursion")
     return None
@@ -160,7 +164,7 @@ def _set_up_rule(function: Function, seen: frozenset[str]) -> str:
         _set_up_rule(caller, seen | {function.name}) and not _calls_in_loop(caller, function.name)
         for caller in map(module.functions.__getitem__, callers)
     )
-    return f"called by {', '.join(sorted(callers))} alone, not in a loop" if is_set_up else ""
+    return f"called by {', '.join(sorted(callers))} alone, outside loops" if is_set_up else ""
 
 
 def _calls_in_loop(function: Function, name: str) -> bool:

@@ -128,7 +128,7 @@ def slower_guard_class(suite: Suite, body: Body, level: int) -> str:
     for label, tests in suite.harvest.guard_classes.items():
         for seed in (1, 2):
             speed = timing.screen_speed(Pair(suite.bench, body, level), {label: tests}, seed=seed)
-            if speed == 0.0 or speed >= LIMITS.elsewhere_speed:
+            if speed == 0.0 or speed >= LIMITS.guard_class_speed:
                 break
         else:
             return f"{label}: {speed:.2f}x"

@@ -25,6 +25,7 @@ def test_every_line_of_gccs_bodies_maps_to_one_instruction() -> None:
             assert [one.offset for one in seen.values()] == [one.offset for one in code_of(body, TOOLS).insns]
             for at, line in enumerate(body.lines):
                 target = seen[at].target if not line.is_label else None
+                assert (target is not None) == (not line.is_label and line.target in body.labels)
                 if target is not None:
                     label = body.labels[line.target]
                     assert target == next(one.offset for n, one in seen.items() if n > label)

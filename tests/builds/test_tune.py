@@ -168,7 +168,7 @@ def test_what_could_not_be_timed_beside_others_is_looked_at_once_more_alone(
     assert {
         unit: len((project.store / "queue" / f".{name}.looks").read_text()) for name, unit in units.items()
     } == looks
-    assert ("1 unit could not be timed beside the others: once more, alone" in said) == (jobs == 2)
+    assert ("1 unit could not be timed while others ran; timing again, one at a time" in said) == (jobs == 2)
     assert project.queued == (jobs == 1)
 
 
@@ -188,7 +188,7 @@ def test_an_interrupt_loses_nothing_and_says_how_to_go_on(
     os.killpg(tune.pid, number) if to_all else tune.send_signal(number)
     said = tune.communicate(timeout=60)[0]
     assert tune.returncode == 130
-    assert "goes on from here" in said
+    assert "run `gccllm tune` again to continue" in said
     assert project.queued == 2
     assert_nothing_is_left(project, were_there)
 

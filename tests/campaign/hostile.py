@@ -71,7 +71,7 @@ def says(counts: Counter[str]) -> str:
 IDEAS = ("length cut", "length clamped", "tail left out", "hangs on an address", "alignment assumed",
          "accumulator narrowed", "read beyond", "stray store", "text")  # fmt: skip
 """Lies that are no small changes (`lies`). One that is accepted is equal only where nobody can tell: look at it."""
-STAGES = ("parse", "assemble", "screen", "replay", "contract", "edges", "arguments", "confirm")
+STAGES = ("parse", "assemble", "screen", "replay", "contract", "edges", "arguments", "confirm", "large")
 
 
 def case(number: int, state: Path, options: tuple[str, ...]) -> dict[str, Any]:

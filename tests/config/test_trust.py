@@ -106,7 +106,7 @@ def link_of_another(path: Path) -> None:
 
 
 DAMAGE: dict[str, Callable[[Path], object]] = {
-    "everybody may write it": lambda path: path.chmod(0o646),
+    "everybody can write to it": lambda path: path.chmod(0o646),
     "a pipe": make_pipe,
     "a device": link_to_a_device,
     "too large": lambda path: path.write_bytes(b"#" * (LIMITS.settings_bytes + 1)),
@@ -166,7 +166,7 @@ def test_doctor_says_who_else_may_write_the_store(tmp_path: Path) -> None:
     settings = config.load(tmp_path, {"GCCLLM_CACHE_DIR": str(tmp_path / "store")})
     assert doctor.check_store(settings)[0] == "ok"
     (tmp_path / "store").chmod(0o777)
-    assert "everybody may write it" in doctor.check_store(settings)[1]
+    assert "everybody can write to it" in doctor.check_store(settings)[1]
 
 
 def test_a_profile_whose_name_no_file_can_have_is_none(tmp_path: Path) -> None:

@@ -61,7 +61,6 @@ def test_a_narrow_accumulator_is_refuted(code: str, wide: str, narrow: str) -> N
     text = compiled(code.replace("WIDE", narrow), "-O2", "-fno-tree-vectorize")
     body = Module.parse(text).functions["f"].body.text()
     verdict = judge(Candidate(body, "model", "by hand"), work).verdict
-    assert verdict is not None
     assert not verdict.is_accepted
     assert verdict.stage in ("large", "replay")
 
@@ -70,7 +69,6 @@ def test_a_body_that_is_right_passes() -> None:
     work = bench(BYTES.replace("WIDE", "unsigned long"))
     text = compiled(BYTES.replace("WIDE", "unsigned long"), "-O2")
     verdict = judge(Candidate(Module.parse(text).functions["f"].body.text(), "recompile", "-O2"), work).verdict
-    assert verdict is not None
     assert verdict.is_accepted
     assert any(len(test.pages) * 4096 >= 20_000_000 for test in work.large_tests)
 
@@ -80,7 +78,6 @@ def test_without_time_for_large_inputs_nothing_is_decided(monkeypatch: pytest.Mo
     monkeypatch.setattr(large, "LIMITS", replace(LIMITS, large_s=-1.0))
     text = compiled(COUNT.replace("WIDE", "long"), "-Os")
     verdict = judge(Candidate(Module.parse(text).functions["f"].body.text(), "recompile", "-Os"), work).verdict
-    assert verdict is not None
     assert (verdict.outcome, verdict.stage, verdict.reason) == (Outcome.UNDECIDED, "large", Reason.DEADLINE)
 
 

@@ -90,10 +90,8 @@ WRONG, AGAIN = "s ^= 1;", "for (i = 0, s = 0; i < n; i++) s = s * 31 + a[i];"
 def test_what_a_candidate_does_on_one_value_only_is_seen(extra: str, outcome: Outcome) -> None:
     bench, candidate = solved_bench(SUM.replace("EXTRA", "")), body_of(SUM.replace("EXTRA", HIDDEN + extra))
     alone = judge(candidate, replace(bench, solver=None)).verdict
-    assert alone is not None
     assert alone.reason is Reason.EDGES_UNSEEN
     verdict = judge(candidate, bench).verdict
-    assert verdict is not None
     assert verdict.outcome is outcome, verdict
 
 

@@ -116,4 +116,4 @@ def verdicts(code: str, *others: str, flags: tuple[str, ...] = ()) -> list[Verdi
     for text in (code, *others):
         unit = Module.parse(compiled(text, "-O1", "-fcf-protection=none", "-fno-ipa-ra", *flags))
         said.append(judge(Candidate(unit.functions["f"].body.text(), "model", "by hand"), bench).verdict)
-    return [verdict for verdict in said if verdict is not None]
+    return said

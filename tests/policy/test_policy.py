@@ -217,7 +217,7 @@ def test_a_build_does_not_wait_for_what_is_called_like_set_up_code(tmp_path: Pat
 @pytest.mark.parametrize(
     ("callers", "rule"),
     [
-        ("int table_init(int *a, int n) { return sum(a, n) + 1; }", "called by table_init alone, not in a loop"),
+        ("int table_init(int *a, int n) { return sum(a, n) + 1; }", "called by table_init alone, outside loops"),
         ("int table_init(int *a, int n) { int s = 0; while (n--) s ^= sum(a, n); return s; }", ""),
         ("int table_init(int *a, int n) { return sum(a, n) + 1; } int f(int *a) { return sum(a, 9) + 2; }", ""),
         ("int table_init(int *a, int n) { return sum(a, n) + 1; } int (*hook)(int *, int) = sum;", ""),
@@ -232,9 +232,9 @@ def test_what_only_set_up_code_calls_is_set_up_code(tmp_path: Path, callers: str
 @pytest.mark.parametrize(
     ("code", "reason", "detail"),
     [
-        ("__attribute__((cold)) " + LOOP, Reason.COLD, "it is in .text.unlikely"),
+        ("__attribute__((cold)) " + LOOP, Reason.COLD, "gcc placed it in .text.unlikely"),
         ("__attribute__((destructor)) void f(void) { extern int a[]; for (int i = 0; i < 99; i++) a[i] ^= i; }",
-         Reason.COLD, "it is in .text.exit"),
+         Reason.COLD, "gcc placed it in .text.exit"),
         ("int main(int n, char **v) { return n * 3 + !v; }", Reason.NOT_HOT, "no loop, no recursion"),
     ],
     ids=["cold", "destructor", "main's straight line"],
@@ -251,7 +251,7 @@ def test_a_profile_knows_better_than_a_name(tmp_path: Path) -> None:
     assert [heat.set_up for heat in hotness.rank(module, settings(), {"table_init": 0.5})[0]] == [""]
     assert [heat.set_up for heat in hotness.rank(module, settings(), None, {"table_init": 0.5})[0]] == [""]
     [left] = hotness.rank(module, settings(), {"other": 1.0})[1]
-    assert left.detail == "the profile never met it"
+    assert left.detail == "it has no sample in the profile"
 
 
 def test_the_plan_finds_the_source_again(tmp_path: Path) -> None:

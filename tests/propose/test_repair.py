@@ -98,6 +98,11 @@ def test_search_without_seeds_or_alternatives_ends() -> None:
     assert found(tiny_words.answer_of(TOKENS, "return COUNT(b, a, x == 57);"), kin={}) == []
 
 
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repair, "BATCH", 8)
+
+
 def run(passes: str, stands: Callable[[str], bool] = lambda text: True, *, seconds: float = 30.0, wanted: int = 1,
         tally: Tally | None = None) -> list[str]:  # fmt: skip
     seed = tiny_words.answer_of(TOKENS, "return COUNT(b, a, x <= 57);")
@@ -105,7 +110,7 @@ def run(passes: str, stands: Callable[[str], bool] = lambda text: True, *, secon
     checks = repair.Checks(
         lambda texts: [passes in text for text in texts], lambda texts: [stands(text) for text in texts]
     )
-    made = repair.repair(edited, checks, Deadline(seconds), tally, repair.Sizes(wanted, 8))
+    made = repair.repair(edited, checks, Deadline(seconds), tally, wanted)
     return [one.text for one in made]
 
 

@@ -190,7 +190,7 @@ def test_what_is_volatile_is_named_with_its_line(source: Path) -> None:
     source.write_text(VOLATILES)
     result = oneshot.explain(source, ["-O2"], config.load(source.parent), is_work=True)
     assert {d.function: d.detail for d in result.decisions if d.reason is Reason.VOLATILE} == {
-        "member": "reaches volatile `L->in.mask` (a.c:2)",
+        "member": "its arguments lead to volatile `L->in.mask` (a.c:2)",
         "variable": "reads volatile `counter` (a.c:8)",
         "pointer": "writes volatile `*port` (a.c:9)",
         "inlined": "reads volatile `*(volatile int *)q` (a.c:10)",

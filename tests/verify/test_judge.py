@@ -62,7 +62,6 @@ def test_wrong_body_ends_at_its_gate(old: str, new: str, stage: str, reason: Rea
 
 def test_refuted_replay_names_an_input(summing: Workbench) -> None:
     verdict = judge(offered(SUM_ABOVE_3.replace("$3", "$4")), summing).verdict
-    assert verdict is not None
     assert verdict.test in summing.tests
 
 
@@ -215,7 +214,7 @@ def test_nothing_is_judged_after_the_deadline(tmp_path: Path) -> None:
 def test_large_inputs_are_made_in_the_time_that_is_left(tmp_path: Path) -> None:
     given: list[float] = []
     work = replace(bench(tmp_path), deadline=Deadline(600.0), large=lambda deadline: given.append(deadline.left) or [])
-    assert judge(offered(SUM_ABOVE_3), work).verdict is not None
+    judge(offered(SUM_ABOVE_3), work)
     assert len(given) == 1
     assert 0 < given[0] < 600
 
@@ -234,7 +233,7 @@ def test_a_time_out_counts_only_if_it_comes_again(tmp_path: Path) -> None:
     with work.replayer(work.image([])) as replayer:
         hasty = replayer.run_raw("target", tests, give_up_after=1)["status"]
         patient = work.patiently(replayer, "target", tests)["status"]
-    assert Status.TIMEOUT in hasty
+    assert list(hasty).count(Status.TIMEOUT) == 1
     assert set(patient) == {Status.OK}
     assert set(work.observed(0)["status"]) == {Status.OK}
 
