@@ -126,8 +126,8 @@ def test_what_a_build_left_is_worked_on_hottest_first_and_served_without_an_engi
     assert "still queued" in said
     first, *lines = said.splitlines()
     assert (
-        first == "2 units: 3 of 3 functions can be tried, by their loops; which ones run, "
-        "`gccllm profile -- COMMAND` finds out"
+        first == "2 units: 3 of 3 functions can be tried, judged by their loops alone; "
+        "`gccllm profile -- COMMAND` measures which are hot"
     )
     assert [line.partition(":")[0] for line in lines[:2]] == ["b.c", "a.c"], "a line a unit"
     assert tune.returncode == 0
