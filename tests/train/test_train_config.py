@@ -33,6 +33,7 @@ def test_the_files_that_ship_can_be_read() -> None:
         ("[ppo]\nclips = 1", "there is no ppo.clips"),
         ("[ppo]\nprompts = 1.5", "ppo.prompts is 1.5, not int"),
         ("ppo = 3", "ppo is 3, not Ppo"),
+        ("seed = true", "seed is True, not int"),
         ("seed", "is not TOML"),
     ],
 )

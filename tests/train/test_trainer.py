@@ -18,7 +18,7 @@ from gccllm.lab.train import pack, sft  # noqa: E402
 from gccllm.lab.train.config import Config, Sft  # noqa: E402
 from gccllm.lab.train.corpus import mark, read  # noqa: E402
 from gccllm.lab.train.model import Model, Shape  # noqa: E402
-from gccllm.lab.train.trainer import Loader, Rows, answer_logits, batches, load  # noqa: E402
+from gccllm.lab.train.trainer import CHECKPOINT, Loader, Rows, answer_logits, batches, load, save  # noqa: E402
 
 SMALL = {"hidden": 32, "inner": 64, "layers": 2, "heads": 2}
 Example = tuple[list[int], int]
@@ -96,6 +96,22 @@ def test_training_on_ids_learns_and_its_parts_are_a_checkpoint(tmp_path: Path) -
     assert model.shape == Shape(100, **SMALL)
     assert stored["step"] == 60
     assert plain_loss(model, splits()["unseen"]) < 2
+
+
+def test_a_checkpoint_without_a_configuration_keeps_its_size(tmp_path: Path) -> None:
+    pack.pack(splits(), 100, tmp_path / "ids.npz")
+    save(tmp_path / CHECKPOINT, Model(Shape(100, **SMALL)), {"used": 0.0, "trained": 0, "step": 0})
+    for steps, sizes in ((1, {}), (2, SMALL), (3, {})):
+        s = Sft(minutes=1e6, steps=steps, curriculum=0.0, data=str(tmp_path / "ids.npz"), **sizes)
+        model, stored = load(sft.train(Config(out=tmp_path, sft=s)))
+        assert stored["step"] == steps
+        assert model.shape == Shape(100, **SMALL)
+        assert stored["config"]["sft"]["hidden"] == SMALL["hidden"]
+
+
+def test_ids_have_no_other_prompts_to_answer(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="unpaired needs the corpus"):
+        sft.train(Config(out=tmp_path, sft=Sft(data="ids.npz", unpaired=True)))
 
 
 def test_missing_bytes_are_said(tmp_path: Path) -> None:

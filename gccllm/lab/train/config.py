@@ -40,11 +40,11 @@ class Sft:
     minutes: float = knob(60.0, "Wall time of all runs that went on from the checkpoint.", free=True)
     steps: int = knob(0, "Pause after so many in all; 0: no limit.", free=True)
     save_every: float = knob(180.0, "Seconds between checkpoints.", free=True)
-    hidden: int = knob(160, "Width of the model, a multiple of 32.")
-    inner: int = knob(448, "Width of the feed-forward part, a multiple of 32.")
-    layers: int = knob(6, "Blocks.")
-    heads: int = knob(5, "Attention heads.")
-    data: str = knob("", "A file of token ids that `pack` wrote, instead of the corpus.")
+    hidden: int = knob(160, "Width of the model, a multiple of 32; a checkpoint has its own size.", free=True)
+    inner: int = knob(448, "Width of the feed-forward part, a multiple of 32.", free=True)
+    layers: int = knob(6, "Blocks.", free=True)
+    heads: int = knob(5, "Attention heads.", free=True)
+    data: str = knob("", "A file of token ids that `pack` wrote, instead of the corpus.", free=True)
     unpaired: bool = knob(False, "Give every prompt another prompt's answer: the plain language model, in `lm/`.")
     step_tokens: int = knob(2048, "Padded tokens of a batch.")
     window: int = knob(4000, "Examples among which those of like lengths are put together.")
@@ -176,15 +176,17 @@ def _updated(record: Any, values: Mapping[str, Any], prefix: str) -> Any:
             raise ValueError(f"there is no {prefix}{name}; known are {', '.join(types)}")
         if is_dataclass(types[name]) and isinstance(value, Mapping):
             changed[name] = _updated(getattr(record, name), value, f"{prefix}{name}.")
-        elif is_dataclass(types[name]) or not isinstance(value, _accepted(types[name])):
+        elif not _is_a(value, types[name]):
             raise ValueError(f"{prefix}{name} is {value!r}, not {types[name].__name__}")
         else:
             changed[name] = types[name](value)
     return replace(record, **changed)
 
 
-def _accepted(kind: type) -> tuple[type, ...]:
-    return {float: (float, int), Path: (str, Path)}.get(kind, (kind,))
+def _is_a(value: object, kind: type) -> bool:
+    """Whether a value may stand for a field of this type; to Python a bool is a number too."""
+    accepted = {float: (float, int), Path: (str, Path)}.get(kind, (kind,))
+    return isinstance(value, accepted) and (kind is bool or not isinstance(value, bool))
 
 
 def from_arguments(arguments: Sequence[str], section: str, about: str) -> tuple[Config, list[str]]:

@@ -39,8 +39,10 @@ def answers_of(tokens: Tokens, rows: Iterable[dict[str, Any]]) -> Iterator[list[
 
 
 def train(settings: config.Config) -> Path:
-    """The stage; returns the checkpoint."""
+    """The stage; returns the checkpoint. Raises ValueError for settings that do not go together."""
     s, work = settings.sft, settings.out
+    if s.data and s.unpaired:
+        raise ValueError("unpaired needs the corpus, not data")
     out = work / "lm" if s.unpaired else work
     out.mkdir(parents=True, exist_ok=True)
     if s.data:

@@ -15,7 +15,7 @@ import csv
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -31,8 +31,8 @@ from gccllm.lab.train.examples import HELD, Example
 from gccllm.lab.train.model import Block, Model, Muon, Shape
 
 CHECKPOINT = "checkpoint.pt"
-HELD_OUT = 512
-"""Examples of a held-out split that a row of the curve is made of."""
+HELD_OUT = {"cpu": 128, "cuda": 512}
+"""Examples of a held-out split that a row of the curve is made of, by device."""
 LOG_S = 60.0
 COLUMNS = ("seconds", "step", "tokens", "rows", "train_loss",
            *(f"{name}_{what}" for name in HELD for what in ("loss", "accuracy")))  # fmt: skip
@@ -131,7 +131,7 @@ def held_out(model: Model, loader: Loader) -> tuple[float, float]:
     """Mean loss (nats a token) and share of tokens predicted right, of the first examples of a split."""
     model.eval()
     loss = right = count = 0.0
-    lengths = loader.lengths[:HELD_OUT]
+    lengths = loader.lengths[: HELD_OUT[loader.device.type]]
     for part in np.array_split(np.argsort(lengths), max(1, len(lengths) // 64)) if len(lengths) else ():
         batch = loader.batch(part.tolist(), 16)
         logits = answer_logits(model, batch)
@@ -181,11 +181,13 @@ def train(config: Config, out: Path, vocabulary: int, read: Callable[[], dict[st
     rng = random.Random(config.seed)
     path = out / CHECKPOINT
     stored: dict[str, Any] = torch.load(path, weights_only=False, map_location=device) if path.exists() else {}
-    if "config" in stored:
-        config.check_same(stored["config"], "sft", path)
     shape = Shape(**stored["shape"]) if stored else Shape(vocabulary, s.hidden, s.inner, s.layers, s.heads)
     if shape.vocabulary != vocabulary:
         raise ValueError(f"{path} has {shape.vocabulary} words, the vocabulary {vocabulary}: move the checkpoint away")
+    s = replace(s, hidden=shape.hidden, inner=shape.inner, layers=shape.layers, heads=shape.heads)
+    config = replace(config, sft=s)  # a checkpoint's own sizes, whatever was asked for
+    if "config" in stored:
+        config.check_same(stored["config"], "sft", path)
     model = Model(shape).to(device)
     optimizer = Muon(model)
     used, trained, step = 0.0, 0, 0

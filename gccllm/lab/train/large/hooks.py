@@ -112,7 +112,7 @@ def judged(task: Mapping[str, Any], answer: str) -> Outcome:
     try:
         code = prompt_text.parse_answer(_SPECIAL_TAIL.sub("", answer))
     except Decline as decline:
-        return Outcome("build", reason=decline.reason.label, detail=decline.detail)
+        return Outcome("build", reason=decline.reason.label, detail=decline.detail[:300])
     whole = {key: task[key] for key in TASK_KEYS} | {"answer": f"```{code.dialect}\n{code.code}```\n"}
     path = _cache() / f"{_key(whole)}.json"
     if (known := _read(path)) is not None:

@@ -92,8 +92,7 @@ def judge_task(task: Task) -> Outcome:
     """The outcome of one answer. Never raises for what the answer or the function is."""
     with scratch() as directory:
         try:
-            found = _judged(task, directory)
-            return replace(found, detail=found.detail[:300])
+            return _judged(task, directory)
         except Decline as decline:
             return Outcome(UNDECIDED, reason=decline.reason.label, detail=decline.detail)
         except (BodyError, AssembleError) as error:
@@ -213,7 +212,8 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     task = json.load(sys.stdin)
-    json.dump(asdict(judge_task(task)), sys.stdout)
+    found = judge_task(task)
+    json.dump(asdict(replace(found, detail=found.detail[:300])), sys.stdout)
 
 
 if __name__ == "__main__":
