@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gccllm.lab.train import config
+from gccllm.lab.train.__main__ import STAGES, main
 from gccllm.lab.train.config import Config, Ppo, from_arguments
 
 GPU = Path(config.__file__).with_name("gpu.toml")
@@ -45,14 +47,56 @@ def test_a_mistake_in_a_file_is_one_line(tmp_path: Path, text: str, says: str) -
     assert "\n" not in str(error.value)
 
 
-def test_a_mistake_in_a_stage_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stage(made: Config) -> None:
-        raise ValueError(f"no corpus in {made.out}")
-
-    monkeypatch.setattr(sys, "argv", ["sft", "--out", str(tmp_path / "new")])
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["card", "--out", "new"], "card: [Errno 2] No such file or directory: 'new/corpus.jsonl'"),
+        (["corpus", "more"], "corpus: more is no option; see --help"),
+        (["eval"], f"there is no stage eval; known are {', '.join(STAGES)}"),
+    ],
+)
+def test_a_mistake_in_a_stage_is_one_line(
+    words: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as end:
-        config.run(stage, "sft", "About.")
-    assert end.value.code == f"sft: no corpus in {tmp_path / 'new'}"
+        main(words)
+    assert end.value.code == says
+
+
+WITHOUT_TORCH = """
+import sys
+from gccllm.commands import extras
+from gccllm.lab.train.__main__ import main
+sys.modules["torch"] = None
+extras.extra_of = {"torch": "gcc-llm-lab[train]"}.get
+main(["sft"])
+"""
+
+
+def test_a_missing_library_is_one_line() -> None:
+    ran = subprocess.run([sys.executable, "-c", WITHOUT_TORCH], capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert ran.stderr == "sft: this needs torch: in a clone, pip install './gccllm/lab[train]'\n"
+
+
+def test_every_stage_has_help(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torch", reason="training needs torch")
+    pytest.importorskip("gguf", reason="the model is written with gguf")
+    main(["--help"])
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[2:]] == list(STAGES)
+    for stage in STAGES:
+        with pytest.raises(SystemExit) as end:
+            main([stage, "--help"])
+        assert end.value.code == 0
+        assert f"python -m gccllm.lab.train {stage} " in capsys.readouterr().out
+
+
+def test_a_stage_has_the_options_that_it_reads(tmp_path: Path) -> None:
+    assert from_arguments(["--threads", "3", "--seed", "2"], "sft", "About.")[0] == Config(threads=3, seed=2)
+    for words in (["--threads", "3"], ["--seed", "2"], ["--checkpoint", "a.pt"]):
+        with pytest.raises(SystemExit):
+            from_arguments(words, "restore", "About.")
 
 
 def test_what_changes_the_result_must_be_the_checkpoints(tmp_path: Path) -> None:

@@ -127,5 +127,5 @@ def compare(config: Config, checkpoints: Sequence[str]) -> list[str]:
     return lines
 
 
-if __name__ == "__main__":
-    configuration.run(compare, "compare", __doc__, words=True)
+def main(arguments: Sequence[str]) -> None:
+    configuration.run(compare, "compare", __doc__, arguments, words=True)

@@ -1,15 +1,15 @@
 """The configuration of a training run: one record for all stages, from a TOML file and the command line.
 
-Every stage is `python -m gccllm.lab.train.STAGE [--config FILE] [--NAME VALUE ...]`. The options of a stage are the
-common fields and those of its section; the file has the common fields at its top and a table for each section. The
-record is printed when a stage starts and stored in its checkpoint. A run that goes on from a checkpoint must have the
-same values, except for fields that change only how long or how fast it runs (`free`).
+Every stage is `python -m gccllm.lab.train STAGE [--config FILE] [--NAME VALUE ...]`. The options of a stage are the
+common fields that it reads and those of its section; the file has the common fields at its top and a table for each
+section. `sft` and `ppo` print the fields they read when they start and store the whole record in the checkpoint. A run
+that goes on from a checkpoint must have the same values, except for fields that change only how long or how fast it
+runs (`free`).
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, asdict, dataclass, field, fields, is_dataclass, replace
@@ -22,9 +22,12 @@ BUILTIN = Path(gccllm.__file__).with_name("propose") / "builtin"
 """Where the package has its model."""
 
 
-def knob(default: Any, says: str, *, free: bool = False) -> Any:
-    """A field with its default and its line of help. `free`: it may differ when a run goes on from its checkpoint."""
-    return field(default=default, metadata={"says": says, "free": free})
+def knob(default: Any, says: str, *, free: bool = False, stages: Sequence[str] = ()) -> Any:
+    """A field with its default and its line of help.
+
+    free: it may differ when a run goes on from its checkpoint. stages: those that read a common field; none: all.
+    """
+    return field(default=default, metadata={"says": says, "free": free, "stages": stages})
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,11 @@ class Corpus:
     minutes: float = knob(30.0, "Wall time of this run.", free=True)
     workers: int = knob(2, "Processes: one a core.", free=True)
     quick: bool = knob(False, "Check with plain loops, time nothing: more rows beside timed ones.")
+
+
+@dataclass(frozen=True)
+class Real:
+    minutes: float = knob(20.0, "Wall time of this run.", free=True)
 
 
 @dataclass(frozen=True)
@@ -96,6 +104,11 @@ class Ppo:
 
 
 @dataclass(frozen=True)
+class Restore:
+    model: Path = knob(BUILTIN, "Folder of model.gguf and tokens.json.")  # noqa: RUF009
+
+
+@dataclass(frozen=True)
 class Export:
     checkpoint: str = knob("ppo-average.pt", "In the work folder.")
     to: Path = knob(BUILTIN, "Folder of model.gguf and tokens.json.")  # noqa: RUF009
@@ -121,11 +134,13 @@ class Config:
     """Every number of a run, by stage."""
 
     out: Path = knob(Path(".train"), "Work folder.", free=True)  # noqa: RUF009
-    seed: int = knob(1, "Of everything that is drawn.")
-    threads: int = knob(1, "Threads of torch.", free=True)
+    seed: int = knob(1, "Of everything that is drawn.", stages=("corpus", "sft", "ppo"))
+    threads: int = knob(1, "Threads of torch.", free=True, stages=("sft", "ppo"))
     corpus: Corpus = Corpus()
+    real: Real = Real()
     sft: Sft = Sft()
     ppo: Ppo = Ppo()
+    restore: Restore = Restore()
     export: Export = Export()
     evaluate: Evaluate = Evaluate()
     compare: Compare = Compare()
@@ -191,10 +206,10 @@ def _is_a(value: object, kind: type) -> bool:
 
 def from_arguments(arguments: Sequence[str], section: str, about: str) -> tuple[Config, list[str]]:
     """The record of a stage's command line, and the words that are no options. Ends the process for a wrong one."""
-    parser = argparse.ArgumentParser(prog=f"python -m gccllm.lab.train.{section}", description=about.split("\n")[0])
+    parser = argparse.ArgumentParser(prog=f"python -m gccllm.lab.train {section}", description=about.split("\n")[0])
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML; options stand over it.")
     default = Config()
-    owners = {f.name: "" for f in _plain(default)}
+    owners = {f.name: "" for f in _plain(default) if section in (f.metadata["stages"] or (section,))}
     owners |= {f.name: section for f in _plain(getattr(default, section))} if hasattr(default, section) else {}
     for name, owner in owners.items():
         record = getattr(default, owner) if owner else default
@@ -212,15 +227,15 @@ def from_arguments(arguments: Sequence[str], section: str, about: str) -> tuple[
     return _updated(config, given | ({section: own} if own else {}), ""), words
 
 
-def run(stage: Callable[..., object], section: str, about: str, *, words: bool = False) -> None:
-    """A stage as a program. `words`: it also takes the words that are no options. A mistake is one line, no trace."""
-    try:
-        config, rest = from_arguments(sys.argv[1:], section, about)
-        if rest and not words:
-            raise ValueError(f"{rest[0]} is no option; see --help")
-        config.out.mkdir(parents=True, exist_ok=True)
-        stage(config, *([rest] if words else []))
-    except ModuleNotFoundError as error:
-        sys.exit(f"{section}: this needs {error.name}: pip install 'gcc-llm-lab[train]'")
-    except (ValueError, OSError) as error:
-        sys.exit(f"{section}: {error}")
+def run(
+    stage: Callable[..., object], section: str, about: str, arguments: Sequence[str], *, words: bool = False
+) -> None:
+    """Run a stage with the record of its command line. `words`: it also takes the words that are no options.
+
+    Raises ValueError for words that it does not take.
+    """
+    config, rest = from_arguments(arguments, section, about)
+    if rest and not words:
+        raise ValueError(f"{rest[0]} is no option; see --help")
+    config.out.mkdir(parents=True, exist_ok=True)
+    stage(config, *([rest] if words else []))

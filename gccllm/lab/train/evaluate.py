@@ -128,5 +128,5 @@ def answerable(rows: Sequence[dict[str, Any]], tokens: Tokens, count: int, *, se
     return random.Random(seed).sample(fitting, min(count, len(fitting)))
 
 
-if __name__ == "__main__":
-    configuration.run(evaluate, "evaluate", __doc__)
+def main(arguments: Sequence[str]) -> None:
+    configuration.run(evaluate, "evaluate", __doc__, arguments)

@@ -6,6 +6,7 @@ unique spelling as a stream of characters (slots, whole lines).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import gguf
@@ -158,5 +159,5 @@ def ship(config: Config) -> None:
     print(f"export: {(target / 'model.gguf').stat().st_size / 1e6:.2f} MB in {target}")
 
 
-if __name__ == "__main__":
-    configuration.run(ship, "export", __doc__)
+def main(arguments: Sequence[str]) -> None:
+    configuration.run(ship, "export", __doc__, arguments)

@@ -1,9 +1,9 @@
 """A corpus as one file of ids, and weights as parts: what travels to a machine with a GPU and back.
 
-    python -m gccllm.lab.train.pack corpus .large .large/go/ids.npz     # here: ids for SFT, prompts for PPO
-    python -m gccllm.lab.train.sft --data .large/go/ids.npz ...         # there; all of it: gpu.sh
-    python -m gccllm.lab.train.pack part .train/checkpoint.pt OUT/sft   # there: float16, in small parts
-    python -m gccllm.lab.train.pack join OUT/sft .large/checkpoint.pt   # here: a checkpoint for any stage
+    python -m gccllm.lab.train pack corpus .large .large/go/ids.npz     # here: ids for SFT, prompts for PPO
+    python -m gccllm.lab.train sft --data .large/go/ids.npz ...         # there; all of it: gpu.sh
+    python -m gccllm.lab.train pack part .train/checkpoint.pt OUT/sft   # there: float16, in small parts
+    python -m gccllm.lab.train pack join OUT/sft .large/checkpoint.pt   # here: a checkpoint for any stage
 
 The machine needs the ids, torch and this project's source, and nothing of the corpus.
 """
@@ -14,7 +14,7 @@ import argparse
 import json
 import random
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -145,17 +145,13 @@ def _write(path: Path, rows: list[dict[str, Any]]) -> None:
         file.writelines(json.dumps(row) + "\n" for row in rows)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m gccllm.lab.train.pack", description=__doc__.splitlines()[0])
+def main(arguments: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(prog="python -m gccllm.lab.train pack", description=__doc__.splitlines()[0])
     verbs = parser.add_subparsers(dest="verb", required=True)
     for name, about in (("corpus", "a corpus's folder"), ("join", "a folder of weights"), ("part", "a checkpoint")):
         verb = verbs.add_parser(name)
         verb.add_argument("source", type=Path, help=about)
         verb.add_argument("target", type=Path)
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     verbs_of: dict[str, Callable[[Path, Path], None]] = {"corpus": pack_corpus, "join": join, "part": part}
     verbs_of[given.verb](given.source, given.target)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,10 +1,12 @@
-"""A run's curves as one picture: a small panel for each quantity, marks where an alarm rang."""
+"""Stage `plot`: a run's curves as one picture: a small panel for each quantity, marks where an alarm rang."""
 
 from __future__ import annotations
 
+import argparse
 import csv
 import importlib
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +46,10 @@ def _smooth(values: list[float], width: int) -> list[float]:
 
 
 def plot_csv(path: Path, png: Path, title: str) -> None:
-    """Draw every numeric column of `path`. Raises RuntimeError without matplotlib, ValueError without rows."""
-    try:
-        matplotlib: Any = importlib.import_module("matplotlib")
-        matplotlib.use("Agg")
-        pyplot: Any = importlib.import_module("matplotlib.pyplot")
-    except ImportError as error:
-        raise RuntimeError(f"plots need matplotlib: pip install matplotlib ({error})") from error
+    """Draw every numeric column of `path`. Raises ModuleNotFoundError without matplotlib, ValueError without rows."""
+    matplotlib: Any = importlib.import_module("matplotlib")
+    matplotlib.use("Agg")
+    pyplot: Any = importlib.import_module("matplotlib.pyplot")
     columns, marks = read_columns(path)
     x_name = next((name for name in X if name in columns), None)
     shown = [name for name in columns if name not in SKIPPED]
@@ -83,3 +82,11 @@ def plot_csv(path: Path, png: Path, title: str) -> None:
     figure.savefig(temporary, dpi=130)
     pyplot.close(figure)
     temporary.replace(png)
+
+
+def main(arguments: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(prog="python -m gccllm.lab.train plot", description=__doc__)
+    parser.add_argument("curves", type=Path, help="curve.csv or ppo.csv")
+    parser.add_argument("png", type=Path)
+    given = parser.parse_args(arguments)
+    plot_csv(given.curves, given.png, given.curves.stem)

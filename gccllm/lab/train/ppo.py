@@ -281,5 +281,5 @@ def _log(curve: Path, row: dict[str, float], texts: dict[str, str]) -> None:
     print("ppo:", *(f"{name}={shown[name]}" for name in brief), f"alarms={texts['alarms'] or '-'}", flush=True)
 
 
-if __name__ == "__main__":
-    configuration.run(stage, "ppo", __doc__)
+def main(arguments: Sequence[str]) -> None:
+    configuration.run(stage, "ppo", __doc__, arguments)

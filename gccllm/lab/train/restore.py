@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 
 from gccllm.lab.train import config
 from gccllm.lab.train.export import restore
@@ -10,8 +11,8 @@ from gccllm.lab.train.trainer import CHECKPOINT, save
 
 
 def stage(settings: config.Config) -> None:
-    """Read `export.to`, the package's own model by default. Raises ValueError where it would overwrite something."""
-    out, model = settings.out, settings.export.to
+    """Read a model, the package's own by default. Raises ValueError where it would overwrite something."""
+    out, model = settings.out, settings.restore.model
     for name in (CHECKPOINT, "tokens.json"):
         if (out / name).exists():
             raise ValueError(f"{out / name} is there: move it away, or name another folder (--out)")
@@ -21,5 +22,5 @@ def stage(settings: config.Config) -> None:
     print(f"restore: {sum(p.numel() for p in weights.parameters()) / 1e6:.2f} M parameters in {out}")
 
 
-if __name__ == "__main__":
-    config.run(stage, "export", __doc__)
+def main(arguments: Sequence[str]) -> None:
+    config.run(stage, "restore", __doc__, arguments)

@@ -8,15 +8,15 @@
 # than as many threads.
 set -e
 minutes=${MINUTES:-150} cores=${CORES:-$(nproc)} python=${PYTHON:-python}
-here=gccllm.lab.train
 set -- ${1:+--config "$1"}
+stage() { "$python" -m gccllm.lab.train "$@"; }
 share() { awk "BEGIN { print $minutes * $1 }"; }
-several() { OMP_NUM_THREADS=1 "$python" -m torch.distributed.run --standalone --nproc-per-node "$cores" -m "$@"; }
+several() { OMP_NUM_THREADS=1 "$python" -m torch.distributed.run --standalone --nproc-per-node "$cores" -m gccllm.lab.train "$@"; }
 
-"$python" -m $here.corpus "$@" --minutes "$(share 0.25)" --rows 200000 --workers "$cores"
-several $here.sft "$@" --minutes "$(share 0.5)"
+stage corpus "$@" --minutes "$(share 0.25)" --rows 200000 --workers "$cores"
+several sft "$@" --minutes "$(share 0.5)"
 while [ $((64 % cores)) -ne 0 ]; do cores=$((cores - 1)); done   # ppo.prompts is split among them
-several $here.ppo "$@" --minutes "$(share 0.2)"
-"$python" -m $here.export "$@"
-"$python" -m $here.corpus.card "$@"
-"$python" -m $here.evaluate "$@"
+several ppo "$@" --minutes "$(share 0.2)"
+stage export "$@"
+stage card "$@"
+stage evaluate "$@"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,5 +65,5 @@ def train(settings: config.Config) -> Path:
     return trainer.train(settings, out, tokens.size, splits_now)
 
 
-if __name__ == "__main__":
-    config.run(train, "sft", __doc__)
+def main(arguments: Sequence[str]) -> None:
+    config.run(train, "sft", __doc__, arguments)

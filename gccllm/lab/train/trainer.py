@@ -1,6 +1,6 @@
 """The supervised trainer: the loss is on the answers' tokens. Stops by the clock, goes on from its checkpoint.
 
-One loop for two CPU cores, one GPU, or several: `torchrun --nproc-per-node N -m gccllm.lab.train.sft` splits each
+One loop for two CPU cores, one GPU, or several: `torchrun --nproc-per-node N -m gccllm.lab.train sft` splits each
 step's batches over the processes and averages the gradients. All ids of a split lie on the device and batches are made
 there, padded on the right and without a mask: attention is causal, and no loss is on padding. On a GPU the forward pass
 is in bfloat16 and the blocks are compiled where a compiler is found; on a CPU it is plain float32.

@@ -1,4 +1,4 @@
-"""The corpus: pairs drawn, compiled, checked, timed; what is taught is what beats the compilers.
+"""Stage `corpus`: pairs drawn, compiled, checked, timed; what is taught is what beats the compilers.
 
 A row's expert must pass the quick check on fresh random states, else the row is dropped (and counted). Every
 TIMED_EVERY-th batch is also timed on a medium state. Where the experts of a composition run at least 5% faster than the
@@ -18,7 +18,7 @@ import hashlib
 import json
 import random
 import time
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import count, islice
@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from gccllm.base.toolchain import Toolchain
+from gccllm.lab.train import config as configuration
 from gccllm.lab.train import families
 from gccllm.lab.train.checking import How, build_checker, check
 from gccllm.lab.train.config import Config
@@ -182,3 +183,7 @@ def pair_of(row: dict[str, Any]) -> Pair:
     return Pair(
         row["family"], row["key"], row["c"], row["expert"], types_of(row), tuple(row["kinds"]), tuple(row["values"])
     )
+
+
+def main(arguments: Sequence[str]) -> None:
+    configuration.run(generate, "corpus", __doc__, arguments)

@@ -1,8 +1,9 @@
-"""The data card's numbers, counted from a corpus."""
+"""Stage `card`: the data card's numbers, counted from a corpus."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 from gccllm.lab.train import config
@@ -49,5 +50,5 @@ def card(out: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-if __name__ == "__main__":
-    config.run(lambda settings: print(card(settings.out)), "corpus.card", __doc__)
+def main(arguments: Sequence[str]) -> None:
+    config.run(lambda settings: print(card(settings.out)), "card", __doc__, arguments)

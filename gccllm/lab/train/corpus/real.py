@@ -1,4 +1,4 @@
-"""Stage `corpus.real`: functions of real C programs, judged by the gates: rows whose answer is `KEEP`.
+"""Stage `real`: functions of real C programs, judged by the gates: rows whose answer is `KEEP`.
 
     package ── source archive ── every .c file compiled ── functions with a loop, no calls, no data, types with words
             ── once each, by canonical text ── recompiled by every recipe, verified, timed ── row
@@ -355,11 +355,11 @@ def _groups(rows: Sequence[dict[str, Any]], sources: Mapping[str, Source]) -> li
 
 
 def stage(settings: training.Config, packages: Sequence[str]) -> None:
-    """Read and judge for the corpus's minutes."""
+    """Read and judge until the time is over."""
     out = settings.out.resolve()
-    harvest_real(out, packages or PACKAGES, settings.corpus.minutes * 60)
+    harvest_real(out, packages or PACKAGES, settings.real.minutes * 60)
     print(summary(out))
 
 
-if __name__ == "__main__":
-    training.run(stage, "corpus", __doc__, words=True)
+def main(arguments: Sequence[str]) -> None:
+    training.run(stage, "real", __doc__, arguments, words=True)
