@@ -34,7 +34,7 @@ def c_words(text: str, slots: Slots) -> list[str]:
 
 
 def _c_number(number: int, slots: Slots) -> list[str]:
-    reference = slots.name(number, answer=True, fixed=frozenset())
+    reference = slots.name(number, answer=True)
     if reference is not None and (reference[-1] not in COMPLEMENTS or int(reference[2:-1]) < COMPLEMENTED):
         return [" " + reference]
     if number < 256:

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 SLOTS = 12
 STRUCTURAL = frozenset((0, 1, 2, 3, 4, 7, 8, 15, 16, 31, 32, 63, 64))
 """Numbers that are never slots."""
-FIXED = frozenset((27, 78, 128, 177, 255, 506097522914230528, 1084818905618843912))
-"""Numbers of the expert's own idioms (shuffle controls, lane numbers): spelled out even where a slot fits."""
 WRAPS = {"": 0, "p": 1, "m": -1}
 COMPLEMENTS = {"w": 256, "x": 65536}
 
@@ -37,9 +35,9 @@ class Slots:
                         seen.setdefault(value)
         return cls(tuple(seen)[:SLOTS])
 
-    def name(self, number: int, *, answer: bool, fixed: frozenset[int] = FIXED) -> str | None:
+    def name(self, number: int, *, answer: bool) -> str | None:
         """A reference that means `number`, or None: then it is spelled in digits."""
-        if abs(number) in STRUCTURAL or (answer and abs(number) in fixed):
+        if abs(number) in STRUCTURAL:
             return None
         sign, magnitude = ("-", -number) if number < 0 else ("", number)
         if magnitude in self.values:

@@ -1,12 +1,11 @@
-"""The built-in model's own words: types and assembly lines in the prompt, C or assembly in the answer.
+"""The built-in model's own words: types and assembly lines in the prompt, C in the answer.
 
 A prompt is `<c>`, the words of the types (`=i32 :pu8 :i64`), the canonical scalar text, `<sep>`; an answer is the
-inside of a C function (`gccllm.propose.prelude`) and `<eos>`. In the other dialect a prompt begins with `<isaN>`, has
-no types, and the answer is a body in assembly. One token is a whole frequent line, or a mnemonic, an operand, a label;
-of C it is a lexeme, a macro's name with its parenthesis. Numbers of the prompt other than small structural ones
-(scales, strides, shift counts of types) become slots `kk0`, `kk1` ... in order of appearance, and an answer refers to
-them, so that the model copies a name, never digits. An answer may also say slot plus or minus one (x < c is x <= c-1),
-and the slot's complement to 2^8 or 2^16; every other number is spelled in digits.
+inside of a C function (`gccllm.propose.prelude`) and `<eos>`. One token is a whole frequent line, or a mnemonic, an
+operand, a label; of C it is a lexeme, a macro's name with its parenthesis. Numbers of the prompt other than small
+structural ones (scales, strides, shift counts of types) become slots `kk0`, `kk1` ... in order of appearance, and an
+answer refers to them, so that the model copies a name, never digits. An answer may also say slot plus or minus one (x <
+c is x <= c-1), and the slot's complement to 2^8 or 2^16; every other number is spelled in digits.
 
 Covered: the instructions the model was trained on. Not covered: calls, jump tables, constants in memory; a text with a
 word outside the vocabulary raises ValueError, and the proposer has no answer.
@@ -25,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from gccllm.propose.c_words import C_CLOSED, c_text, c_words
 from gccllm.propose.signature import WORDS, CSignature
-from gccllm.propose.slots import COMPLEMENTED, COMPLEMENTS, SLOTS, WRAPS, Slots
+from gccllm.propose.slots import COMPLEMENTED, SLOTS, Slots
 
 if TYPE_CHECKING:
     from gccllm.propose.protocol import Prompt
@@ -54,16 +53,9 @@ _MEMORY = [
 ]  # fmt: skip
 
 
-def _has_word(prefix: str, reference: str) -> bool:
-    """Whether every vocabulary has the reference: neighbours and complements only as immediates, the latter of few."""
-    if reference[-1] not in WRAPS and reference[-1] not in COMPLEMENTS:
-        return True
-    return prefix == "$" and (reference[-1] in "pm" or int(reference.strip("-k")[:-1]) < COMPLEMENTED)
-
-
-def _number_words(prefix: str, number: int, slots: Slots, *, answer: bool) -> list[str]:
-    reference = slots.name(number, answer=answer)
-    if reference is not None and _has_word(prefix, reference):
+def _number_words(prefix: str, number: int, slots: Slots) -> list[str]:
+    reference = slots.name(number, answer=False)
+    if reference is not None:
         return [prefix + reference]
     if number in SMALL[prefix]:
         return [f"{prefix}{number}"]
@@ -72,13 +64,13 @@ def _number_words(prefix: str, number: int, slots: Slots, *, answer: bool) -> li
     return [prefix + ("#-" if number < 0 else "#"), *[f"#{chunk}" for chunk in chunks]]
 
 
-def _operand_words(operand: str, slots: Slots, *, answer: bool) -> list[str]:
+def _operand_words(operand: str, slots: Slots) -> list[str]:
     match = _OPERAND.fullmatch(operand)
     if match is None or not operand:
         return ["<unk>"]
     words = ["*"] if match["star"] else []
     if match["number"] is not None:
-        words += _number_words("$" if match["immediate"] else "", int(match["number"]), slots, answer=answer)
+        words += _number_words("$" if match["immediate"] else "", int(match["number"]), slots)
     elif match["immediate"]:
         return ["<unk>"]
     words += [match[part] for part in ("label", "register", "memory") if match[part]]
@@ -100,8 +92,8 @@ def split_operands(text: str) -> list[str]:
     return [*parts, current.strip()] if current.strip() else parts
 
 
-def words_of(text: str, slots: Slots, *, answer: bool) -> list[list[str]]:
-    """Words of each line: a label, or a mnemonic (with a leading tab) and its operands."""
+def words_of(text: str, slots: Slots) -> list[list[str]]:
+    """Words of each line of a prompt: a label, or a mnemonic (with a leading tab) and its operands."""
     lines = []
     for line in text.splitlines():
         stripped = line.strip()
@@ -113,7 +105,7 @@ def words_of(text: str, slots: Slots, *, answer: bool) -> list[list[str]]:
         mnemonic, _, rest = stripped.partition("\t") if "\t" in stripped else stripped.partition(" ")
         words = ["\t" + mnemonic]
         for operand in split_operands(rest):
-            words += [",", *_operand_words(operand, slots, answer=answer)]
+            words += [",", *_operand_words(operand, slots)]
         # a comma says where an operand starts; the first needs none
         lines.append(words[:1] + words[2:] if len(words) > 1 else words)
     return lines
@@ -141,18 +133,13 @@ class Tokens:
         return self.ids["<eos>"]
 
     @property
-    def eos(self) -> int:
-        return self.end
-
-    @property
     def size(self) -> int:
         return len(self.words)
 
     @classmethod
     def build(
-        cls, rows: Iterable[tuple[str, str]], *, lines: int = 600, size: int = 2816, dialect: str = "c",
-        macros: Iterable[str] = (),
-    ) -> Tokens:  # fmt: skip
+        cls, rows: Iterable[tuple[str, str]], *, lines: int = 600, size: int = 2816, macros: Iterable[str] = ()
+    ) -> Tokens:
         """A vocabulary of (prompt, answer) texts: every word seen, the commonest whole lines, all numbers to 255.
 
         `macros`: names that an answer may call, seen or not.
@@ -162,14 +149,12 @@ class Tokens:
         spoken: Counter[str] = Counter()
         for prompt, answer in rows:
             slots = Slots.of(prompt)
-            if dialect == "c":
-                spoken.update(c_words(answer, slots))
-            for text, is_answer in ((prompt, False), (answer, True))[: 1 if dialect == "c" else 2]:
-                for words in words_of(text, slots, answer=is_answer):
-                    counts.update(words)
-                    if len(words) > 1:
-                        # shorter sequences gain more from a line made of many words
-                        whole[_merge(words)] += len(words) - 1
+            spoken.update(c_words(answer, slots))
+            for words in words_of(prompt, slots):
+                counts.update(words)
+                if len(words) > 1:
+                    # shorter sequences gain more from a line made of many words
+                    whole[_merge(words)] += len(words) - 1
         closed = [f"{p}{n}" for p, numbers in SMALL.items() for n in numbers]
         closed += [f"{p}{s}kk{i}" for p in ("$", "") for s in ("", "-") for i in range(SLOTS)]
         closed += [
@@ -218,9 +203,9 @@ class Tokens:
                 follows.setdefault(first, set()).add(then)
         return Tokens(self.words, {first: frozenset(then) for first, then in follows.items()})
 
-    def _encode(self, text: str, slots: Slots, *, answer: bool) -> list[int]:
+    def _encode(self, text: str, slots: Slots) -> list[int]:
         ids: list[int] = []
-        for words in words_of(text, slots, answer=answer):
+        for words in words_of(text, slots):
             line = self.ids.get(_merge(words)) if len(words) > 1 else None
             if line is not None:
                 ids.append(line)
@@ -232,13 +217,9 @@ class Tokens:
                 ids.append(number)
         return ids
 
-    def encode_text(self, scalar: str, types: CSignature | None = None, level: int = 5) -> list[int]:
-        """Ids of a prompt given as canonical text: with types for an answer in C, else for one in assembly.
-
-        Raises ValueError.
-        """
-        head = [f"<isa{max(0, min(level, 5))}>"] if types is None else ["<c>", *types.words]
-        ids = [*(self.ids[word] for word in head), *self._encode(scalar, Slots.of(scalar), answer=False)]
+    def encode_text(self, scalar: str, types: CSignature) -> list[int]:
+        """Ids of a prompt given as canonical text and types. Raises ValueError."""
+        ids = [*(self.ids[word] for word in ("<c>", *types.words)), *self._encode(scalar, Slots.of(scalar))]
         if len(ids) >= MAX_PROMPT_TOKENS:
             raise ValueError(f"{len(ids)} tokens, the limit is {MAX_PROMPT_TOKENS}")
         return [*ids, self.ids["<sep>"]]
@@ -268,57 +249,6 @@ class Tokens:
     def decode_answer(self, ids: Sequence[int], prompt: Prompt) -> str:
         """C text of an answer to a prompt (without `end`). Raises ValueError when the ids make none."""
         return self.decode_c(ids, prompt.short)
-
-    def encode_asm(self, body: str, scalar: str) -> list[int]:
-        """Ids of a body to the prompt text `scalar`, without `end`. Raises ValueError."""
-        return self._encode(body, Slots.of(scalar), answer=True)
-
-    def decode_asm(self, ids: Sequence[int], scalar: str) -> str:
-        """Body text of an answer in assembly (without `end`). Raises ValueError when the ids make none."""
-        slots = Slots.of(scalar)
-        flat: list[str] = []
-        for number in ids:
-            if not 0 <= number < len(self.words):
-                raise ValueError(f"no token {number}")
-            flat += self.words[number].split("\x1f")
-        lines: list[str] = []
-        operands: list[str] = []
-
-        def flush() -> None:
-            if operands and lines:
-                lines[-1] += "\t" + ", ".join(operands)
-            operands.clear()
-
-        start = True
-        for position, word in enumerate(flat):
-            if word.startswith("<") or (not lines and not word.startswith("\t") and not word.endswith(":")):
-                raise ValueError(f"{word!r} at {position} of an answer")
-            if word.startswith("\t") or word.endswith(":"):
-                flush()
-                lines.append(word)
-                start = True
-            elif word == ",":
-                start = True
-            else:
-                piece = self._piece(word, slots)
-                if start:
-                    operands.append(piece)
-                else:
-                    operands[-1] += piece
-                start = False
-        flush()
-        return "\n".join(lines) + "\n"
-
-    @staticmethod
-    def _piece(word: str, slots: Slots) -> str:
-        if word in ("$#", "$#-", "#", "#-"):
-            return word.replace("#", "")
-        if re.fullmatch(r"#\d+", word):
-            return word[1:]
-        if "kk" in word:
-            prefix = "$" if word.startswith("$") else ""
-            return f"{prefix}{slots.number(word[len(prefix) :])}"
-        return word
 
 
 def load(path: Path) -> Tokens:

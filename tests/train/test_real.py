@@ -10,7 +10,7 @@ import pytest
 
 from gccllm.base.deadline import NEVER
 from gccllm.base.toolchain import Toolchain
-from gccllm.lab.train.corpus import NAME, REAL, card, read, real
+from gccllm.lab.train.corpus import NAME, REAL, card, read, real, types_of
 from gccllm.lab.train.examples import load_examples
 from gccllm.propose.c_words import KEEP
 from gccllm.propose.tokens import Tokens
@@ -137,8 +137,8 @@ def test_verified_rows_have_half_of_the_share_of_keep(tmp_path: Path) -> None:
     write(tmp_path / REAL, found)
     examples = load_examples(tokens, tmp_path / NAME, frozenset())["train"]
     keep = tokens.encode_c(KEEP, "")
-    prompts = {row["prompt"]: tokens.encode_text(row["prompt"], None)[1:] for row in (*corpus, *found)}
-    kept = [ids[:start][3:] for ids, start in examples if ids[start:-1] == keep]
+    prompts = {row["prompt"]: tokens.encode_text(row["prompt"], types_of(row)) for row in (*corpus, *found)}
+    kept = [ids[:start] for ids, start in examples if ids[start:-1] == keep]
     real_prompt = prompts[found[0]["prompt"]]
     assert len(examples) == len(without)
     assert kept.count(real_prompt) >= len(kept) / 2

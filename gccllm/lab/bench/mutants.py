@@ -132,8 +132,6 @@ def _wrong_answers(baseline: Body, options: Options) -> Iterator[tuple[Candidate
 
 def _record(case: Judged, operator: str, what: str) -> dict[str, str]:
     verdict = case.verdict
-    if verdict is None:
-        return {"operator": operator, "what": what, "stage": "none", "outcome": "undecided", "reason": ""}
     reason = verdict.reason.label if verdict.reason else ""
     return {
         "operator": operator,

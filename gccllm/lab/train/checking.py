@@ -102,9 +102,7 @@ def plain_library(plain: Sequence[str], target: Path, command: Sequence[str]) ->
         raise RuntimeError(ran.err[:1000])
 
 
-def compiled(
-    tools: Toolchain, functions: Sequence[str], target: Path, level: int, *, draft: bool = False
-) -> set[int]:  # fmt: skip
+def compiled(tools: Toolchain, functions: Sequence[str], target: Path, level: int, *, draft: bool = False) -> set[int]:
     """One library of C functions, a line each; those that gcc refuses are left out and returned.
 
     `draft`: the macros are their plain loops, and nothing is optimised.
@@ -170,9 +168,7 @@ class How:
     """Compile answers with the macros' plain loops, and the plain side with -O1: to ask only what passes."""
 
 
-def check(
-    tools: Toolchain, checker: Path, pairs: Sequence[Pair], answers: Sequence[str], how: How
-) -> list[Checked]:  # fmt: skip
+def check(tools: Toolchain, checker: Path, pairs: Sequence[Pair], answers: Sequence[str], how: How) -> list[Checked]:
     """A verdict for each pair and the answer proposed for it. Raises RuntimeError when a tool fails on all of them."""
     if not pairs:
         return []

@@ -57,7 +57,7 @@ def answers(model: Model, tokens: Tokens, rows: Sequence[dict[str, Any]], n: int
 
 def verdicts(
     rows: Sequence[dict[str, Any]], texts: Sequence[Sequence[str | None]], folder: Path
-) -> list[list[Checked]]:  # fmt: skip
+) -> list[list[Checked]]:
     """A verdict for each text; equal texts of a row are checked once. `KEEP` is `keep`, no text is `none`."""
     tools = Toolchain.find()
     checker = build_checker(tools, folder)

@@ -33,7 +33,7 @@ from torch import nn
 
 from gccllm.base.toolchain import Toolchain
 from gccllm.lab.train import config as configuration
-from gccllm.lab.train import parallel
+from gccllm.lab.train import parallel, trainer
 from gccllm.lab.train.alarms import Summary, failures, ringing, summarise
 from gccllm.lab.train.config import Config, Ppo
 from gccllm.lab.train.corpus import NAME, Batch, make_batch, read, reserved_texts
@@ -44,7 +44,6 @@ from gccllm.lab.train.ppo_batch import Models, collect
 from gccllm.lab.train.ppo_update import Value, fit, update
 from gccllm.lab.train.reward import REWARDS, Outcome
 from gccllm.lab.train.rollout import Rollout, Sampling, sample
-from gccllm.lab.train.trainer import CHECKPOINT, load
 from gccllm.propose.c_words import KEEP
 from gccllm.propose.tokens import Tokens
 
@@ -109,7 +108,7 @@ def stage(config: Config) -> Path:
     states = config.seed * 1_000_000_007 + rank * 100_003
     keep = out / "wins.jsonl"
     with Environment(rows, tokens, workers=s.workers, address=s.ray or None, seed=states, keep=keep) as environment:
-        return train(config, out / CHECKPOINT, Task(environment.prompts, environment.score, tokens.end))
+        return train(config, out / trainer.CHECKPOINT, Task(environment.prompts, environment.score, tokens.end))
 
 
 def check(s: Ppo, processes: int) -> None:
@@ -167,7 +166,7 @@ def train(config: Config, start: Path, task: Task) -> Path:
         config.check_same(stored.get("config", {}), "ppo", path)
 
     # The models: the policy, the supervised one that it may not leave, the policy's running average, the value head.
-    reference = load(start)[0].to(device) if not stored else Model(Shape(**stored["shape"])).eval()
+    reference = trainer.load(start)[0].to(device) if not stored else Model(Shape(**stored["shape"])).eval()
     if stored:
         reference.load_state_dict(stored["reference"])
     model = Model(reference.shape).eval()
@@ -194,18 +193,14 @@ def train(config: Config, start: Path, task: Task) -> Path:
     begin, saved = time.monotonic() - used, time.monotonic()
 
     def save() -> None:
-        state = {
-            "shape": asdict(model.shape), "model": model.state_dict(), "value": value.state_dict(),
-            "average": average.state_dict(), "reference": reference.state_dict(),
+        settings = {"config": config.stored()}
+        trainer.save(path, model, settings | {
+            "value": value.state_dict(), "average": average.state_dict(), "reference": reference.state_dict(),
             "optimizers": [o.state_dict() for o in optimizers],
-            "config": config.stored(), "history": [asdict(summary) for summary in history],
+            "history": [asdict(summary) for summary in history],
             "iteration": iteration, "tokens": tokens, "used": time.monotonic() - begin,
-        }  # fmt: skip
-        mean = {"shape": state["shape"], "model": state["average"], "config": state["config"]}
-        for to, what in ((path, state), (out / AVERAGE, mean)):
-            temporary = to.with_suffix(".tmp")
-            torch.save(what, temporary)
-            temporary.replace(to)
+        })  # fmt: skip
+        trainer.save(out / AVERAGE, average, settings)
 
     while parallel.agreed(time.monotonic() - begin) < s.minutes * 60 and not (
         s.iterations and iteration >= s.iterations

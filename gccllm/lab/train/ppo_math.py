@@ -107,9 +107,7 @@ def over_the_others(scores: Tensor, samples: int) -> Tensor:
     return (groups - others).flatten()
 
 
-def clipped_policy_losses(
-    log_probs: Tensor, old: Tensor, advantage: Tensor, clip: float
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+def clipped_policy_losses(log_probs: Tensor, old: Tensor, advantage: Tensor, clip: float) -> tuple[Tensor, Tensor]:
     """The clipped surrogate as a loss of each token, and 1 on tokens that the clip holds (they send no gradient).
 
     log_probs (...): the current policy's; old (...): those of the policy that drew the tokens. Both (...).
