@@ -7,9 +7,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs torch")
 
 from gccllm.lab.train.model import Model, Shape  # noqa: E402
-from gccllm.lab.train.packed import pack, packed_states  # noqa: E402
 from gccllm.lab.train.ppo_math import token_log_probs  # noqa: E402
 from gccllm.lab.train.rollout import Sampling, draw, new_cache, read_prompts, sample, step  # noqa: E402
+from gccllm.lab.train.sequences import pack, packed_states  # noqa: E402
 
 SMALL = Shape(vocabulary=40, hidden=32, inner=64, layers=2, heads=2, context=64)
 END = 1

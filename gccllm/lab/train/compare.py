@@ -22,7 +22,7 @@ from gccllm.lab.train.config import Config
 from gccllm.lab.train.corpus import NAME, reserved_texts
 from gccllm.lab.train.environment import Environment
 from gccllm.lab.train.evaluate import answerable
-from gccllm.lab.train.examples import HELD, load_rows
+from gccllm.lab.train.examples import HELD_SPLITS, load_rows
 from gccllm.lab.train.model import Model
 from gccllm.lab.train.ppo import judge
 from gccllm.lab.train.reward import Outcome
@@ -111,8 +111,8 @@ def compare(config: Config, checkpoints: Sequence[str]) -> list[str]:
     missing = [name for name in checkpoints if not (out / name).exists()]
     if missing or not checkpoints:
         raise ValueError(f"no {', '.join(missing)} in {out}" if missing else "name the checkpoints to compare")
-    if s.split not in HELD:
-        raise ValueError(f"split {s.split}: choose one of {', '.join(HELD)}")
+    if s.split not in HELD_SPLITS:
+        raise ValueError(f"split {s.split}: choose one of {', '.join(HELD_SPLITS)}")
     tokens = Tokens.load(out / "tokens.json")
     held = load_rows(out / NAME, reserved_texts(Toolchain.find()))[s.split]
     rows = answerable(held, tokens, s.rows, seed=7)

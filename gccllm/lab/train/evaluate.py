@@ -25,7 +25,7 @@ from gccllm.lab.train import config as configuration
 from gccllm.lab.train.checking import Checked, How, build_checker, check
 from gccllm.lab.train.config import Config
 from gccllm.lab.train.corpus import NAME, pair_of, reserved_texts, types_of
-from gccllm.lab.train.examples import HELD, load_rows
+from gccllm.lab.train.examples import HELD_SPLITS, load_rows
 from gccllm.lab.train.model import Model
 from gccllm.lab.train.rollout import Sampling, sample
 from gccllm.lab.train.trainer import load
@@ -107,7 +107,7 @@ def evaluate(config: Config) -> dict[str, Any]:
     tokens = Tokens.load(out / "tokens.json")
     splits = load_rows(out / NAME, reserved_texts(Toolchain.find()))
     result: dict[str, Any] = {}
-    for name in HELD:
+    for name in HELD_SPLITS:
         chosen = answerable(splits[name], tokens, s.rows, seed=5)
         if chosen:
             result[name] = summary(chosen, verdicts(chosen, answers(model, tokens, chosen, s.n), out))

@@ -23,8 +23,8 @@ ENOUGH, MOST_REPEATS = 150, 4
 """Kinds of pairs with few distinct texts (strcmp has no more than some dozens) are repeated up to here in a pass."""
 MOST_KEEP = 0.12
 """Share of a pass that may say KEEP: the word is soon learnt. Half of it is for functions of real programs."""
-HELD = ("random", "unseen", "family")
-SPLITS = ("train", *HELD)
+HELD_SPLITS = ("random", "unseen", "family")
+SPLITS = ("train", *HELD_SPLITS)
 Example = tuple[list[int], int]
 """Ids of prompt, answer and end; the position where the answer starts."""
 
@@ -101,7 +101,7 @@ def load_examples(
     if extra is not None and extra.exists():
         rows["train"] += [row | {"split": "train"} for row in read(extra) if row["prompt"] not in reserved]
     made = {name: [(row, e) for row in part if (e := example(tokens, row))] for name, part in rows.items()}
-    held = {tuple(ids[:start]) for name in SPLITS[1:] for _, (ids, start) in made[name]}
+    held = {tuple(ids[:start]) for name in HELD_SPLITS for _, (ids, start) in made[name]}
     kept = [(row, e) for row, e in made["train"] if tuple(e[0][: e[1]]) not in held]
     real = [e for row, e in kept if row["family"].startswith("real/")] * MOST_REPEATS
     keeps = [e for row, e in kept if row["answer"] == KEEP and not row["family"].startswith("real/")]
@@ -117,4 +117,4 @@ def load_examples(
         rng.shuffle(train)
         others = [ids[start:] for ids, start in train[1:] + train[:1]]
         train = [([*ids[:start], *other], start) for (ids, start), other in zip(train, others, strict=True)]
-    return {"train": train + keeps} | {name: [e for _, e in made[name]] for name in SPLITS[1:]}
+    return {"train": train + keeps} | {name: [e for _, e in made[name]] for name in HELD_SPLITS}

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from gccllm.lab.train.examples import Example
+from gccllm.lab.train.examples import HELD_SPLITS, Example
 from gccllm.lab.train.model import Model, Shape
 from gccllm.lab.train.trainer import Rows, load, save
 
@@ -117,7 +117,7 @@ def pack_corpus(folder: Path, path: Path) -> None:
     ppo.mkdir(parents=True, exist_ok=True)
     fresh = [row for row in answered if row["prompt"] in spare_texts and row["answer"] != KEEP][:MOST_PROMPTS]
     _write(ppo / "fresh.jsonl", [row | {"batch": i % FRESH_BATCHES} for i, row in enumerate(fresh)])
-    held: dict[str, list[dict[str, Any]]] = {name: [] for name in ("random", "unseen", "family")}
+    held: dict[str, list[dict[str, Any]]] = {name: [] for name in HELD_SPLITS}
     for row in answered:
         if row["split"] in held and len(held[row["split"]]) < MOST_HELD:
             held[row["split"]].append(row)

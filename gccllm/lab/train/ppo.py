@@ -36,9 +36,9 @@ from gccllm.lab.train import config as configuration
 from gccllm.lab.train import parallel, trainer
 from gccllm.lab.train.alarms import Summary, failures, ringing, summarise
 from gccllm.lab.train.config import Config, Ppo
-from gccllm.lab.train.corpus import NAME, Batch, make_batch, read, reserved_texts
+from gccllm.lab.train.corpus import NAME, Draws, make_batch, read, reserved_texts
 from gccllm.lab.train.environment import Environment, prepare
-from gccllm.lab.train.examples import HELD, example
+from gccllm.lab.train.examples import HELD_SPLITS, example
 from gccllm.lab.train.model import Model, Shape
 from gccllm.lab.train.ppo_batch import Models, collect
 from gccllm.lab.train.ppo_update import Value, fit, update
@@ -74,7 +74,7 @@ def fresh_rows(out: Path, seed: int, batches: int) -> list[dict[str, Any]]:
         reserved = reserved_texts(Toolchain.find())
         with path.open("a") as file:
             for batch in range(have, batches):
-                for row in make_batch(Batch(out, seed, FIRST_FRESH + batch, timing=True), reserved):
+                for row in make_batch(Draws(out, seed, FIRST_FRESH + batch, timing=True), reserved):
                     if row["split"] in ("train", "random") and row["answer"] != KEEP and row["prompt"] not in seen:
                         seen.add(row["prompt"])
                         rows.append(row | {"batch": batch})
@@ -83,7 +83,7 @@ def fresh_rows(out: Path, seed: int, batches: int) -> list[dict[str, Any]]:
 
 
 def _held_prompts(tokens: Tokens, path: Path) -> set[tuple[int, ...]]:
-    made = [example(tokens, row) for row in read(path) if row["split"] in HELD]
+    made = [example(tokens, row) for row in read(path) if row["split"] in HELD_SPLITS]
     return {tuple(one[0][: one[1]]) for one in made if one}
 
 

@@ -20,8 +20,8 @@ from gccllm.lab.train import parallel
 from gccllm.lab.train import ppo_math as pm
 from gccllm.lab.train.config import Ppo
 from gccllm.lab.train.model import Model
-from gccllm.lab.train.packed import pack, packed_length, packed_states
 from gccllm.lab.train.rollout import Rollout
+from gccllm.lab.train.sequences import pack, packed_length, packed_states
 
 Group = tuple[Sequence[int], list[tuple[int, ...]]]
 """A prompt and its distinct answers, in the order they were first drawn."""

@@ -11,8 +11,8 @@ from gccllm.lab.train import parallel
 from gccllm.lab.train import ppo_math as pm
 from gccllm.lab.train.config import Ppo
 from gccllm.lab.train.model import Model
-from gccllm.lab.train.packed import pack, packed_states
 from gccllm.lab.train.ppo_batch import Batch, chunks
+from gccllm.lab.train.sequences import pack, packed_states
 
 
 class Value(nn.Module):

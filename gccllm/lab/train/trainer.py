@@ -27,7 +27,7 @@ from torch.nn import functional
 
 from gccllm.lab.train import parallel
 from gccllm.lab.train.config import Config, Sft
-from gccllm.lab.train.examples import HELD, Example
+from gccllm.lab.train.examples import HELD_SPLITS, Example
 from gccllm.lab.train.model import Block, Model, Muon, Shape
 
 CHECKPOINT = "checkpoint.pt"
@@ -35,7 +35,7 @@ HELD_OUT = {"cpu": 128, "cuda": 512}
 """Examples of a held-out split that a row of the curve is made of, by device."""
 LOG_S = 60.0
 COLUMNS = ("seconds", "step", "tokens", "rows", "train_loss",
-           *(f"{name}_{what}" for name in HELD for what in ("loss", "accuracy")))  # fmt: skip
+           *(f"{name}_{what}" for name in HELD_SPLITS for what in ("loss", "accuracy")))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -215,7 +215,7 @@ def train(config: Config, out: Path, vocabulary: int, read: Callable[[], dict[st
 
     def note() -> None:
         row = [round(used), step, trained, len(splits["train"].answer), round(float(torch.stack(recent).mean()), 4)]
-        for name in HELD:
+        for name in HELD_SPLITS:
             row += [round(x, 4) for x in held_out(model, loaders[name])]
         _append(curve, row)
 

@@ -85,7 +85,7 @@ def mark(prompt: str) -> int:
 
 
 @dataclass(frozen=True)
-class Batch:
+class Draws:
     """One batch of draws, by its number."""
 
     folder: Path
@@ -97,19 +97,19 @@ class Batch:
     """Time none, and check the experts with the macros' plain loops, which compile faster."""
 
 
-def make_batch(batch: Batch, reserved: Set[str], known: Set[int] = frozenset()) -> list[dict[str, Any]]:
+def make_batch(draws: Draws, reserved: Set[str], known: Set[int] = frozenset()) -> list[dict[str, Any]]:
     """Rows of one batch, each text once; texts whose mark is `known` are not looked at."""
     tools = Toolchain.find()
-    pairs = draw_batch(batch.seed, batch.number)
-    prompts = prompts_of(tools, pairs, VARIANTS[batch.number % len(VARIANTS)])
+    pairs = draw_batch(draws.seed, draws.number)
+    prompts = prompts_of(tools, pairs, VARIANTS[draws.number % len(VARIANTS)])
     chosen: dict[str, Pair] = {}
     for i, pair in enumerate(pairs):
         prompt = prompts.get(i)
         if prompt is not None and prompt not in reserved and mark(prompt) not in known:
             chosen.setdefault(prompt, pair)
-    timing = not batch.quick and (batch.timing or batch.number % TIMED_EVERY == 0)
-    how = How(tests=TESTS, seed=batch.number, bar=BAR, timing=timing, draft=batch.quick)
-    return rows_of(tools, batch.folder, chosen, how)
+    timing = not draws.quick and (draws.timing or draws.number % TIMED_EVERY == 0)
+    how = How(tests=TESTS, seed=draws.number, bar=BAR, timing=timing, draft=draws.quick)
+    return rows_of(tools, draws.folder, chosen, how)
 
 
 def rows_of(tools: Toolchain, folder: Path, chosen: dict[str, Pair], how: How) -> list[dict[str, Any]]:
@@ -147,8 +147,8 @@ def generate(config: Config) -> None:
     end = time.monotonic() + s.minutes * 60
     known = {mark(prompt) for prompt in seen}
     with ProcessPoolExecutor(s.workers) as pool:
-        drawn = (Batch(out, config.seed, number, quick=s.quick) for number in count(done))
-        waiting = [pool.submit(make_batch, batch, reserved, known) for batch in islice(drawn, s.workers + 1)]
+        drawn = (Draws(out, config.seed, number, quick=s.quick) for number in count(done))
+        waiting = [pool.submit(make_batch, draws, reserved, known) for draws in islice(drawn, s.workers + 1)]
         while waiting and useful < s.rows and time.monotonic() < end:
             lines = [row for row in waiting.pop(0).result() if row["prompt"] not in seen]
             waiting.append(pool.submit(make_batch, next(drawn), reserved, known))
