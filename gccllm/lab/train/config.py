@@ -59,7 +59,7 @@ class Sft:
     multiple: int = knob(1, "Lengths are padded to a multiple of this.")
     short: int = knob(60, "Tokens of the longest example at the start.")
     curriculum: float = knob(0.1, "Share of the time after which examples of any length are used; 0: from the start.")
-    scale: float = knob(1.0, "Of the learning rates.")
+    scale: float = knob(1.0, "Factor of the learning rates.")
     drop: float = knob(0.0, "Share of every block's additions that is zeroed.")
 
 
@@ -81,7 +81,7 @@ class Ppo:
     chunk_tokens: int = knob(1500, "Tokens a pass of the model; a GPU takes 60000. Not part of the result.", free=True)
     reward: str = knob("ours", "ours, speedup or correctness.")
     baseline: str = knob("both", "value: value head and generalised advantages; group: the mean of the other answers "
-                         "to the prompt; both: the value head on what is over that mean.")  # fmt: skip
+                         "to the prompt; both: the value head on the difference from that mean.")  # fmt: skip
     gamma: float = knob(1.0, "Discount of a reward, a token.")
     lam: float = knob(0.95, "Lambda of the generalised advantages.")
     kl: float = knob(0.05, "Reward lost per nat of log ratio to the supervised model.")
@@ -110,13 +110,13 @@ class Restore:
 
 @dataclass(frozen=True)
 class Export:
-    checkpoint: str = knob("ppo-average.pt", "In the work folder.")
+    checkpoint: str = knob("ppo-average.pt", "File in the work folder.")
     to: Path = knob(BUILTIN, "Folder of model.gguf and tokens.json.")  # noqa: RUF009
 
 
 @dataclass(frozen=True)
 class Evaluate:
-    checkpoint: str = knob("ppo-average.pt", "In the work folder.")
+    checkpoint: str = knob("ppo-average.pt", "File in the work folder.")
     rows: int = knob(150, "Of each held-out split.")
     n: int = knob(8, "Answers to each row.")
 
@@ -134,7 +134,7 @@ class Config:
     """Every number of a run, by stage."""
 
     out: Path = knob(Path(".train"), "Work folder.", free=True)  # noqa: RUF009
-    seed: int = knob(1, "Of everything that is drawn.", stages=("corpus", "sft", "ppo"))
+    seed: int = knob(1, "Seed of all random draws.", stages=("corpus", "sft", "ppo"))
     threads: int = knob(1, "Threads of torch.", free=True, stages=("sft", "ppo"))
     corpus: Corpus = Corpus()
     real: Real = Real()
@@ -207,7 +207,7 @@ def _is_a(value: object, kind: type) -> bool:
 def from_arguments(arguments: Sequence[str], section: str, about: str) -> tuple[Config, list[str]]:
     """The record of a stage's command line, and the words that are no options. Ends the process for a wrong one."""
     parser = argparse.ArgumentParser(prog=f"python -m gccllm.lab.train {section}", description=about.split("\n")[0])
-    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML; options stand over it.")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML; options override it.")
     default = Config()
     owners = {f.name: "" for f in _plain(default) if section in (f.metadata["stages"] or (section,))}
     owners |= {f.name: section for f in _plain(getattr(default, section))} if hasattr(default, section) else {}

@@ -111,7 +111,7 @@ def evaluate(config: Config) -> dict[str, Any]:
         chosen = answerable(splits[name], tokens, s.rows, seed=5)
         if chosen:
             result[name] = summary(chosen, verdicts(chosen, answers(model, tokens, chosen, s.n), out))
-            print("eval:", name, result[name], flush=True)
+            print("evaluate:", name, result[name], flush=True)
     (out / f"evaluation-{Path(s.checkpoint).stem}.json").write_text(json.dumps(result, indent=1) + "\n")
     return result
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # All that is done on a machine with a GPU: supervised training, PPO with a worker a core, a comparison of the two.
-#   sh gccllm/lab/train/gpu.sh FOLDER OUT     FOLDER: what `pack corpus` made (ids.npz, ppo/), perhaps with weights in start/
+#   sh gccllm/lab/train/gpu.sh FOLDER OUT
+# FOLDER: what `pack corpus` made (ids.npz, ppo/), perhaps with weights in start/.
 # The machine needs python3 with numpy and torch, gcc for the rewards, and the wheels in .whl (filelock, iced-x86,
 # platformdirs, pyelftools) where its python lacks them. Seconds of each part: SFT, PPO.
 set -e

@@ -1,4 +1,6 @@
-"""Stage `ppo`: from a supervised checkpoint; verifier and timer are the reward. Stops by the clock, goes on.
+"""Stage `ppo`: from a supervised checkpoint; verifier and timer are the reward.
+
+Stops by the clock; continues from its checkpoint.
 
 Prompts are pairs that supervised training never saw: fresh batches from the generator, none of a held-out composition,
 family or kernel, and only those whose expert beats the recipes (elsewhere there is nothing to find). The fastest
@@ -56,7 +58,7 @@ Score = Callable[[list[tuple[int, list[int]]]], list[Outcome]]
 
 @dataclass(frozen=True)
 class Task:
-    """What PPO is played on."""
+    """The prompts, and what scores the answers."""
 
     prompts: Sequence[Sequence[int]]
     score: Score

@@ -29,7 +29,7 @@ Group = tuple[Sequence[int], list[tuple[int, ...]]]
 
 @dataclass(frozen=True)
 class Models:
-    """What an iteration asks."""
+    """The models of an iteration."""
 
     policy: Model
     reference: Model

@@ -1,4 +1,4 @@
-"""The reward: what the verifier and the timer found about an answer, as one number. `alarms` rings when it is gamed.
+"""The reward: what the verifier and the timer found about an answer, as one number. `alarms` warns when it is gamed.
 
 Three rewards, a row of REWARDS each. `correctness` and `speedup` are those of SuperCoder (arXiv 2505.11480, section 3),
 whose speed-up is over gcc -O3; `ours` is the default and is over the best recipe, which is what a rewrite has to beat

@@ -11,7 +11,9 @@ minutes=${MINUTES:-150} cores=${CORES:-$(nproc)} python=${PYTHON:-python}
 set -- ${1:+--config "$1"}
 stage() { "$python" -m gccllm.lab.train "$@"; }
 share() { awk "BEGIN { print $minutes * $1 }"; }
-several() { OMP_NUM_THREADS=1 "$python" -m torch.distributed.run --standalone --nproc-per-node "$cores" -m gccllm.lab.train "$@"; }
+several() {
+    OMP_NUM_THREADS=1 "$python" -m torch.distributed.run --standalone --nproc-per-node "$cores" -m gccllm.lab.train "$@"
+}
 
 stage corpus "$@" --minutes "$(share 0.25)" --rows 200000 --workers "$cores"
 several sft "$@" --minutes "$(share 0.5)"

@@ -73,7 +73,7 @@ class Batch:
 
 
 class Loader:
-    """Batches of one split, made on the device without asking it for anything."""
+    """Batches of one split, made on the device without a synchronisation."""
 
     def __init__(self, rows: Rows, device: torch.device) -> None:
         self.rows, self.device, self.lengths = rows, device, rows.lengths
@@ -154,7 +154,7 @@ def longest_at(done: float, s: Sft) -> int:
 
 
 def compiled(attempt: Callable[[], object]) -> str:
-    """Compile the blocks, one graph for all lengths, if `attempt` (a step) then runs; what is said of it."""
+    """Compile the blocks, one graph for all lengths, if `attempt` (a step) then runs; returns a line for the log."""
     plain = Block.forward
     try:
         Block.forward = torch.compile(plain, dynamic=True)  # type: ignore[method-assign]

@@ -1,4 +1,4 @@
-"""Rows of functions of real programs: the names of their states and files, and what they amount to, as tables."""
+"""Rows of functions of real programs: the names of their states and files, and a summary as tables."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def compute_score(
     task = _task(ground_truth)
     found = judged(task, solution_str) if task is not None else _FAILED
     return {
-        # a name that is none is a mistake of the run, not of an answer: KeyError
+        # KeyError for an unknown name: the run's mistake, not the answer's
         "score": float(REWARDS[reward or (task or {}).get("reward") or DEFAULT_REWARD](found)),
         "passed": float(found.is_pass),
         "passed_share": float(found.passed_share),

@@ -56,7 +56,7 @@ class Example:
 
     @property
     def name(self) -> str:
-        """What makes two examples the same one."""
+        """Equal for duplicates."""
         return self.text or self.messages[-1]["content"]
 
 
