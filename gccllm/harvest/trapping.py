@@ -1,7 +1,7 @@
-"""The side compile that traps on undefined behaviour, run on the inputs on which the baseline is run.
+"""The side compile that traps on undefined behaviour, run on the baseline's inputs.
 
 It also finds inputs on which two builds of the same source disagree. That counts only while the builds mostly agree:
-where most results differ, so do the builds (writable data laid out otherwise, contracted floats).
+where most results differ, the builds themselves differ (another layout of writable data, contracted floats).
 """
 
 from __future__ import annotations
