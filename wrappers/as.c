@@ -8,7 +8,8 @@
  * came.
  *
  * Left to the real assembler at once: probes, hand-written text, slim LTO, listings, several inputs, units
- * without a loop or recursion, units compiled without -O1 or more, GCCLLM_MODE=off.
+ * without a loop or recursion or a function that is said to be hot, units compiled without -O1 or more,
+ * GCCLLM_MODE=off.
  *
  * With GCCLLM_MODE=record the engine puts recording stubs into the text; the unit cache and the queue are
  * left alone.
@@ -203,6 +204,20 @@ static int is_given_assembly(char *const *driver) {
     return 0;
 }
 
+/* Is there a reason to work on a function without a loop? As gccllm/unit/hotness.py has it: it is named by a
+ * setting or a profile, or called hot in the source. A recording keeps what other units may call. */
+static int is_hot_without_loop(const struct unit *unit) {
+    struct bytes profile = {NULL, 0};
+    int is_hot = mode_of(&unit->settings) == RECORD || setting(&unit->settings, "include") != NULL ||
+                 setting(&unit->settings, "only") != NULL || has_hot_section(unit->text);
+
+    if (!is_hot && read_profile(&unit->settings, &profile) != 0)
+        return 1;
+    is_hot = is_hot || (profile.data != NULL && defines_any_of(unit->text, profile));
+    free(profile.data);
+    return is_hot;
+}
+
 /* Could there be anything to gain? Reads the text. */
 static int is_worth_a_look(struct unit *unit) {
     const char *options = getenv("COLLECT_GCC_OPTIONS");
@@ -233,10 +248,7 @@ static int is_worth_a_look(struct unit *unit) {
         note(unit, "unit_declined", "lto_link");
         return 0;
     }
-    /* `include` names functions to work on even without a loop; a recording keeps what other units may call.
-     */
-    return has_loop(unit->text) || setting(&unit->settings, "include") != NULL ||
-           mode_of(&unit->settings) == RECORD;
+    return has_loop(unit->text) || is_hot_without_loop(unit);
 }
 
 int main(int argc, char **argv) {

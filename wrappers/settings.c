@@ -15,16 +15,20 @@
 
 extern char **environ;
 
-enum { MOST_VARIABLES = 256, PROJECT_BYTES = 1 << 20, ORIGINS = 3 };
+enum { MOST_VARIABLES = 256, PROJECT_BYTES = 1 << 20, PROFILE_BYTES = 1 << 20, ORIGINS = 3 };
 enum origin { ENVIRONMENT, PROJECT, USER };
+
+/* Somebody's pipe of that name must not make a build wait. */
+static int open_quietly(const char *path) {
+    return path == NULL ? -1 : open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+}
 
 static int is_mine(uid_t owner) { return owner == 0 || owner == geteuid(); }
 
 /* A project's file when it counts; the rules and their reasons are those of gccllm/base/project_file.py. */
 static struct bytes read_project(const char *path, int any_owner) {
     struct bytes all = {NULL, 0};
-    /* Somebody's pipe of that name must not make a build wait. */
-    int descriptor = path == NULL ? -1 : open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    int descriptor = open_quietly(path);
     struct stat link, status;
 
     if (descriptor < 0)
@@ -206,6 +210,38 @@ enum opt opt_of(const struct settings *settings) {
     return (enum opt)choice(settings, "opt", words);
 }
 
+/* As Settings.profile_path of gccllm/base/config.py has it. */
+static char *profile_path(const struct settings *settings) {
+    char *named = setting(settings, "profile");
+    const char *base = settings->project_directory;
+    const char *name = named != NULL ? named : "gccllm.profile";
+    char *path = NULL;
+
+    if (name[0] == '/')
+        path = strdup(name);
+    else if (base != NULL || named != NULL)
+        path = formatted("%s/%s", base != NULL ? base : ".", name);
+    free(named);
+    return path;
+}
+
+int read_profile(const struct settings *settings, struct bytes *profile) {
+    char *path = profile_path(settings);
+    int descriptor = open_quietly(path);
+    struct stat status;
+    int is_large = 0;
+
+    if (descriptor >= 0 && fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode)) {
+        is_large = status.st_size > PROFILE_BYTES;
+        if (!is_large)
+            *profile = read_descriptor(descriptor);
+    }
+    if (descriptor >= 0)
+        close(descriptor);
+    free(path);
+    return is_large ? -1 : 0;
+}
+
 char *store_directory(const struct settings *settings) {
     char *named = setting(settings, "cache_dir");
 
@@ -273,7 +309,7 @@ void add_circumstances(struct blake2b *hash, const struct settings *settings) {
     size_t count = 0;
     char *store = store_directory(settings);
     char *epoch = store == NULL ? NULL : formatted("%s/epoch", store);
-    char *profile = setting(settings, "profile");
+    char *profile = profile_path(settings);
     struct bytes stamp = read_file(epoch);
 
     add_field(hash, "version", GCCLLM_VERSION, strlen(GCCLLM_VERSION));
@@ -287,9 +323,8 @@ void add_circumstances(struct blake2b *hash, const struct settings *settings) {
     add_bytes(hash, "project", settings->project);
     if (settings->project_directory != NULL)
         add_time(hash, "rewrites", settings->project_directory, "cache/rewrites");
-    if (settings->project_directory != NULL || profile != NULL)
-        add_time(hash, "profile", settings->project_directory != NULL ? settings->project_directory : ".",
-                 profile != NULL ? profile : "gccllm.profile");
+    if (profile != NULL)
+        add_time(hash, "profile", ".", profile);
     add_bytes(hash, "epoch", stamp);
     if (choice(settings, "isa", isas) == 2)
         add_processor(hash);

@@ -39,6 +39,9 @@ int is_strict(const struct settings *);
 enum opt { RAISE, KEEP, UNTOUCHED };
 enum opt opt_of(const struct settings *);
 
+/* The profile that is in force; no data when there is none. -1 when it is too large to be read here. */
+int read_profile(const struct settings *, struct bytes *profile);
+
 /* The user's store, where gccllm.store finds it; NULL: none. */
 char *store_directory(const struct settings *);
 

@@ -27,6 +27,8 @@ int is_gcc_output(struct bytes text);
 int is_slim_lto(struct bytes text);
 int is_lto_link(struct bytes text); /* what lto1 makes of several units */
 int has_loop(struct bytes text);
+int has_hot_section(struct bytes text);
+int defines_any_of(struct bytes text, struct bytes profile);
 int is_optimised(char *const *options);
 char **unquoted_options(const char *quoted);
 char **split(const char *text, char separator);

@@ -8,7 +8,7 @@
 #include "asked.h"
 #include "shim.h"
 
-enum { LABEL_BITS = 1 << 16 };
+enum { LABEL_BITS = 1 << 16, NAME_BITS = 1 << 20 };
 
 static int contains(struct bytes text, const char *needle) {
     return memmem(text.data, text.length, needle, strlen(needle)) != NULL;
@@ -19,6 +19,9 @@ static int contains(struct bytes text, const char *needle) {
 int is_gcc_output(struct bytes text) { return contains(text, "\t.ident\t\"GCC: ("); }
 
 int is_lto_link(struct bytes text) { return contains(text, "\t.file\t\"<artificial>\"\n"); }
+
+/* Functions with __attribute__((hot)). */
+int has_hot_section(struct bytes text) { return contains(text, "\t.section\t.text.hot"); }
 
 int is_slim_lto(struct bytes text) { return contains(text, "\t.comm\t__gnu_lto_slim"); }
 
@@ -95,12 +98,12 @@ static size_t symbol_length(const char *at, const char *end) {
     return (size_t)(at - start);
 }
 
-static uint32_t label_bit(const char *name, size_t length) {
+static uint32_t hash_of(const char *name, size_t length) {
     uint32_t hash = 2166136261u;
 
     for (size_t i = 0; i < length; i++)
         hash = (hash ^ (unsigned char)name[i]) * 16777619u;
-    return (hash ^ hash >> 16) % LABEL_BITS;
+    return hash ^ hash >> 16;
 }
 
 /*
@@ -130,7 +133,7 @@ int has_loop(struct bytes text) {
                 while (operand < stop && (*operand == ' ' || *operand == '\t'))
                     operand++;
                 length = symbol_length(operand, stop);
-                uint32_t bit = label_bit(operand, length);
+                uint32_t bit = hash_of(operand, length) % LABEL_BITS;
 
                 if (!is_call && length > 2 && memcmp(operand, ".L", 2) == 0 &&
                     (seen[bit / 8] & 1 << bit % 8) != 0)
@@ -140,7 +143,7 @@ int has_loop(struct bytes text) {
             }
         } else if ((length = symbol_length(line, stop)) > 0 && line + length < stop && line[length] == ':') {
             if (length > 2 && memcmp(line, ".L", 2) == 0) {
-                uint32_t bit = label_bit(line, length);
+                uint32_t bit = hash_of(line, length) % LABEL_BITS;
 
                 seen[bit / 8] = (uint8_t)(seen[bit / 8] | 1 << bit % 8);
             } else {
@@ -150,6 +153,42 @@ int has_loop(struct bytes text) {
             }
         }
         line = next;
+    }
+    return 0;
+}
+
+/*
+ * Does the text define a function that the profile names? Whatever stands in quotes there is taken for a
+ * name: first as a bit of a small table, so that a unit of many functions does not search the profile for
+ * each.
+ */
+int defines_any_of(struct bytes text, struct bytes profile) {
+    static uint8_t named[NAME_BITS / 8];
+    const char *end = profile.data + profile.length;
+    const char *at = profile.data;
+
+    while (at != NULL && (at = memchr(at, '"', (size_t)(end - at))) != NULL) {
+        size_t length = symbol_length(++at, end);
+
+        if (length > 0 && at + length < end && at[length] == '"') {
+            uint32_t bit = hash_of(at, length) % NAME_BITS;
+
+            named[bit / 8] = (uint8_t)(named[bit / 8] | 1 << bit % 8);
+        }
+    }
+    end = text.data + text.length;
+    for (at = text.data; at != NULL && (at = memmem(at, (size_t)(end - at), "\t.type\t", 7)) != NULL;) {
+        size_t length = symbol_length(at += 7, end);
+        uint32_t bit = hash_of(at, length) % NAME_BITS;
+
+        if (length > 0 && (named[bit / 8] & 1 << bit % 8) != 0) {
+            char *quoted = formatted("\"%.*s\"", (int)length, at);
+            int is_named = quoted == NULL || contains(profile, quoted);
+
+            free(quoted);
+            if (is_named)
+                return 1;
+        }
     }
     return 0;
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from gccllm.base.core import Decline
 from gccllm.base.options import LAUNCHER_ADDS
 from gccllm.unit import hotness, policy
 from gccllm.unit.plan import unquote_options
+from gccllm.unit.profile import write_profile
 from tests.kit.settings import settings as defaults
 
 from .conftest import Site
@@ -115,6 +117,7 @@ def is_worked_on(text: str, options: str) -> bool:
 
 UNITS = (
     "int one(int a) { return a + 1; }",
+    "__attribute__((hot)) int one(int a) { return a + 1; }",
     "int sum(const int *p, int n) { int s = 0; for (int i = 0; i < n; i++) s += p[i]; return s; }",
     "int depth(int n) { return n < 2 ? n : depth(n - 1) + 2 * depth(n - 2); }",
     "int odd(int n); int even(int n) { return n ? odd(n - 1) : 1; } int odd(int n) { return n ? even(n - 1) : 0; }",
@@ -132,6 +135,39 @@ def test_whatever_the_engine_would_work_on_it_is_asked_about(site: Site, source:
     text = subprocess.run(argv, input=source, capture_output=True, text=True, check=True).stdout
     options = f"'{level}' '-D' '-O0'"
     assert is_asked(site, text, options=options) >= is_worked_on(text, options)
+
+
+NO_LOOP = "\t.type\tone, @function\none:\n\tret\n"
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [(["one"], True), (["on", "oneself", "one.part.0"], False), ([f"f{i}" for i in range(5_000)], False)],
+)
+def test_a_function_of_the_profile_needs_no_loop(site: Site, names: list[str], expected: bool) -> None:
+    (site.src / "gccllm.toml").write_text("")
+    assert not is_asked(site, NO_LOOP)
+    write_profile(site.src / "gccllm.profile", Counter({("program", name): 1 for name in names}), ["program"], "perf")
+    assert is_asked(site, NO_LOOP) is expected
+
+
+def test_a_profile_needs_no_project_when_it_is_named(site: Site) -> None:
+    write_profile(site.src / "hot.json", Counter({("program", "one"): 1}), ["program"], "perf")
+    assert not is_asked(site, NO_LOOP)
+    site.settings["GCCLLM_PROFILE"] = "hot.json"
+    assert is_asked(site, NO_LOOP)
+
+
+def test_a_pipe_in_place_of_a_profile_does_not_make_a_build_wait(site: Site) -> None:
+    (site.src / "gccllm.toml").write_text("")
+    os.mkfifo(site.src / "gccllm.profile")
+    assert not is_asked(site, NO_LOOP)
+
+
+@pytest.mark.parametrize("setting", ["GCCLLM_INCLUDE", "GCCLLM_ONLY"])
+def test_a_function_that_a_setting_names_needs_no_loop(site: Site, setting: str) -> None:
+    site.settings[setting] = "one"
+    assert is_asked(site, NO_LOOP)
 
 
 pieces = st.sampled_from(
