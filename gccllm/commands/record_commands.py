@@ -6,6 +6,7 @@ What replays anything is imported where it is needed: `ls` and `gc` start at onc
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from gccllm.harvest.types import Signature
 
 SHOWN = 20
+START = 16
+"""Digits of a key that the log has."""
 UNUSABLE = (BodyError, AssembleError, Decline, ValueError)
 """What a bench that cannot be used raises."""
 
@@ -54,12 +57,24 @@ def named(store: TestStore, words: Sequence[str]) -> list[str]:
     return chosen
 
 
-def ls(store: TestStore, console: Console, everything: bool, for_machines: bool) -> int:
-    found = report.rows(store)
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What `ls` lists."""
+
+    of_project: frozenset[str] | None
+    """How the keys of the project's functions start; None: all projects."""
+    is_with_uncalled: bool
+
+
+def ls(store: TestStore, console: Console, listed: Listed, for_machines: bool) -> int:
+    everyone = report.rows(store)
+    found = [row for row in everyone if listed.of_project is None or row["key"][:START] in listed.of_project]
     if for_machines:
         print(as_json("tests ls", functions=found))
         return 0
-    report.print_rows(console, found, everything)
+    report.print_rows(console, found, listed.is_with_uncalled)
+    if others := len(everyone) - len(found):
+        console.print(f"{many(others, 'function')} of other projects (`gccllm tests ls --all`)")
     _complain(store, console)
     return 0
 

@@ -78,8 +78,8 @@ def rows(store: TestStore) -> list[dict[str, Any]]:
     return sorted(found, key=lambda row: (-row["calls"], row["function"], row["key"]))
 
 
-def print_rows(console: Console, found: Sequence[dict[str, Any]], everything: bool) -> None:
-    shown = [row for row in found if everything or row["kept"]]
+def print_rows(console: Console, found: Sequence[dict[str, Any]], is_with_uncalled: bool) -> None:
+    shown = [row for row in found if is_with_uncalled or row["kept"]]
     if shown:
         names = spoken(row["function"] for row in shown)
         cells = [
@@ -91,7 +91,7 @@ def print_rows(console: Console, found: Sequence[dict[str, Any]], everything: bo
         ]  # fmt: skip
         table_rows(console, _LS_COLUMNS, cells)
     if quiet := len(found) - len(shown):
-        console.print(f"{many(quiet, 'function')} can be recorded and have no test (`gccllm tests ls --all`)")
+        console.print(f"{many(quiet, 'function')} can be recorded and have no test (`gccllm tests ls --uncalled`)")
     if not found:
         console.print("no function can be recorded yet: build with GCCLLM_MODE=record, then `gccllm record -- COMMAND`")
 

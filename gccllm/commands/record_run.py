@@ -133,7 +133,7 @@ def report(done: Ingested, store: TestStore, redact: bool) -> Iterator[str]:
     if not done.seen and not done.captured:
         yield (
             "no call was recorded: nothing that ran was built with GCCLLM_MODE=record, or no recorded function was "
-            f"called (`gccllm tests ls --all` lists them){words}"
+            f"called (`gccllm tests ls --uncalled` lists them){words}"
         )
     elif not done.taken and not done.problems:
         why = hints[0].removeprefix("dropped: ") if hints else f"nothing was captured{words}"

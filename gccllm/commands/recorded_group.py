@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from gccllm.commands import terminal
-from gccllm.commands.context import COMMAND_LAST, or_exit, settings_in_force, tools_of
+from gccllm.base import config
+from gccllm.commands import by_project, terminal
+from gccllm.commands.context import COMMAND_LAST, or_exit, project_events, settings_in_force, tools_of
+
+if TYPE_CHECKING:
+    from gccllm.record.store import TestStore
 
 
 @click.command(context_settings=COMMAND_LAST, short_help="Run COMMAND and keep calls of its hot functions as tests.")
@@ -40,11 +44,18 @@ def tests() -> None:
 
 
 @tests.command("ls")
-@click.option("--all", "everything", is_flag=True, help="Also functions that no recorded run has called.")
+@click.option("--all", "everything", is_flag=True, help="All projects, not only the one whose directory this is.")
+@click.option("--uncalled", is_flag=True, help="Also functions that no recorded run has called.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
-def tests_ls(everything: bool, as_json: bool) -> None:
-    """Recorded functions: calls seen, calls kept, size, and what the tests are worth if known."""
-    _tests(lambda commands, store, tools: commands.ls(store, terminal.console(), everything, as_json))
+def tests_ls(everything: bool, uncalled: bool, as_json: bool) -> None:
+    """This project's recorded functions: calls seen and kept, size, and what the tests are worth if known."""
+
+    def listed(commands: Any, store: TestStore, settings: config.Settings) -> int:
+        of_project = None if everything else by_project.recorded(project_events(settings, everything)[0])
+        shown: int = commands.ls(store, terminal.console(), commands.Listed(of_project, uncalled), as_json)
+        return shown
+
+    _tests(listed)
 
 
 @tests.command("show")
@@ -54,9 +65,12 @@ def tests_ls(everything: bool, as_json: bool) -> None:
 def tests_show(function: str, everything: bool, as_json: bool) -> None:
     """Each test of FUNCTION (a name or the start of a key): arguments, weight, edges taken, mutants killed."""
     if as_json:
-        _tests(lambda commands, store, tools: commands.show_as_json(store, tools, function))
+        _tests(lambda commands, store, settings: commands.show_as_json(store, tools_of(settings), function))
     else:
-        _tests(lambda commands, store, tools: commands.show(store, terminal.console(), tools, function, everything))
+        console = terminal.console()
+        _tests(
+            lambda commands, store, settings: commands.show(store, console, tools_of(settings), function, everything)
+        )
 
 
 @tests.command("minimise")
@@ -64,7 +78,8 @@ def tests_show(function: str, everything: bool, as_json: bool) -> None:
 @click.option("--keep", type=click.IntRange(1, 10_000), default=64, show_default=True, help="Tests to keep of each.")
 def tests_minimise(functions: tuple[str, ...], keep: int) -> None:
     """Keep the tests that take an edge or kill a mutant, and a fair sample for timing."""
-    _tests(lambda commands, store, tools: commands.minimise_all(store, terminal.console(), tools, functions, keep))
+    console = terminal.console()
+    _tests(lambda commands, store, settings: commands.minimise_all(store, console, tools_of(settings), functions, keep))
 
 
 @tests.command("gc")
@@ -73,7 +88,7 @@ def tests_minimise(functions: tuple[str, ...], keep: int) -> None:
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 def tests_gc(days: float, everything: bool, dry_run: bool) -> None:
     """Remove tests whose function is gone, that no build has used for long, or that are damaged."""
-    _tests(lambda commands, store, tools: commands.gc(store, terminal.console(), days, everything, dry_run))
+    _tests(lambda commands, store, settings: commands.gc(store, terminal.console(), days, everything, dry_run))
 
 
 def _tests(action: Any) -> NoReturn:
@@ -83,7 +98,7 @@ def _tests(action: Any) -> NoReturn:
 
     settings = settings_in_force()
     try:
-        code = or_exit(lambda: action(commands, TestStore.of(settings.store_dir), tools_of(settings)))
+        code = or_exit(lambda: action(commands, TestStore.of(settings.store_dir), settings))
     except commands.Unknown as error:
         raise click.ClickException(str(error)) from error
     raise SystemExit(code)

@@ -9,7 +9,9 @@ from click.testing import CliRunner
 
 from gccllm.base.events import Log
 from gccllm.commands.cli import main
+from gccllm.record.store import TestStore
 from gccllm.store import Entry, Store
+from gccllm.store.entry import Bench
 
 ONE, OTHER = "1" * 64, "2" * 64
 
@@ -61,6 +63,21 @@ def test_what_the_store_holds_for_this_project(store: Store) -> None:
     assert f'"{ONE}"' in run("cache", "ls", "--json")
     assert f'"{OTHER}"' not in run("cache", "ls", "--json")
     assert f'"{OTHER}"' in run("cache", "ls", "--json", "--all")
+
+
+def test_recorded_functions_are_of_this_projects_builds(store: Store, tmp_path: Path) -> None:
+    tests = TestStore.of(tmp_path / "store")
+    for name, key in (("mine", ONE), ("theirs", OTHER)):
+        tests.put_bench(key, Bench(slice="", baseline="", facts={}), name, f"{name}.c", ())
+        log = Log(tmp_path / "store", cwd=str(tmp_path / name / "src"), source=f"/{name}.c")
+        log.write("function", function=name, word="recording", detail=key[:16])
+    said = run("tests", "ls", "--uncalled")
+    assert "mine.c" in said
+    assert "theirs.c" not in said
+    assert "1 function of other projects (`gccllm tests ls --all`)" in said
+    assert "theirs.c" in run("tests", "ls", "--uncalled", "--all")
+    assert f'"{OTHER}"' not in run("tests", "ls", "--json")
+    assert f'"{OTHER}"' in run("tests", "ls", "--json", "--all")
 
 
 def test_without_gccllm_toml_the_repository_is_the_project(

@@ -167,7 +167,7 @@ def test_arguments_are_shown_by_their_types(tmp_path: Path) -> None:
 
 def test_ls_and_show_say_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     filled(tmp_path)
-    ran = invoke(tmp_path, monkeypatch, "ls")
+    ran = invoke(tmp_path, monkeypatch, "ls", "--all")
     assert ran.exit_code == 0, ran.output
     assert all(word in ran.output for word in ("f ", "unit.c", "6004", "64", KEY[:12]))
     ran = invoke(tmp_path, monkeypatch, "show", "f")
@@ -183,7 +183,7 @@ def test_ls_and_show_say_what_is_there(tmp_path: Path, monkeypatch: pytest.Monke
     assert len(shown["tests"]) == 64
     broken = [test for test in shown["tests"] if not test["replays"]]
     assert [test["arguments"] for test in broken] == [{"p": "0x1000, not touched", "n": "2"}]
-    ran = invoke(tmp_path, monkeypatch, "ls", "--json")
+    ran = invoke(tmp_path, monkeypatch, "ls", "--all", "--json")
     told = json.loads(ran.output)
     assert schema.missing("tests ls", told) == []
     (row,) = told["functions"]

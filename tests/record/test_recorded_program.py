@@ -100,13 +100,13 @@ def test_calls_of_a_program_become_tests_that_replay(built: Path) -> None:
     assert all(test["replays"] for test in tests)
     assert all(0 <= int(test["arguments"]["key"]) < 1000 for test in tests)
     assert all(test["arguments"]["m"].startswith("page ") for test in tests)
-    (row,) = json.loads(gccllm(built, "tests", "ls", "--json", store=store).stdout)["functions"]
+    (row,) = json.loads(gccllm(built, "tests", "ls", "--all", "--json", store=store).stdout)["functions"]
     taken, edges = row["edges"]
     assert 0 < edges - 2 <= taken
     ran = gccllm(built, "tests", "minimise", "--keep", "8", store=store)
     assert ran.returncode == 0, ran.stderr
     assert f"{len(tests)} -> 8" in ran.stdout
-    (row,) = json.loads(gccllm(built, "tests", "ls", "--json", store=store).stdout)["functions"]
+    (row,) = json.loads(gccllm(built, "tests", "ls", "--all", "--json", store=store).stdout)["functions"]
     assert (row["kept"], row["calls"], row["edges"]) == (8, 1500, [taken, edges])
 
 

@@ -21,7 +21,7 @@ COMMANDS = {
     "cache ls": ["cache", "ls", "--all", "--json"],
     "config": ["config", "--json"],
     "doctor": ["doctor", "--json"],
-    "tests ls": ["tests", "ls", "--json"],
+    "tests ls": ["tests", "ls", "--all", "--json"],
 }
 
 
