@@ -21,6 +21,8 @@ _TITLES = {
     Scope.REFUTED: "The candidate was refused because",
     Scope.UNDECIDED: "The candidate was not admitted because",
     Scope.ENGINE: "gcc's own output was used because",
+    Scope.PROPOSER: "A proposer gave no candidate because",
+    Scope.STORE: "What is stored was not used, or nothing was stored, because",
 }
 
 

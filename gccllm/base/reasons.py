@@ -8,6 +8,8 @@ completes the sentence of its scope:
     refuted   "the candidate was refused because ..."      (shown wrong or not faster)
     undecided "the candidate was not admitted because ..." (a limit was hit; nothing was shown)
     engine    "gcc's own output was used because ..."      (a part of gcc-llm failed)
+    proposer  "a proposer gave no candidate because ..."   (others may have)
+    store     "what is stored was not used, or nothing was stored, because ..."
 
 What a user can do about it, if anything, is its `next_step`; the values it depends on are in the event's detail.
 """
@@ -23,6 +25,8 @@ class Scope(enum.StrEnum):
     REFUTED = "refuted"
     UNDECIDED = "undecided"
     ENGINE = "engine"
+    PROPOSER = "proposer"
+    STORE = "store"
 
 
 # Next steps that several reasons share.
@@ -194,24 +198,24 @@ class Reason(enum.Enum):
     ENGINE_MISSING = ("engine_missing", Scope.ENGINE, "gccllm-engine is not where the launcher is installed", _INSTALL)
     ENGINE_CRASHED = ("engine_crashed", Scope.ENGINE, "the engine failed with an error", "run `gccllm doctor`")
     ENGINE_TIMEOUT = ("engine_timeout", Scope.ENGINE, "the engine did not answer within the budget", "build with GCCLLM_BUILD_BUDGET=0, then run `gccllm tune`")
-    MODEL_ABSENT = ("model_absent", Scope.ENGINE, "no model is installed, or the model file cannot be loaded", "run `gccllm doctor`; GCCLLM_MODEL must name a GGUF file or be unset")
-    MODEL_FAILED = ("model_failed", Scope.ENGINE, "the model did not answer", "run `gccllm doctor`")
-    ENDPOINT_FAILED = ("endpoint_failed", Scope.ENGINE, "the model server did not give a usable answer", "start the server that GCCLLM_ENDPOINT names (`gccllm serve`); `gccllm doctor` tests it")
-    RECIPE_FAILED = ("recipe_failed", Scope.ENGINE, "the unit could not be recompiled with other flags")
-    PROMPT_UNKNOWN = ("prompt_unknown", Scope.ENGINE, "the function needs words outside the model's vocabulary", _LARGER)
-    PROMPT_TOO_LONG = ("prompt_too_long", Scope.ENGINE, "the function does not fit into the model's context", _LARGER)
+    MODEL_ABSENT = ("model_absent", Scope.PROPOSER, "no model is installed, or the model file cannot be loaded", "run `gccllm doctor`; GCCLLM_MODEL must name a GGUF file or be unset")
+    MODEL_FAILED = ("model_failed", Scope.PROPOSER, "the model did not answer", "run `gccllm doctor`")
+    ENDPOINT_FAILED = ("endpoint_failed", Scope.PROPOSER, "the model server did not give a usable answer", "start the server that GCCLLM_ENDPOINT names (`gccllm serve`); `gccllm doctor` tests it")
+    RECIPE_FAILED = ("recipe_failed", Scope.PROPOSER, "the unit could not be recompiled with other flags")
+    PROMPT_UNKNOWN = ("prompt_unknown", Scope.PROPOSER, "the function needs words outside the model's vocabulary", _LARGER)
+    PROMPT_TOO_LONG = ("prompt_too_long", Scope.PROPOSER, "the function does not fit into the model's context", _LARGER)
     RECORDER = ("recorder", Scope.ENGINE, "the recorder could not be compiled as required; nothing of the unit is recorded", "run `gccllm doctor`")
-    STORE_UNWRITABLE = ("store_unwritable", Scope.ENGINE, "the store could not be written", "make the store writable, or set GCCLLM_CACHE_DIR")
-    ENTRY_CORRUPT = ("entry_corrupt", Scope.ENGINE, "a store entry was damaged and has been quarantined")
-    ENTRY_VERSION = ("entry_version", Scope.ENGINE, "a store entry has a different schema version")
-    ENTRY_LIMITS = ("entry_limits", Scope.ENGINE, "a stored entry contains a directive, name, type or size that is not allowed")
-    CAPTURE_CORRUPT = ("capture_corrupt", Scope.ENGINE, "a recorded call was damaged and has been skipped")
-    CAPTURE_VERSION = ("capture_version", Scope.ENGINE, "a recorded call has a different format version")
-    TESTS_CORRUPT = ("tests_corrupt", Scope.ENGINE, "recorded tests were damaged and are ignored")
-    TESTS_VERSION = ("tests_version", Scope.ENGINE, "recorded tests have a different schema version")
-    RECORDED_SINCE = ("recorded_since", Scope.ENGINE, "calls were recorded after the stored answer was found; it is searched again", "build again, or run `gccllm tune`")
-    TESTS_ABSENT = ("tests_absent", Scope.ENGINE, "a stored rewrite depends on recorded tests that are not on this machine", _RECORD)
-    ENTRY_REFUSED = ("entry_refused", Scope.ENGINE, "a stored rewrite failed re-verification", "`gccllm cache verify` says what fails")
+    STORE_UNWRITABLE = ("store_unwritable", Scope.STORE, "the store could not be written", "make the store writable, or set GCCLLM_CACHE_DIR")
+    ENTRY_CORRUPT = ("entry_corrupt", Scope.STORE, "a store entry was damaged and has been quarantined")
+    ENTRY_VERSION = ("entry_version", Scope.STORE, "a store entry has a different schema version")
+    ENTRY_LIMITS = ("entry_limits", Scope.STORE, "a stored entry contains a directive, name, type or size that is not allowed")
+    CAPTURE_CORRUPT = ("capture_corrupt", Scope.STORE, "a recorded call was damaged and has been skipped")
+    CAPTURE_VERSION = ("capture_version", Scope.STORE, "a recorded call has a different format version")
+    TESTS_CORRUPT = ("tests_corrupt", Scope.STORE, "recorded tests were damaged and are ignored")
+    TESTS_VERSION = ("tests_version", Scope.STORE, "recorded tests have a different schema version")
+    RECORDED_SINCE = ("recorded_since", Scope.STORE, "calls were recorded after the stored answer was found; it is searched again", "build again, or run `gccllm tune`")
+    TESTS_ABSENT = ("tests_absent", Scope.STORE, "a stored rewrite depends on recorded tests that are not on this machine", _RECORD)
+    ENTRY_REFUSED = ("entry_refused", Scope.STORE, "a stored rewrite failed re-verification", "`gccllm cache verify` says what fails")
     SPLICE_REFUSED = ("splice_refused", Scope.ENGINE, "the assembler rejected the spliced text")
     # fmt: on
 

@@ -111,9 +111,9 @@ def _print_reasons(console: Console, summary: Mapping[str, Any]) -> None:
 
 
 def _failed(reason: str) -> str:
-    """What an event's reason speaks of: a candidate, or something of ours."""
-    known = _REASONS.get(reason)
-    return "candidate" if known and known.scope in (Scope.REFUTED, Scope.UNDECIDED) else "engine"
+    """What an event's reason speaks of: a candidate, a proposer, the store or the engine."""
+    scope = known.scope if (known := _REASONS.get(reason)) else Scope.ENGINE
+    return "candidate" if scope in (Scope.REFUTED, Scope.UNDECIDED) else scope.value
 
 
 _ENTRY_COLUMNS = (

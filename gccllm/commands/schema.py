@@ -29,7 +29,7 @@ REPORTS: Mapping[str, Mapping[str, str]] = {
         "queued": "reason -> functions, of those that wait",
         "proposers": "proposer -> functions with a rewrite",
         "speedups": "function -> speed-up of its rewrite",
-        "engine": "reason -> events: a part of gcc-llm failed, or an answer of the model was refused unseen",
+        "engine": "reason -> events: of the engine, the store, a proposer, or candidates refused unseen",
         "waiting": "units in the queue",
         "stages": "stage of the work -> CPU seconds",
         "store.accepted": "rewrites",

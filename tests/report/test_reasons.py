@@ -123,13 +123,20 @@ def test_a_compiler_that_is_none_is_named(source: Path, monkeypatch: pytest.Monk
     assert "set GCCLLM_CC" in done.output
 
 
-def test_answers_that_do_not_compile_are_no_failure_of_ours() -> None:
+def test_what_a_reason_speaks_of_is_said() -> None:
     console = Console(width=80, file=io.StringIO())
-    events = [{"event": "model", "reason": "does_not_compile"}, {"event": "shim", "reason": "engine_crashed"}]
+    what = {
+        "does_not_compile": ("model", "candidate"),
+        "engine_crashed": ("shim", "engine"),
+        "prompt_unknown": ("model", "proposer"),
+        "recorded_since": ("store", "store"),
+    }
+    events = [{"event": event, "reason": reason} for reason, (event, _) in what.items()]
     report.print_stats(console, report.summarise(events), [])
     assert isinstance(console.file, io.StringIO)
-    rows = [line.split()[:2] for line in console.file.getvalue().splitlines() if "_" in line]
-    assert rows == [["does_not_compile", "candidate"], ["engine_crashed", "engine"]]
+    words = [line.split()[:2] for line in console.file.getvalue().splitlines()]
+    rows = [row for row in words if row and row[0] in what]
+    assert rows == [[reason, word] for reason, (_, word) in what.items()]
 
 
 def test_who_only_looks_leaves_no_trace_in_the_counts(source: Path, store: Store) -> None:
