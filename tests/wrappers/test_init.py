@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,33 @@ def test_meson_takes_the_release_build_from_the_file_too(project: Site) -> None:
     need(project, "meson", "ninja")
     shell(project, "gccllm init meson; meson setup --native-file gcc-llm.ini build")
     assert " -O3 " in (project.src / "build" / "compile_commands.json").read_text()
+
+
+TEMPLATES = ROOT / "gccllm" / "commands" / "templates"
+SCHEMAS = {
+    "github.yml": ["vendor.github-workflows"],
+    "gitlab.yml": ["vendor.gitlab-ci", "--data-transform", "gitlab-ci"],
+}
+
+
+def is_valid(path: Path, schema: Sequence[str]) -> bool:
+    argv = [sys.executable, "-m", "check_jsonschema", str(path), "--builtin-schema", *schema]
+    return subprocess.run(argv, capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_a_ci_job_is_one_by_the_servers_own_schema(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("check_jsonschema", reason="check-jsonschema is not installed (pip install gcc-llm[dev])")
+    text = (TEMPLATES / name).read_text()
+    assert is_valid(TEMPLATES / name, SCHEMAS[name])
+    (tmp_path / name).write_text(re.sub(r"runs-on|script", "runs", text))
+    assert not is_valid(tmp_path / name, SCHEMAS[name])
+
+
+@pytest.mark.skipif(shutil.which("actionlint") is None, reason="actionlint is not on PATH")
+def test_actionlint_finds_nothing_in_the_github_job() -> None:
+    done = subprocess.run(["actionlint", str(TEMPLATES / "github.yml")], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "")
 
 
 def github_steps(job: Any) -> str:
