@@ -1,4 +1,4 @@
-"""`gccllm tune`: work through the units that builds have queued, hottest first, resumable at any moment.
+"""`gccllm tune`: work through the units that builds have queued, this project's first, resumable at any moment.
 
 A queued unit is a directory `<store>/queue/<unit key>` with the engine's own request format. It leaves the queue only
 when every function of it is decided; a kill loses the current function and nothing else. The whole answer then
@@ -15,9 +15,9 @@ import os
 import shutil
 import signal
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -29,6 +29,7 @@ from gccllm.base.events import Log, read
 from gccllm.base.names import spoken_name
 from gccllm.base.reasons import Reason
 from gccllm.base.words import counted
+from gccllm.commands.by_project import root_of
 from gccllm.commands.crew import Crew, Done, Lost, Said, Say
 from gccllm.commands.progress import Board, Pace
 from gccllm.engine import read_request, request_words
@@ -41,6 +42,8 @@ from gccllm.unit.session import Build, UnitSession
 
 POLL_S = 0.25
 """How often the board is drawn and the deadline looked at."""
+COLDEST = (0.0, False, False, 0, 0)
+LEFT_BY_HEAT = frozenset({Reason.NOT_HOT, Reason.COLD, Reason.EXCLUDED})
 
 
 @dataclass(frozen=True)
@@ -49,14 +52,16 @@ class Queued:
 
     place: Path
     name: str
-    functions: int
+    functions: int = 0
     """How many are worth work."""
-    left: int
+    left: int = 0
     """How many are not."""
-    is_measured: bool
+    is_measured: bool = False
     """Whether a profile or a recording says so, not a rule of thumb."""
-    heat: tuple[float, bool, bool, int, int]
+    heat: tuple[float, bool, bool, int, int] = COLDEST
     """Of its hottest function (`hotness.Heat.rank`)."""
+    is_own: bool = True
+    """Whether it is of the project in whose directory we were called."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,8 @@ class Finished:
 
     admitted: tuple[tuple[str, str], ...] = ()
     """Functions newly or already admitted, and what the rewrite is."""
+    declined: tuple[tuple[str, int], ...] = ()
+    """Reasons, and how many functions that were worth work they left to gcc."""
     undecided: tuple[str, ...] = ()
     is_untimed: bool = False
     """Some function is undecided because it could not be timed."""
@@ -100,19 +107,20 @@ def default_jobs() -> int:
 def tune(settings: config.Settings, console: Console, budget_s: float | None, again: bool, jobs: int) -> int:
     """Returns the exit status: 0 when it did what it was asked, a used up budget included; 130 when interrupted."""
     store = Store(settings.store_dir, settings.project_cache)
-    if again:
-        for found in store.entries("user"):
-            if found.entry.outcome == "nothing":
-                store.remove(found)
+    forgotten = _forget_failures(store) if again else 0
     places = queued_units(store.user)
     if not places:
-        console.print("the queue is empty: builds have left nothing to work on")
+        said = "the queue is empty: builds have left nothing to work on"
+        if forgotten:
+            failures = counted(forgotten, "remembered failure")
+            said = f"{failures} forgotten: build again (touch or `make clean` first), then tune; {said}"
+        console.print(said, soft_wrap=True, highlight=False)
         return 0
     deadline = Deadline(budget_s) if budget_s is not None else NEVER
     tally, interrupted = Tally(), False
     with _ended_as_interrupted():
         try:
-            units = by_heat(places, console)
+            units = in_order(places, root_of(settings, Path.cwd()), console)
             if units:
                 console.print(outlook(units), soft_wrap=True, highlight=False)
             with Board(console, Pace.of(read(store.user)), deadline) as board:
@@ -134,8 +142,17 @@ def tune(settings: config.Settings, console: Console, budget_s: float | None, ag
     return 130 if interrupted else 0
 
 
-def by_heat(places: list[Path], console: Console) -> list[Queued]:
-    """The units whose requests are whole, that with the hottest function first; the others leave the queue."""
+def _forget_failures(store: Store) -> int:
+    """So that the functions are tried again; how many there were. Only a build queues their units."""
+    failures = [found for found in store.entries("user") if found.entry.outcome == "nothing"]
+    for found in failures:
+        store.remove(found)
+    return len(failures)
+
+
+def in_order(places: list[Path], root: Path, console: Console) -> list[Queued]:
+    """The units whose requests are whole: those of the project at `root` first, and of these the one with the hottest
+    function. The others leave the queue."""
     units = []
     for place in places:
         try:
@@ -144,29 +161,31 @@ def by_heat(places: list[Path], console: Console) -> list[Queued]:
             console.print(f"{place.name[:12]}: dropped, the request is not whole: {error}")
             _drop(place)
             continue
-        units.append(_looked_at(place, request, _settings(request)))
-    return sorted(units, key=lambda unit: unit.heat, reverse=True)
+        looked_at = _looked_at(place, request, _settings(request))
+        units.append(replace(looked_at, is_own=request.cwd.is_relative_to(root)))
+    return sorted(units, key=lambda unit: (unit.is_own, unit.heat), reverse=True)
 
 
 def _looked_at(place: Path, request: Request, settings: config.Settings) -> Queued:
-    coldest = (0.0, False, False, 0, 0)
     try:
         unit = plan(request, settings)
     except Decline:
-        return Queued(place, place.name[:12], 0, 0, False, coldest)
+        return Queued(place, place.name[:12])
     profile = load_profile(settings.profile_path) if settings.profile_path else None
     session = UnitSession(unit, settings, Log(settings.store_dir))
     recorded = None if profile is not None else session.recordings.heat(unit.module)
     warm, left = hotness.rank(unit.module, settings, profile, recorded)
     is_measured = profile is not None or any(heat.share for heat in warm)
     name = unit.spelled or place.name[:12]
-    return Queued(place, name, len(warm), len(left), is_measured, warm[0].rank if warm else coldest)
+    return Queued(place, name, len(warm), len(left), is_measured, warm[0].rank if warm else COLDEST)
 
 
 def outlook(units: Sequence[Queued]) -> str:
     """What there is to do, before anything is done."""
     worth, left = sum(unit.functions for unit in units), sum(unit.left for unit in units)
-    said = f"{counted(len(units), 'unit')}: {worth} of {counted(worth + left, 'function')} can be tried"
+    others = sum(not unit.is_own for unit in units)
+    said = counted(len(units), "unit") + (f" ({others} of other projects, worked on last)" if others else "")
+    said += f": {worth} of {counted(worth + left, 'function')} can be tried"
     if worth and not any(unit.is_measured for unit in units):
         said += ", judged by their loops alone; `gccllm profile -- COMMAND` measures which are hot"
     return said
@@ -203,11 +222,14 @@ def _work_on(units: Iterable[Queued], jobs: int, deadline: Deadline, board: Boar
 
 
 def _line(unit: Queued, finished: Finished) -> str:
-    admitted = ", ".join(f"{spoken_name(function)} ({detail})" for function, detail in finished.admitted)
-    left = f"; undecided, and still queued: {', '.join(finished.undecided)}" if finished.undecided else ""
-    return f"{unit.name}: {len(finished.admitted)} of {counted(unit.functions, 'function')} admitted" + (
-        f": {admitted}{left}" if admitted else left
-    )
+    said = f"{unit.name}: {len(finished.admitted)} of {counted(unit.functions, 'function')} admitted"
+    if finished.admitted:
+        said += ": " + ", ".join(f"{spoken_name(function)} ({detail})" for function, detail in finished.admitted)
+    if finished.declined:
+        said += "; declined: " + ", ".join(f"{count} {reason}" for reason, count in finished.declined)
+    if finished.undecided:
+        said += f"; undecided, and still queued: {', '.join(map(spoken_name, finished.undecided))}"
+    return said
 
 
 @contextlib.contextmanager
@@ -241,8 +263,10 @@ def work_on_unit(words: tuple[Path, float], say: Say) -> Finished:
     store.put_unit(request.unit_key, text, result.sources if text else (), is_decided=is_decided)
     if is_decided:
         _drop(place)
+    declined = [d.reason for d in result.decisions if d.word == "declined" and d.reason not in LEFT_BY_HEAT]
     return Finished(
         tuple((d.function, d.detail) for d in result.decisions if d.word == "admitted"),
+        tuple(Counter(reason.label for reason in declined if reason).most_common()),
         result.undecided,
         any(d.word == "queued" and d.reason in (Reason.NOISY, Reason.DEADLINE) for d in result.decisions),
         time.monotonic() - started,

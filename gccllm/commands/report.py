@@ -52,7 +52,9 @@ def summarise(events: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     words = Counter(word for word, _ in decided)
     admitted = [event for event in last.values() if event.get("word") == "admitted"]
     return {
-        "units": len(units),
+        "units": len(
+            units.keys() | {where[:2] for where in last}
+        ),  # of a unit's work in `tune` only functions are logged
         "units_declined": dict(Counter(str(e["reason"]) for e in units.values() if e.get("reason"))),
         "functions": {word: words.get(word, 0) for word in ("admitted", "declined", "queued")},
         "reasons": dict(Counter(reason for _, reason in decided if reason).most_common()),

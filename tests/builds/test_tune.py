@@ -23,6 +23,7 @@ from gccllm.commands import queue
 from gccllm.commands.crew import Say
 from gccllm.commands.queue import Finished
 from gccllm.engine import request_words
+from gccllm.store import Entry, Store
 
 FLAT = "int flat(const int *a, int n) { int s = 0; for (int i = 0; i < n; i++) s += a[i]; return s; }\n"
 DEEP = (
@@ -245,6 +246,35 @@ def test_stages_of_the_work_are_known_by_what_they_cost(project: Project) -> Non
 def test_what_is_measured_is_not_guessed() -> None:
     one = queue.Queued(Path("a"), "a.c", 2, 5, True, (0.5, False, True, 1, 9))
     assert queue.outlook([one]) == "1 unit: 2 of 7 functions can be tried"
+
+
+def test_other_projects_units_come_last(project: Project) -> None:
+    for name in ("mine", "theirs"):
+        (project.here / name).mkdir()
+        (project.here / name / "gccllm.toml").touch()
+    for number, (name, source) in enumerate((("theirs", DEEP), ("mine", FLAT))):
+        (project.here / name / "a.c").write_text(source)
+        place = Project(project.prefix, project.here / name)
+        place.store = project.store
+        argv = [str(project.prefix / "bin" / "gcc-llm"), "-O2", "-c", "a.c"]
+        subprocess.run(argv, cwd=place.here, env=place.environment(BUILD_BUDGET="0"), check=True)
+        assert project.queued == number + 1
+    units = queue.in_order(queue.queued_units(project.store), project.here / "mine", Console(file=io.StringIO()))
+    assert [unit.is_own for unit in units] == [True, False]
+    assert queue.outlook(units).startswith("2 units (1 of other projects, worked on last): 2 of 2 functions")
+
+
+def test_what_is_tried_again_waits_for_a_build(project: Project) -> None:
+    env = project.environment() | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    failure = Entry(key="1" * 64, situation={}, function="f", source="a.c", outcome="nothing", created=1.0)
+    Store(project.store).put(failure)
+    argv = [sys.executable, "-m", "gccllm.commands.cli", "tune", "--again"]
+    said = [subprocess.run(argv, cwd=project.here, env=env, text=True, stdout=subprocess.PIPE).stdout for _ in "12"]
+    empty = "the queue is empty: builds have left nothing to work on\n"
+    assert said == [
+        f"1 remembered failure forgotten: build again (touch or `make clean` first), then tune; {empty}",
+        empty,
+    ]
 
 
 def test_a_build_works_on_no_set_up_code(project: Project) -> None:

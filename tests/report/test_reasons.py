@@ -152,6 +152,12 @@ def test_a_unit_that_was_only_queued_was_seen(store: Store) -> None:
     assert "1 unit waits for `gccllm tune`" in said
 
 
+def test_a_unit_that_only_tune_has_worked_on_was_seen() -> None:
+    event = {"event": "function", "cwd": "/src", "source": "/src/a.c", "function": "f", "word": "admitted"}
+    unit = {"event": "unit", "cwd": "/src", "source": "/src/a.c"}
+    assert report.summarise([event])["units"] == report.summarise([event, unit])["units"] == 1
+
+
 def test_mode_cached_queues_nothing() -> None:
     event = {"event": "function", "function": "f", "word": "queued", "reason": "not_in_store"}
     found = report.summarise([event])
