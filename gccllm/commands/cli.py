@@ -26,7 +26,7 @@ from gccllm.commands.recorded_group import record, tests
 @click.group(cls=WithPlugins, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="gcc-llm")
 def main() -> None:
-    """Read, tune and check what gcc-llm does in your builds. To build: CC=gcc-llm make."""
+    """Read, tune and check what gcc-llm does in your builds. To build: make CC=gcc-llm."""
     terminal.take_any_text()
     try:
         Path.cwd()
@@ -90,7 +90,8 @@ def explain(file: Path, flags: tuple[str, ...], work: bool, verbose: bool, as_js
     flags = tuple(flag for flag in flags if flag not in ours)
     settings = settings_in_force()
     if not flags:
-        last = oneshot.last_flags(file, events.read(settings.store_dir))
+        last = oneshot.queued_flags(file, settings.store_dir)
+        last = oneshot.last_flags(file, events.read(settings.store_dir)) if last is None else last
         flags = ("-O3",) if last is None else last
         if last is None and not as_json:
             click.echo(f"no build of {file} is in the log; as with -O3:", err=True)

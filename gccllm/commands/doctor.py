@@ -263,5 +263,5 @@ def run_doctor(console: Console, settings: Settings, as_json: bool = False) -> i
         print(schema.as_json("doctor", ready=not failed, checks=checks))
         return 1 if failed else 0
     run_table(console, rows)
-    console.print(f"not ready; first fix {failed[0]}" if failed else "ready: CC=gcc-llm make", soft_wrap=True)
+    console.print(f"not ready; first fix {failed[0]}" if failed else "ready: make CC=gcc-llm", soft_wrap=True)
     return 1 if failed else 0

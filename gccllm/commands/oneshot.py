@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +17,8 @@ from gccllm.base.deadline import Deadline
 from gccllm.base.events import Log, read
 from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import FREE, Ran, Toolchain, clean_environment, run
+from gccllm.commands.queue import queued_units
+from gccllm.engine import request_words
 from gccllm.pipeline import Decision, Result, rewrite_unit
 from gccllm.store import Store
 from gccllm.unit.plan import unquote_options
@@ -83,6 +86,18 @@ def last_flags(source: Path, events: Iterable[Event]) -> tuple[str, ...] | None:
     return None if found is None else options.repeated(found)
 
 
+def queued_flags(source: Path, store_dir: Path) -> tuple[str, ...] | None:
+    """The code-deciding options of a compile of `source` that is in the queue; None when there is none. A build that
+    had used up its budget queues a unit without a line in the log."""
+    for place in queued_units(store_dir):
+        with contextlib.suppress(OSError):
+            single, lists = request_words(place)
+            named = (Path(single.get("cwd", "/"), word) for word in lists["driver_arg"] if not word.startswith("-"))
+            if any(path.name == source.name and path.resolve() == source.resolve() for path in named):
+                return options.repeated(tuple(lists["gcc_option"]))
+    return None
+
+
 def explain(source: Path, flags: Sequence[str], settings: Settings, *, is_work: bool = False) -> Result:
     """The decisions on every function of one source file. Raises Decline when gcc refuses it.
 
@@ -100,7 +115,9 @@ def explain(source: Path, flags: Sequence[str], settings: Settings, *, is_work: 
     if mode == "cached":
         return result
     last = last_decisions(source, read(settings.store_dir))
-    return replace(result, decisions=tuple(_in_mode(decision, mode, last) for decision in result.decisions))
+    is_queued = mode == "queue" or queued_flags(source, settings.store_dir) is not None
+    undecided = Reason.QUEUED if is_queued else Reason.UNTRIED
+    return replace(result, decisions=tuple(_in_mode(decision, mode, last, undecided) for decision in result.decisions))
 
 
 def last_decisions(source: Path, events: Iterable[Event]) -> dict[str, Event]:
@@ -113,8 +130,11 @@ def last_decisions(source: Path, events: Iterable[Event]) -> dict[str, Event]:
     }
 
 
-def _in_mode(decision: Decision, mode: str, last: Mapping[str, Event]) -> Decision:
-    """A lookup alone knows no more than what is in the store: what did the last build make of that, or would one?"""
+def _in_mode(decision: Decision, mode: str, last: Mapping[str, Event], undecided: Reason = Reason.UNTRIED) -> Decision:
+    """A lookup alone knows no more than what is in the store: what did the last build make of that, or would one?
+
+    `undecided`: the reason where no build has said any.
+    """
     event = last.get(decision.function, {})
     if decision.reason is not Reason.NOT_IN_STORE:
         # An answer that a build has since found outdated, and could not replace.
@@ -126,4 +146,4 @@ def _in_mode(decision: Decision, mode: str, last: Mapping[str, Event]) -> Decisi
     is_said = event.get("word") == "queued" or (event.get("word") == "declined" and not event.get("key"))
     if is_said and known is not None and known.mode in ("", mode):
         return replace(decision, word=str(event["word"]), reason=known, detail=str(event.get("detail", "")))
-    return replace(decision, reason=Reason.QUEUED if mode == "queue" else Reason.UNTRIED)
+    return replace(decision, reason=undecided)

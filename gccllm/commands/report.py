@@ -24,6 +24,7 @@ from gccllm.store.entry import recipe_name, recipe_words
 _WORDS = {Reason.NOT_IN_STORE.label: "declined", Reason.UNTRIED.label: "undecided"}
 _WORD_STYLE = {"admitted": "bold green", "queued": "yellow", "undecided": "yellow", "declined": "dim"}
 _REASONS = {reason.label: reason for reason in Reason}
+NO_UNIT = "no unit seen: no build in this directory has used gcc-llm (make CC=gcc-llm); all projects: `stats --all`"
 NAME_WIDTH = 32
 """Longer names push the columns after them to the right."""
 ROOM_FOR_MEANING = 140
@@ -67,13 +68,11 @@ def summarise(events: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 def print_stats(console: Console, summary: Mapping[str, Any], entries: Sequence[Entry], waiting: int = 0) -> None:
     """`waiting`: units in the queue."""
-    functions = summary["functions"]
     accepted = [entry for entry in entries if entry.outcome == "accepted"]
-    console.print(
-        f"[bold]{counted(summary['units'], 'unit')}[/] seen, functions: [green]{functions['admitted']} admitted[/], "
-        f"{functions['declined']} declined, [yellow]{functions['queued']} queued[/]; "
-        f"store: {counted(len(accepted), 'rewrite')}, {counted(len(entries) - len(accepted), 'remembered failure')}"
-    )
+    if not summary["units"] and not entries:
+        console.print(NO_UNIT, soft_wrap=True)
+    else:
+        _print_counts(console, summary, accepted, len(entries) - len(accepted))
     if waiting:
         verb = "waits" if waiting == 1 else "wait"
         console.print(f"[yellow]{counted(waiting, 'unit')}[/] {verb} for `gccllm tune`")
@@ -82,6 +81,15 @@ def print_stats(console: Console, summary: Mapping[str, Any], entries: Sequence[
     _print_reasons(console, summary)
     if accepted:
         print_entries(console, accepted)
+
+
+def _print_counts(console: Console, summary: Mapping[str, Any], accepted: Sequence[Entry], failures: int) -> None:
+    functions = summary["functions"]
+    console.print(
+        f"[bold]{counted(summary['units'], 'unit')}[/] seen, functions: [green]{functions['admitted']} admitted[/], "
+        f"{functions['declined']} declined, [yellow]{functions['queued']} queued[/]; "
+        f"store: {counted(len(accepted), 'rewrite')}, {counted(failures, 'remembered failure')}"
+    )
 
 
 def _print_reasons(console: Console, summary: Mapping[str, Any]) -> None:

@@ -289,3 +289,7 @@ def test_config_says_that_a_key_is_set_and_not_what_it_is(
         assert "GCCLLM_ENDPOINT_KEY" in said
         assert "secret" not in said
     assert json.loads(said)["variables"]["GCCLLM_ENDPOINT_KEY"]["is_set"] is True
+
+
+def test_a_build_that_did_not_use_gcc_llm_is_noticed(store: Store) -> None:
+    assert CliRunner().invoke(main, ["stats"]).output.startswith("no unit seen: ")

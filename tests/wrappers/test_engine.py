@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from gccllm.base import config
 from gccllm.base.events import read
-from gccllm.commands.oneshot import last_flags
+from gccllm.base.reasons import Reason
+from gccllm.commands.oneshot import explain, last_flags, queued_flags
 
 from .conftest import LABEL, LOOP, RECORD, Site
 
@@ -267,3 +269,13 @@ def test_explain_says_what_the_last_build_did_of_a_unit_below_o1(site: Site) -> 
     assert "-O0" in flags
     assert "SOMETHING=1" in flags
     assert last_flags(site.src / "other.c", read(site.store)) is None
+
+
+def test_a_unit_that_was_only_queued_is_explained_as_it_was_built(site: Site) -> None:
+    site.settings["GCCLLM_BUILD_BUDGET"] = "0"
+    site.compile("-DLATER")
+    assert "LATER" in (queued_flags(site.src / "loop.c", site.store) or ())
+    assert queued_flags(site.src / "other.c", site.store) is None
+    env = {"GCCLLM_CACHE_DIR": str(site.store)}
+    shown = explain(site.src / "loop.c", ["-O3"], config.load(site.src, env))
+    assert [decision.reason for decision in shown.decisions] == [Reason.QUEUED]
