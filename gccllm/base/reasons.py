@@ -109,6 +109,7 @@ class Reason(enum.Enum):
     UNTRIED = ("untried", Scope.FUNCTION, "no build has tried it yet", "build, or run `gccllm explain --work FILE`")
     ASM_INLINE = ("asm_inline", Scope.FUNCTION, "it contains inline assembly, whose effects cannot be seen", "use plain C or an intrinsic, or move the loop into a function without it")
     ATOMIC = ("atomic", Scope.FUNCTION, "it uses atomic operations, or its arguments lead to atomic objects", "move the loop into a function that does not use it")
+    NULL_PATH = ("null_path", Scope.FUNCTION, "gcc has found a path on which it uses a null pointer, and keeps that access", "check the pointer in the source, or compile with -fno-isolate-erroneous-paths-dereference")
     VOLATILE = ("volatile", Scope.FUNCTION, "it accesses volatile memory, or its arguments lead to some", "move the loop into a function that does not access volatile memory")
     ATTRIBUTE = ("attribute", Scope.FUNCTION, "an attribute of it, or of a function it calls, demands more of the code than is checked", "drop the attribute that `gccllm explain` names, if the program can do without it")
     EFFECTS_UNKNOWN = ("effects_unknown", Scope.FUNCTION, "it calls a function of the unit whose effects are not known")

@@ -45,8 +45,10 @@ and guards of a rewrite may not be there), `returns_twice`, `ifunc`, `simd`, `sy
 _EFFECTS: tuple[tuple[re.Pattern[str], Reason], ...] = (
     (re.compile(r"__asm__"), Reason.ASM_INLINE),
     (re.compile(r"__atomic_|__sync_|\bGOMP_|\.ATOMIC_"), Reason.ATOMIC),
-    # `x ={v} {CLOBBER};` marks the end of a variable's life and is no access.
-    (re.compile(r"\{v\}(?! \{CLOBBER)"), Reason.VOLATILE),
+    # `x ={v} {CLOBBER};` marks the end of a variable's life and is no access. On paths on which a pointer is null gcc
+    # itself makes the access volatile, and ends the path behind it.
+    (re.compile(r"^(?!.*\[\([^()\n]*\)0B).*\{v\}(?! \{CLOBBER)", re.MULTILINE), Reason.VOLATILE),
+    (re.compile(r"\{v\}(?! \{CLOBBER)"), Reason.NULL_PATH),
 )
 _LOCATION = re.compile(r"\[[^][\n\"{}()]*:\d+:\d+(?: discrim \d+)?\] ")
 """Where a statement or operand stands, in front of it. Neither a call, a string nor `{v}` fits in."""
@@ -148,7 +150,7 @@ def facts_in(dump: str) -> UnitFacts:
                 number = code.count("\n", 0, shown.start())
                 line = code.split("\n")[number].strip()
                 where = _LINE.match(located.split("\n")[number])
-                said = volatile_access(line) if reason is Reason.VOLATILE else line[:100]
+                said = line[:100] if reason in (Reason.ASM_INLINE, Reason.ATOMIC) else volatile_access(line)
                 effects[name] = (reason, f"{said} ({PurePath(where[1]).name})" if where else said)
                 break
     return UnitFacts(effects, attributes)

@@ -66,6 +66,27 @@ def test_a_statement_is_told_in_the_words_of_its_source(tmp_path: Path) -> None:
     }
 
 
+NULL = """
+struct item { int value; };
+extern struct item *head;
+int walk(int k%s) {
+    struct item *p = 0;
+    int s = 0;
+    for (int i = 0; i < k; i++) { if (i & 1) p = head; s += i; }
+    if (!p) s += p->value;
+    return s;
+}
+"""
+
+
+def test_a_path_on_which_a_pointer_is_null_is_not_called_volatile(tmp_path: Path) -> None:
+    facts, _ = looked_at(tmp_path, NULL % "")
+    assert facts.effects["walk"] == (Reason.NULL_PATH, "reads volatile `(*(struct item *)0B).value` (unit:8)")
+    assert declined(tmp_path, NULL % "", "-fno-isolate-erroneous-paths-dereference") == {}
+    both = (NULL % ", volatile int *q").replace("return s;", "return s + *q;")
+    assert declined(tmp_path, both) == {"walk": Reason.VOLATILE}
+
+
 def test_the_name_of_a_file_is_no_effect(tmp_path: Path) -> None:
     for name in ("__sync_1.c", "a__atomic_b.c", "__asm__.c", "{v}.c"):
         plain = f'# 1 "{name}"\nint f(int *a, int n) {{ int s = 0; while (n--) s += a[n]; return s; }}\n'
