@@ -79,7 +79,6 @@ def explain(file: Path, flags: tuple[str, ...], work: bool, verbose: bool, as_js
 
     FLAGS: as given to gcc-llm; without any, those of the file's last build, else -O3.
     """
-    from gccllm.base import events
     from gccllm.commands import oneshot, report
 
     ours = {"--work", "--json", "--verbose", "-v"} & set(flags)  # people write them last as well
@@ -89,13 +88,12 @@ def explain(file: Path, flags: tuple[str, ...], work: bool, verbose: bool, as_js
     )
     flags = tuple(flag for flag in flags if flag not in ours)
     settings = settings_in_force()
-    if not flags:
-        last = oneshot.queued_flags(file, settings.store_dir)
-        last = oneshot.last_flags(file, events.read(settings.store_dir)) if last is None else last
-        flags = ("-O3",) if last is None else last
-        if last is None and not as_json:
+    last = oneshot.LastBuild(flags, Path.cwd()) if flags else oneshot.last_build(file, settings.store_dir)
+    if last is None:
+        last = oneshot.LastBuild(("-O3",), Path.cwd())
+        if not as_json:
             click.echo(f"no build of {file} is in the log; as with -O3:", err=True)
-    result = or_exit(lambda: oneshot.explain(file, flags, settings, is_work=work))
+    result = or_exit(lambda: oneshot.explain(file, last.flags, settings, is_work=work, cwd=last.cwd))
     if as_json:
         unit = result.unit_reason.label if result.unit_reason else None
         rows = report.decision_rows(result.decisions)

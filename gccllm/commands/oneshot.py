@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -77,33 +78,51 @@ def as_launched(flags: Sequence[str], opt: str) -> tuple[str, ...]:
     return (*flags[: at + 1], *ours, *flags[at + 1 :])
 
 
-def last_flags(source: Path, events: Iterable[Event]) -> tuple[str, ...] | None:
-    """The code-deciding options of the last compile of `source` in the log; None when there was none."""
+@dataclass(frozen=True, slots=True)
+class LastBuild:
+    """How a build compiled a file."""
+
+    flags: tuple[str, ...]
+    """The options that decide its code."""
+    cwd: Path
+
+
+def last_build(source: Path, store_dir: Path) -> LastBuild | None:
+    """Of `source`; None where nothing is known of one. A build that had used up its budget queues a unit without a line
+    in the log, so the queue is asked first."""
+    if (queued := _queued(source, store_dir)) is not None:
+        return queued
     wanted, found = str(source.resolve()), None
-    for event in events:
+    for event in read(store_dir):
         if event.get("source") == wanted and event["event"] in ("unit", "unit_declined") and "options" in event:
-            found = tuple(event["options"])
-    return None if found is None else options.repeated(found)
+            found = event
+    if found is None:
+        return None
+    return LastBuild(options.repeated(tuple(found["options"])), Path(found.get("cwd") or Path.cwd()))
 
 
-def queued_flags(source: Path, store_dir: Path) -> tuple[str, ...] | None:
-    """The code-deciding options of a compile of `source` that is in the queue; None when there is none. A build that
-    had used up its budget queues a unit without a line in the log."""
+def _queued(source: Path, store_dir: Path) -> LastBuild | None:
     for place in queued_units(store_dir):
         with contextlib.suppress(OSError):
             single, lists = request_words(place)
-            named = (Path(single.get("cwd", "/"), word) for word in lists["driver_arg"] if not word.startswith("-"))
+            cwd = Path(single.get("cwd", "/"))
+            named = [cwd / word for word in lists["driver_arg"] if not word.startswith("-")]
             if any(path.name == source.name and path.resolve() == source.resolve() for path in named):
-                return options.repeated(tuple(lists["gcc_option"]))
+                return LastBuild(options.repeated(tuple(lists["gcc_option"])), cwd)
     return None
 
 
-def explain(source: Path, flags: Sequence[str], settings: Settings, *, is_work: bool = False) -> Result:
+def explain(
+    source: Path, flags: Sequence[str], settings: Settings, *, is_work: bool = False, cwd: Path | None = None
+) -> Result:
     """The decisions on every function of one source file. Raises Decline when gcc refuses it.
 
     is_work  work on what is undecided, for as long as it takes, and log it as a build does; else only look
+    cwd      where the build compiled it, which is where its -I lead from; None: here
     """
-    request = request_for(source, as_launched(flags, settings["opt"]), settings["cc"] or None)
+    cwd = cwd if cwd is not None and cwd.is_dir() else Path.cwd()  # a build's directory may be gone
+    spelled = source if cwd == Path.cwd() else Path(os.path.relpath(source, cwd))
+    request = request_for(spelled, as_launched(flags, settings["opt"]), settings["cc"] or None, cwd)
     store = Store(settings.store_dir, settings.project_cache)
     log = Log(settings.store_dir, cwd=str(request.cwd), unit="explain")
     if is_work:
@@ -115,7 +134,7 @@ def explain(source: Path, flags: Sequence[str], settings: Settings, *, is_work: 
     if mode == "cached":
         return result
     last = last_decisions(source, read(settings.store_dir))
-    is_queued = mode == "queue" or queued_flags(source, settings.store_dir) is not None
+    is_queued = mode == "queue" or _queued(source, settings.store_dir) is not None
     undecided = Reason.QUEUED if is_queued else Reason.UNTRIED
     return replace(result, decisions=tuple(_in_mode(decision, mode, last, undecided) for decision in result.decisions))
 

@@ -13,7 +13,7 @@ import pytest
 from gccllm.base import config
 from gccllm.base.events import read
 from gccllm.base.reasons import Reason
-from gccllm.commands.oneshot import explain, last_flags, queued_flags
+from gccllm.commands.oneshot import explain, last_build
 
 from .conftest import LABEL, LOOP, RECORD, Site
 
@@ -264,18 +264,23 @@ def test_a_strange_name_of_a_source_does_not_break_the_log(site: Site) -> None:
 
 def test_explain_says_what_the_last_build_did_of_a_unit_below_o1(site: Site) -> None:
     site.quiet("-O0", "-DSOMETHING=1")
-    flags = last_flags(site.src / "loop.c", read(site.store))
-    assert flags is not None
-    assert "-O0" in flags
-    assert "SOMETHING=1" in flags
-    assert last_flags(site.src / "other.c", read(site.store)) is None
+    last = last_build(site.src / "loop.c", site.store)
+    assert last is not None
+    assert {"-O0", "SOMETHING=1"} <= set(last.flags)
+    assert last.cwd == site.src
+    assert last_build(site.src / "other.c", site.store) is None
 
 
 def test_a_unit_that_was_only_queued_is_explained_as_it_was_built(site: Site) -> None:
     site.settings["GCCLLM_BUILD_BUDGET"] = "0"
-    site.compile("-DLATER")
-    assert "LATER" in (queued_flags(site.src / "loop.c", site.store) or ())
-    assert queued_flags(site.src / "other.c", site.store) is None
-    env = {"GCCLLM_CACHE_DIR": str(site.store)}
-    shown = explain(site.src / "loop.c", ["-O3"], config.load(site.src, env))
+    (site.here / "include").mkdir()
+    (site.here / "include" / "needed.h").touch()
+    (site.src / "loop.c").write_text(f'#include "needed.h"\n{LOOP}')
+    site.compile("-I../include", "-DLATER")
+    last = last_build(site.src / "loop.c", site.store)
+    assert last is not None
+    assert "LATER" in last.flags
+    assert last_build(site.src / "other.c", site.store) is None
+    settings = config.load(site.src, {"GCCLLM_CACHE_DIR": str(site.store)})
+    shown = explain(site.src / "loop.c", last.flags, settings, cwd=last.cwd)
     assert [decision.reason for decision in shown.decisions] == [Reason.QUEUED]
