@@ -1,8 +1,9 @@
 """Which functions of a unit are worth the work, hottest first.
 
 A profile file outranks everything; without one, calls times ticks of recorded calls. What neither knows comes after:
-`__attribute__((hot))`, then loop depth, then the instructions inside loops. Recursion counts as a loop, and so does a
-jump that may lead anywhere (an interpreter's `goto *`). That is a static guess: it knows nothing of trip counts.
+`__attribute__((hot))`, then loop depth, then the instructions inside loops. Recursion counts as a loop, and so do a
+loop that is entered in two places (a coroutine's `switch` into it) and a jump that may lead anywhere (an interpreter's
+`goto *`). That is a static guess: it knows nothing of trip counts.
 
 What looks like set-up code comes last: by its name, or as a local function that only such code calls, not in a loop.
 A profile, a recording, `hot` or the setting `include` say otherwise. Not done: "called once", "called by `main`": the
@@ -112,7 +113,7 @@ def measure(function: Function, shares: Mapping[str, float] | None = None) -> He
         depth = max((loop.depth for loop in loops), default=0)
         blocks = set().union(*(loop.blocks for loop in loops)) if loops else set()
         in_loops = sum(graph.blocks[block].last - graph.blocks[block].first for block in blocks)
-        anywhere, unread = bool(graph.unresolved), None
+        anywhere, unread = bool(graph.unresolved) or (graph.is_cyclic and not loops), None
     except BodyError as error:
         depth, in_loops, anywhere, unread = 0, 0, False, error
     if anywhere or function.name in function.calls:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gccllm.assembly import Module
+from gccllm.assembly import Module, cfg
 from gccllm.base.core import Decline
 from gccllm.base.events import Log
 from gccllm.base.options import LAUNCHER_ADDS, PRIVATE
@@ -243,6 +243,29 @@ def test_cold_code_is_left_with_its_rule(tmp_path: Path, code: str, reason: Reas
     (tmp_path / "t.c").write_text(code)
     [left] = hotness.rank(Module.parse(request_for(tmp_path / "t.c", ["-O2"]).text), settings())[1]
     assert (left.reason, left.detail) == (reason, detail)
+
+
+COROUTINE = """
+char *encode(const unsigned char *p, const unsigned char *end, char *out, int *step, const char *digits) {
+    switch (*step) {
+        while (1) {
+    case 0: if (p == end) { *step = 0; return out; }
+            *out++ = digits[*p++ >> 2];
+    case 1: if (p == end) { *step = 1; return out; }
+            *out++ = digits[*p++ & 63];
+        }
+    }
+    return out;
+}
+"""
+
+
+def test_a_loop_that_is_entered_in_two_places_is_a_loop(tmp_path: Path) -> None:
+    (tmp_path / "t.c").write_text(COROUTINE)
+    module = Module.parse(request_for(tmp_path / "t.c", ["-O2"]).text)
+    assert not cfg(module.functions["encode"].body).loops
+    [heat] = hotness.rank(module, settings())[0]
+    assert heat.depth == 1
 
 
 def test_a_profile_knows_better_than_a_name(tmp_path: Path) -> None:
