@@ -77,7 +77,7 @@ class Reason(enum.Enum):
     NOT_GCC_OUTPUT = ("not_gcc_output", Scope.UNIT, "the text is not what gcc's own C or C++ front end prints")
     SLIM_LTO = ("slim_lto", Scope.UNIT, "-flto leaves no machine code in this text; the link step generates it", "compile this file without -flto")
     LTO_LINK = ("lto_link", Scope.UNIT, "the link step of -flto made it from several units, so it has no source of its own", "link without -flto")
-    OPTIMISATION_OFF = ("optimisation_off", Scope.UNIT, "it is compiled below -O1, or for size, or for debugging", "compile with -O2 (CMAKE_BUILD_TYPE=Release, meson --buildtype=release)")
+    OPTIMISATION_OFF = ("optimisation_off", Scope.UNIT, "it is compiled below -O1, or for size, or for debugging", "compile with -O2 (make CFLAGS=-O2, CMAKE_BUILD_TYPE=Release, meson --buildtype=release)")
     SANITIZER = ("sanitizer", Scope.UNIT, "-fsanitize instruments the code", _DROP)
     COVERAGE = ("coverage", Scope.UNIT, "--coverage counts executions of gcc's own blocks", _DROP)
     PROFILING = ("profiling", Scope.UNIT, "-pg, -fprofile-generate or -finstrument-functions instrument gcc's own code", _DROP)
