@@ -191,7 +191,7 @@ class Reason(enum.Enum):
     EDGES_UNSEEN = ("edges_unseen", Scope.UNDECIDED, "some edge of the candidate is uncovered and not shown infeasible")
     NOISY = ("noisy", Scope.UNDECIDED, "the machine was too noisy to trust a timing", "run `gccllm tune` when the machine is quiet")
     TRACE_LIMIT = ("trace_limit", Scope.UNDECIDED, "the trace of the checked build overflowed on every input")
-    DEADLINE = ("deadline", Scope.UNDECIDED, "the time budget ran out first", "run `gccllm tune`, or raise GCCLLM_BUDGET")
+    DEADLINE = ("deadline", Scope.UNDECIDED, "the time budget ran out first", "run `gccllm tune` when the machine is quiet, or raise GCCLLM_BUILD_BUDGET (in a build) or GCCLLM_BUDGET")
     NO_TIMING_INPUT = ("no_timing_input", Scope.UNDECIDED, "no input runs long enough to time", _RECORD)
     SANDBOX_UNAVAILABLE = ("sandbox_unavailable", Scope.UNDECIDED, "the kernel does not allow the confinement; nothing was run", "run `gccllm doctor`; a container must allow seccomp")
     PAGES_UNMAPPABLE = ("pages_unmappable", Scope.UNDECIDED, "recorded memory cannot be mapped at its original addresses")
