@@ -135,7 +135,7 @@ class Cfg:
 
     @cached_property
     def loops(self) -> tuple[Loop, ...]:
-        """Natural loops by header. Irreducible cycles (entered in two places) are not among them; see `is_cyclic`."""
+        """Natural loops by header. Irreducible cycles (entered in two places) are not among them."""
         members: dict[int, set[int]] = {}
         for tail, header in sorted(self.back_edges):
             inside = members.setdefault(header, {header})
@@ -149,12 +149,6 @@ class Cfg:
             Loop(header, frozenset(inside), sum(header in other for other in members.values()))
             for header, inside in sorted(members.items())
         )
-
-    @cached_property
-    def is_cyclic(self) -> bool:
-        """Some block can be entered twice in one call."""
-        place = {block: n for n, block in enumerate(self.postorder)}
-        return any(a in place and place[b] >= place[a] for a, b in self.edges)
 
 
 def cfg(body: Body) -> Cfg:

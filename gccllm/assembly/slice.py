@@ -28,12 +28,11 @@ _DROPPED = (
 )  # fmt: skip
 
 
-def slice_text(module: Module, name: str, extra_text: str = "", *, replaceable: AbstractSet[str] = frozenset()) -> str:
+def slice_text(module: Module, name: str, *, replaceable: AbstractSet[str] = frozenset()) -> str:
     """Assembler text that defines function `name` and everything of the unit it can reach.
 
-    `extra_text` (e.g. candidates as global functions) is appended, in .text. What it names must be reachable from
-    `name`, or be defined in it. `replaceable`: names that may be another unit's. Raises BodyError(UNSUPPORTED_CODE)
-    when something reachable is not a compiler's plain function or data object (top-level asm, indirect functions), and
+    It ends in .text. `replaceable`: names that may be another unit's. Raises BodyError(UNSUPPORTED_CODE) when something
+    reachable is not a compiler's plain function or data object (top-level asm, indirect functions), and
     Decline(REPLACEABLE) when one name would have to mean both the unit's function and another's.
     """
     functions, objects, aliases = _reach(module, name, replaceable)
@@ -47,8 +46,6 @@ def slice_text(module: Module, name: str, extra_text: str = "", *, replaceable: 
             rows.extend((f"\t.globl\t{alias}", f"\t.hidden\t{alias}"))
         rows.append(f"\t.set\t{alias},{module.aliases[alias]}")
     rows.append("\t.text")
-    if extra_text:
-        rows.append(extra_text.rstrip("\n"))
     rows.append('\t.section\t.note.GNU-stack,"",@progbits')
     return "\n".join(rows) + "\n"
 

@@ -118,7 +118,6 @@ class Reason(enum.Enum):
     TLS = ("tls", Scope.FUNCTION, "it accesses thread-local storage through a descriptor, emulation or a bare segment")
     REGISTER_VARIABLE = ("register_variable", Scope.FUNCTION, "its unit keeps a global variable in a register, which a rewrite could overwrite")
     VARIADIC = ("variadic", Scope.FUNCTION, "it is variadic", _OWN)
-    NESTED = ("nested", Scope.FUNCTION, "it is a nested function or takes a static chain", "make it a function at file scope")
     RETURN_ADDRESS = ("return_address", Scope.FUNCTION, "it inspects its own return address or frame")
     STACK_PROTECTOR = ("stack_protector", Scope.FUNCTION, "its stack protector must stay as gcc placed it", "compile the file with -fno-stack-protector, if you can do without it")
     INDIRECT_CALL = ("indirect_call", Scope.FUNCTION, "it calls through a pointer, whose target no test can choose", "move the loop into a function without calls through pointers")
@@ -186,7 +185,6 @@ class Reason(enum.Enum):
     NOT_FASTER = ("not_faster", Scope.REFUTED, "it was not shown to be faster by the margin")
     CLASS_SLOWER = ("class_slower", Scope.REFUTED, "it is slower on one class of inputs")
     NOT_CONFIRMED = ("not_confirmed", Scope.REFUTED, "the gain was not confirmed on held-out inputs")
-    BEATEN = ("beaten", Scope.REFUTED, "another candidate for the same function is faster")
     # --- undecided ------------------------------------------------------------------------------
     EDGES_UNSEEN = ("edges_unseen", Scope.UNDECIDED, "some edge of the candidate is uncovered and not shown infeasible")
     NOISY = ("noisy", Scope.UNDECIDED, "the machine was too noisy to trust a timing", "run `gccllm tune` when the machine is quiet")

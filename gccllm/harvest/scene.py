@@ -17,6 +17,8 @@ from gccllm.base.core import ARENA_BASE, ARENA_BYTES, ARENAS, GlobalBytes, Regio
 from gccllm.harvest.types import CType, Floating, Integer, Pointer, Signature, flat
 
 Intervals = npt.NDArray[np.uint64]
+SLACK = 192
+"""Bytes that `trimmed` keeps on either side of what was touched."""
 
 
 class Ref(NamedTuple):
@@ -269,15 +271,15 @@ def _target(scene: Scene, block: int) -> int:
     return 0
 
 
-def trimmed(scene: Scene, found: list[Extent | None], slack: int = 192) -> Scene:
-    """A copy without the data further than `slack` bytes from what was touched: junk serves as well there."""
+def trimmed(scene: Scene, found: list[Extent | None]) -> Scene:
+    """A copy without the data further than SLACK bytes from what was touched: junk serves as well there."""
     small = scene.copy()
     for number, block in enumerate(small.blocks):
         extent = found[number]
         if (len(small.blocks) > ARENAS and number >= SHARED) or isinstance(block.home, str):
             continue
         low, high = extent if extent else (0, 64)
-        low, high = max(0, low - slack), max(0, high + slack)
+        low, high = max(0, low - SLACK), max(0, high + SLACK)
         if high < len(block.data):
             del block.data[high:]
             block.refs = {at: ref for at, ref in block.refs.items() if at + 8 <= high}

@@ -355,12 +355,12 @@ def _pop(at: Machine, line: Insn) -> Machine:
     return at.with_register("RSP", top + 8).put(line.raw.op0_register, at.load(top, 8))
 
 
-def _widen(source: str, target: str, bits: int) -> Callable[[Machine, Insn], Machine]:
+def _widen(target: str, bits: int) -> Callable[[Machine, Insn], Machine]:
     """cltq and its like: the lower half of `rax`, extended."""
 
     def run(at: Machine, line: Insn) -> Machine:
-        low = z3.Extract(bits - 1, 0, at.registers[source])
-        if source == target:
+        low = z3.Extract(bits - 1, 0, at.registers["RAX"])
+        if target == "RAX":
             value = z3.SignExt(bits, low)
             return at.with_register(target, value if bits == 32 else z3.ZeroExt(32, value))
         sign = z3.If(_negative(low), z3.BitVecVal(-1, bits), z3.BitVecVal(0, bits))
@@ -382,8 +382,8 @@ _STEPS: Mapping[str, Callable[[Machine, Insn], Machine]] = {
     **{name: _shift(name) for name in ("shl", "sal", "shr", "sar")},
     "inc": _step_by_one(1), "dec": _step_by_one(-1), "not": _not, "neg": _neg, "imul": _imul, "mov": _mov,
     "movzx": _extend(False), "movsx": _extend(True), "movsxd": _extend(True), "lea": _lea, "push": _push, "pop": _pop,
-    "cdqe": _widen("RAX", "RAX", 32), "cwde": _widen("RAX", "RAX", 16), "cdq": _widen("RAX", "RDX", 32),
-    "cqo": _widen("RAX", "RDX", 64), "call": _call, "nop": _nothing, "endbr64": _nothing,
+    "cdqe": _widen("RAX", 32), "cwde": _widen("RAX", 16), "cdq": _widen("RDX", 32),
+    "cqo": _widen("RDX", 64), "call": _call, "nop": _nothing, "endbr64": _nothing,
 }  # fmt: skip
 
 

@@ -62,7 +62,7 @@ def test_candidates_are_appended_beside_the_baseline(tmp_path: Path) -> None:
     unit = module(SOURCE, "-O2")
     body = unit.functions["wanted"].body.renamed("c1")
     extra = f"\t.globl candidate\n\t.type candidate, @function\ncandidate:\n{layout_text(body)}"
-    (tmp_path / "slice.s").write_text(slice_text(unit, "wanted", extra))
+    (tmp_path / "slice.s").write_text(slice_text(unit, "wanted") + f"\t.text\n{extra}")
     (tmp_path / "main.c").write_text(
         "int wanted(int), candidate(int); int main(void){return wanted(2)==candidate(2)-2 && candidate(9)==-9;}"
     )
