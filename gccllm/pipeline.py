@@ -96,7 +96,7 @@ def rewrite_unit(request: Request, build: Build) -> Result:
     if not rewrites:
         return Result(None, tuple(decisions))
     try:
-        text = splice(unit.module, rewrites)
+        text = splice(unit.module, rewrites, unit.tools)
     except BodyError as error:
         log.write("unit_declined", Reason.SPLICE_REFUSED, detail=str(error))
         return Result(None, tuple(decisions), Reason.SPLICE_REFUSED, str(error))

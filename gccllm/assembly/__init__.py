@@ -3,7 +3,6 @@
 from gccllm.assembly.body import Body, BodyError, Constant, Line
 from gccllm.assembly.canonical import attribute_rows, baseline_key_text, canonical, canonicalize
 from gccllm.assembly.cfg import Block, Cfg, Loop, cfg
-from gccllm.assembly.cfi import synthesize_cfi
 from gccllm.assembly.code import by_line, code_of
 from gccllm.assembly.function import Function
 from gccllm.assembly.isa import LEVELS, guard_level, level_name, level_of, march_features
@@ -46,5 +45,4 @@ __all__ = [
     "replaceable",
     "slice_text",
     "splice",
-    "synthesize_cfi",
 ]

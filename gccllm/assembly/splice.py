@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gccllm.assembly.body import Body, BodyError
-from gccllm.assembly.cfi import ENTRY_ROW, change, unwind
+from gccllm.assembly.cfi import ENTRY_ROW, change, directives, unwind
+from gccllm.assembly.code import code_of
 from gccllm.assembly.function import Function
 from gccllm.assembly.isa import constructor, guard
 from gccllm.assembly.layout import layout
@@ -23,6 +24,7 @@ from gccllm.assembly.module import Module
 from gccllm.assembly.section import Item
 from gccllm.assembly.syntax import Kind, Statement, symbols
 from gccllm.base.reasons import Reason
+from gccllm.base.toolchain import Toolchain
 
 _VIEW = re.compile(r"\bview[ \t]+(\.LVU[0-9]+)")
 _UNNAMED = (".cfi_", ".file", ".ident", ".loc")
@@ -36,7 +38,7 @@ class Rewrite:
     isa_level: int = 0
 
 
-def splice(module: Module, rewrites: Mapping[str, Rewrite]) -> str:
+def splice(module: Module, rewrites: Mapping[str, Rewrite], tools: Toolchain) -> str:
     """The unit's text with the rewrites in place. Raises BodyError and changes nothing when one cannot be placed."""
     lines: list[str | None] = list(module.lines)
     before: dict[int, list[str]] = {}
@@ -46,7 +48,7 @@ def splice(module: Module, rewrites: Mapping[str, Rewrite]) -> str:
             raise BodyError(Reason.UNSUPPORTED_CODE, f"{name} is not a function of the unit")
         if function.has_lsda:
             raise BodyError(Reason.UNSUPPORTED_CODE, f"{name} has exception tables")
-        _Place(module, function, rewrite, number, lines, before).run()
+        _Place(module, function, rewrite, number, lines, before).run(tools)
     out: list[str] = []
     for at, line in enumerate(lines):
         out.extend(before.get(at, ()))
@@ -78,9 +80,10 @@ class _Place:
             (i.at for i in function.items if i.section == main and i.statement.kind is Kind.INSTRUCTION), default=0
         )
 
-    def run(self) -> None:
+    def run(self, tools: Toolchain) -> None:
         function = self.function
-        body = self.rewrite.body.without_endbr().renamed(self.prefix)
+        plain = self.rewrite.body.without_endbr()
+        body = plain.renamed(self.prefix)
         first = self._first()
         self._one_statement_a_line()
         rows = ["\tendbr64"] if function.has_endbr64 else []
@@ -89,9 +92,9 @@ class _Place:
             rows += guard(self.rewrite.isa_level, baseline)
         last = ENTRY_ROW
         if function.has_cfi:
-            laid = unwind(body)
-            rows += laid.lines
-            last = laid.last
+            noreturn = code_of(function.body, tools, function.name).terminal_calls
+            notes, last = directives(body, unwind(plain, tools, function.name, noreturn))
+            rows += layout(body, notes)
         else:
             rows += layout(body)
         if self.is_guarded:

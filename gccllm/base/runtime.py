@@ -16,4 +16,4 @@ _NORETURN = """
     _ZSt28__throw_bad_array_new_lengthv
 """
 NORETURN = frozenset(_NORETURN.split())
-"""They never return. A unit's own noreturn functions are not known here; `cfi` finds them by their stack depths."""
+"""They never return. A unit's own noreturn functions are not known here."""

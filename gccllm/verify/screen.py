@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 
 from gccllm.assembly import Body, BodyError, isa, level_name
-from gccllm.assembly.cfi import synthesize_cfi
+from gccllm.assembly.cfi import unwind_rows
 from gccllm.assembly.code import code_of
 from gccllm.base.core import Verdict, accepted, refuted
 from gccllm.base.reasons import Reason
@@ -151,7 +151,6 @@ def screen(candidate: Body, baseline: Baseline, context: Context, tools: Toolcha
     features = code.features
     try:
         level = _check(candidate, code, baseline, context)
-        synthesize_cfi(candidate)
     except BodyError as error:
         return Screened(refuted("screen", error.reason, error.detail), features=features)
     return Screened(accepted("screen", f"{len(code.insns)} instructions, {level_name(level)}"), level, features)
@@ -184,6 +183,7 @@ def _check(body: Body, code: Code, baseline: Baseline, context: Context) -> int:
     check_bounds(code, baseline.code)
     if not context.early_exits:
         check_exits(code, baseline.code)
+    unwind_rows(code, flow)
     return level
 
 

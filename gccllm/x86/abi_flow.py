@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from iced_x86 import OpKind
+from iced_x86 import OpKind, Register
 
 from gccllm.base.reasons import Reason
 from gccllm.base.runtime import GET_ADDRESS, NORETURN
@@ -55,6 +55,8 @@ class Flow:
     """Bytes below the return address that the stack pointer reaches at most, where it can be followed."""
     stride: int = 0
     """Bytes by which one instruction moves it down at most."""
+    states: dict[int, State] = field(default_factory=dict)
+    """Index of a reached instruction to what is known before it."""
 
 
 def analyse(
@@ -85,7 +87,8 @@ class _Analysis:
         self.reporting = False
 
     def run(self, entry: State) -> Flow:
-        states: dict[int, State] = {0: entry}
+        states = self.flow.states
+        states[0] = entry
         work = [0]
         while work:
             at = work.pop()
@@ -255,9 +258,11 @@ class _Analysis:
         effects = insn.effects
         if insn.mnemonic not in ("PUSH", "POP", "LEAVE"):
             self.forget_slots(insn, state, new)
-        for register in effects.writes:
+        for register in effects.writes | {r for r in effects.keeps if state.general.get(r, DEFINED)[0] != "undefined"}:
             if register in state.general:
                 state.general[register] = DEFINED
+        if "RBP" in effects.writes:
+            state.framed = insn.mnemonic == "MOV" and insn.raw.op1_register == Register.RSP
         state.undefined -= effects.writes
         state.flags = (state.flags | effects.flags_undefined) & ~effects.flags_written
         if insn.mnemonic in ("VZEROUPPER", "VZEROALL"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gccllm.x86.effects import ARITHMETIC_FLAGS
 from gccllm.x86.registers import CALLEE_SAVED, GENERAL, MASKS, VECTORS
@@ -36,11 +36,11 @@ class State:
     dirty: bool = False
     red: bool = False
     x87: int | None = 0
+    framed: bool = False
+    """rbp was made by `mov %rsp, %rbp`: gcc's unwind rows count from it then."""
 
     def copy(self) -> State:
-        return State(
-            dict(self.general), dict(self.slots), self.undefined, self.flags, self.dirty, self.red, self.x87
-        )  # fmt: skip
+        return replace(self, general=dict(self.general), slots=dict(self.slots))
 
 
 def meet(a: Value, b: Value) -> Value:
@@ -64,6 +64,7 @@ def merge(old: State | None, new: State) -> State | None:
         old.dirty or new.dirty,
         old.red or new.red,
         old.x87 if old.x87 == new.x87 else None,
+        old.framed and new.framed,
     )
     return None if joined == old else joined
 

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from gccllm.assembly import Body, BodyError, Function, synthesize_cfi
-from gccllm.assembly.cfi import unwind
+from gccllm.assembly import Body, BodyError, Function, code_of
+from gccllm.assembly.cfi import directives, unwind
+from gccllm.assembly.layout import layout
 from gccllm.base.reasons import Reason
 from tests.kit.eh_frame import Rules, marked, rows_of
 from tests.kit.sources import C_EXAMPLES, CPP_EXAMPLES
 from tests.kit.units import TOOLS, module
+
+
+def annotated(body: Body, name: str = "", noreturn: frozenset[str] = frozenset()) -> list[str]:
+    """The body's lines with unwind directives between them."""
+    notes, _ = directives(body, unwind(body, TOOLS, name, noreturn))
+    return layout(body, notes)
 
 
 def ours(function: Function, numbers: list[int]) -> dict[str, Rules]:
@@ -24,7 +31,8 @@ def ours(function: Function, numbers: list[int]) -> dict[str, Rules]:
         seams.add(len(chunk) + max(seams, default=0))
     out = ["\t.text", "x:", "\t.cfi_startproc"]
     done = 0
-    for line in "\n".join(unwind(body).lines).split("\n"):  # the padding of a call is more than one
+    lines = annotated(body, function.name, code_of(body, TOOLS, function.name).terminal_calls)
+    for line in "\n".join(lines).split("\n"):  # the padding of a call is more than one
         if line.startswith("\t") and not line.startswith("\t."):
             if done in seams and line == "\tud2":
                 seams.discard(done)  # put between the pieces, not gcc's
@@ -72,14 +80,14 @@ def test_rows_agree_with_gcc_at_every_instruction(flags: tuple[str, ...]) -> Non
     assert seen > 300
 
 
-def directives(text: str) -> list[str]:
-    lines = synthesize_cfi(Body.parse(text))
+def rows(text: str, *noreturn: str) -> list[str]:
+    lines = annotated(Body.parse(text), noreturn=frozenset(noreturn))
     return [line.strip().replace("\t", " ") for line in lines if ".cfi" in line or line[0] != "\t"]
 
 
 def test_a_block_after_an_epilogue_in_layout_gets_its_own_rows() -> None:
     text = "\tpushq %rbx\n\ttestl %edi, %edi\n\tjne .L1\n\tpopq %rbx\n\tret\n.L1:\n\tcall g\n\tpopq %rbx\n\tret\n"
-    assert directives(text) == [
+    assert rows(text) == [
         ".cfi_def_cfa_offset 16", ".cfi_offset 3, -16",
         ".cfi_def_cfa_offset 8", ".cfi_restore 3",
         ".L1:", ".cfi_def_cfa_offset 16", ".cfi_offset 3, -16",
@@ -88,19 +96,19 @@ def test_a_block_after_an_epilogue_in_layout_gets_its_own_rows() -> None:
 
 
 def test_padding_before_a_loop_has_the_row_of_the_code_that_runs_through_it() -> None:
-    lines = synthesize_cfi(Body.parse("\tpushq %rbx\n.L1:\n\tcall g\n\tjne .L1\n\tpopq %rbx\n\tret\n"))
+    lines = annotated(Body.parse("\tpushq %rbx\n.L1:\n\tcall g\n\tjne .L1\n\tpopq %rbx\n\tret\n"))
     padding = next(at for at, line in enumerate(lines) if ".p2align" in line)
     assert lines[:padding] == ["\tpushq\t%rbx", "\t.cfi_def_cfa_offset\t16", "\t.cfi_offset\t3, -16"]
 
 
 def test_a_spill_into_the_red_zone_counts_once_the_register_changes() -> None:
     text = "\tmovq %rbx, -16(%rsp)\n\tmovl %edi, %ebx\n\tmovl %ebx, %eax\n\tmovq -16(%rsp), %rbx\n\tret\n"
-    assert directives(text) == [".cfi_offset 3, -24", ".cfi_restore 3"]
+    assert rows(text) == [".cfi_offset 3, -24", ".cfi_restore 3"]
 
 
 def test_a_call_that_cannot_return_may_leave_another_depth_behind_it() -> None:
     text = "\ttestl %edi, %edi\n\tjne .L1\n\tsubq $24, %rsp\n\tcall dies\n.L1:\n\tret\n"
-    assert directives(text) == [".cfi_def_cfa_offset 32", ".L1:", ".cfi_def_cfa_offset 8"]
+    assert rows(text, "dies") == [".cfi_def_cfa_offset 32", ".L1:", ".cfi_def_cfa_offset 8"]
 
 
 @pytest.mark.parametrize(
@@ -111,6 +119,7 @@ def test_a_call_that_cannot_return_may_leave_another_depth_behind_it() -> None:
         ("\tpopq %rax\n\tret\n", Reason.STACK_DEPTH),
         ("\tmovl %edi, %ebx\n\tret\n", Reason.CFI),
         ("\txorl %r12d, %r12d\n\tret\n", Reason.CFI),
+        ("\ttestl %edi, %edi\n\tcmovneq %rax, %rbx\n\tret\n", Reason.CFI),
         ("\tpushq %rbx\n\tpushq %rbp\n\tpopq %rbx\n\tpopq %rbp\n\tret\n", Reason.CALLEE_SAVED),
         ("\tmovq %rdi, %rsp\n\tret\n", Reason.CFI),
         ("\txchgq %rax, %rsp\n\tret\n", Reason.CFI),
@@ -122,7 +131,7 @@ def test_a_call_that_cannot_return_may_leave_another_depth_behind_it() -> None:
 )
 def test_code_that_cannot_be_unwound_is_refused(text: str, reason: Reason) -> None:
     with pytest.raises(BodyError) as caught:
-        synthesize_cfi(Body.parse(text))
+        annotated(Body.parse(text))
     assert caught.value.reason is reason, caught.value
 
 
@@ -137,4 +146,4 @@ def test_code_that_cannot_be_unwound_is_refused(text: str, reason: Reason) -> No
     ],
 )
 def test_its_neighbours_are_not(text: str) -> None:
-    assert synthesize_cfi(Body.parse(text))
+    assert annotated(Body.parse(text))

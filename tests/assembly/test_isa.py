@@ -52,7 +52,7 @@ int main(int n, char **v) {{
 
 
 def guarded(tmp_path: Path, level: int = 2, *flags: str, name: str = "which") -> None:
-    text = splice(module(WHICH, "-O2", *flags), {"which": Rewrite(PLUS_100, level)})
+    text = splice(module(WHICH, "-O2", *flags), {"which": Rewrite(PLUS_100, level)}, TOOLS)
     (tmp_path / f"{name}.s").write_text(text)
 
 
@@ -99,7 +99,7 @@ def test_a_library_and_a_program_have_a_level_each(tmp_path: Path) -> None:
     link(tmp_path, "libwhich.so", "-shared", "lib.s")
     exports = subprocess.run(["nm", "-D", tmp_path / "libwhich.so"], capture_output=True, text=True).stdout
     assert "gccllm" not in exports
-    text = splice(module("int own(int x){return x+2;}", "-O2"), {"own": Rewrite(PLUS_100, 2)})
+    text = splice(module("int own(int x){return x+2;}", "-O2"), {"own": Rewrite(PLUS_100, 2)}, TOOLS)
     (tmp_path / "own.s").write_text(text)
     (tmp_path / "poke.c").write_text(
         POKE.replace("int which(int);", "int which(int); int own(int);").replace(
@@ -112,7 +112,9 @@ def test_a_library_and_a_program_have_a_level_each(tmp_path: Path) -> None:
 
 def test_units_share_one_constructor_also_after_a_partial_link(tmp_path: Path) -> None:
     guarded(tmp_path, 2)
-    text = splice(module("int own(int x){return x+2;}", "-O2", "-ffunction-sections"), {"own": Rewrite(PLUS_100, 3)})
+    text = splice(
+        module("int own(int x){return x+2;}", "-O2", "-ffunction-sections"), {"own": Rewrite(PLUS_100, 3)}, TOOLS
+    )
     (tmp_path / "own.s").write_text(text)
     (tmp_path / "main.c").write_text(MAIN)
     for name in ("which", "own"):

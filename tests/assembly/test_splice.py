@@ -26,7 +26,7 @@ def every_own_body(unit: Module, level: int) -> dict[str, Rewrite]:
     for name, function in unit.functions.items():
         try:
             out[name] = Rewrite(function.body, level)
-            splice(unit, {name: out[name]})
+            splice(unit, {name: out[name]}, TOOLS)
         except BodyError as error:
             out.pop(name, None)
             refusals.add(error.reason)
@@ -52,7 +52,7 @@ def check_spliced(place: Path, language: str, source: str, flags: tuple[str, ...
     for level in (0, 3):
         rewrites = every_own_body(unit, level)
         count += len(rewrites)
-        ran = TOOLS.assemble(splice(unit, rewrites), place / "ours.o")
+        ran = TOOLS.assemble(splice(unit, rewrites, TOOLS), place / "ours.o")
         assert ran.ok, (flags, ran.err)
         assert symbols(place / "gcc.o") == symbols(place / "ours.o")
     return count
@@ -71,15 +71,15 @@ def test_the_assembler_takes_them_under_all_flags(tmp_path: Path) -> None:
 
 def test_lines_of_other_functions_stay(tmp_path: Path) -> None:
     unit = module(C_EXAMPLES[5], "-O3", "-g")
-    text = splice(unit, {"tail5": Rewrite(PLUS_100)})
+    text = splice(unit, {"tail5": Rewrite(PLUS_100)}, TOOLS)
     for name, function in unit.functions.items():
         assert ("\n".join(function.lines) in text) == (name != "tail5")
-    assert splice(unit, {}) == unit.text()
+    assert splice(unit, {}, TOOLS) == unit.text()
 
 
 @pytest.mark.parametrize("flags", [(), ("-fcf-protection",), ("-g",), ("-ffunction-sections", "-fPIC")], ids=" ".join)
 def test_the_new_body_runs_in_place_of_gccs(tmp_path: Path, flags: tuple[str, ...]) -> None:
-    text = splice(module(WHICH, "-O2", *flags), {"which": Rewrite(PLUS_100)})
+    text = splice(module(WHICH, "-O2", *flags), {"which": Rewrite(PLUS_100)}, TOOLS)
     assert ("endbr64" in text) == ("-fcf-protection" in flags)
     (tmp_path / "which.s").write_text(text)
     (tmp_path / "main.c").write_text(MAIN)
@@ -93,7 +93,7 @@ def test_a_body_that_starts_a_loop_is_entered_once(tmp_path: Path) -> None:
         ".L2:\n\taddl\t$1, %edi\n\tcmpl\t$20, %edi\n\tjne\t.L2\n\tmovl\t%edi, %eax\n\tret\n\t.cfi_endproc\n.LFE0:\n"
         "\t.size\twhich, .-which\n"
     )
-    text = splice(unit, {"which": Rewrite(PLUS_100, 2)})
+    text = splice(unit, {"which": Rewrite(PLUS_100, 2)}, TOOLS)
     assert text.index("jb\t") < text.index("\n.L2:")
     (tmp_path / "which.s").write_text(text.replace("$2, __gccllm", "$99, __gccllm"))
     (tmp_path / "main.c").write_text(MAIN)
@@ -125,7 +125,7 @@ OUTER = "int callee(int); int outer(int x){return callee(x)*2+x;}"
 @pytest.mark.parametrize("level", [0, 2, 99], ids=["instead", "guarded", "guarded, not taken"])
 def test_exceptions_and_backtraces_pass_through_a_rewritten_function(tmp_path: Path, level: int) -> None:
     unit = module(OUTER, "-O2", "-fexceptions", "-g")
-    text = splice(unit, {"outer": Rewrite(SAVES, min(level, 2))})
+    text = splice(unit, {"outer": Rewrite(SAVES, min(level, 2))}, TOOLS)
     if level == 99:
         text = text.replace("cmpb\t$2, __gccllm", "cmpb\t$99, __gccllm")
     (tmp_path / "outer.s").write_text(text)
@@ -138,7 +138,7 @@ def test_debug_information_still_reads_after_gccs_code_is_gone(tmp_path: Path) -
     for flags in (("-g",), ("-g3", "-gdwarf-4"), ("-g", "-gsplit-dwarf"), ("-g", "-ffunction-sections")):
         unit = module(C_EXAMPLES[0] + C_EXAMPLES[5], "-O3", *flags)
         rewrites = every_own_body(unit, 0)
-        text = splice(unit, rewrites)
+        text = splice(unit, rewrites, TOOLS)
         assert TOOLS.assemble(text, tmp_path / "x.o").ok
         with (tmp_path / "x.o").open("rb") as stream:
             dwarf = ELFFile(stream).get_dwarf_info()
@@ -157,8 +157,8 @@ def test_debug_information_still_reads_after_gccs_code_is_gone(tmp_path: Path) -
 def test_a_cold_part_stays_behind_a_guard_and_goes_without_one(tmp_path: Path) -> None:
     source = "void bad(int) __attribute__((cold)); int f(int x){if(x<0){bad(x); return 4;} return x*3;}"
     unit = module(source, "-O2")
-    assert "f.cold:" in splice(unit, {"f": Rewrite(PLUS_100, 2)})
-    text = splice(unit, {"f": Rewrite(PLUS_100)})
+    assert "f.cold:" in splice(unit, {"f": Rewrite(PLUS_100, 2)}, TOOLS)
+    text = splice(unit, {"f": Rewrite(PLUS_100)}, TOOLS)
     assert "f.cold" not in text
     assert TOOLS.assemble(text, tmp_path / "x.o").ok
 
@@ -169,7 +169,7 @@ def test_constants_of_a_comdat_function_are_in_its_group(tmp_path: Path) -> None
     )
     unit = module(source, "-O2", language="c++")
     name = next(n for n in unit.functions if "half" in n)
-    text = splice(unit, {name: Rewrite(unit.functions[name].body)})
+    text = splice(unit, {name: Rewrite(unit.functions[name].body)}, TOOLS)
     for copy in ("a", "b"):
         (tmp_path / f"{copy}.s").write_text(text.replace("_Z1fd", f"f_{copy}"))
     (tmp_path / "main.c").write_text("double f_a(double), f_b(double); int main(void){return (int)(f_a(2)+f_b(4));}")
@@ -182,14 +182,14 @@ def test_what_cannot_be_spliced_is_refused_by_name() -> None:
     name = next(n for n in unit.functions if "tries" in n)
     for rewrites in ({name: Rewrite(PLUS_100)}, {"nobody": Rewrite(PLUS_100)}):
         with pytest.raises(BodyError) as caught:
-            splice(unit, rewrites)
+            splice(unit, rewrites, TOOLS)
         assert caught.value.reason is Reason.UNSUPPORTED_CODE
     label = module(C_EXAMPLES[7], "-O2")
     with pytest.raises(BodyError) as caught:
-        splice(label, {"label7": Rewrite(PLUS_100)})
+        splice(label, {"label7": Rewrite(PLUS_100)}, TOOLS)
     assert caught.value.reason is Reason.UNSUPPORTED_CODE
 
 
 def test_without_unwind_tables_none_are_made() -> None:
     unit = module(OUTER, "-O2", "-fno-asynchronous-unwind-tables", "-fno-unwind-tables")
-    assert ".cfi" not in splice(unit, {"outer": Rewrite(SAVES, 3)})
+    assert ".cfi" not in splice(unit, {"outer": Rewrite(SAVES, 3)}, TOOLS)

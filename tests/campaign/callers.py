@@ -85,7 +85,7 @@ def compared(entry: Entry, here: Path, counts: Counter[str], levels: Sequence[tu
         target, _ = target_and_context(entry.bench, tools, here)
         tests = callable_tests(target.signature, harvest(target, SEED, 10.0, QUICK).tests)
         module = Module.parse(entry.bench.slice)
-        own = splice(module, {entry.function: Rewrite(Body.parse(entry.body), entry.isa_level)})
+        own = splice(module, {entry.function: Rewrite(Body.parse(entry.body), entry.isa_level)}, tools)
     except (Decline, BodyError, ValueError):
         counts["not callable"] += 1
         return ""

@@ -146,7 +146,7 @@ def _behaviour(case: Judged, unit: Unit, name: str, work: Path, options: Options
     """`yes` when the spliced unit behaves as gcc's in the harness; what differs otherwise; `splice: ...` when it does
     not get that far (which would leave the build with gcc's own text)."""
     try:
-        text = splice(unit.module, {name: Rewrite(case.body, case.level)})
+        text = splice(unit.module, {name: Rewrite(case.body, case.level)}, unit.tools)
     except BodyError as error:
         return f"splice: {error.reason.label}"
     ours, gcc, harness = work / "ours.o", work / "gcc.o", work / "harness.o"
