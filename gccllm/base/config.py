@@ -58,22 +58,12 @@ def _count(raw: Any) -> int:
 
 
 def _flag(raw: Any) -> bool:
-    words = {
-        "1": True,
-        "true": True,
-        "yes": True,
-        "on": True,
-        "0": False,
-        "false": False,
-        "no": False,
-        "off": False,
-        "": False,
-    }
-    if isinstance(raw, bool):
-        return raw
-    if str(raw).lower() not in words:
-        raise ValueError("1 or 0")
-    return words[str(raw).lower()]
+    word = str(raw).lower()
+    if word in ("1", "true", "yes", "on"):
+        return True
+    if word in ("0", "false", "no", "off", ""):
+        return False
+    raise ValueError("1 or 0")
 
 
 def _words(raw: Any) -> tuple[str, ...]:

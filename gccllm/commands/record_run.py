@@ -30,7 +30,7 @@ from gccllm.base.command import run_through
 from gccllm.base.core import Decline
 from gccllm.base.toolchain import Toolchain
 from gccllm.base.words import counted as many
-from gccllm.commands.record_report import advice
+from gccllm.commands.record_report import advice, size
 from gccllm.record.capture import CaptureError, Counts, RecordedCall, read_capture, read_counts
 from gccllm.record.limit import Limit
 from gccllm.record.store import TestStore, counted
@@ -139,10 +139,9 @@ def report(done: Ingested, store: TestStore, redact: bool) -> Iterator[str]:
         why = hints[0].removeprefix("dropped: ") if hints else f"nothing was captured{words}"
         yield f"no call was kept of the {done.seen} that {many(done.functions, 'function')} made: {why}"
     else:
-        size = f"{done.size / (1 << 20):.1f} MiB" if done.size >= 1 << 19 else f"{done.size / 1024:.1f} KiB"
         yield (
             f"{many(done.seen, 'call')} of {many(done.functions, 'function')} seen, {done.captured} captured; "
-            f"{done.kept} kept with those of earlier runs ({size}){words}"
+            f"{done.kept} kept with those of earlier runs ({size(done.size)}){words}"
         )
         if hints and sum(done.dropped.values()) > done.captured:
             yield hints[0]

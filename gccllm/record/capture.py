@@ -188,12 +188,6 @@ def read_head(raw: bytes) -> tuple[RecordedCall, list[bool], int]:
     return call, dirty, end
 
 
-def write_capture(call: RecordedCall) -> bytes:
-    """The bytes of a capture, as the recorder writes them."""
-    dirty = [page.after for page in call.pages if page.after is not None]
-    return write_head(call) + b"".join([*(page.content for page in call.pages), *dirty])
-
-
 def write_head(call: RecordedCall) -> bytes:
     """A capture up to the contents of its pages."""
     head = _HEAD.pack(

@@ -21,18 +21,18 @@ it needs it faults, and the test is dropped. The state need not be the program's
 Thread-local data of the unit is its own data like any other: the capture says where the thread had it.
 
 Not covered: pointers to functions, or to the thread control block; pointers that are not aligned, or kept in pieces;
-MXCSR other than the default, and results on the x87 stack, in `faithful`.
+MXCSR other than the default.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from gccllm.base.core import PAGE_BYTES, GlobalBytes, Observation, Page, Reasoned, Returned, RunStatus, Slot, Test
+from gccllm.base.core import PAGE_BYTES, GlobalBytes, Page, Reasoned, Test
 from gccllm.base.reasons import Reason
 from gccllm.harvest.types import Signature
 from gccllm.record.capture import RecordedCall, RecordedPage
@@ -116,32 +116,6 @@ def lower(call: RecordedCall, signature: Signature, image: Image | Mapping[str, 
         label=RECORDED,
         pages=tuple(_page(pages[i], contents[i]) for i in kept),
     )
-
-
-def faithful(observation: Observation, call: RecordedCall, returns: Iterable[Returned]) -> bool:
-    """Whether a replay of the baseline gave the recorded results. A measure of health: what a test is, replay decides.
-
-    A recorded pointer into the unit's own data counts when the replay's points into the image's. Results on the x87
-    stack are not recorded and not looked at.
-    """
-    if observation.status is not RunStatus.OK:
-        return False
-    xmm = (*call.after.xmm, 0, 0)
-    recorded = {Slot.RAX: call.after.rax, Slot.RDX: call.after.rdx, Slot.XMM0: xmm[0], Slot.XMM1: xmm[1]}
-    for result in returns:
-        if result.slot not in recorded:
-            continue
-        got = observation.returned[result.slot][: result.size]
-        want = recorded[result.slot].to_bytes(16, "little")[: result.size]
-        if got != want and not (result.size == 8 and _is_moved(call, want, got)):
-            return False
-    return True
-
-
-def _is_moved(call: RecordedCall, want: bytes, got: bytes) -> bool:
-    there, here = (int.from_bytes(data, "little") for data in (want, got))
-    known = any(start <= there <= start + size for start, size in call.symbols)
-    return known and layout.is_image(here)
 
 
 # --- pieces of it ---------------------------------------------------------------------------------

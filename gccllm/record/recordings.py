@@ -79,14 +79,7 @@ class Recordings:
 
     def stamp(self, key: str) -> str:
         """The checksum that the recording's file carries; empty when there is none. Reads one line."""
-        if self.store is None or not key:
-            return ""
-        try:
-            with self.store.path(key).open("rb") as file:
-                words = file.readline(256).split()
-        except (OSError, ValueError):
-            return ""
-        return words[2].decode("latin-1")[:64] if len(words) > 2 else ""
+        return self.store.stamp(key) if self.store is not None and key else ""
 
     def has_new_calls(self, key: str, known: RecordingRecord | None) -> bool:
         """Whether there is a recording, and not the one that `known` speaks of."""

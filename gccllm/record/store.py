@@ -238,9 +238,9 @@ class TestStore:
 
     def stamp(self, key: str) -> str:
         """The checksum of a function's tests; empty when it has none. Reads one line."""
-        with contextlib.suppress(OSError), self.path(key).open("rb") as file:
-            words = file.readline(256).split(b" ")
-            return words[2].decode("latin-1") if len(words) > 2 else ""
+        with contextlib.suppress(OSError, ValueError), self.path(key).open("rb") as file:
+            words = file.readline(256).split()
+            return words[2].decode("latin-1")[:64] if len(words) > 2 else ""
         return ""
 
     def coverage(self, key: str) -> Coverage | None:

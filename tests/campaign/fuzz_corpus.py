@@ -11,14 +11,15 @@ from pathlib import Path
 from gccllm.assembly import Module
 from gccllm.base import config
 from gccllm.base.core import PAGE_BYTES
-from gccllm.harvest.__main__ import target_of
 from gccllm.harvest.wire import facts_of
-from gccllm.record.capture import RecordedCall, RecordedPage, Registers, write_capture
+from gccllm.record.capture import RecordedCall, RecordedPage, Registers
 from gccllm.record.reservoir import Reservoir
 from gccllm.record.testfile import Benched, dump_bench, dump_tests
 from gccllm.store import Entry
 from gccllm.store.entry import Bench, EvidenceRecord, TimingRecord
 from gccllm.verify.screen import Context
+from tests.kit.calls import write_capture
+from tests.kit.targets import target_of
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "ab" * 32

@@ -9,12 +9,12 @@ import pytest
 from gccllm.base.core import Decline, arena_address
 from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Toolchain
-from gccllm.harvest.__main__ import target_of
 from gccllm.harvest.harvest import QUICK, harvest, more_near
 from gccllm.harvest.probe import UNDEFINED
 from gccllm.harvest.scene import lifted, lower
 from gccllm.harvest.side import SideCompile
 from tests.kit.harvest import PRELUDE, harvested, memory, scratch, signature, signed
+from tests.kit.targets import target_of
 
 SUM = "int f(const int *a, int n) { int s = 0; for (int i = 0; i < n; i++) s += a[i]; return s; }"
 

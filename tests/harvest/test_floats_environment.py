@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from gccllm.base.reasons import Reason
-from gccllm.harvest.__main__ import target_of
 from gccllm.harvest.wire import facts_of, target_and_context
 from gccllm.sandbox.environment import Environment
 from gccllm.store.entry import Bench
 from gccllm.verify.screen import Context
 from tests.kit.harvest import verdicts
+from tests.kit.targets import target_of
 
 LOOP = "void f({0} *restrict d, const {0} *s, long n) {{ for (long i = 0; i < n; i++) {1}; }}"
 FLAGS = {

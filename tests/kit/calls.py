@@ -8,13 +8,13 @@ from pathlib import Path
 
 from gccllm.base.core import PAGE_BYTES
 from gccllm.base.scratch import scratch
-from gccllm.harvest.__main__ import target_of
 from gccllm.harvest.abi import signature_registers
 from gccllm.harvest.wire import facts_of
-from gccllm.record.capture import RecordedCall, RecordedPage, Registers
+from gccllm.record.capture import RecordedCall, RecordedPage, Registers, write_head
 from gccllm.record.store import TestStore
 from gccllm.store.entry import Bench
 from gccllm.verify.screen import Context
+from tests.kit.targets import target_of
 
 KEY = "5a" * 32
 HEAP = 0x7F12_3456_7000
@@ -71,3 +71,9 @@ def known(where: Path, source: str, *, key: str = KEY, name: str = "f", symbols:
     store = TestStore.of(where / "store")
     store.put_bench(key, real_bench(source, name), name, "unit.c", symbols)
     return store
+
+
+def write_capture(call: RecordedCall) -> bytes:
+    """The bytes of a capture, as the recorder writes them."""
+    dirty = [page.after for page in call.pages if page.after is not None]
+    return write_head(call) + b"".join([*(page.content for page in call.pages), *dirty])

@@ -10,7 +10,6 @@ from pathlib import Path
 from gccllm.assembly import Module
 from gccllm.base.core import ARENA_BYTES, Candidate, Test, Verdict, arena_address
 from gccllm.base.toolchain import Toolchain
-from gccllm.harvest.__main__ import target_of
 from gccllm.harvest.abi import pointer_registers, signature_registers
 from gccllm.harvest.dwarf import signature_of
 from gccllm.harvest.harvest import QUICK, Harvest, harvest
@@ -22,6 +21,7 @@ from gccllm.verdict.suite import workbench
 from gccllm.verify.judge import judge
 from gccllm.verify.screen import Context
 from gccllm.verify.workbench import Workbench
+from tests.kit.targets import target_of
 
 PRELUDE = "#include <stddef.h>\n#include <stdint.h>\n#include <string.h>\n"
 _homes: list[tempfile.TemporaryDirectory[str]] = []

@@ -11,8 +11,8 @@ from pathlib import Path
 from random import Random
 
 from gccllm.base.core import PAGE_BYTES, Page, Test
-from gccllm.harvest.__main__ import target_of
 from gccllm.harvest.target import HarvestTarget
+from tests.kit.targets import target_of
 
 SOURCE = """
 struct slot { unsigned key; int next; long value; };

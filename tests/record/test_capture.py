@@ -21,9 +21,8 @@ from gccllm.record.capture import (
     Registers,
     read_capture,
     read_counts,
-    write_capture,
 )
-from tests.kit.calls import HEAP, KEY, call, ints
+from tests.kit.calls import HEAP, KEY, call, ints, write_capture
 
 patient = settings(deadline=None)  # the machine may be busy
 

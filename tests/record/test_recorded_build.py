@@ -13,7 +13,6 @@ from gccllm.base.deadline import Deadline
 from gccllm.base.reasons import Reason
 from gccllm.base.scratch import scratch
 from gccllm.commands import report, show
-from gccllm.harvest.__main__ import target_of
 from gccllm.pipeline import Decision
 from gccllm.record.recordings import Recordings
 from gccllm.store.entry import Entry
@@ -26,6 +25,7 @@ from gccllm.verdict.recheck import recheck
 from gccllm.verdict.suite import Suite, set_up
 from gccllm.verify.judge import judge
 from tests.kit.program import UNIT, Program
+from tests.kit.targets import target_of
 
 QUICK = {"only": "weigh", "isa": "baseline"}
 """Fewer recipes to try."""

@@ -17,10 +17,10 @@ from gccllm.base.toolchain import Toolchain
 from gccllm.commands import maintenance
 from gccllm.commands import record_run as recorder
 from gccllm.commands.cli import main
-from gccllm.record.capture import RecordedCall, write_capture
+from gccllm.record.capture import RecordedCall
 from gccllm.record.store import TestStore
 from gccllm.store import Store
-from tests.kit.calls import HEAP, KEY, call, ints, known
+from tests.kit.calls import HEAP, KEY, call, ints, known, write_capture
 
 SOURCE = "int f(const int *p, int n) { int s = 0; for (int i = 0; i < n; i++) s += p[i]; return s; }"
 SECRET = b"correct horse battery staple"

@@ -12,7 +12,6 @@ from elftools.elf.elffile import ELFFile
 from gccllm.assembly import Body, BodyError, Module
 from gccllm.base.core import Decline, FarData, GlobalBytes, Returned, RunStatus, Slot, Test
 from gccllm.base.reasons import Reason
-from gccllm.harvest.__main__ import target_of
 from gccllm.harvest.harvest import QUICK, Harvest, harvest
 from gccllm.sandbox.compare import same
 from gccllm.sandbox.image import AssembleError, CalleeSpec, Image, build_image
@@ -23,6 +22,7 @@ from gccllm.verify.judge import judge
 from gccllm.verify.workbench import Workbench
 from tests.kit.bench import bench, offered, other_body
 from tests.kit.replay import INT, TOOLS, compiled, function
+from tests.kit.targets import target_of
 
 MODELS = {
     "local exec": ("-fno-pie",),
