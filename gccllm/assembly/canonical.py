@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 
-from gccllm.assembly.body import Body, Constant, Line
+from gccllm.assembly.body import Body, Line
+from gccllm.assembly.data import STRINGS, Constant
 from gccllm.assembly.function import Function
 from gccllm.assembly.module import Module
 
@@ -46,7 +47,7 @@ def canonicalize(body: Body) -> tuple[Body, dict[str, str]]:
     kept: list[Constant] = []
     for name in order:
         constant = by_label[name]
-        rows = tuple((d, a if d in (".string", ".ascii") else _decimal(a)) for d, a in constant.directives)
+        rows = tuple((d, a if d in STRINGS else _decimal(a)) for d, a in constant.directives)
         key = (rows, constant.align, constant.section)
         refers_to_itself = name in constant.symbols
         if key in contents and not refers_to_itself:

@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from gccllm.assembly.body import Body, BodyError, Line
-from gccllm.assembly.syntax import Flow
+from gccllm.assembly.body import Body, Line
+from gccllm.assembly.syntax import BodyError, Flow
 from gccllm.base.reasons import Reason
 from gccllm.x86.registers import PARTS
 

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 
 from iced_x86 import FlowControl
 
-from gccllm.assembly.body import Body, BodyError
+from gccllm.assembly.body import Body
 from gccllm.assembly.code import code_of
 from gccllm.assembly.layout import loop_heads
+from gccllm.assembly.syntax import BodyError
 from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Toolchain
 from gccllm.x86.abi_flow import Flow, analyse
@@ -127,7 +128,7 @@ def _row(state: State, insn: Insn) -> Row:
         kept = ("kept", register)
         is_intact = state.general[register] == kept
         slot = _slot(state, kept)
-        is_live = slot is not None and (rsp[:2] != ("stack", slot[0]) or slot[1] >= _offset(rsp))
+        is_live = slot is not None and (rsp[:2] != ("stack", slot[0]) or slot[1] >= rsp[2])
         if is_intact and not is_live:
             continue
         rule = None if slot is None else _where(state, *slot)
@@ -139,10 +140,6 @@ def _row(state: State, insn: Insn) -> Row:
     if cfa is None:
         raise BodyError(Reason.CFI, f"the frame is not found before {insn}")
     return Row(cfa, rules)
-
-
-def _offset(value: Value) -> int:
-    return int(str(value[2]))
 
 
 def _slot(state: State, value: Value) -> tuple[object, int] | None:
@@ -164,7 +161,7 @@ def _register_with(state: State, frame: object) -> tuple[str, int] | None:
     for register in (*order, "R10", *CALLEE_SAVED):
         value = state.general[register]
         if value[:2] == ("stack", frame):
-            return register, _offset(value)
+            return register, value[2]
     return None
 
 
@@ -177,7 +174,7 @@ def _cfa(state: State) -> Rule | None:
         reach = _register_with(state, frame) if held[:2] == ("stack", ENTRY_FRAME) else None
         if reach is not None:
             expression = _breg(reach[0], offset - reach[1]) + b"\x06"  # DW_OP_deref
-            distance = _RETURN_ADDRESS - _offset(held)
+            distance = _RETURN_ADDRESS - held[2]
             return expression if distance == 0 else expression + b"\x11" + _sleb(distance) + b"\x22"
     return None
 

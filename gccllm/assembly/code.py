@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 
-from gccllm.assembly.body import Body, BodyError, Line
+from gccllm.assembly.body import Body, Line
+from gccllm.assembly.syntax import BodyError
 from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Toolchain
 from gccllm.x86.decode import Code, Insn, Refused, assemble, mark

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING
 
 from gccllm.assembly import tls
-from gccllm.assembly.body import Body, BodyError, Constant, Line, constant_section, data, instruction
+from gccllm.assembly.body import Body, Line, instruction
 from gccllm.assembly.cfg import cfg
+from gccllm.assembly.data import STRINGS, Constant, constant_section, data
 from gccllm.assembly.section import DATA_DIRECTIVES, Item, is_known
-from gccllm.assembly.syntax import Kind, Statement, callee, symbols
+from gccllm.assembly.syntax import BodyError, Kind, Statement, callee, symbols
 from gccllm.base.reasons import Reason
 from gccllm.base.runtime import GET_ADDRESS
 
@@ -67,6 +69,22 @@ class Function:
     @property
     def has_endbr64(self) -> bool:
         return bool(self.code) and self.code[0].name == "endbr64"
+
+    @cached_property
+    def entry(self) -> Item:
+        """Before what new code goes: its first instruction, alignment, or label that code branches to.
+
+        Raises BodyError where there is none, or where several statements share a line.
+        """
+        main = self.items[0].section
+        named = {name for s in self.code for name in symbols(s.args)}
+        if several := next((a for a, b in pairwise(sorted(i.at for i in self.items)) if a == b), None):
+            raise BodyError(Reason.UNSUPPORTED_CODE, f"several statements on line {several + 1}")
+        for item in takewhile(lambda item: item.section == main, self.items[1:]):
+            s = item.statement
+            if s.kind is Kind.INSTRUCTION or s.name == ".p2align" or (s.kind is Kind.LABEL and s.name in named):
+                return item
+        raise BodyError(Reason.UNSUPPORTED_CODE, f"{self.name} has no instruction where it starts")
 
     @cached_property
     def siblings(self) -> tuple[str, ...]:
@@ -252,7 +270,7 @@ def _with_constants(function: Function, lines: list[Line], own: set[str]) -> Bod
         if name not in module.objects:
             raise BodyError(Reason.UNSUPPORTED_CODE, f"private label {name} is not among the data")
         wanted[name] = None
-        todo.extend(s for d, a in module.objects[name].directives if d not in (".string", ".ascii")
+        todo.extend(s for d, a in module.objects[name].directives if d not in STRINGS
                     for s in symbols(module.expand(a)))  # fmt: skip
     constants = [_constant(module, module.objects[name]) for name in wanted]
     for label in own:
@@ -280,7 +298,7 @@ def _constant(module: Module, thing: DataObject) -> Constant:
     rows: list[tuple[str, str]] = []
     for name, args in thing.directives:
         try:
-            rows.extend(data(name, args if name in (".string", ".ascii") else module.expand(args)))
+            rows.extend(data(name, args if name in STRINGS else module.expand(args)))
         except BodyError as error:
             raise BodyError(Reason.UNSUPPORTED_CODE, f"constant {thing.name}: {error.detail}") from None
     if thing.common or not rows:

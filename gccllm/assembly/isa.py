@@ -124,11 +124,6 @@ def _march_features(options: tuple[str, ...], gcc: str) -> frozenset[str]:
     return LEVELS[0].features | {feature for macro, feature in _MACROS.items() if macro in defined}
 
 
-def guard_level(features: Iterable[str], allowed: frozenset[str]) -> int | None:
-    """The guard that a body with `features` needs in a unit whose flags allow `allowed`: 0 none, None impossible."""
-    return level_of(feature for feature in features if feature not in allowed)
-
-
 def guard(level: int, baseline: str) -> list[str]:
     """Lines at a function's start: to label `baseline` unless the machine has `level`. Clobbers flags only."""
     return [f"\tcmpb\t${level}, {LEVEL_SYMBOL}(%rip)", f"\tjb\t{baseline}"]
@@ -139,41 +134,21 @@ def constructor(has_cfi: bool = True) -> str:
 
     Needs no library. Sections: .bss, .text.startup, .init_array.00090 (before constructors without priority).
     """
-    group = LEVEL_SYMBOL
-    code: list[str] = ["\tendbr64", "\tmovq\t%rbx, %r8", "\txorl\t%esi, %esi"]
-    if has_cfi:
-        code.insert(2, "\t.cfi_register\t3, 8")
-    out, body = ".Lgccllm_isa_done", code.append
+    group, out = LEVEL_SYMBOL, ".Lgccllm_isa_done"
     # edi: highest basic leaf; r9d: XCR0, 0 without OSXSAVE; r10d: highest leaf-7 subleaf; esi: level so far.
-    body("\txorl\t%eax, %eax")
-    body("\tcpuid")
-    body("\tmovl\t%eax, %edi")
-    body("\txorl\t%r9d, %r9d")
+    code = ["\tendbr64", "\tmovq\t%rbx, %r8", *(["\t.cfi_register\t3, 8"] if has_cfi else []), "\txorl\t%esi, %esi",
+            "\txorl\t%eax, %eax", "\tcpuid", "\tmovl\t%eax, %edi", "\txorl\t%r9d, %r9d"]  # fmt: skip
     for level in LEVELS[1:]:
         if level.xcr0 and level.number == 3:
-            body("\tmovl\t$1, %eax")
-            body("\tcpuid")
-            body("\tbtl\t$27, %ecx")
-            body(f"\tjnc\t{out}")
-            body("\txorl\t%ecx, %ecx")
-            body("\txgetbv")
-            body("\tmovl\t%eax, %r9d")
+            code += ["\tmovl\t$1, %eax", "\tcpuid", "\tbtl\t$27, %ecx", f"\tjnc\t{out}", "\txorl\t%ecx, %ecx",
+                     "\txgetbv", "\tmovl\t%eax, %r9d"]  # fmt: skip
         if level.xcr0:
-            body("\tmovl\t%r9d, %eax")
-            body(f"\tandl\t${level.xcr0:#x}, %eax")
-            body(f"\tcmpl\t${level.xcr0:#x}, %eax")
-            body(f"\tjne\t{out}")
+            code += ["\tmovl\t%r9d, %eax", *_demand("eax", level.xcr0, out)]
         for leaf, register, bits in level.checks:
-            code.extend(_read_leaf(leaf, out))
-            mask = sum(1 << bit for bit in bits)
-            body(f"\tandl\t${_signed32(mask)}, %{register}")
-            body(f"\tcmpl\t${_signed32(mask)}, %{register}")
-            body(f"\tjne\t{out}")
-        body(f"\tmovl\t${level.number}, %esi")
-    code += [f"{out}:", "\tmovq\t%r8, %rbx"]
-    if has_cfi:
-        code.append("\t.cfi_restore\t3")
-    code += [f"\tmovb\t%sil, {LEVEL_SYMBOL}(%rip)", "\tret"]
+            code += [*_read_leaf(leaf, out), *_demand(register, sum(1 << bit for bit in bits), out)]
+        code.append(f"\tmovl\t${level.number}, %esi")
+    code += [f"{out}:", "\tmovq\t%r8, %rbx", *(["\t.cfi_restore\t3"] if has_cfi else []),
+             f"\tmovb\t%sil, {LEVEL_SYMBOL}(%rip)", "\tret"]  # fmt: skip
     rows = [
         f'\t.section\t.bss.{group},"awG",@nobits,{group},comdat',
         f"\t.weak\t{LEVEL_SYMBOL}",
@@ -208,5 +183,7 @@ def _read_leaf(leaf: str, out: str) -> list[str]:
     return [*rows, f"\tmovl\t${number}, %eax", f"\tmovl\t${sub or 0}, %ecx", "\tcpuid"]
 
 
-def _signed32(mask: int) -> int:
-    return mask - (1 << 32) if mask >> 31 else mask
+def _demand(register: str, mask: int, out: str) -> list[str]:
+    """On to `out` unless the register has all bits of the mask."""
+    signed = mask - (1 << 32) if mask >> 31 else mask
+    return [f"\tandl\t${signed}, %{register}", f"\tcmpl\t${signed}, %{register}", f"\tjne\t{out}"]

@@ -15,10 +15,21 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from gccllm.assembly.body import BodyError, Place, alignment
+from gccllm.assembly.data import Place, alignment
 from gccllm.assembly.function import Function
 from gccllm.assembly.section import DATA_DIRECTIVES, PLAIN, TEXT, Item, NotLossless, Section, is_known, switch
-from gccllm.assembly.syntax import Kind, LexError, Statement, callee, lex, split_commas, substitute, symbols, words
+from gccllm.assembly.syntax import (
+    BodyError,
+    Kind,
+    LexError,
+    Statement,
+    callee,
+    lex,
+    split_commas,
+    substitute,
+    symbols,
+    words,
+)
 
 # Directives that make what follows mean something else than it says.
 _OPAQUE = frozenset(
@@ -128,7 +139,7 @@ class Module:
                         statement = _as_ascii(statement, at)
                     if name in _OPAQUE:
                         raise NotLossless(f"line {at + 1}: {name}")
-                    switched = switch(name, statement.args, line, known)
+                    switched = switch(name, statement.args, known)
                     if switched is not None:
                         if name == ".pushsection":
                             stack.append((section, previous))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from gccllm.assembly.body import DATA
+from gccllm.assembly.data import DATA
 from gccllm.assembly.syntax import Statement, split_commas, words
 
 DATA_DIRECTIVES = frozenset(DATA) | frozenset(
@@ -73,7 +73,7 @@ class Item(NamedTuple):
     """Between #APP and #NO_APP."""
 
 
-def switch(name: str, args: str, line: str, known: dict[str, Section]) -> Section | None:
+def switch(name: str, args: str, known: dict[str, Section]) -> Section | None:
     """The section that a directive switches to, or None when it is no switch."""
     if name in PLAIN:
         if args and args != "0":

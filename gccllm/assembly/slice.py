@@ -12,11 +12,10 @@ from __future__ import annotations
 import re
 from collections.abc import Set as AbstractSet
 
-from gccllm.assembly.body import BodyError
 from gccllm.assembly.function import Function
 from gccllm.assembly.module import DataObject, Module
 from gccllm.assembly.section import Item, Section
-from gccllm.assembly.syntax import Kind, callee, split_commas, symbols
+from gccllm.assembly.syntax import BodyError, Kind, callee, split_commas, symbols
 from gccllm.base.core import Decline
 from gccllm.base.reasons import Reason
 

@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gccllm.assembly.body import Body, BodyError
+from gccllm.assembly.body import Body
 from gccllm.assembly.cfi import ENTRY_ROW, change, directives, unwind
 from gccllm.assembly.code import code_of
 from gccllm.assembly.function import Function
@@ -22,12 +22,11 @@ from gccllm.assembly.isa import constructor, guard
 from gccllm.assembly.layout import layout
 from gccllm.assembly.module import Module
 from gccllm.assembly.section import Item
-from gccllm.assembly.syntax import Kind, Statement, symbols
+from gccllm.assembly.syntax import BodyError, Kind, Statement
 from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Toolchain
 
 _VIEW = re.compile(r"\bview[ \t]+(\.LVU[0-9]+)")
-_UNNAMED = (".cfi_", ".file", ".ident", ".loc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +83,7 @@ class _Place:
         function = self.function
         plain = self.rewrite.body.without_endbr()
         body = plain.renamed(self.prefix)
-        first = self._first()
-        self._one_statement_a_line()
+        first = function.entry
         rows = ["\tendbr64"] if function.has_endbr64 else []
         baseline = f".L{self.prefix}_baseline"
         if self.is_guarded:
@@ -108,27 +106,8 @@ class _Place:
         self._align()
         self._insert(function.last + 1, self._constants(body))
 
-    def _first(self) -> Item:
-        """Where the new code goes: before gcc's first instruction, alignment, or label that code branches to."""
-        function = self.function
-        named = {name for s in function.code for name in symbols(s.args)}
-        for item in function.items[1:]:
-            s = item.statement
-            if item.section != function.items[0].section:
-                break
-            if s.kind is Kind.INSTRUCTION or s.name == ".p2align" or (s.kind is Kind.LABEL and s.name in named):
-                return item
-        raise BodyError(Reason.UNSUPPORTED_CODE, f"{function.name} has no instruction where it starts")
-
     def _insert(self, at: int, rows: list[str]) -> None:
         self.before.setdefault(at, []).extend(rows)
-
-    def _one_statement_a_line(self) -> None:
-        seen: set[int] = set()
-        for item in self.function.items:
-            if item.at in seen:
-                raise BodyError(Reason.UNSUPPORTED_CODE, f"several statements on line {item.at + 1}")
-            seen.add(item.at)
 
     def _align(self) -> None:
         """The function's alignment becomes 64: from its label back to the directives before it."""

@@ -14,6 +14,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from gccllm.base.core import Reasoned
+
 BLANKS = " \t\r\f\v"
 SYMBOL = r"[A-Za-z_.$\x80-\xff][A-Za-z0-9_.$\x80-\xff]*"
 
@@ -27,6 +29,7 @@ _TRICKY = re.compile(r"[\"#;]|/\*|^[ \t]*/")
 _TOKEN = re.compile(
     rf"%[a-z0-9]+|@[A-Za-z0-9_]+|0[xX][0-9a-fA-F]+|[0-9]+[bf](?![0-9A-Za-z_])|[0-9]+|({SYMBOL})|\$(?=[-+.A-Za-z_(0-9~])"
 )
+_SPACES = re.compile(r"[ \t]+")
 _LOCAL_NUMBER = re.compile(r"(?<![0-9A-Za-z_.$%@\x80-\xff])[0-9]+[bf](?![0-9A-Za-z_])")
 
 
@@ -44,6 +47,13 @@ class Statement(NamedTuple):
     kind: Kind
     name: str
     args: str = ""
+
+
+class BodyError(Reasoned):
+    """The text is not a body we can represent, or a body cannot be used as asked.
+
+    `reason` is a member of `Reason`, `detail` the values compared.
+    """
 
 
 class LexError(ValueError):
@@ -152,6 +162,10 @@ def symbols(expression: str) -> Iterator[str]:
             name = match[1].lstrip("$") if match[1][0] == "$" else match[1]
             if name and not name[0].isdigit():
                 yield name
+
+
+def normal_operand(text: str) -> str:
+    return _SPACES.sub("", text)
 
 
 def substitute(expression: str, rename: Callable[[str], str]) -> str:

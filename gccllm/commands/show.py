@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gccllm.assembly import LEVELS, BodyError, level_name
-from gccllm.assembly.body import DATA, data_bytes
+from gccllm.assembly.data import DATA, data_bytes
 from gccllm.base.names import spoken_name
 from gccllm.base.reasons import Reason
 from gccllm.base.words import counted

@@ -19,7 +19,7 @@ from functools import cache
 from typing import Any
 
 from gccllm.assembly import Module, NotLossless
-from gccllm.assembly.body import DATA
+from gccllm.assembly.data import DATA
 from gccllm.assembly.syntax import SYMBOL, Kind, Statement, split_commas
 from gccllm.base.core import Decline, FarCode, FarData
 from gccllm.base.reasons import Reason

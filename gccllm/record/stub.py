@@ -18,7 +18,6 @@ from functools import lru_cache
 from pathlib import Path
 
 from gccllm.assembly import BodyError, Function, Module, reachable, tls
-from gccllm.assembly.section import Item
 from gccllm.assembly.syntax import Kind, Statement, lex, split_commas, substitute, symbols
 from gccllm.base.core import Decline
 from gccllm.base.reasons import Reason
@@ -99,26 +98,9 @@ def entry_line(function: Function) -> int:
 
     Raises BodyError when the function's text has no such place.
     """
-    main = function.items[0].section
-    named = {name for s in function.code for name in symbols(s.args)}
-    lines = [item.at for item in function.items]
-    if len(set(lines)) != len(lines):
-        raise BodyError(Reason.UNSUPPORTED_CODE, f"several statements on a line of {function.name}")
     if not re.fullmatch(r"[A-Za-z0-9_.$]+", function.name + function.comdat):
         raise BodyError(Reason.UNSUPPORTED_CODE, f"the name {function.name!r}")
-    for item in function.items[1:]:
-        if item.section != main:
-            break
-        if _is_landing_pad(item):
-            return item.at + 1
-        s = item.statement
-        if s.kind is Kind.INSTRUCTION or s.name == ".p2align" or (s.kind is Kind.LABEL and s.name in named):
-            return item.at
-    raise BodyError(Reason.UNSUPPORTED_CODE, f"{function.name} has no instruction where it starts")
-
-
-def _is_landing_pad(item: Item) -> bool:
-    return item.statement.kind is Kind.INSTRUCTION and item.statement.name == "endbr64"
+    return function.entry.at + (function.entry.statement.name == "endbr64")
 
 
 def _hot_rows(number: int) -> list[str]:

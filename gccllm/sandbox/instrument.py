@@ -22,12 +22,12 @@ from collections.abc import Collection
 
 import iced_x86 as iced
 
-from gccllm.assembly.body import Body, BodyError, Line
+from gccllm.assembly.body import Body, Line
 from gccllm.assembly.cfg import cfg
 from gccllm.assembly.code import by_line
 from gccllm.assembly.module import Module
 from gccllm.assembly.slice import reachable
-from gccllm.assembly.syntax import Flow
+from gccllm.assembly.syntax import BodyError, Flow
 from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Toolchain
 from gccllm.sandbox import layout

@@ -132,7 +132,7 @@ class _Analysis:
         value = self.jump_value(insn, before)
         if value[0] != "targets":
             return None
-        return self.code.jump_table(str(value[1]), int(str(value[2])))
+        return self.code.jump_table(value[1], value[2])
 
     def jump_value(self, insn: Insn, before: State) -> Value:
         raw = insn.raw
@@ -151,7 +151,7 @@ class _Analysis:
             self.say(Reason.FALLS_OFF, "control runs past the end", insn)
 
     def goes_to_function(self, insn: Insn, before: State) -> bool:
-        return insn.raw.op_count == 1 and self.jump_value(insn, before)[0] == "function"
+        return bool(insn.raw.op_count == 1 and self.jump_value(insn, before)[0] == "function")
 
     # --- one instruction ------------------------------------------------------------------------
 
@@ -177,14 +177,14 @@ class _Analysis:
         """Note how far down an instruction brings the stack pointer."""
         if before[0] != "stack" or after[0] != "stack" or before == after:
             return
-        depths = [self.bottoms.get(frame, 0) - int(str(offset)) for _, frame, offset in (before, after)]
+        depths = [self.bottoms.get(frame, 0) - offset for _, frame, offset in (before, after)]
         self.flow.depth = max(self.flow.depth, depths[1])
         self.flow.stride = max(self.flow.stride, depths[1] - depths[0])
 
     def realigned(self, insn: Insn, value: Value, align: int) -> None:
         """Note where the frame that `insn` makes of the address `value` begins. The alignment loses less than `align`
         bytes; an origin that depends on itself is not followed (the pointer then differs between paths)."""
-        below = self.bottoms.get(value[1], 0) - int(str(value[2])) + align
+        below = self.bottoms.get(value[1], 0) - value[2] + align
         self.bottoms.setdefault(insn.offset, below)
 
     def check_reads(self, insn: Insn, state: State) -> None:
@@ -194,7 +194,7 @@ class _Analysis:
             if register in state.general:
                 value = state.general[register]
                 if value[0] == "undefined" and not (insn.mnemonic == "PUSH" and register == copied):
-                    self.read_undefined(register, str(value[1]), insn)
+                    self.read_undefined(register, value[1], insn)
                 elif value[0] == "kept" and register != copied:
                     self.read_undefined(register, str(UNDEFINED_AT_ENTRY[1]), insn)
             elif register in state.undefined:
@@ -226,7 +226,7 @@ class _Analysis:
         value = state.general[memory.base]
         if value[0] != "stack":
             return None
-        return value[1], int(str(value[2])) + memory.displacement
+        return value[1], value[2] + memory.displacement
 
     def check_memory(self, insn: Insn, state: State) -> None:
         memory, rsp = insn.effects.memory, state.general["RSP"]
@@ -237,14 +237,14 @@ class _Analysis:
         value = state.general[memory.base]
         if value[0] != "stack":
             return
-        start = int(str(value[2])) + memory.displacement
+        start = value[2] + memory.displacement
         if memory.is_written and value[1] == ENTRY_FRAME and not memory.index and start < 8 and start + memory.size > 0:
             self.say(Reason.STACK_DEPTH, "the return address is overwritten", insn)
-        if rsp[0] != "stack" or rsp[1] != value[1] or start >= int(str(rsp[2])):
+        if rsp[0] != "stack" or rsp[1] != value[1] or start >= rsp[2]:
             return
         if memory.index:
             return  # the index may lead back up
-        below = int(str(rsp[2])) - start
+        below = rsp[2] - start
         if below > RED_ZONE_BYTES:
             self.say(Reason.RED_ZONE, f"{below} bytes below the stack pointer", insn)
         elif self.has_call:
@@ -307,7 +307,7 @@ class _Analysis:
     def call(self, insn: Insn, state: State) -> None:
         symbol = insn.relocation.symbol if insn.relocation is not None else ""
         rsp = state.general["RSP"]
-        if rsp[0] == "stack" and int(str(rsp[2])) % 16 != (8 if rsp[1] == ENTRY_FRAME else 0):
+        if rsp[0] == "stack" and rsp[2] % 16 != (8 if rsp[1] == ENTRY_FRAME else 0):
             self.say(Reason.STACK_DEPTH, "rsp is not a multiple of 16 at a call", insn)
         self.check_clean(insn, state)
         if state.x87 != 0:

@@ -42,7 +42,7 @@ def _push(flow: Flow, insn: Insn, state: State) -> dict[str, Value]:
     if state.red:
         flow.say(Reason.RED_ZONE, "a push over the red zone in use", insn)
     width = -insn.raw.stack_pointer_increment
-    place = (rsp[1], int(str(rsp[2])) - width)
+    place = (rsp[1], rsp[2] - width)
     source = _register(insn, 0)
     if source and state.general[source][0] in ("kept", "stack"):
         state.slots[place] = state.general[source]
@@ -55,7 +55,7 @@ def _pop(flow: Flow, insn: Insn, state: State) -> dict[str, Value]:
     rsp, target = state.general["RSP"], _register(insn, 0)
     if rsp[0] != "stack" or target == "RSP":
         return {"RSP": DEFINED}
-    offset = int(str(rsp[2]))
+    offset = rsp[2]
     out: dict[str, Value] = {"RSP": ("stack", rsp[1], offset + insn.raw.stack_pointer_increment)}
     if target:
         out[target] = state.slots.get((rsp[1], offset), DEFINED)
@@ -66,7 +66,7 @@ def _leave(flow: Flow, insn: Insn, state: State) -> dict[str, Value]:
     rbp = state.general["RBP"]
     if rbp[0] != "stack":
         return {"RSP": DEFINED}
-    offset = int(str(rbp[2]))
+    offset = rbp[2]
     return {"RBP": state.slots.get((rbp[1], offset), DEFINED), "RSP": ("stack", rbp[1], offset + 8)}
 
 
@@ -102,7 +102,7 @@ def _add(flow: Flow, insn: Insn, state: State) -> dict[str, Value]:
         return {}
     if value[0] == "stack" and insn.effects.memory is None:
         by = _signed(insn.raw.immediate(1))
-        return {target: ("stack", value[1], int(str(value[2])) + (by if insn.mnemonic == "ADD" else -by))}
+        return {target: ("stack", value[1], value[2] + (by if insn.mnemonic == "ADD" else -by))}
     return {}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from gccllm.x86.effects import ARITHMETIC_FLAGS
 from gccllm.x86.registers import CALLEE_SAVED, GENERAL, MASKS, VECTORS
@@ -10,7 +11,7 @@ from gccllm.x86.registers import CALLEE_SAVED, GENERAL, MASKS, VECTORS
 FLAGS = "FLAGS"
 RED_ZONE_BYTES = 128
 
-Value = tuple[object, ...]
+Value = tuple[Any, ...]
 DEFINED: Value = ("defined",)
 UNDEFINED_AT_ENTRY: Value = ("undefined", "at entry")
 UNDEFINED_AFTER_CALL: Value = ("undefined", "after a call")
