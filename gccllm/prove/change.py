@@ -4,7 +4,7 @@
 it cannot is the same function, and no test can be missing for it. The states that come there are those of `edges`: more
 than there are, never fewer.
 
-Covered: instructions that `machine` has formulas for. Not covered: all others, vector registers among them, and
+Covered: instructions that `steps` has formulas for. Not covered: all others, vector registers among them, and
 differences that fade later (of registers that nobody reads, `verify.dead` knows).
 """
 
@@ -22,7 +22,8 @@ from gccllm.assembly.code import by_line, code_of
 from gccllm.base.deadline import Deadline
 from gccllm.base.toolchain import Toolchain
 from gccllm.prove.edges import Proof
-from gccllm.prove.machine import FLAGS, Machine, is_modelled, step
+from gccllm.prove.machine import FLAGS, Machine
+from gccllm.prove.steps import is_modelled, step
 from gccllm.x86.decode import Insn
 from gccllm.x86.liveness import FLAG_NAMES, live
 from gccllm.x86.registers import CALL_RESULTS, GENERAL

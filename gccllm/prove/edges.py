@@ -15,7 +15,7 @@ Invariants: at a loop's head, comparisons of registers that it writes with const
 it leaves alone; those that hold on entry and after each round are kept, the others dropped until none falls (Houdini:
 Flanagan and Leino, FME 2001).
 
-Covered: whatever `machine` has formulas for. Not covered: facts that need the content of memory after a call or a loop
+Covered: whatever `steps` has formulas for. Not covered: facts that need the content of memory after a call or a loop
 that stores, relations between registers that a loop changes, floating-point values. What cannot be shown within
 the time is not shown.
 """
@@ -33,8 +33,9 @@ from gccllm.assembly.cfg import Cfg, Edge, cfg
 from gccllm.assembly.code import by_line
 from gccllm.base.deadline import Deadline
 from gccllm.base.toolchain import Toolchain
-from gccllm.prove.machine import Machine, accessed, step
+from gccllm.prove.machine import Machine, accessed
 from gccllm.prove.memory import Bits, unknown_bool
+from gccllm.prove.steps import step
 from gccllm.x86.decode import Insn
 from gccllm.x86.registers import GENERAL
 

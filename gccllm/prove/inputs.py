@@ -8,7 +8,7 @@ to a return. Of a recorded state that came near as much is kept as can be: each 
 reads, is an assumption, and what the solver names as the reason for a contradiction is given up, numbers before
 addresses.
 
-The answer is a guess like any other input: calls, vector registers and whatever else `machine` has no formula for are
+The answer is a guess like any other input: calls, vector registers and whatever else `steps` has no formula for are
 free in it. Whether it is defined, and which edges it takes, a run of the baseline says.
 
 Source: Godefroid, Klarlund and Sen, DART (PLDI 2005), with whole ways for executions; Godefroid, Levin and Molnar,
@@ -31,8 +31,9 @@ from gccllm.assembly.cfg import Cfg
 from gccllm.assembly.syntax import Flow
 from gccllm.base.deadline import Deadline
 from gccllm.prove.change import difference
-from gccllm.prove.machine import Machine, accessed, step
+from gccllm.prove.machine import Machine, accessed
 from gccllm.prove.memory import Bits, Step, Trail, byte_of
+from gccllm.prove.steps import step
 from gccllm.x86.decode import Insn
 
 QUERY_COST = 3_000_000

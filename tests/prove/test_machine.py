@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from gccllm.assembly import Body
 from gccllm.assembly.code import by_line, code_of
 from gccllm.base.toolchain import Toolchain, run
-from gccllm.prove.machine import FLAGS, Machine, address_of, step
+from gccllm.prove.machine import FLAGS, Machine, address_of
+from gccllm.prove.steps import step
 from gccllm.x86.decode import Insn
 from gccllm.x86.registers import GENERAL
 
