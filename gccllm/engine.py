@@ -86,12 +86,16 @@ def answer(call: Call, charged: contextlib.ExitStack) -> int:
         return EXIT_STRICT
     source = str(find_source(request)[0] or "?")
     log = log.bind(cwd=str(request.cwd), unit=request.unit_key[:16], source=source)
-    is_recorded = settings["mode"] == "record"
+    is_for_a_run = settings["mode"] in ("record", "trial")
     deadline = Deadline(settings["budget"])
-    if is_recorded:
+    if settings["mode"] == "record":
         from gccllm.record_unit import record_unit
 
         result = record_unit(request, Build(settings, store, log, deadline))
+    elif settings["mode"] == "trial":
+        from gccllm.trial_unit import trial_unit
+
+        result = trial_unit(request, Build(settings, store, log, deadline))
     elif settings["mode"] == "inline":
         log.watcher = lambda function, stage: note_step(directory, function, stage)
         waits = share(store.user, request.build, settings["build_budget"], process_age_s())
@@ -104,17 +108,17 @@ def answer(call: Call, charged: contextlib.ExitStack) -> int:
         result.unit_reason,
         seconds=round(time.monotonic() - call.started, 3),
         functions=len(result.decisions),
-        admitted=sum(d.word in ("admitted", "recording") for d in result.decisions),
+        admitted=sum(d.word in ("admitted", "recording", "on trial") for d in result.decisions),
         options=list(request.gcc_options),
     )
-    undecided = () if is_recorded else result.undecided
+    undecided = () if is_for_a_run else result.undecided
     if undecided and settings["strict"]:
         (directory / "strict").write_text(f"{len(undecided)} undecided: {', '.join(undecided)}; run `gccllm tune`\n")
         return EXIT_STRICT
     text = result.text.encode("latin-1") if result.text is not None else b""
     if text:
         write_atomically(directory / "out.s", text)
-    if is_recorded:  # it says nothing of what another mode would build
+    if is_for_a_run:  # it says nothing of what another mode would build
         return EXIT_OK
     try:
         store.put_unit(request.unit_key, text, result.sources if text else (), is_decided=not undecided)

@@ -24,6 +24,7 @@ from gccllm.propose import answerer
 from gccllm.store import Entry, Found, Store
 from gccllm.store.entry import recipe_name
 from gccllm.unit import hotness, policy
+from gccllm.unit.in_program import Chosen, chosen_in_program
 from gccllm.unit.plan import plan
 from gccllm.unit.profile import load_profile
 from gccllm.unit.session import Build, Target, UnitSession
@@ -75,7 +76,11 @@ def rewrite_unit(request: Request, build: Build) -> Result:
     session = UnitSession(unit, settings, log)
     recorded = None if profile is not None else session.recordings.heat(unit.module)
     warm, left = hotness.rank(unit.module, settings, profile, recorded)
-    decisions = left_alone(left)
+
+    # What a trial of the program has chosen comes first: it was measured where it counts.
+    chosen = {one.function.name: decision_on(one, settings) for one in chosen_in_program(session, build.store)}
+    warm = [heat for heat in warm if heat.function.name not in chosen]
+    decisions = left_alone([one for one in left if one.function.name not in chosen]) + list(chosen.values())
 
     # From here on a function is either admitted with evidence, declined for good, or queued; each on its own.
     for heat in warm:
@@ -109,6 +114,13 @@ def rewrite_unit(request: Request, build: Build) -> Result:
     return Result(text, tuple(decisions), sources=session.sources)
 
 
+def decision_on(chosen: Chosen, settings: Settings) -> Decision:
+    """The decision on a function for which a trial has chosen a recipe."""
+    if chosen.reason is not None:
+        return Decision(chosen.function.name, "declined", chosen.reason, chosen.detail, chosen.entry)
+    return _of_entry(chosen.function, chosen.entry, settings)
+
+
 def left_alone(left: Sequence[hotness.Left]) -> list[Decision]:
     """The decisions on functions that are not worth the work."""
     return [Decision(one.function.name, "declined", one.reason, one.detail) for one in left]
@@ -135,7 +147,7 @@ def decide(function: Function, session: UnitSession, store: Store, deadline: Dea
     except BodyError as error:
         return Decision(function.name, "declined", Reason.UNSUPPORTED_CODE, str(error))
 
-    if found := _from_store(target, store):
+    if found := from_store(target, store):
         return found
     if settings["mode"] == "cached":
         return Decision(function.name, "queued", Reason.NOT_IN_STORE)
@@ -144,7 +156,7 @@ def decide(function: Function, session: UnitSession, store: Store, deadline: Dea
 
     # Only one build works on a function at a time; the others wait for its answer as long as their budget lasts.
     with store.working_on(target.situation.key, deadline.left) as mine:
-        if found := _from_store(target, store):
+        if found := from_store(target, store):
             return found
         if not mine:
             return Decision(function.name, "queued", Reason.BUDGET)
@@ -158,7 +170,8 @@ def decide(function: Function, session: UnitSession, store: Store, deadline: Dea
         return _of_entry(function, made, settings)
 
 
-def _from_store(target: Target, store: Store) -> Decision | None:
+def from_store(target: Target, store: Store) -> Decision | None:
+    """What the store says of a function; None when it says nothing that holds here."""
     session, function = target.session, target.function
     found = store.find(target.situation.key)
     for reason, detail in store.problems:

@@ -11,8 +11,8 @@
  * without a loop or recursion or a function that is said to be hot, units compiled without -O1 or more,
  * GCCLLM_MODE=off.
  *
- * With GCCLLM_MODE=record the engine puts recording stubs into the text; the unit cache and the queue are
- * left alone.
+ * With GCCLLM_MODE=record the engine puts recording stubs into the text, with trial choices of bodies; the
+ * unit cache and the queue are left alone.
  *
  * Whatever fails here (no store, no engine, no memory, a full disk, a spliced text that the assembler
  * refuses), the result is gcc's own object and its own messages. Only GCCLLM_STRICT=1 asks for a failure
@@ -208,7 +208,8 @@ static int is_given_assembly(char *const *driver) {
  * setting or a profile, or called hot in the source. A recording keeps what other units may call. */
 static int is_hot_without_loop(const struct unit *unit) {
     struct bytes profile = {NULL, 0};
-    int is_hot = mode_of(&unit->settings) == RECORD || setting(&unit->settings, "include") != NULL ||
+    enum mode mode = mode_of(&unit->settings);
+    int is_hot = mode == RECORD || mode == TRIAL || setting(&unit->settings, "include") != NULL ||
                  setting(&unit->settings, "only") != NULL || has_hot_section(unit->text);
 
     if (!is_hot && read_profile(&unit->settings, &profile) != 0)
@@ -268,8 +269,8 @@ int main(int argc, char **argv) {
     unit.store = store_directory(&unit.settings);
     unit.build = build_of();
     mode = mode_of(&unit.settings);
-    if (mode == RECORD) {
-        if (ask_engine(&unit, "record", &spliced, &line) == REWRITTEN &&
+    if (mode == RECORD || mode == TRIAL) {
+        if (ask_engine(&unit, mode == RECORD ? "record" : "trial", &spliced, &line) == REWRITTEN &&
             assemble_spliced(&unit, spliced) != 0)
             note(&unit, "shim", "splice_refused");
         else if (spliced.data != NULL)

@@ -185,7 +185,7 @@ size_t choice(const struct settings *settings, const char *name, const char *con
 }
 
 enum mode mode_of(const struct settings *settings) {
-    static const char *const modes[] = {"inline", "queue", "cached", "record", "off", NULL};
+    static const char *const modes[] = {"inline", "queue", "cached", "record", "trial", "off", NULL};
 
     enum mode mode = (enum mode)choice(settings, "mode", modes);
     char *budget = mode == INLINE ? setting(settings, "build_budget") : NULL;

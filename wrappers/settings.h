@@ -14,7 +14,7 @@
 #define GCCLLM_VERSION "0"
 #endif
 
-enum mode { INLINE, QUEUE, CACHED, RECORD, OFF };
+enum mode { INLINE, QUEUE, CACHED, RECORD, TRIAL, OFF };
 
 struct settings {
     char *project_directory; /* of the nearest gccllm.toml from the working directory upward that counts */

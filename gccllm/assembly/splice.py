@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gccllm.assembly.body import Body
-from gccllm.assembly.cfi import ENTRY_ROW, change, directives, unwind
+from gccllm.assembly.cfi import ENTRY_ROW, Row, change, directives, unwind
 from gccllm.assembly.code import code_of
 from gccllm.assembly.function import Function
 from gccllm.assembly.isa import constructor, guard
@@ -37,7 +37,21 @@ class Rewrite:
     isa_level: int = 0
 
 
-def splice(module: Module, rewrites: Mapping[str, Rewrite], tools: Toolchain) -> str:
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Bodies of which a program picks one for a function when it starts, or gcc's own (mode `trial`)."""
+
+    bodies: tuple[Body, ...]
+    slot: str
+    """Label of the eight bytes that hold the address of the body in use."""
+
+
+def choice_label(slot: str, number: int) -> str:
+    """Where body `number` of a choice begins; 0 is gcc's own."""
+    return f"{slot}_{number}"
+
+
+def splice(module: Module, rewrites: Mapping[str, Rewrite | Choice], tools: Toolchain) -> str:
     """The unit's text with the rewrites in place. Raises BodyError and changes nothing when one cannot be placed."""
     lines: list[str | None] = list(module.lines)
     before: dict[int, list[str]] = {}
@@ -47,14 +61,15 @@ def splice(module: Module, rewrites: Mapping[str, Rewrite], tools: Toolchain) ->
             raise BodyError(Reason.UNSUPPORTED_CODE, f"{name} is not a function of the unit")
         if function.has_lsda:
             raise BodyError(Reason.UNSUPPORTED_CODE, f"{name} has exception tables")
-        _Place(module, function, rewrite, number, lines, before).run(tools)
+        place = _Place(module, function, f"gccllm{number}", lines, before, tools)
+        place.choose(rewrite) if isinstance(rewrite, Choice) else place.replace(rewrite)
     out: list[str] = []
     for at, line in enumerate(lines):
         out.extend(before.get(at, ()))
         if line is not None:
             out.append(line)
     text = "\n".join(out)
-    if any(rewrite.isa_level > 0 for rewrite in rewrites.values()):
+    if any(isinstance(rewrite, Rewrite) and rewrite.isa_level > 0 for rewrite in rewrites.values()):
         has_cfi = any(f.has_cfi for f in module.functions.values())
         text = (text if text.endswith("\n") else text + "\n") + constructor(has_cfi)
     return text
@@ -64,47 +79,70 @@ class _Place:
     """One function's rewrite, put into the line list."""
 
     def __init__(
-        self, module: Module, function: Function, rewrite: Rewrite, number: int,
-        lines: list[str | None], before: dict[int, list[str]],
+        self, module: Module, function: Function, prefix: str,
+        lines: list[str | None], before: dict[int, list[str]], tools: Toolchain,
     ) -> None:  # fmt: skip
         self.module = module
         self.function = function
-        self.rewrite = rewrite
-        self.prefix = f"gccllm{number}"
+        self.prefix = prefix
         self.lines = lines
         self.before = before
-        self.is_guarded = rewrite.isa_level > 0
+        self.tools = tools
         main = function.items[0].section
         self.end = max(
             (i.at for i in function.items if i.section == main and i.statement.kind is Kind.INSTRUCTION), default=0
         )
 
-    def run(self, tools: Toolchain) -> None:
-        function = self.function
-        plain = self.rewrite.body.without_endbr()
+    def replace(self, rewrite: Rewrite) -> None:
+        """The rewrite in place of gcc's code, or behind a guard in front of it."""
+        plain, first = rewrite.body.without_endbr(), self.function.entry
         body = plain.renamed(self.prefix)
-        first = function.entry
-        rows = ["\tendbr64"] if function.has_endbr64 else []
-        baseline = f".L{self.prefix}_baseline"
-        if self.is_guarded:
-            rows += guard(self.rewrite.isa_level, baseline)
-        last = ENTRY_ROW
-        if function.has_cfi:
-            noreturn = code_of(function.body, tools, function.name).terminal_calls
-            notes, last = directives(body, unwind(plain, tools, function.name, noreturn))
-            rows += layout(body, notes)
+        if rewrite.isa_level > 0:
+            baseline = f".L{self.prefix}_baseline"
+            laid, last = self._laid(plain, body)
+            self._insert(first.at, [*self._landing(), *guard(rewrite.isa_level, baseline), *laid])
+            self._keep_old(first, baseline, last)
         else:
-            rows += layout(body)
-        if self.is_guarded:
-            rows += ["\t.p2align 4", f"{baseline}:", *(change(last, ENTRY_ROW) if function.has_cfi else [])]
-            if function.has_endbr64:
-                mark = next(i for i in function.items if i.statement.name == "endbr64")
-                self.lines[mark.at] = None
-            self._insert(first.at, rows)
-        else:
-            self._insert(first.at, [*self._drop_old(first), *rows])
+            laid, _ = self._laid(plain, body)
+            self._insert(first.at, [*self._drop_old(first), *self._landing(), *laid])
         self._align()
-        self._insert(function.last + 1, self._constants(body))
+        self._insert(self.function.last + 1, self._constants(body))
+
+    def choose(self, choice: Choice) -> None:
+        """Every body of the choice, then gcc's code; in front of them a jump to the one in use."""
+        first = self.function.entry
+        rows, last = [*self._landing(), f"\tnotrack jmp\t*{choice.slot}(%rip)"], ENTRY_ROW
+        for number, given in enumerate(choice.bodies, 1):
+            plain = given.without_endbr()
+            body = plain.renamed(f"{self.prefix}_{number}")
+            rows += ["\t.p2align 6", f"{choice_label(choice.slot, number)}:"]
+            rows += change(last, ENTRY_ROW) if self.function.has_cfi else []
+            laid, last = self._laid(plain, body)
+            rows += laid
+            self._insert(self.function.last + 1, self._constants(body))
+        self._insert(first.at, rows)
+        self._keep_old(first, choice_label(choice.slot, 0), last, align=6)
+        self._align()
+
+    def _landing(self) -> list[str]:
+        return ["\tendbr64"] if self.function.has_endbr64 else []
+
+    def _laid(self, plain: Body, body: Body) -> tuple[list[str], Row]:
+        """The lines of a body, renamed from `plain`, unwind rows among them, and the row in force behind them."""
+        function, tools = self.function, self.tools
+        if not function.has_cfi:
+            return layout(body), ENTRY_ROW
+        noreturn = (code_of(one, tools, function.name).terminal_calls for one in (function.body, plain))
+        notes, last = directives(body, unwind(plain, tools, function.name, frozenset().union(*noreturn)))
+        return layout(body, notes), last
+
+    def _keep_old(self, first: Item, label: str, last: Row, align: int = 4) -> None:
+        """gcc's code stays, behind the new, from `label` on; its endbr64 has gone to the entry."""
+        rows = [f"\t.p2align {align}", f"{label}:", *(change(last, ENTRY_ROW) if self.function.has_cfi else [])]
+        if self.function.has_endbr64:
+            mark = next(i for i in self.function.items if i.statement.name == "endbr64")
+            self.lines[mark.at] = None
+        self._insert(first.at, rows)
 
     def _insert(self, at: int, rows: list[str]) -> None:
         self.before.setdefault(at, []).extend(rows)

@@ -117,7 +117,7 @@ NOT, YES, ADDS, INSIDE = ByProject
 OWNERS = ("own", "any")
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("mode", "GCCLLM_MODE", "inline", _one_of("inline", "queue", "cached", "record", "off"), "when to work on hot functions without an answer; record: put recording stubs into them instead", ("inline", "queue", "cached", "off")),
+    Setting("mode", "GCCLLM_MODE", "inline", _one_of("inline", "queue", "cached", "record", "trial", "off"), "when to work on hot functions without an answer; record: put recording stubs into functions instead; trial: put in all bodies that `gccllm trial` shall compare", ("inline", "queue", "cached", "off")),
     Setting("budget", "GCCLLM_BUDGET", 120.0, _seconds, "seconds of work per translation unit in mode inline", YES),
     Setting("build_budget", "GCCLLM_BUILD_BUDGET", 60.0, _seconds, "seconds that all compiles of one build together may wait for work in mode inline; the rest is queued; 0 queues everything, as mode queue does", YES),
     Setting("progress", "GCCLLM_PROGRESS", True, _flag, "print one line on the terminal when a build has waited 5 s", YES),
@@ -200,6 +200,12 @@ class Settings:
             if self.project and path.is_file() and path.resolve().is_relative_to(self.project.resolve()):
                 return path
         return None
+
+    def root(self, here: Path) -> Path:
+        """The project's directory, seen from `here`: that of its gccllm.toml, or one with `.git`, or else `here`."""
+        if self.project is not None:
+            return self.project
+        return next((place for place in (here, *here.parents) if (place / ".git").exists()), here)
 
     def with_values(self, **values: Any) -> Settings:
         """A copy with some values set by a subcommand's own flags."""

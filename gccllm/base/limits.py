@@ -49,6 +49,12 @@ class Limits:
     quick_speed: float = _limit(1.02, "speed at a quick look below which a candidate is not tested")
     full_timings: int = _limit(6, "candidates timed in full, best first")
 
+    # --- in the program itself ------------------------------------------------------------------------
+    trial_gain: float = _verdict(0.002, "share of the program's time that a body must save in a trial")
+    trial_width: float = _limit(0.002, "half an interval at which a trial's stage knows enough")
+    trial_share: float = _limit(0.01, "share of the program's time from which a function takes part in a trial")
+    trial_run_s: float = _limit(0.05, "CPU time of a run below which a trial compares nothing")
+
     # --- tests --------------------------------------------------------------------------------------
     mutation_score: float = _verdict(0.95, "least share of mutants killed, of those not shown equivalent")
     least_mutants: int = _verdict(5, "fewest mutants that a score may rest on")

@@ -244,9 +244,18 @@ def _is_strict(options: Sequence[str], name: str, loosened_by: Sequence[str]) ->
     return not is_fast and not any(is_in_force(options, one, default=False) for one in loosened_by)
 
 
+_LOOSE = ("fast-math", "unsafe-math-optimizations", "associative-math", "reciprocal-math", "finite-math-only")
+
+
 def traps_floats(options: Sequence[str]) -> bool:
     """Whether floating-point exception flags mean something (-ftrapping-math, gcc's default)."""
     return _is_strict(options, "trapping-math", ("fast-math", "unsafe-math-optimizations"))
+
+
+def changes_floats(options: Sequence[str]) -> bool:
+    """Whether gcc may give other floating-point results than the language's (-ffast-math, -Ofast or a part of them)."""
+    words = [option for option, _ in words_of(options)]
+    return not _is_strict(words, "fast-math", ()) or any(is_in_force(words, one, default=False) for one in _LOOSE)
 
 
 def sets_errno(options: Sequence[str]) -> bool:

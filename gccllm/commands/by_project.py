@@ -10,16 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gccllm.base.config import Settings
-
 Event = Mapping[str, Any]
-
-
-def root_of(settings: Settings, here: Path) -> Path:
-    """The project's directory, seen from `here`."""
-    if settings.project is not None:
-        return settings.project
-    return next((place for place in (here, *here.parents) if (place / ".git").exists()), here)
 
 
 def of_project(events: Iterable[Event], root: Path) -> Iterator[Event]:

@@ -20,7 +20,7 @@ from gccllm.commands.cache_group import cache
 from gccllm.commands.context import COMMAND_LAST, or_exit, project_events, settings_in_force, store_of
 from gccllm.commands.extras import WithPlugins
 from gccllm.commands.init import STARTERS, Differs, Starter
-from gccllm.commands.recorded_group import record, tests
+from gccllm.commands.recorded_group import record, tests, trial
 
 
 @click.group(cls=WithPlugins, context_settings={"help_option_names": ["-h", "--help"]})
@@ -42,7 +42,7 @@ def main() -> None:
 def stats(as_json: bool, clear: bool, everything: bool, by_stage: bool) -> None:
     """Counts of what this project's builds admitted, declined and queued, by reason."""
     from gccllm.base import stages
-    from gccllm.commands import by_project, report
+    from gccllm.commands import report
     from gccllm.commands.queue import queued_units
 
     settings = settings_in_force()
@@ -58,7 +58,7 @@ def stats(as_json: bool, clear: bool, everything: bool, by_stage: bool) -> None:
     entries = [
         f.entry for f in store_of(settings).entries() if keys is None or f.layer == "project" or f.entry.key in keys
     ]
-    root = None if everything else by_project.root_of(settings, Path.cwd())
+    root = None if everything else settings.root(Path.cwd())
     waiting = len(queued_units(settings.store_dir, root))
     summary["units"] = max(summary["units"], waiting)  # what is queued at once is in no log yet
     if as_json:
@@ -252,7 +252,7 @@ def config_(as_json: bool) -> None:
     raise SystemExit(1 if settings.complaints else 0)
 
 
-for _group in (record, tests, cache):
+for _group in (record, tests, cache, trial):
     main.add_command(_group)
 
 

@@ -36,7 +36,7 @@ def project_events(settings: config.Settings, everything: bool) -> tuple[Sequenc
     seen = list(events.read(settings.store_dir))
     if everything:
         return seen, None
-    here = list(by_project.of_project(seen, by_project.root_of(settings, Path.cwd())))
+    here = list(by_project.of_project(seen, settings.root(Path.cwd())))
     return here, by_project.used(here)
 
 

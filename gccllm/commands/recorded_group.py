@@ -38,6 +38,26 @@ def record(command: tuple[str, ...], **how: Any) -> None:
     raise SystemExit(or_exit(lambda: recorder.run(command, store, recorder.Recording(most=most, **how), tools)))
 
 
+@click.command(context_settings=COMMAND_LAST, short_help="Let COMMAND decide which bodies its functions get.")
+@click.option("--budget", "budget_s", type=click.FloatRange(1), default=300.0, show_default=True, help="Seconds.")
+@click.option("--metric", default="", help="Regular expression: its first group in the output counts, not CPU time.")
+@click.option("--higher-is-better", is_flag=True, help="Of the metric.")
+@click.option("--again", is_flag=True, help="Forget what an interrupted trial has measured.")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def trial(command: tuple[str, ...], **how: Any) -> None:
+    """Run COMMAND, built with GCCLLM_MODE=trial, again and again with other bodies in its hot functions.
+
+    What makes the program faster is remembered, and the next build has it.
+    """
+    from gccllm.commands import trial_run
+    from gccllm.trial.running import TrialError
+
+    try:
+        raise SystemExit(trial_run.run(command, settings_in_force(), terminal.console(), trial_run.How(**how)))
+    except TrialError as error:
+        raise click.ClickException(str(error)) from None
+
+
 @click.group(short_help="Recorded calls, and what they are worth as tests.")
 def tests() -> None:
     """Recorded calls: the tests and the timing workload of the functions that they reached."""

@@ -68,6 +68,30 @@ class CompileUnit:
             self._modules[key] = self._parse(text) if text is not None else None
         return self._modules[key]
 
+    def preprocessed_module(self, extra: Sequence[str], *, deadline_s: float = 60.0) -> Module | None:
+        """As `module`, of the text that the build's own preprocessing gives, whatever macros `extra` would define."""
+        kind = "cpp-output" if self.language == "c" else f"{self.language}-cpp-output"
+        argv = (self.tools.gcc, *self.flags, *extra, "-w", "-S", "-o", "-", "-x", kind, "-")
+        if argv not in self._modules:
+            source = self.preprocessed
+            if source is None:
+                return None
+            text = self._run(argv, deadline_s, source)
+            if text is None and self.timed_out:
+                return None
+            self._modules[argv] = self._parse(text) if text is not None else None
+        return self._modules[argv]
+
+    @cached_property
+    def preprocessed(self) -> bytes | None:
+        """The text that the build's own preprocessing gives; None when it fails."""
+        argv = [self.tools.gcc, *self.flags, "-w", "-E", "-x", self.language, str(self.spelled or self.source)]
+        ran = run(argv, cwd=self.cwd, deadline_s=LIMITS.side_s)
+        if not ran.ok:
+            self.last_error = ran.err[:4000]
+            return None
+        return ran.out
+
     def module_of(self, source: Path, extra: Sequence[str], *, deadline_s: float = 60.0) -> Module | None:
         """Another source, compiled with the unit's flags within limits of memory; not memoised. For untrusted text."""
         text = self._run([*limited(), *self._argv("", None, extra, source)], deadline_s)
@@ -86,8 +110,8 @@ class CompileUnit:
         own = self.flags if flags is None else flags
         return [compiler or self.tools.gcc, *own, *extra, "-w", "-S", "-o", "-", "-x", self.language, str(source)]
 
-    def _run(self, argv: Sequence[str], deadline_s: float) -> str | None:
-        ran = run(argv, cwd=self.cwd, deadline_s=deadline_s)
+    def _run(self, argv: Sequence[str], deadline_s: float, stdin: bytes = b"") -> str | None:
+        ran = run(argv, stdin=stdin, cwd=self.cwd, deadline_s=deadline_s)
         self.timed_out = ran.code == -1
         if not ran.ok:
             self.last_error = ran.err[:4000]
@@ -103,6 +127,10 @@ class CompileUnit:
         except NotLossless as error:
             self.last_error = str(error)
             return None
+
+
+PRIVATE_COPY = ".Lprivate."
+"""What the label of a copy begins with; the object's own name follows."""
 
 
 def privatised(text: str, baseline: Module | None) -> str:
@@ -125,7 +153,7 @@ def privatised(text: str, baseline: Module | None) -> str:
     names = "|".join(re.escape(name) for name in sorted(renamed, key=len, reverse=True))
     # Declarations of private labels mean nothing to the assembler.
     text = re.sub(rf"^[ \t]*\.(?:type|size|local|hidden)\s+(?:{names})\b[^\n]*\n", "", text, flags=re.M)
-    return re.sub(rf"(?<![\w.$@])({names})(?![\w$@]|\.\w)", r".Lprivate.\1", text)
+    return re.sub(rf"(?<![\w.$@])({names})(?![\w$@]|\.\w)", rf"{PRIVATE_COPY}\1", text)
 
 
 _CLANG_NAMES = ("clang", *(f"clang-{v}" for v in range(24, 13, -1)))

@@ -33,7 +33,7 @@ DESCRIPTOR_BYTES = 64
 THREAD_LOCAL = 1 << 63
 """Bit of a size in a descriptor's table: the address is of a function that tells the address."""
 
-_FLAGS = (
+RUNTIME_FLAGS = (
     "-std=gnu17", "-Os", "-fPIC", "-ffreestanding", "-fno-builtin", "-mgeneral-regs-only", "-mno-red-zone",
     "-fno-stack-protector", "-fcf-protection=branch", "-fvisibility=hidden", "-fno-asynchronous-unwind-tables",
     "-fno-unwind-tables", "-fno-exceptions", "-fno-jump-tables", "-fno-tree-loop-distribute-patterns", "-fno-common",
@@ -182,52 +182,59 @@ def _teller_rows(label: str, name: str, model: str) -> list[str]:
 def recorder_text(gcc: str) -> str:
     """The recorder as text to put behind a unit's. Raises Decline(RECORDER) when `gcc` does not compile it to what is
     expected."""
-    ran = Toolchain(gcc=gcc).compile([*_FLAGS, "-S", "-o", "-", str(NATIVE / "recorder.c")])
+    ran = Toolchain(gcc=gcc).compile([*RUNTIME_FLAGS, "-S", "-o", "-", str(NATIVE / "recorder.c")])
     if not ran.ok:
         raise Decline(Reason.RECORDER, ran.err.strip().splitlines()[-1][:200] if ran.err.strip() else "no answer")
     try:
-        return grouped(ran.out.decode("latin-1"))
+        return _with_end(grouped(ran.out.decode("latin-1"), ENTRY, OWN))
     except ValueError as error:
         raise Decline(Reason.RECORDER, str(error)) from error
 
 
-def grouped(text: str) -> str:
-    """gcc's text of the recorder as one COMDAT group, its names out of the program's way.
-
-    Its constants lie among its code: a child that has locked all data must reach them. Raises ValueError for what the
-    recorder must not have: variables but for one in .bss, or a need of other code.
-    """
-    module = Module.parse(text)
-    own = {item.statement.name for item in module.items if item.statement.kind is Kind.LABEL} - {ENTRY}
-
-    instructions = [item.statement for item in module.items if item.statement.kind is Kind.INSTRUCTION]
-    needs = {name for s in instructions for name in _named(s) if not name.startswith(".L")} - own - {ENTRY}
-    if needs:
-        raise ValueError(f"the recorder needs {', '.join(sorted(needs))}")
-
-    def renamed(name: str) -> str:
-        if name.startswith(".L"):
-            return f".L{OWN}{name[2:]}"
-        return f"{OWN}{name}" if name in own else name
-
-    code = f'\t.section\t.text.{ENTRY},"axG",@progbits,{ENTRY},comdat'
-    rows = [code, "\t.p2align 4"]
-    keeps = True
-    for line in module.lines:
-        for s in [] if line.startswith("#") else lex(line):
-            if s.name in (".text", ".data", ".bss", ".section"):
-                section, keeps = _section_of(s, code)
-                rows.append(section)
-            elif keeps and s.name not in (".file", ".ident"):
-                rows.append(_printed(s, renamed))
-    rows += [
-        code,
+def _with_end(recorder: str) -> str:
+    rows = [
+        _code(ENTRY),
         f"\t.weak\t{ENTRY}",
         f'\t.section\t.fini_array.00090,"awG",@fini_array,{ENTRY},comdat',
         "\t.balign\t8",
         f"\t.quad\t{OWN}end_recording",
     ]
+    return recorder + "\n".join(rows) + "\n"
+
+
+def grouped(text: str, group: str, prefix: str, others: AbstractSet[str] = frozenset()) -> str:
+    """gcc's text of a runtime as one COMDAT group, its names but for the group's own out of the program's way.
+
+    Its constants lie among its code: a child that has locked all data must reach them. `others`: symbols that it may
+    need. Raises ValueError for what a runtime must not have: variables but for one in .bss, or a need of other code.
+    """
+    module = Module.parse(text)
+    own = {item.statement.name for item in module.items if item.statement.kind is Kind.LABEL} - {group}
+
+    instructions = [item.statement for item in module.items if item.statement.kind is Kind.INSTRUCTION]
+    needs = {name for s in instructions for name in _named(s) if not name.startswith(".L")} - own - {group} - others
+    if needs:
+        raise ValueError(f"the runtime needs {', '.join(sorted(needs))}")
+
+    def renamed(name: str) -> str:
+        if name.startswith(".L"):
+            return f".L{prefix}{name[2:]}"
+        return f"{prefix}{name}" if name in own else name
+
+    rows = [_code(group), "\t.p2align 4"]
+    keeps = True
+    for line in module.lines:
+        for s in [] if line.startswith("#") else lex(line):
+            if s.name in (".text", ".data", ".bss", ".section"):
+                section, keeps = _section_of(s, group)
+                rows.append(section)
+            elif keeps and s.name not in (".file", ".ident"):
+                rows.append(_printed(s, renamed))
     return "\n".join(row for row in rows if row) + "\n"
+
+
+def _code(group: str) -> str:
+    return f'\t.section\t.text.{group},"axG",@progbits,{group},comdat'
 
 
 def _named(s: Statement) -> Iterator[str]:
@@ -235,23 +242,23 @@ def _named(s: Statement) -> Iterator[str]:
     return symbols(s.args.partition(" ")[2] if s.name in ("lock", "rep", "repz", "repnz") else s.args)
 
 
-def _section_of(s: Statement, code: str) -> tuple[str, bool]:
+def _section_of(s: Statement, group: str) -> tuple[str, bool]:
     """Where a section's contents go instead; whether they are kept at all."""
     name = split_commas(s.args)[0] if s.name == ".section" else s.name
     if name.startswith((".text", ".rodata")):
-        return code, True
+        return _code(group), True
     if name.startswith(".bss"):
-        return f'\t.section\t.bss.{ENTRY},"awG",@nobits,{ENTRY},comdat', True
+        return f'\t.section\t.bss.{group},"awG",@nobits,{group},comdat', True
     if name.startswith(".note"):
         return "", False
-    raise ValueError(f"the recorder has a section {name}")
+    raise ValueError(f"the runtime has a section {name}")
 
 
 def _printed(s: Statement, renamed: Callable[[str], str]) -> str:
     if s.kind is Kind.LABEL:
         return f"{renamed(s.name)}:"
     if s.kind is Kind.ASSIGN:
-        raise ValueError(f"the recorder assigns {s.name}")
+        raise ValueError(f"the runtime assigns {s.name}")
     if s.name == ".globl":
         return ""
     args = s.args if s.name in (".string", ".ascii") else substitute(s.args, renamed)

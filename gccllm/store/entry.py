@@ -80,7 +80,7 @@ class EvidenceRecord(Frozen):
     """What supports an accepted rewrite; enough to run everything again."""
 
     level: str
-    """`tested+covered` for everything admitted today."""
+    """`compiled`: by the user's gcc from the user's source, chosen by a trial; `tested+covered`: all else."""
     tests: int
     seed: int
     edges_baseline: tuple[int, int]

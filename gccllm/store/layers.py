@@ -94,6 +94,10 @@ class Store:
         """Copy an entry from elsewhere. Raises OSError."""
         write_atomically(self.user / "imported" / "rewrites" / found.path.name, found.path.read_bytes())
 
+    def forget(self, key: str) -> None:
+        """Remove the user layer's entry of that key, if it has one. Raises OSError."""
+        (self.user / "rewrites" / f"{key}.entry").unlink(missing_ok=True)
+
     def remove(self, found: Found) -> None:
         found.path.unlink(missing_ok=True)
         self.bump_epoch()

@@ -121,6 +121,10 @@ def declines_function(function: Function, settings: Settings) -> None:
         raise Decline(Reason.LOCAL_CONVENTION, function.name)
 
 
+COMPILED = "compiled"
+"""The evidence level of what a trial of the program has chosen (`unit.in_program`)."""
+
+
 def gain_asked(classes: Iterable[str]) -> float:
     """The gain that a rewrite must exceed, by the classes of inputs that it was timed on: more where no recorded call
     says what the program's inputs are like."""
@@ -137,6 +141,8 @@ def admits(entry: Entry, settings: Settings) -> Reason | None:
         return Reason.NOTHING_FASTER
     if settings["isa"] == "baseline" and entry.isa_level > 0:
         return Reason.ISA
+    if evidence.level == COMPILED:  # nothing to be tested: the user's gcc makes it anew of the user's source
+        return None if evidence.timing.low > 1.0 else Reason.NOT_FASTER
     if evidence.edges_baseline[0] < evidence.edges_baseline[1]:
         return Reason.EDGES_MISSED
     if evidence.mutants[0] < LIMITS.mutation_score * evidence.mutants[1]:

@@ -88,8 +88,8 @@ def write_profile(path: Path, counts: Counts, command: Sequence[str], way: str) 
 # --- the subcommand -----------------------------------------------------------------------------------------------
 
 
-def run(command: Sequence[str], output: Path, way: str = "auto") -> int:
-    """Run `command`, write its profile to `output` and one line about it to stderr; the command's exit status.
+def run(command: Sequence[str], output: Path, way: str = "auto", *, is_quiet: bool = False) -> int:
+    """Run `command`, write its profile to `output` and a line about it to stderr unless it `is_quiet`; the exit status.
 
     `way` is `perf`, `sampler` or `auto`. 127 and 126 when the command is not found or cannot be run, 128 + n when
     signal n ended it, as a shell reports them.
@@ -117,7 +117,8 @@ def run(command: Sequence[str], output: Path, way: str = "auto") -> int:
         _say("no samples: the command used too little CPU time; nothing was written")
         return code
     write_profile(output, counts, command, way)
-    _say(f"{_headline(counts)} -> {output} ({way}, {sum(counts.values())} samples)")
+    if not is_quiet:
+        _say(f"{_headline(counts)} -> {output} ({way}, {sum(counts.values())} samples)")
     return code
 
 

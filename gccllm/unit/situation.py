@@ -91,14 +91,14 @@ def told(
     ]
     return {
         "schema": SCHEMA,
-        "body": _hash(canonical(function.body)),
-        "function": _hash("\n".join(attribute_rows(module, function))),
-        "slice": _hash(steady(slice_text(module, function.name, replaceable=replaceable))),
-        "linkage": _hash("\n".join(sorted(steady(row) for row in linkage))),
-        "options": _hash("\n".join(options.meanings(tuple(gcc_options)))),
-        "march": _hash(" ".join(sorted(march))),
-        "compiler": _hash("\n".join(module.idents)),
-        "settings": _hash("\n".join(f"{name}={value}" for name, value in sorted(settings.items()))),
+        "body": hexdigest(canonical(function.body)),
+        "function": hexdigest("\n".join(attribute_rows(module, function))),
+        "slice": hexdigest(steady(slice_text(module, function.name, replaceable=replaceable))),
+        "linkage": hexdigest("\n".join(sorted(steady(row) for row in linkage))),
+        "options": hexdigest("\n".join(options.meanings(tuple(gcc_options)))),
+        "march": hexdigest(" ".join(sorted(march))),
+        "compiler": hexdigest("\n".join(module.idents)),
+        "settings": hexdigest("\n".join(f"{name}={value}" for name, value in sorted(settings.items()))),
     }
 
 
@@ -106,19 +106,19 @@ def asked(signature: types.Signature, trapping: str | None, facts: str) -> dict[
     """The parts that side compiles give. `trapping`: the slice of the build that traps; `facts`: effects and attributes
     of the function and of all it reaches."""
     return {
-        "types": _hash(types_text(signature)),
-        "trapping": _hash(steady(trapping or "")),
-        "facts": _hash(facts),
+        "types": hexdigest(types_text(signature)),
+        "trapping": hexdigest(steady(trapping or "")),
+        "facts": hexdigest(facts),
     }
 
 
 def bench_parts(bench: Bench) -> dict[str, str]:
     """The parts that a bench holds itself, computed anew. Raises ValueError or BodyError when it cannot be read."""
     return {
-        "body": _hash(canonical(Body.parse(bench.baseline))),
-        "slice": _hash(steady(bench.slice)),
-        "types": _hash(types_text(signature_of(bench))),
-        "trapping": _hash(steady(bench.ubsan)),
+        "body": hexdigest(canonical(Body.parse(bench.baseline))),
+        "slice": hexdigest(steady(bench.slice)),
+        "types": hexdigest(types_text(signature_of(bench))),
+        "trapping": hexdigest(steady(bench.ubsan)),
     }
 
 
@@ -165,9 +165,9 @@ def steady(text: str) -> str:
     return _LABEL.sub(number, text)
 
 
-def _hash(text: str) -> str:
+def hexdigest(text: str) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=32).hexdigest()
 
 
 def _digest(parts: Mapping[str, str]) -> str:
-    return _hash("".join(f"{len(name)} {name} {len(value)} {value}\n" for name, value in sorted(parts.items())))
+    return hexdigest("".join(f"{len(name)} {name} {len(value)} {value}\n" for name, value in sorted(parts.items())))

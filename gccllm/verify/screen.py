@@ -156,6 +156,28 @@ def screen(candidate: Body, baseline: Baseline, context: Context, tools: Toolcha
     return Screened(accepted("screen", f"{len(code.insns)} instructions, {level_name(level)}"), level, features)
 
 
+def screen_compiled(candidate: Body, baseline: Baseline, context: Context, tools: Toolchain) -> Screened:
+    """As `screen`, for a body that the user's gcc made of the user's source (`propose.compiled`): nobody has to suspect
+    its instructions, but hardening, instruction sets, calling convention and unwinding must be the baseline's."""
+    try:
+        code = code_of(candidate, tools, context.name)
+    except BodyError as error:
+        return Screened(refuted("assemble", Reason.DOES_NOT_ASSEMBLE, error.detail))
+    try:
+        check_sections(code)
+        check_hardening(code, baseline.code, context.hardening)
+        level = check_isa(code, context)
+        everything = argument_registers(6, 8) | baseline.flow.live_in | {"RAX"}
+        flow = abi_flow.analyse(code, everything, noreturn=code.terminal_calls, tolerated=baseline.tolerated)
+        for problem in flow.problems:
+            if problem.reason is not Reason.DEAD_READ:  # gcc computes with what it knows to be never used
+                raise BodyError(problem.reason, problem.detail)
+        synthesize_cfi(candidate)
+    except BodyError as error:
+        return Screened(refuted("screen", error.reason, error.detail), features=code.features)
+    return Screened(accepted("screen", f"{len(code.insns)} instructions, {level_name(level)}"), level, code.features)
+
+
 def _check(body: Body, code: Code, baseline: Baseline, context: Context) -> int:
     """The checks, in order. Returns the ISA level; raises BodyError with the reason of the first refusal."""
     check_sections(code)

@@ -11,7 +11,7 @@ from elftools.elf.elffile import ELFFile
 
 from gccllm.assembly import BodyError, Module
 from gccllm.pipeline import defined_symbols
-from gccllm.record.stub import ENTRY, data_symbols, entry_line, grouped, recorded_text, recorder_text
+from gccllm.record.stub import ENTRY, OWN, data_symbols, entry_line, grouped, recorded_text, recorder_text
 from tests.kit.recorder import TOOLS, Workplace, stubs_of
 
 UNIT = r"""
@@ -200,8 +200,8 @@ int main(void) { long r = down(10); printf("%ld %d\n", r, depth); return 0; }
 def test_a_recorder_that_needs_a_library_or_has_data_is_refused() -> None:
     for source in ("int f(void); int g(void) { return f(); }", "int kept = 3;"):
         ran = TOOLS.compile(["-O2", "-S", "-x", "c", "-", "-o", "-"], stdin=source.encode())
-        with pytest.raises(ValueError, match=r"the recorder (needs f|has a section .data)"):
-            grouped(ran.out.decode("latin-1"))
+        with pytest.raises(ValueError, match=r"the runtime (needs f|has a section .data)"):
+            grouped(ran.out.decode("latin-1"), ENTRY, OWN)
 
 
 def test_what_cannot_hold_a_stub_is_refused() -> None:

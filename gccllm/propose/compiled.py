@@ -1,0 +1,172 @@
+"""Bodies of provenance: the user's own gcc, the user's own source, other options that keep its meaning.
+
+Such a body is trusted as far as gcc -O3 is: nobody has to test it. What has to be shown is that the piece cut out of
+one compile means the same in the place of another, and that is shown here, or the body is refused:
+
+    same source      both compiles start from the text that the build's own preprocessing gives: no `#ifdef __AVX2__`
+    same names       a symbol that the body names is the unit's own of that name, for certain, or another unit's
+    same convention  no clone (`.isra`, `.constprop`, `.part`) is called: gcc gives each compile's clones their own
+    same floats      no fused multiply-add, and no option that lets gcc change floating-point results
+
+Covers C and C++ without exception tables. Not covered: static functions that the build's compile has inlined away, and
+vector types of 32 bytes and more among the unit's parameters, whose place depends on the instruction set (refused).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+from gccllm.assembly import Body, BodyError, Module
+from gccllm.assembly.module import DataObject
+from gccllm.assembly.syntax import symbols
+from gccllm.base import options
+from gccllm.base.reasons import Reason
+from gccllm.propose.protocol import Isa
+from gccllm.propose.recipes import BASELINE_LIKE, LEVEL_FLAGS, SAME_SYMBOLS
+from gccllm.propose.unit import PRIVATE_COPY, CompileUnit
+
+
+class CompiledRecipe(NamedTuple):
+    """Options that keep the meaning of every program, for machines of an ISA level (0: the unit's own)."""
+
+    name: str
+    """What entries and reports say; stable."""
+    level: int
+    flags: str
+
+
+COMPILED = (
+    CompiledRecipe("O2", 0, "-O2"),
+    CompiledRecipe("no-slp", 0, "-O3 -fno-tree-slp-vectorize"),
+    CompiledRecipe("scalar", 0, "-O3 -fno-tree-vectorize -fno-tree-slp-vectorize"),
+    CompiledRecipe("unrolled", 0, "-O3 -funroll-loops"),
+    CompiledRecipe("branchy", 0, "-O3 -fno-if-conversion -fno-if-conversion2 -fno-tree-loop-if-convert"),
+    CompiledRecipe("v3", 3, "-O3"),
+    CompiledRecipe("v4", 4, "-O3 -mprefer-vector-width=512"),
+)
+"""Tuned for no CPU in particular: gcc 12's -march=native lost up to 1.9x on a CPU newer than itself."""
+BY_NAME = {recipe.name: recipe for recipe in COMPILED}
+
+_CLONE = re.compile(r"\.(?:isra|constprop|part|lto_priv|cold)\b")
+_NUMBERED = re.compile(r"(.+)\.[0-9]+")
+_OWN_TEXT = re.compile(r"__(?:func|FUNCTION|PRETTY_FUNCTION)__\.[0-9]+|C\.[0-9]+\.[0-9]+")
+"""Read-only data that gcc names itself. Its address means nothing: a body may bring a copy."""
+_PRIVATE = re.compile(r"\.L[\w.$]+")
+STRINGS = (".string", ".ascii")
+_FUSED = re.compile(r"vfn?m(?:add|sub)")
+
+
+_LOOSE_FLOATS = re.compile(rb"\b(?:fast|unsafe|associative|reciprocal|finite)-math|Ofast\b")
+"""In an attribute or pragma of the source."""
+
+
+class Refused(BodyError):
+    """A compiled body that cannot stand for the baseline, or a recipe that gives none."""
+
+
+@dataclass(frozen=True)
+class CompiledBodies:
+    """The bodies of one unit's functions by recipe. Each recipe costs one compile, at its first function."""
+
+    unit: CompileUnit
+    isa: Isa
+
+    def recipes(self) -> Iterator[CompiledRecipe]:
+        """Those that may differ from the baseline here."""
+        for recipe in COMPILED:
+            if not recipe.level or (self.isa.permitted < recipe.level <= self.isa.allowed and not self._passes_vectors):
+                yield recipe
+
+    @cached_property
+    def _passes_vectors(self) -> bool:
+        """Whether the source has vector types of its own: where the wide ones lie in a call depends on the options."""
+        return b"vector_size" in (self.unit.preprocessed or b"")
+
+    def body(self, name: str, recipe: CompiledRecipe, deadline_s: float = 60.0) -> Body:
+        """The function as the recipe compiles it. Raises Refused with the reason why there is none."""
+        if options.changes_floats(self.unit.flags) or _LOOSE_FLOATS.search(self.unit.preprocessed or b""):
+            raise Refused(Reason.LOOSE_FLOATS)
+        why: BodyError | None = None
+        for like in (BASELINE_LIKE, SAME_SYMBOLS):
+            module = self.module(recipe, like, deadline_s)
+            try:
+                return self._cut(name, module)
+            except BodyError as error:
+                why = why or error
+        assert why is not None
+        raise Refused(why.reason, why.detail)
+
+    def module(self, recipe: CompiledRecipe, like: tuple[str, ...], deadline_s: float) -> Module:
+        level = [flag for flag in LEVEL_FLAGS[recipe.level] if flag != "-mfma"] if recipe.level else []
+        flags = (*recipe.flags.split(), *level, *like, "-fno-ipa-stack-alignment", "-ffp-contract=off")
+        module = self.unit.preprocessed_module(flags, deadline_s=deadline_s)
+        if module is None:
+            raise Refused(Reason.RECIPE_FAILED, f"{recipe.name}: {self.unit.last_error[:200]}")
+        return module
+
+    def _cut(self, name: str, module: Module) -> Body:
+        baseline = self.unit.baseline
+        assert baseline is not None
+        if _CLONE.search(name):
+            raise Refused(Reason.OTHER_SYMBOLS, "it is a clone: another compile may make it for other constants")
+        function = module.functions.get(name)
+        if function is None:
+            raise Refused(Reason.NO_CANDIDATE, "inlined away")
+        if function.has_lsda:
+            raise Refused(Reason.LSDA)
+        body = function.body.without_endbr()
+        for symbol in sorted(body.externals):
+            check_symbol(symbol, name, module, baseline)
+        check_copies(body, module, baseline)
+        if fused := next((line.mnemonic for line in body.lines if _FUSED.match(line.mnemonic)), ""):
+            raise Refused(Reason.FUSED, fused)
+        return body
+
+
+def check_symbol(symbol: str, name: str, module: Module, baseline: Module) -> None:
+    """Refuse a symbol of a compiled body that may mean one thing in its own compile and another in the baseline's."""
+    if symbol == name or symbol == "_GLOBAL_OFFSET_TABLE_":
+        return
+    if _CLONE.search(symbol):
+        raise Refused(Reason.OTHER_SYMBOLS, f"it calls {symbol}, a clone of this compile")
+    here, there = module.objects.get(symbol), baseline.objects.get(symbol)
+    if (here is not None or symbol in module.functions) and there is None and symbol not in baseline.functions:
+        raise Refused(Reason.OTHER_SYMBOLS, f"{symbol} is not in gcc's own text")
+    if here is None or there is None:
+        return
+    if _definition(here, module) != _definition(there, baseline) or here.align > there.align:
+        raise Refused(Reason.OTHER_SYMBOLS, f"{symbol} is defined otherwise in gcc's own text")
+    if _is_ambiguous(symbol, module, baseline):
+        raise Refused(Reason.OTHER_SYMBOLS, f"several functions have a variable like {symbol}")
+
+
+def check_copies(body: Body, module: Module, baseline: Module) -> None:
+    """Refuse private copies of the user's own objects where the program might compare addresses."""
+    for constant in body.constants:
+        original = constant.label.removeprefix(PRIVATE_COPY)
+        if original == constant.label or _OWN_TEXT.fullmatch(original) or set(constant.symbols) & set(body.labels):
+            continue
+        if original in baseline.objects or _is_ambiguous(original, baseline):
+            raise Refused(Reason.OTHER_SYMBOLS, f"{original} is defined otherwise in gcc's own text")
+
+
+def _definition(thing: DataObject, module: Module) -> tuple[object, ...]:
+    """What an object is made of, private labels spelt out: each compile numbers them as it likes."""
+    rows: list[object] = []
+    for name, args in thing.directives:
+        private = [] if name in STRINGS else [one for one in symbols(args) if one.startswith(".L")]
+        spelt = [_definition(module.objects[one], module) if one in module.objects else one for one in private]
+        rows.append((name, _PRIVATE.sub("", args) if private else args, *spelt))
+    return thing.size, thing.common, thing.is_writable, tuple(rows)
+
+
+def _is_ambiguous(symbol: str, *modules: Module) -> bool:
+    """Whether a number alone tells this variable of a function from another's: each compile numbers as it likes."""
+    if not (stem := _NUMBERED.fullmatch(symbol)):
+        return False
+    alike = re.compile(re.escape(stem[1]) + r"\.[0-9]+")
+    return any(sum(bool(alike.fullmatch(name)) for name in module.objects) > 1 for module in modules)

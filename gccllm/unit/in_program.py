@@ -1,0 +1,99 @@
+"""Bodies that a trial of the program has chosen: `compiled` by the user's gcc at every build, never read from a store.
+
+An entry of this kind says only which recipe serves a function best. Its key names the function, its file and the
+options, not the code: a choice outlives edits, as a profile does, since whatever gcc makes of today's source by that
+recipe is as right as what it makes by -O3. A body that cannot be cut out or screened today is no candidate, and gcc's
+own stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gccllm.assembly import Body, BodyError, Function
+from gccllm.base import options
+from gccllm.base.core import Decline
+from gccllm.base.reasons import Reason
+from gccllm.propose.compiled import BY_NAME, CompiledBodies
+from gccllm.store import Entry, Store
+from gccllm.unit import isa_allowance
+from gccllm.unit.isa_allowance import isa_for
+from gccllm.unit.session import UnitSession
+from gccllm.unit.situation import SCHEMA, Situation, hexdigest
+from gccllm.verify import hardening
+from gccllm.verify.screen import Context, read_baseline, screen_compiled
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A function for which a trial has chosen a recipe: its fresh body, or why there is none today."""
+
+    function: Function
+    entry: Entry
+    reason: Reason | None = None
+    detail: str = ""
+
+
+def chosen_in_program(session: UnitSession, store: Store) -> Iterator[Chosen]:
+    """Every function of the unit that has a choice."""
+    compiled: CompiledBodies | None = None
+    for function in session.unit.module.functions.values():
+        try:
+            found = store.find(choice_situation(session, function.name).key)
+            if found is None or found.entry.outcome != "accepted" or found.entry.recipe not in BY_NAME:
+                continue
+            compiled = compiled or compiled_bodies(session)
+            yield _fresh(function, found.entry, session, compiled)
+        except Decline:
+            return
+
+
+def _fresh(function: Function, entry: Entry, session: UnitSession, compiled: CompiledBodies) -> Chosen:
+    recipe = BY_NAME[entry.recipe]
+    try:
+        if recipe not in compiled.recipes():
+            raise BodyError(Reason.ISA, f"{recipe.name} is not for this unit's setting of isa, or this CPU")
+        body = compiled.body(function.name, recipe)
+        level = screened(session, function, body)
+    except BodyError as error:
+        return Chosen(function, entry, error.reason, error.detail)
+    return Chosen(function, entry.model_copy(update={"body": body.text(), "isa_level": level}))
+
+
+def compiled_bodies(session: UnitSession) -> CompiledBodies:
+    """Raises Decline(NO_SOURCE)."""
+    unit = session.unit
+    return CompiledBodies(session.side, isa_for(session.settings["isa"], unit.march, unit.tools))
+
+
+def screened(session: UnitSession, function: Function, body: Body) -> int:
+    """The ISA level of a compiled body that may stand in the function's place. Raises BodyError."""
+    unit = session.unit
+    context = Context(
+        function.name, unit.march, isa_for(session.settings["isa"], unit.march, unit.tools).allowed,
+        unit_functions=frozenset(unit.module.functions), hardening=hardening.asked(unit.flags),
+    )  # fmt: skip
+    seen = screen_compiled(body, read_baseline(function.body, context, unit.tools), context, unit.tools)
+    if seen.verdict.reason is not None:
+        raise BodyError(seen.verdict.reason, seen.verdict.detail)
+    return seen.level
+
+
+def choice_situation(session: UnitSession, name: str) -> Situation:
+    """What a choice is found by. Raises Decline(NO_SOURCE)."""
+    unit = session.unit
+    if unit.source is None:
+        raise Decline(Reason.NO_SOURCE)
+    root = session.settings.root(unit.request.cwd)
+    source = unit.source.relative_to(root) if unit.source.is_relative_to(root) else unit.source
+    parts = {
+        "schema": SCHEMA,
+        "kind": hexdigest("in-program"),
+        "function": hexdigest(name),
+        "file": hexdigest(str(source)),
+        "options": hexdigest("\n".join(options.meanings(unit.request.gcc_options))),
+        "compiler": hexdigest("\n".join(unit.module.idents)),
+        "isa": hexdigest(isa_allowance.key_word(session.settings["isa"])),
+    }
+    return Situation(parts, {})
