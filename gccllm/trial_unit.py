@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from gccllm.assembly import Body, BodyError, Function, Module, canonical
 from gccllm.base.core import Decline, Request
+from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
 from gccllm.pipeline import Decision, Result, defined_symbols, from_store
 from gccllm.propose.compiled import CompiledBodies, CompiledRecipe
@@ -22,6 +23,7 @@ from gccllm.unit import policy
 from gccllm.unit.hotness import Globs
 from gccllm.unit.in_program import choice_situation, compiled_bodies, screened
 from gccllm.unit.plan import plan
+from gccllm.unit.profile import load_profile
 from gccllm.unit.session import Build, UnitSession
 from gccllm.unit.situation import Situation
 
@@ -40,12 +42,15 @@ def trial_unit(request: Request, build: Build) -> Result:
 
     known = Contests(build.store.user)
     globs = Globs.of(unit.module.functions, settings)
+    profile = load_profile(settings.profile_path) if settings.profile_path else None
     contests: list[Contest] = []
     decisions: list[Decision] = []
     for function in unit.module.functions.values():
         try:
             if globs.match(function.name, "exclude"):
                 raise Decline(Reason.EXCLUDED)
+            if profile is not None and profile.get(function.name, 0.0) < LIMITS.trial_share / 2:
+                raise Decline(Reason.NOT_HOT, "the profile has less of it than a trial compares")
             contest, record = contest_of(function, session, compiled, build.store)
             known.put(record)
         except Decline as decline:

@@ -68,6 +68,10 @@ class Refused(BodyError):
     """A compiled body that cannot stand for the baseline, or a recipe that gives none."""
 
 
+class CallsClone(Refused):
+    """It calls a clone of its own compile: without the passes that make clones it may not."""
+
+
 @dataclass(frozen=True)
 class CompiledBodies:
     """The bodies of one unit's functions by recipe. Each recipe costs one compile, at its first function."""
@@ -90,15 +94,10 @@ class CompiledBodies:
         """The function as the recipe compiles it. Raises Refused with the reason why there is none."""
         if options.changes_floats(self.unit.flags) or _LOOSE_FLOATS.search(self.unit.preprocessed or b""):
             raise Refused(Reason.LOOSE_FLOATS)
-        why: BodyError | None = None
-        for like in (BASELINE_LIKE, SAME_SYMBOLS):
-            module = self.module(recipe, like, deadline_s)
-            try:
-                return self._cut(name, module)
-            except BodyError as error:
-                why = why or error
-        assert why is not None
-        raise Refused(why.reason, why.detail)
+        try:
+            return self._cut(name, self.module(recipe, BASELINE_LIKE, deadline_s))
+        except CallsClone:
+            return self._cut(name, self.module(recipe, SAME_SYMBOLS, deadline_s))
 
     def module(self, recipe: CompiledRecipe, like: tuple[str, ...], deadline_s: float) -> Module:
         level = [flag for flag in LEVEL_FLAGS[recipe.level] if flag != "-mfma"] if recipe.level else []
@@ -132,7 +131,7 @@ def check_symbol(symbol: str, name: str, module: Module, baseline: Module) -> No
     if symbol == name or symbol == "_GLOBAL_OFFSET_TABLE_":
         return
     if _CLONE.search(symbol):
-        raise Refused(Reason.OTHER_SYMBOLS, f"it calls {symbol}, a clone of this compile")
+        raise CallsClone(Reason.OTHER_SYMBOLS, f"it calls {symbol}, a clone of this compile")
     here, there = module.objects.get(symbol), baseline.objects.get(symbol)
     if (here is not None or symbol in module.functions) and there is None and symbol not in baseline.functions:
         raise Refused(Reason.OTHER_SYMBOLS, f"{symbol} is not in gcc's own text")
