@@ -9,8 +9,9 @@ exit has a named reason.
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from gccllm.assembly import Body, BodyError, canonical
@@ -24,22 +25,29 @@ from gccllm.base.words import counted
 from gccllm.harvest.describe_input import input_words
 from gccllm.harvest.types import Signature
 from gccllm.propose import Attempt, Prompt, Proposer
+from gccllm.propose.compiled import Refused
 from gccllm.sandbox.image import AssembleError
 from gccllm.store.entry import Entry
 from gccllm.unit import policy
+from gccllm.unit.in_program import compiled_bodies
 from gccllm.unit.session import Target
 from gccllm.verdict.outcome import Judgement, Judgements, accepted, nothing
-from gccllm.verdict.suite import Suite, is_equal_on, set_up, slower_guard_class
+from gccllm.verdict.suite import Inadequate, Suite, is_equal_on, set_up, slower_guard_class
 from gccllm.verify import timing
-from gccllm.verify.judge import Judged, judge_many
+from gccllm.verify.judge import Judged, judge_compiled, judge_many
 from gccllm.verify.quick_check import QuickCheck
 from gccllm.verify.sampling import Pair
 from gccllm.verify.timing import Rule
+from gccllm.verify.workbench import Workbench
 
 MOST_RECIPES = 64
 """Candidates asked of a proposer other than the model."""
 FAILED = frozenset({Reason.MODEL_ABSENT, Reason.MODEL_FAILED, Reason.ENDPOINT_FAILED})
 """Why a proposer failed to run."""
+
+
+COMPILED_BY = "recompile"
+Gates = Callable[[Sequence[Candidate], Workbench], list[Judged]]
 
 
 def attempt(target: Target, deadline: Deadline) -> Entry | Reason:
@@ -54,9 +62,12 @@ def attempt(target: Target, deadline: Deadline) -> Entry | Reason:
     with scratch() as directory:
         try:
             log.step("inputs")
-            suite = set_up(target, directory, early)
-            search = Search(target, suite, log)
-            search.gather(early)
+            try:
+                search = Search(target, set_up(target, directory, early), log)
+                search.gather(early)
+            except Inadequate as weak:  # good enough for what the user's own compiler makes of the user's own source
+                search = Search(target, weak.suite, log)
+                search.gather_compiled(early, weak)
             log.step("timing")
             entry = accepted(target, search.judged, *search.pick(deadline))
         except (Decline, BodyError, AssembleError) as error:
@@ -101,6 +112,19 @@ class Search:
                 raise
             self.judged.failed.add(Reason.BUDGET)
 
+    def gather_compiled(self, deadline: Deadline, weak: Inadequate) -> None:
+        """Bodies whose provenance speaks for them. Raises `weak` where none of them is equal and faster."""
+        compiled = compiled_bodies(self.target.session)
+        candidates: list[Candidate] = []
+        for recipe in compiled.recipes():
+            deadline.check(f"compiling by {recipe.name}")
+            with contextlib.suppress(Refused):
+                body = compiled.body(self.target.name, recipe, deadline.left)
+                candidates.append(Candidate(body.text(), COMPILED_BY, recipe.name))
+        self.judge(_distinct(iter(candidates), {canonical(self.suite.bench.baseline)}), judge_compiled)
+        if not self.judged.equal:
+            raise weak
+
     def ask(self, proposer: Proposer, prompt: Prompt, seen: set[str], deadline: Deadline) -> None:
         """One proposer's candidates, and its refinements after their verdicts. `seen`: texts that were judged."""
         settings, judged = self.target.session.settings, self.judged
@@ -126,7 +150,7 @@ class Search:
             judged.silent[proposer.name] = proposer.failures[-1].reason
         proposer.failures.clear()
 
-    def judge(self, candidates: list[Candidate]) -> None:
+    def judge(self, candidates: list[Candidate], gates: Gates = judge_many) -> None:
         """Verdicts on fresh candidates. A quick timing comes first: what is not faster is not worth testing."""
         self.log.step("timing")
         worth: list[tuple[Candidate, float]] = []
@@ -138,7 +162,7 @@ class Search:
             else:
                 worth.append((candidate, speed))
         self.log.step("judging")
-        judged = judge_many([candidate for candidate, _ in worth], self.suite.bench)
+        judged = gates([candidate for candidate, _ in worth], self.suite.bench)
         for one, (_, speed) in zip(judged, worth, strict=True):
             self.judged.rows.append(Judgement(one, speed if one.verdict.is_accepted else 0.0))
 

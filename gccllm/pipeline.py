@@ -24,7 +24,7 @@ from gccllm.propose import answerer
 from gccllm.store import Entry, Found, Store
 from gccllm.store.entry import recipe_name
 from gccllm.unit import hotness, policy
-from gccllm.unit.in_program import Chosen, chosen_in_program
+from gccllm.unit.in_program import Chosen, chosen_in_program, not_compiled_again
 from gccllm.unit.plan import plan
 from gccllm.unit.profile import load_profile
 from gccllm.unit.session import Build, Target, UnitSession
@@ -199,6 +199,11 @@ def _refusal(target: Target, found: Found, store: Store) -> str | None:
     situation = target.situation
     if part := situation.mismatch(found.entry.situation):
         return f"it was made in another situation: {part}"
+
+    # What provenance speaks for is compiled again and must come out the same: a file can claim any level.
+    evidence = found.entry.evidence
+    if evidence is not None and evidence.level == policy.COMPILED:
+        return not_compiled_again(target, found.entry)
 
     # It must have been tested as this very function, and pass today's static gate. Both depend on entry, situation and
     # gate alone: checked once for each combination.

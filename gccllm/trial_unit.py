@@ -33,9 +33,9 @@ def trial_unit(request: Request, build: Build) -> Result:
     settings, log = build.settings, build.log
     try:
         unit = plan(request, settings)
-        chooser = chooser_text(unit.tools.gcc)
         session = UnitSession(unit, settings, log.bind(source=str(unit.source or "?")))
         compiled = compiled_bodies(session)
+        chooser = chooser_text(unit.tools.gcc)
     except Decline as decline:
         log.write("unit_declined", decline.reason, detail=decline.detail)
         return Result(None, (), decline.reason, decline.detail)
@@ -89,8 +89,13 @@ def contest_of(
     seen = {canonical(own)}
     bodies: list[Body] = [own]
     contenders = [Contender(recipe=PLACEBO, isa_level=0)]
+    refusal = ""
     for recipe in compiled.recipes():
-        one = distinct(function, session, compiled, recipe, seen)
+        try:
+            one = distinct(function, session, compiled, recipe, seen)
+        except BodyError as error:
+            refusal = refusal or f"{recipe.name}: {error}"
+            continue
         if one is not None and len(bodies) < MOST_BODIES:
             bodies.append(one[0])
             contenders.append(Contender(recipe=recipe.name, isa_level=one[1]))
@@ -98,7 +103,7 @@ def contest_of(
         bodies.append(Body.parse(rewrite.body))
         contenders.append(Contender(recipe=REWRITE, isa_level=rewrite.isa_level))
     if len(bodies) == 1:
-        raise Decline(Reason.NO_CANDIDATE)
+        raise Decline(Reason.NO_CANDIDATE, refusal or "every recipe makes gcc's own body")
     situation = choice_situation(session, function.name)
     record = KnownContest(
         key=situation.key, situation=situation.parts, function=function.name,
@@ -123,13 +128,10 @@ def admitted(function: Function, session: UnitSession, store: Store) -> Entry | 
 def distinct(
     function: Function, session: UnitSession, compiled: CompiledBodies, recipe: CompiledRecipe, seen: set[str]
 ) -> tuple[Body, int] | None:
-    """A recipe's body and its ISA level; None where it gives none, or one that another recipe gave."""
-    try:
-        body = compiled.body(function.name, recipe)
-        if (text := canonical(body)) in seen:
-            return None
-        level = screened(session, function, body)
-    except BodyError:
+    """A recipe's body and its ISA level; None where another recipe gave the same. Raises BodyError: it gives none."""
+    body = compiled.body(function.name, recipe)
+    if (text := canonical(body)) in seen:
         return None
+    level = screened(session, function, body)
     seen.add(text)
     return body, level

@@ -34,7 +34,7 @@ from gccllm.trial.running import Command, TrialError
 from gccllm.trial.trial import Trial, Verdicts, Winner
 from gccllm.unit import profile
 from gccllm.unit.isa_allowance import cpu_name
-from gccllm.unit.policy import COMPILED
+from gccllm.unit.policy import COMPILED, IN_PROGRAM
 
 NOTHING_ON_TRIAL = (
     "no function on trial takes {share:.0%} of the time. Build the program with GCCLLM_MODE=trial first, and give here"
@@ -131,7 +131,7 @@ def remember(verdicts: Verdicts, store: Store) -> None:
 def entry_of(winner: Winner, verdicts: Verdicts) -> Entry:
     contest, effect = winner.contest, winner.effect
     timing = TimingRecord(
-        speedup=effect.speed, low=effect.low, high=effect.high, classes={"program": effect.speed}, baseline_ns=0.0,
+        speedup=effect.speed, low=effect.low, high=effect.high, classes={IN_PROGRAM: effect.speed}, baseline_ns=0.0,
         aa=verdicts.placebo.speed if verdicts.placebo else 1.0, rounds=verdicts.runs, processes=verdicts.runs,
     )  # fmt: skip
     return Entry(

@@ -26,7 +26,7 @@ from gccllm.assembly.syntax import symbols
 from gccllm.base import options
 from gccllm.base.reasons import Reason
 from gccllm.propose.protocol import Isa
-from gccllm.propose.recipes import BASELINE_LIKE, LEVEL_FLAGS, SAME_SYMBOLS
+from gccllm.propose.recipes import BASELINE_LIKE, LEVEL_FLAGS, SAME_SYMBOLS, WIDE
 from gccllm.propose.unit import PRIVATE_COPY, CompileUnit
 
 
@@ -47,8 +47,11 @@ COMPILED = (
     CompiledRecipe("branchy", 0, "-O3 -fno-if-conversion -fno-if-conversion2 -fno-tree-loop-if-convert"),
     CompiledRecipe("v3", 3, "-O3"),
     CompiledRecipe("v4", 4, "-O3 -mprefer-vector-width=512"),
+    CompiledRecipe("v3-unrolled", 3, "-O3 -funroll-all-loops -fno-tree-slp-vectorize"),
+    CompiledRecipe("v4-unrolled", 4, f"-O3 {WIDE} -funroll-all-loops -fno-tree-slp-vectorize"),
 )
-"""Tuned for no CPU in particular: gcc 12's -march=native lost up to 1.9x on a CPU newer than itself."""
+"""The first seven are tuned for no CPU in particular: gcc 12's -march=native lost up to 1.9x on a CPU newer than it.
+Each is timed before it is linked, so a row that loses somewhere costs time and nothing else."""
 BY_NAME = {recipe.name: recipe for recipe in COMPILED}
 
 _CLONE = re.compile(r"\.(?:isra|constprop|part|lto_priv|cold)\b")
@@ -60,6 +63,10 @@ STRINGS = (".string", ".ascii")
 _FUSED = re.compile(r"vfn?m(?:add|sub)")
 
 
+_COMPUTES_FLOATS = re.compile(
+    r"v?(?:add|sub|addsub|hadd|hsub|mul|div|sqrt|max|min|rcp|rsqrt|rcp14|rsqrt14|rndscale|dp|cmp\w*|u?comi)[sp][sdh]"
+    r"|f(?!wait$)\w+"
+)
 _LOOSE_FLOATS = re.compile(rb"\b(?:fast|unsafe|associative|reciprocal|finite)-math|Ofast\b")
 """In an attribute or pragma of the source."""
 
@@ -92,8 +99,6 @@ class CompiledBodies:
 
     def body(self, name: str, recipe: CompiledRecipe, deadline_s: float = 60.0) -> Body:
         """The function as the recipe compiles it. Raises Refused with the reason why there is none."""
-        if options.changes_floats(self.unit.flags) or _LOOSE_FLOATS.search(self.unit.preprocessed or b""):
-            raise Refused(Reason.LOOSE_FLOATS)
         try:
             return self._cut(name, self.module(recipe, BASELINE_LIKE, deadline_s))
         except CallsClone:
@@ -123,7 +128,15 @@ class CompiledBodies:
         check_copies(body, module, baseline)
         if fused := next((line.mnemonic for line in body.lines if _FUSED.match(line.mnemonic)), ""):
             raise Refused(Reason.FUSED, fused)
+        computing = next((line.mnemonic for line in body.lines if _COMPUTES_FLOATS.fullmatch(line.mnemonic)), "")
+        if computing and self._floats_are_loose:
+            raise Refused(Reason.LOOSE_FLOATS, computing)
         return body
+
+    @cached_property
+    def _floats_are_loose(self) -> bool:
+        """Whether an option, attribute or pragma lets gcc change floating-point results."""
+        return options.changes_floats(self.unit.flags) or bool(_LOOSE_FLOATS.search(self.unit.preprocessed or b""))
 
 
 def check_symbol(symbol: str, name: str, module: Module, baseline: Module) -> None:

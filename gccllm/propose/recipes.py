@@ -52,23 +52,23 @@ _NO_IF = "-fno-if-conversion -fno-if-conversion2 -fno-tree-loop-if-convert"
 _TWICE = "--param=max-unroll-times=2"
 _NO_GUESS = "-fno-guess-branch-probability"
 _SPLIT_SUMS = "-fvariable-expansion-in-unroller --param=max-variable-expansions-in-unroller=4"
-_WIDE = "-mtune=icelake-server -mprefer-vector-width=512"
+WIDE = "-mtune=icelake-server -mprefer-vector-width=512"
 _FAR = "--param=max-unroll-times=16 --param=max-unrolled-insns=600 --param=max-average-unrolled-insns=300"
 
 RECIPES: tuple[Recipe, ...] = (
     Recipe("clang-wide", "clang", "best", "-O3 -mprefer-vector-width=512"),
-    Recipe("gcc-wide", "gcc", "best", f"-O3 {_WIDE} -funroll-all-loops -fno-tree-slp-vectorize {_SPLIT_SUMS}"),
+    Recipe("gcc-wide", "gcc", "best", f"-O3 {WIDE} -funroll-all-loops -fno-tree-slp-vectorize {_SPLIT_SUMS}"),
     Recipe("clang-unrolled", "clang", "best", "-O3 -mllvm -unroll-runtime -mllvm -unroll-count=4"),
     Recipe("gcc-branchy", "gcc", "best", f"-O2 {_NO_IF} -funroll-all-loops"),
     Recipe("clang-small-core", "clang", "own", "-O3 -mtune=goldmont-plus"),
     Recipe("gcc-scalar-unrolled", "gcc", "own", f"-O3 {_SCALAR} -mbranch-cost=0 {_NO_GUESS} -funroll-all-loops"),
-    Recipe("gcc-wide-far", "gcc", "best", f"-O3 {_WIDE} -funroll-loops -fno-tree-slp-vectorize {_FAR} {_SPLIT_SUMS}"),
-    Recipe("gcc-wide-twice", "gcc", "best", f"-O3 {_WIDE} -funroll-loops -fno-tree-slp-vectorize {_TWICE}"),
+    Recipe("gcc-wide-far", "gcc", "best", f"-O3 {WIDE} -funroll-loops -fno-tree-slp-vectorize {_FAR} {_SPLIT_SUMS}"),
+    Recipe("gcc-wide-twice", "gcc", "best", f"-O3 {WIDE} -funroll-loops -fno-tree-slp-vectorize {_TWICE}"),
     Recipe("gcc-v3-unrolled", "gcc", "v3", "-O3 -funroll-all-loops -fno-tree-slp-vectorize"),
     Recipe("gcc-narrow", "gcc", "best", "-O3 -mtune=icelake-server"),
     Recipe("gcc-no-guess", "gcc", "own", f"-O3 {_NO_GUESS}"),
     Recipe("gcc-no-ivopts", "no clang", "own", "-O3 -fno-ivopts"),
-    Recipe("gcc-wide-slp", "no clang", "best", f"-O3 {_WIDE} -funroll-loops"),
+    Recipe("gcc-wide-slp", "no clang", "best", f"-O3 {WIDE} -funroll-loops"),
     Recipe("gcc-small-core", "no clang", "own", "-O3 -mtune=goldmont-plus -funroll-all-loops -fno-tree-slp-vectorize"),
 )
 

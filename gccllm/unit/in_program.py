@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gccllm.assembly import Body, BodyError, Function
+from gccllm.assembly import Body, BodyError, Function, canonical
 from gccllm.base import options
 from gccllm.base.core import Decline
 from gccllm.base.reasons import Reason
@@ -19,7 +19,7 @@ from gccllm.propose.compiled import BY_NAME, CompiledBodies
 from gccllm.store import Entry, Store
 from gccllm.unit import isa_allowance
 from gccllm.unit.isa_allowance import isa_for
-from gccllm.unit.session import UnitSession
+from gccllm.unit.session import Target, UnitSession
 from gccllm.unit.situation import SCHEMA, Situation, hexdigest
 from gccllm.verify import hardening
 from gccllm.verify.screen import Context, read_baseline, screen_compiled
@@ -59,6 +59,19 @@ def _fresh(function: Function, entry: Entry, session: UnitSession, compiled: Com
     except BodyError as error:
         return Chosen(function, entry, error.reason, error.detail)
     return Chosen(function, entry.model_copy(update={"body": body.text(), "isa_level": level}))
+
+
+def not_compiled_again(target: Target, entry: Entry) -> str | None:
+    """Why the body of an entry of level `compiled` is not what its recipe makes here today; None when it is."""
+    if (recipe := BY_NAME.get(entry.recipe)) is None:
+        return f"no recipe is called {entry.recipe!r}"
+    try:
+        body = compiled_bodies(target.session).body(target.name, recipe)
+        level = screened(target.session, target.function, body)
+        is_same = canonical(body) == canonical(Body.parse(entry.body)) and level <= entry.isa_level
+    except BodyError as error:
+        return str(error)
+    return None if is_same else f"{recipe.name} makes another body of today's source"
 
 
 def compiled_bodies(session: UnitSession) -> CompiledBodies:

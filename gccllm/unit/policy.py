@@ -122,12 +122,16 @@ def declines_function(function: Function, settings: Settings) -> None:
 
 
 COMPILED = "compiled"
-"""The evidence level of what a trial of the program has chosen (`unit.in_program`)."""
+"""The evidence level of a body that the user's gcc makes of the user's source (`propose.compiled`)."""
+IN_PROGRAM = "program"
+"""The class of inputs of a trial: whatever the program does."""
 
 
 def gain_asked(classes: Iterable[str]) -> float:
     """The gain that a rewrite must exceed, by the classes of inputs that it was timed on: more where no recorded call
     says what the program's inputs are like."""
+    if set(classes) == {IN_PROGRAM}:
+        return LIMITS.trial_gain
     return LIMITS.recorded_gain if set(classes) <= set(RECORDED_CLASSES) else LIMITS.generated_gain
 
 
@@ -141,12 +145,11 @@ def admits(entry: Entry, settings: Settings) -> Reason | None:
         return Reason.NOTHING_FASTER
     if settings["isa"] == "baseline" and entry.isa_level > 0:
         return Reason.ISA
-    if evidence.level == COMPILED:  # nothing to be tested: the user's gcc makes it anew of the user's source
-        return None if evidence.timing.low > 1.0 else Reason.NOT_FASTER
-    if evidence.edges_baseline[0] < evidence.edges_baseline[1]:
-        return Reason.EDGES_MISSED
-    if evidence.mutants[0] < LIMITS.mutation_score * evidence.mutants[1]:
-        return Reason.MUTANTS_SURVIVED
+    if evidence.level != COMPILED:  # what the user's gcc makes anew of the user's source needs no tests
+        if evidence.edges_baseline[0] < evidence.edges_baseline[1]:
+            return Reason.EDGES_MISSED
+        if evidence.mutants[0] < LIMITS.mutation_score * evidence.mutants[1]:
+            return Reason.MUTANTS_SURVIVED
     if evidence.timing.speedup < 1 + gain_asked(evidence.timing.classes):
         return Reason.NOT_FASTER
     return None

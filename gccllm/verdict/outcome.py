@@ -15,6 +15,7 @@ from gccllm.base.words import counted
 from gccllm.propose import answerer
 from gccllm.store.entry import Entry, EvidenceRecord, RecordingRecord, TimingRecord, printable, recipe_name
 from gccllm.unit.isa_allowance import cpu_name
+from gccllm.unit.policy import COMPILED
 from gccllm.unit.session import Target
 from gccllm.verdict.suite import Suite
 from gccllm.verify.judge import Judged
@@ -103,7 +104,7 @@ class Judgements:
 def accepted(target: Target, judged: Judgements, winner: Judgement, measured: Timing) -> Entry:
     """The entry of a rewrite with its evidence."""
     suite, session = judged.suite, target.session
-    best = suite.adequacy.best
+    best = suite.adequacy.best if suite.adequacy else None
     return Entry(
         **_common(target),
         outcome="accepted",
@@ -114,12 +115,12 @@ def accepted(target: Target, judged: Judgements, winner: Judgement, measured: Ti
         dialect=winner.candidate.dialect,
         answer=printable(winner.candidate.answer)[: LIMITS.answer_bytes] if winner.candidate.dialect == "c" else "",
         evidence=EvidenceRecord(
-            level="tested+covered",
+            level="tested+covered" if best else COMPILED,
             tests=len(suite.bench.tests),
             seed=session.settings["seed"],
             edges_baseline=(suite.harvest.edges_taken, suite.harvest.edges_all),
             edges_candidate=winner.gates.edges,
-            mutants=(best.killed, best.total),
+            mutants=(best.killed, best.total) if best else (0, 0),
             timing=TimingRecord(**asdict(measured)),
             cpu=cpu_name(),
             limits=LIMITS.verdict(),

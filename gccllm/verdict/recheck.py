@@ -18,9 +18,10 @@ from gccllm.harvest.wire import Subject, target_and_context
 from gccllm.record.recordings import Recordings
 from gccllm.sandbox.image import AssembleError
 from gccllm.store.entry import Entry, RecordingRecord
+from gccllm.unit.policy import COMPILED
 from gccllm.unit.session import Target
 from gccllm.verdict.suite import Suite, is_equal_on, require_adequate, require_edges, set_up, workbench
-from gccllm.verify.judge import judge_many
+from gccllm.verify.judge import judge_compiled, judge_many
 from gccllm.verify.screen import read_baseline, screen
 
 SEEDS = 3
@@ -34,8 +35,11 @@ def recheck(entry: Entry, settings: Settings, tools: Toolchain | None = None) ->
     (`recheck_in`). Recorded calls are taken from this
     machine's test store, those that came later included.
     """
-    if entry.bench is None or entry.evidence is None:
+    if entry.evidence is None:
         return "the entry carries no evidence"
+    is_compiled = entry.evidence.level == COMPILED
+    if entry.bench is None:  # a build makes its body anew and asks nothing of the entry but the recipe
+        return None if is_compiled else "the entry carries no evidence"
     with scratch() as directory:
         try:
             target, context = target_and_context(
@@ -51,9 +55,11 @@ def recheck(entry: Entry, settings: Settings, tools: Toolchain | None = None) ->
             found = find_tests(
                 target, entry.evidence.seed, LIMITS.harvest_s, recorded=recorded.tests if recorded else ()
             )
-            require_edges(found)
+            if not is_compiled:
+                require_edges(found)
             bench = workbench(subject, found.tests, entry.evidence.seed)
-            return reverify(Suite(subject, bench, found, require_adequate(bench, found), recorded), entry).failure
+            score = None if is_compiled else require_adequate(bench, found)
+            return reverify(Suite(subject, bench, found, score, recorded), entry).failure
         except Decline as decline:
             return str(decline)
         except (BodyError, AssembleError, ValueError) as error:
@@ -69,7 +75,8 @@ def reverify(suite: Suite, entry: Entry) -> Verdict:
 
     Raises Decline, BodyError and AssembleError as `judge_many`.
     """
-    case = judge_many([Candidate(entry.body, entry.proposer, entry.recipe)], suite.bench)[0]
+    gates = judge_many if suite.adequacy else judge_compiled
+    case = gates([Candidate(entry.body, entry.proposer, entry.recipe)], suite.bench)[0]
     if not case.verdict.is_accepted:
         return case.verdict
     if not is_equal_on(suite.bench, case.body, suite.harvest):

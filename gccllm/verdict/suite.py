@@ -40,12 +40,25 @@ class Suite:
     subject: Subject
     bench: Workbench
     harvest: Harvest
-    adequacy: adequacy.Adequacy
+    adequacy: adequacy.Adequacy | None
+    """None where edges are uncovered: then nobody asked."""
     recorded: RecordedTests | None = None
 
     @property
     def signature(self) -> Signature:
         return self.subject.target.signature
+
+
+WEAK = frozenset({Reason.EDGES_MISSED, Reason.MUTANTS_SURVIVED})
+"""Why tests are not good enough for a candidate of unknown origin."""
+
+
+class Inadequate(Decline):
+    """The tests are too weak for a candidate of unknown origin; `suite` can still refute one and time it."""
+
+    def __init__(self, why: Decline, suite: Suite) -> None:
+        super().__init__(why.reason, why.detail)
+        self.suite = suite
 
 
 def set_up(target: Target, directory: Path, deadline: Deadline = NEVER, seed: int | None = None) -> Suite:
@@ -75,13 +88,18 @@ def set_up(target: Target, directory: Path, deadline: Deadline = NEVER, seed: in
         raise Decline(Reason.DEADLINE, f"other work keeps the machine busy: {used:.1f} s of CPU in {took:.1f} s")
     if found.edges_taken < found.edges_all:
         log_tests(log, found, found.tests)
-    require_edges(found)
-
-    log.step("mutants")
     scalar = session.scalar_body(function.name)
     subject = Subject(under_test, session.context(function.name, signature), scalar)
-    bench = workbench(subject, found.tests, seed, deadline)
-    score = require_adequate(bench, found, log)
+    try:
+        require_edges(found)
+        log.step("mutants")
+        bench = workbench(subject, found.tests, seed, deadline)
+        score = require_adequate(bench, found, log)
+    except Decline as decline:
+        if decline.reason not in WEAK or not found.timing:
+            raise
+        bench = workbench(subject, found.tests, seed, deadline)
+        raise Inadequate(decline, Suite(subject, bench, found, None, recorded)) from decline
     return Suite(subject, bench, found, score, recorded)
 
 

@@ -41,7 +41,7 @@ from gccllm.sandbox.trace import trace_many, traced_name
 from gccllm.verify import contract
 from gccllm.verify.adequacy import result_registers
 from gccllm.verify.dead import argument_bytes
-from gccllm.verify.screen import Screened, screen
+from gccllm.verify.screen import Screened, screen, screen_compiled
 from gccllm.verify.workbench import Workbench, near_of
 from gccllm.x86.registers import INTEGER_ARGUMENTS
 
@@ -150,6 +150,31 @@ def judge_many(candidates: Sequence[Candidate], bench: Workbench) -> list[Judged
     _confirm(is_open, bench)
 
     # What only millions of elements show, for the few that are left.
+    _large(is_open, bench)
+    return [case.decided() for case in cases]
+
+
+def judge_compiled(candidates: Sequence[Candidate], bench: Workbench) -> list[Judged]:
+    """As `judge_many`, of bodies whose provenance speaks for them (`propose.compiled`): equal to the baseline on every
+    test there is, whatever edges those leave uncovered. Raises Decline as `judge_many`."""
+    cases = [Case(candidate, f"c{i}") for i, candidate in enumerate(candidates)]
+
+    def is_open() -> list[Case]:
+        return [case for case in cases if case.is_open]
+
+    for case in cases:
+        _parse(case, bench)
+    _find_twins(cases)
+    for case in is_open():
+        case.screened = screen_compiled(case.body, bench.screened_baseline, bench.context, bench.tools)
+        if not case.screened.verdict.is_accepted:
+            case.verdict = case.screened.verdict
+    if is_open():
+        image = bench.image([bench.entry_text(case.body, case.entry) for case in is_open()])
+        with bench.replayer(image) as replayer:
+            for case in is_open():
+                _replay(case, bench, replayer)
+    _confirm(is_open, bench)
     _large(is_open, bench)
     return [case.decided() for case in cases]
 
