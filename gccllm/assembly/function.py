@@ -179,6 +179,26 @@ class Function:
             return True
 
     @cached_property
+    def label_tables(self) -> frozenset[str]:
+        """Named read-only data of its own that holds addresses of its labels: the table of a `goto *`."""
+        module = self.module
+        users = {user for label in self.labels for user in module.label_users.get(label, ()) if user[:2] != ".L"}
+        return frozenset(
+            user
+            for user in users
+            if module.binding(user) == "local"
+            and not module.objects[user].is_writable
+            and all(
+                self.first <= item.at <= self.last or item.statement.name in (".type", ".size", ".local")
+                for item in module.mentions.get(user, ())
+            )
+        )
+
+    @property
+    def has_computed_goto(self) -> bool:
+        return bool(self.label_tables)
+
+    @cached_property
     def has_lock(self) -> bool:
         """A `lock` prefix, an implicit lock (xchg with memory) or a fence."""
         for s in self.code:
@@ -276,7 +296,11 @@ def _with_constants(function: Function, lines: list[Line], own: set[str]) -> Bod
     for label in own:
         for user in module.label_users.get(label, ()):
             if user not in wanted:
-                raise BodyError(Reason.UNSUPPORTED_CODE, f"{user} holds the address of label {label}")
+                if user not in function.label_tables:
+                    raise BodyError(Reason.UNSUPPORTED_CODE, f"{user} holds the address of label {label}")
+                wanted[user] = None
+                tables[user] = f".L{user}"
+                constants.append(_constant(module, module.objects[user]))
     body = Body(tuple(lines), tuple(constants))
     if tables:
         body = body.with_symbols(lambda name: tables.get(name, name))

@@ -97,10 +97,11 @@ class _Place:
         """The rewrite in place of gcc's code, or behind a guard in front of it."""
         plain, first = rewrite.body.without_endbr(), self.function.entry
         body = plain.renamed(self.prefix)
-        if rewrite.isa_level > 0:
+        if rewrite.isa_level > 0 or self.function.label_tables:  # data names labels of the old code: it has to stay
             baseline = f".L{self.prefix}_baseline"
             laid, last = self._laid(plain, body)
-            self._insert(first.at, [*self._landing(), *guard(rewrite.isa_level, baseline), *laid])
+            test = guard(rewrite.isa_level, baseline) if rewrite.isa_level > 0 else []
+            self._insert(first.at, [*self._landing(), *test, *laid])
             self._keep_old(first, baseline, last)
         else:
             laid, _ = self._laid(plain, body)

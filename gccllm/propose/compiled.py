@@ -152,7 +152,7 @@ def check_symbol(symbol: str, name: str, module: Module, baseline: Module) -> No
         return
     if _definition(here, module) != _definition(there, baseline) or here.align > there.align:
         raise Refused(Reason.OTHER_SYMBOLS, f"{symbol} is defined otherwise in gcc's own text")
-    if _is_ambiguous(symbol, module, baseline):
+    if not _OWN_TEXT.fullmatch(symbol) and _is_ambiguous(symbol, module, baseline):
         raise Refused(Reason.OTHER_SYMBOLS, f"several functions have a variable like {symbol}")
 
 

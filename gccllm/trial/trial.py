@@ -24,6 +24,8 @@ from gccllm.trial.running import Command, Seen, TrialError
 CONFIDENCE = 0.95
 LEAST_RUNS = 8
 """Of each body in a stage, whatever the budget."""
+LEAST_RUNS_AN_UNKNOWN = 3
+"""Fewer, and the fit explains the noise."""
 SHARES = {"screen": 0.5, "confirm": 0.3, "whole": 0.2}
 """Of the budget."""
 
@@ -107,7 +109,8 @@ class Trial:
         """Run until the budget's share is used up, or all is known well enough."""
         known = self.journal.runs(name)
         decks = Decks(self._innocent(bodies), self.seed + len(known))
-        least = LEAST_RUNS * max(map(len, bodies.values()), default=0)
+        unknowns = sum(len(numbers) - 1 for numbers in bodies.values())
+        least = max(LEAST_RUNS * max(map(len, bodies.values()), default=0), LEAST_RUNS_AN_UNKNOWN * unknowns)
         ends = time.monotonic() + self.budget_s * SHARES[name]
         while len(known) < least or time.monotonic() < ends:
             choices = decks.draw()

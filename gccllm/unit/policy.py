@@ -94,6 +94,7 @@ def optimisation_level(options: Sequence[str]) -> str:
 
 FUNCTION_ROWS: tuple[tuple[str, Reason, str], ...] = (
     ("is_empty", Reason.UNSUPPORTED_CODE, ""),
+    ("has_computed_goto", Reason.UNSUPPORTED_CODE, ""),
     ("has_inline_asm", Reason.ASM_INLINE, r"^#APP\n(?:#.*\n)*\s*(.*)"),
     ("has_lock", Reason.ATOMIC, r"^\s*(lock\b.*|[lms]fence.*|(?:\w+ )?xchg.*\(.*)"),
     ("has_lsda", Reason.LSDA, ""),
