@@ -137,6 +137,11 @@ class Body:
         return frozenset(name for name in self.references if name not in self.labels and name not in own)
 
     @cached_property
+    def subroutines(self) -> frozenset[str]:
+        """Its own labels that it calls."""
+        return frozenset(line.target for line in self.lines if line.flow is Flow.CALL and line.target in self.labels)
+
+    @cached_property
     def calls(self) -> tuple[str, ...]:
         """Direct callees, tail jumps included, in order of first use."""
         out: dict[str, None] = {}

@@ -5,28 +5,29 @@ one compile means the same in the place of another, and that is shown here, or t
 
     same source      both compiles start from the text that the build's own preprocessing gives: no `#ifdef __AVX2__`
     same names       a symbol that the body names is the unit's own of that name, for certain, or another unit's
-    same convention  no clone (`.isra`, `.constprop`, `.part`) is called: gcc gives each compile's clones their own
+    same convention  callees that gcc's own text has not, or only as clones (`.isra`, `.part`, ...), come along:
+                     each compile gives those its own parameters
     same floats      no fused multiply-add, and no option that lets gcc change floating-point results
 
-Covers C and C++ without exception tables. Not covered: static functions that the build's compile has inlined away, and
-vector types of 32 bytes and more among the unit's parameters, whose place depends on the instruction set (refused).
+Covers C and C++ without exception tables. Not covered, and refused: clones as targets, which another compile may make
+for other constants; units with vector types of their own, whose place in a call depends on the instruction set.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from gccllm.assembly import Body, BodyError, Module
+from gccllm.assembly import Body, BodyError, Line, Module
 from gccllm.assembly.module import DataObject
 from gccllm.assembly.syntax import symbols
 from gccllm.base import options
 from gccllm.base.reasons import Reason
 from gccllm.propose.protocol import Isa
-from gccllm.propose.recipes import BASELINE_LIKE, LEVEL_FLAGS, SAME_SYMBOLS, WIDE
+from gccllm.propose.recipes import BASELINE_LIKE, LEVEL_FLAGS, WIDE
 from gccllm.propose.unit import PRIVATE_COPY, CompileUnit
 
 
@@ -71,12 +72,11 @@ _LOOSE_FLOATS = re.compile(rb"\b(?:fast|unsafe|associative|reciprocal|finite)-ma
 """In an attribute or pragma of the source."""
 
 
+MOST_BROUGHT = 12
+
+
 class Refused(BodyError):
     """A compiled body that cannot stand for the baseline, or a recipe that gives none."""
-
-
-class CallsClone(Refused):
-    """It calls a clone of its own compile: without the passes that make clones it may not."""
 
 
 @dataclass(frozen=True)
@@ -99,10 +99,7 @@ class CompiledBodies:
 
     def body(self, name: str, recipe: CompiledRecipe, deadline_s: float = 60.0) -> Body:
         """The function as the recipe compiles it. Raises Refused with the reason why there is none."""
-        try:
-            return self._cut(name, self.module(recipe, BASELINE_LIKE, deadline_s))
-        except CallsClone:
-            return self._cut(name, self.module(recipe, SAME_SYMBOLS, deadline_s))
+        return self._cut(name, self.module(recipe, BASELINE_LIKE, deadline_s))
 
     def module(self, recipe: CompiledRecipe, like: tuple[str, ...], deadline_s: float) -> Module:
         level = [flag for flag in LEVEL_FLAGS[recipe.level] if flag != "-mfma"] if recipe.level else []
@@ -117,14 +114,19 @@ class CompiledBodies:
         assert baseline is not None
         if _CLONE.search(name):
             raise Refused(Reason.OTHER_SYMBOLS, "it is a clone: another compile may make it for other constants")
-        function = module.functions.get(name)
-        if function is None:
-            raise Refused(Reason.NO_CANDIDATE, "inlined away")
-        if function.has_lsda:
-            raise Refused(Reason.LSDA)
-        body = function.body.without_endbr()
-        for symbol in sorted(body.externals):
-            check_symbol(symbol, name, module, baseline)
+        body = _plain(name, module)
+        brought: dict[str, Body] = {}
+        todo = [body]
+        while todo:
+            for symbol in sorted(todo.pop().externals - brought.keys() - {name}):
+                if is_brought_along(symbol, module, baseline):
+                    if len(brought) == MOST_BROUGHT:
+                        raise Refused(Reason.OTHER_SYMBOLS, f"it needs more than {MOST_BROUGHT} functions of its own")
+                    brought[symbol] = _plain(symbol, module)
+                    todo.append(brought[symbol])
+                else:
+                    check_symbol(symbol, name, module, baseline)
+        body = with_subroutines(body, brought)
         check_copies(body, module, baseline)
         if fused := next((line.mnemonic for line in body.lines if _FUSED.match(line.mnemonic)), ""):
             raise Refused(Reason.FUSED, fused)
@@ -139,12 +141,49 @@ class CompiledBodies:
         return options.changes_floats(self.unit.flags) or bool(_LOOSE_FLOATS.search(self.unit.preprocessed or b""))
 
 
+def _plain(name: str, module: Module) -> Body:
+    function = module.functions.get(name)
+    if function is None:
+        raise Refused(Reason.NO_CANDIDATE, "inlined away")
+    if function.has_lsda:
+        raise Refused(Reason.LSDA, name)
+    return function.body.without_endbr()
+
+
+def is_brought_along(symbol: str, module: Module, baseline: Module) -> bool:
+    """Whether a callee comes with the body: gcc's own text has it inlined away, or as a clone of its own."""
+    return symbol in module.functions and (symbol not in baseline.functions or bool(_CLONE.search(symbol)))
+
+
+def with_subroutines(body: Body, brought: Mapping[str, Body]) -> Body:
+    """One body that holds its callees behind it, as subroutines that are called by label.
+
+    Raises Refused where one is used otherwise than by calls and jumps: somebody might compare its address.
+    """
+    if not brought:
+        return body
+    labels = {name: f".Lcallee{number}" for number, name in enumerate(brought)}
+    lines, constants = list(body.lines), list(body.constants)
+    for number, (name, callee) in enumerate(brought.items()):
+        if not lines[-1].stops:
+            lines.append(Line("ud2"))  # behind a call that never returns
+        own = callee.renamed(f"callee{number}")
+        lines += [Line(label=labels[name]), *own.lines]
+        constants += own.constants
+    for line in lines:
+        if not line.target and labels.keys() & set(line.symbols):
+            raise Refused(Reason.OTHER_SYMBOLS, f"the address of a function that gcc's own text has not: {line.text()}")
+    if named := labels.keys() & {symbol for constant in constants for symbol in constant.symbols}:
+        raise Refused(Reason.OTHER_SYMBOLS, f"the address of {min(named)}, which gcc's own text has not")
+    return Body(tuple(lines), tuple(constants)).with_symbols(lambda symbol: labels.get(symbol, symbol))
+
+
 def check_symbol(symbol: str, name: str, module: Module, baseline: Module) -> None:
     """Refuse a symbol of a compiled body that may mean one thing in its own compile and another in the baseline's."""
     if symbol == name or symbol == "_GLOBAL_OFFSET_TABLE_":
         return
     if _CLONE.search(symbol):
-        raise CallsClone(Reason.OTHER_SYMBOLS, f"it calls {symbol}, a clone of this compile")
+        raise Refused(Reason.OTHER_SYMBOLS, f"it names {symbol}, a clone of this compile")
     here, there = module.objects.get(symbol), baseline.objects.get(symbol)
     if (here is not None or symbol in module.functions) and there is None and symbol not in baseline.functions:
         raise Refused(Reason.OTHER_SYMBOLS, f"{symbol} is not in gcc's own text")
