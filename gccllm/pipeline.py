@@ -42,6 +42,8 @@ class Decision:
     reason: Reason | None = None
     detail: str = ""
     entry: Entry | None = None
+    body: Body | None = None
+    """What is admitted, where it was compiled just now; else the entry has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ def rewrite_unit(request: Request, build: Build) -> Result:
     for decision in decisions:
         if decision.word == "admitted" and decision.entry is not None:
             level = 0 if settings["isa"] == "native" else decision.entry.isa_level
-            rewrites[decision.function] = Rewrite(Body.parse(decision.entry.body), level)
+            rewrites[decision.function] = Rewrite(decision.body or Body.parse(decision.entry.body), level)
     if not rewrites:
         return Result(None, tuple(decisions))
     try:
@@ -118,7 +120,7 @@ def decision_on(chosen: Chosen, settings: Settings) -> Decision:
     """The decision on a function for which a trial has chosen a recipe."""
     if chosen.reason is not None:
         return Decision(chosen.function.name, "declined", chosen.reason, chosen.detail, chosen.entry)
-    return _of_entry(chosen.function, chosen.entry, settings)
+    return replace(_of_entry(chosen.function, chosen.entry, settings), body=chosen.body)
 
 
 def left_alone(left: Sequence[hotness.Left]) -> list[Decision]:

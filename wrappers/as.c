@@ -204,13 +204,29 @@ static int is_given_assembly(char *const *driver) {
     return 0;
 }
 
+/* May a trial have chosen bodies? It knows hot functions better than any loop does. */
+static int has_trials(const struct unit *unit) {
+    char *store = store_directory(&unit->settings);
+    char *held = store == NULL ? NULL : formatted("%s/trials", store);
+    char *committed = unit->settings.project_directory == NULL
+                          ? NULL
+                          : formatted("%s/cache/rewrites", unit->settings.project_directory);
+    int has =
+        (held != NULL && access(held, F_OK) == 0) || (committed != NULL && access(committed, F_OK) == 0);
+
+    free(store);
+    free(held);
+    free(committed);
+    return has;
+}
+
 /* Is there a reason to work on a function without a loop? As gccllm/unit/hotness.py has it: it is named by a
  * setting or a profile, or called hot in the source. A recording keeps what other units may call. */
 static int is_hot_without_loop(const struct unit *unit) {
     struct bytes profile = {NULL, 0};
     enum mode mode = mode_of(&unit->settings);
     int is_hot = mode == RECORD || mode == TRIAL || setting(&unit->settings, "include") != NULL ||
-                 setting(&unit->settings, "only") != NULL || has_hot_section(unit->text);
+                 setting(&unit->settings, "only") != NULL || has_hot_section(unit->text) || has_trials(unit);
 
     if (!is_hot && read_profile(&unit->settings, &profile) != 0)
         return 1;

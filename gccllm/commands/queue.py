@@ -29,7 +29,6 @@ from gccllm.base.events import Log, read
 from gccllm.base.names import spoken_name
 from gccllm.base.reasons import Reason
 from gccllm.base.words import counted
-from gccllm.commands.by_project import root_of
 from gccllm.commands.crew import Crew, Done, Lost, Said, Say
 from gccllm.commands.progress import Board, Pace
 from gccllm.engine import read_request, request_words
@@ -120,7 +119,7 @@ def tune(settings: config.Settings, console: Console, budget_s: float | None, ag
     tally, interrupted = Tally(), False
     with _ended_as_interrupted():
         try:
-            units = in_order(places, root_of(settings, Path.cwd()), console)
+            units = in_order(places, settings.root(Path.cwd()), console)
             if units:
                 console.print(outlook(units), soft_wrap=True, highlight=False)
             with Board(console, Pace.of(read(store.user)), deadline) as board:

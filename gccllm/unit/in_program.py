@@ -31,6 +31,7 @@ class Chosen:
 
     function: Function
     entry: Entry
+    body: Body | None = None
     reason: Reason | None = None
     detail: str = ""
 
@@ -57,8 +58,8 @@ def _fresh(function: Function, entry: Entry, session: UnitSession, compiled: Com
         body = compiled.body(function.name, recipe)
         level = screened(session, function, body)
     except BodyError as error:
-        return Chosen(function, entry, error.reason, error.detail)
-    return Chosen(function, entry.model_copy(update={"body": body.text(), "isa_level": level}))
+        return Chosen(function, entry, None, error.reason, error.detail)
+    return Chosen(function, entry.model_copy(update={"isa_level": level}), body)
 
 
 def not_compiled_again(target: Target, entry: Entry) -> str | None:
