@@ -68,7 +68,7 @@ def trial_unit(request: Request, build: Build) -> Result:
     if not contests:
         return Result(None, tuple(decisions))
     try:
-        text = contested_text(unit.module, contests, chooser)
+        text = contested_text(unit.module, contests, chooser, unit.tools)
     except BodyError as error:
         session.log.write("unit_declined", Reason.SPLICE_REFUSED, detail=str(error))
         return Result(None, tuple(decisions), Reason.SPLICE_REFUSED, str(error))

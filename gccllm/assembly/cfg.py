@@ -150,6 +150,12 @@ class Cfg:
             for header, inside in sorted(members.items())
         )
 
+    @cached_property
+    def is_cyclic(self) -> bool:
+        """Some block can be entered twice in one call."""
+        place = {block: n for n, block in enumerate(self.postorder)}
+        return any(a in place and place[b] >= place[a] for a, b in self.edges)
+
 
 def cfg(body: Body) -> Cfg:
     """The control-flow graph of a body; block 0 is the entry. Raises BodyError(UNSUPPORTED_CODE) without any code."""

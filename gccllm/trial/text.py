@@ -42,7 +42,7 @@ class Contest:
     bodies: tuple[Body, ...]
 
 
-def contested_text(module: Module, contests: Sequence[Contest], chooser: str) -> str:
+def contested_text(module: Module, contests: Sequence[Contest], chooser: str, tools: Toolchain) -> str:
     """The unit's text with the choices, and `chooser` (of `chooser_text`) behind it. Raises BodyError."""
     choices: dict[str, Choice] = {}
     behind: dict[str, list[str]] = {}
@@ -54,7 +54,7 @@ def contested_text(module: Module, contests: Sequence[Contest], chooser: str) ->
             raise ValueError(f"{len(contest.bodies)} bodies, at most {MOST_BODIES}")
         choices[name] = Choice(contest.bodies, f".Lgccllm_trial_{number}")
         behind[name] = _record(contest, choices[name])
-    text = _with_records(splice(module, choices), module, behind)
+    text = _with_records(splice(module, choices, tools), module, behind)
     return text + chooser
 
 

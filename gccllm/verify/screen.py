@@ -173,7 +173,7 @@ def screen_compiled(candidate: Body, baseline: Baseline, context: Context, tools
             # gcc computes with what it knows to be never used, and leaves by pointers where the source calls by them.
             if problem.reason not in (Reason.DEAD_READ, Reason.BRANCH_TARGET):
                 raise BodyError(problem.reason, problem.detail)
-        synthesize_cfi(candidate)
+        unwind_rows(code, flow)
     except BodyError as error:
         return Screened(refuted("screen", error.reason, error.detail), features=code.features)
     return Screened(accepted("screen", f"{len(code.insns)} instructions, {level_name(level)}"), level, code.features)

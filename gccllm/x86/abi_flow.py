@@ -66,7 +66,7 @@ def analyse(
     noreturn: frozenset[str] = frozenset(),
     tolerated: frozenset[str] = frozenset(),
 ) -> Flow:
-    """Follow every path from the first instruction.
+    """Follow every path from the first instruction, and from those of the body that calls name.
 
     `defined` names what holds a value at entry (RDI, ZMM0 ...). Branch targets must already be known to be
     instructions of the body. Undefined reads of `tolerated` registers are not reported: gcc's own code has some, on
@@ -88,8 +88,9 @@ class _Analysis:
 
     def run(self, entry: State) -> Flow:
         states = self.flow.states
-        states[0] = entry
-        work = [0]
+        # A subroutine of the body (`propose.compiled`) is entered by calls, as the body itself is.
+        work = [0, *sorted(self.code.subroutines)]
+        states.update({at: entry.copy() for at in work})
         while work:
             at = work.pop()
             insn = self.code.insns[at]

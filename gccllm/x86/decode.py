@@ -201,6 +201,12 @@ class Code:
         """Symbols called or tail-jumped to."""
         return frozenset(i.relocation.symbol for i in self.insns if i.relocation and (i.is_call or i.is_tail_jump))
 
+    @cached_property
+    def subroutines(self) -> frozenset[int]:
+        """Indices of its own instructions that it calls."""
+        calls = (i.raw.near_branch_target for i in self.insns if i.raw.is_call_near and not i.relocations)
+        return frozenset(self.at[offset] for offset in calls if offset in self.at)
+
     @property
     def terminal_calls(self) -> frozenset[str]:
         """Callees whose call is the last instruction: gcc knows that they do not return."""
