@@ -65,9 +65,21 @@ def test_everything_gcc_prints_around_a_function_is_known() -> None:
     assert functions["weak7"].lines[-1].startswith("\t.size\tweak7,")
 
 
-def test_computed_goto_is_declined_because_its_table_is_an_object() -> None:
+def test_the_table_of_a_computed_goto_comes_along_as_a_constant() -> None:
+    function = module(C_EXAMPLES[7], "-O2").functions["label7"]
+    assert function.has_computed_goto
+    table = next(one for one in function.body.constants if one.label.startswith(".Lt."))
+    assert set(table.symbols) <= function.body.labels.keys()
+
+
+def test_a_table_of_labels_that_another_function_reads_is_no_functions_own() -> None:
+    shared = (
+        "static void *const *out; int f(int n) { static void *const t[] = {&&a, &&b}; out = t; goto *t[n & 1];"
+        " a: return n; b: return n + 3; } void *g(int n) { return out[n]; }"
+    )
+    text = module(shared, "-O2").text().replace("g:\n", "g:\n\tleaq\tt.0(%rip), %rdx\n")
     with pytest.raises(BodyError) as caught:
-        _ = module(C_EXAMPLES[7], "-O2").functions["label7"].body
+        _ = Module.parse(text).functions["f"].body
     assert caught.value.reason is Reason.UNSUPPORTED_CODE
 
 

@@ -139,8 +139,11 @@ end: return n;
 def test_an_interpreter_is_not_called_cold_because_nobody_can_follow_its_jumps(tmp_path: Path) -> None:
     (tmp_path / "t.c").write_text(INTERPRETER)
     module = Module.parse(request_for(tmp_path / "t.c", ["-O3"]).text)
-    _, left = hotness.rank(module, settings())
-    assert [(one.function.name, one.reason) for one in left] == [("f", Reason.UNSUPPORTED_CODE)]
+    warm, _ = hotness.rank(module, settings())
+    assert [heat.function.name for heat in warm] == ["f"]
+    with pytest.raises(Decline) as caught:
+        policy.declines_function(module.functions["f"], settings())
+    assert caught.value.reason is Reason.UNSUPPORTED_CODE
 
 
 def test_deeper_loops_come_first_and_a_profile_outranks_depth(tmp_path: Path) -> None:
