@@ -61,6 +61,7 @@ def run(command: Sequence[str], settings: Settings, console: Console, how: How) 
         raise TrialError("a trial needs statsmodels: pip install 'gcc-llm[trial]'") from None
     if shutil.which(command[0]) is None:
         raise TrialError(f"{command[0]}: not found")
+    pattern = metric_of(how.metric)
     store = Store(settings.store_dir, settings.project_cache)
     shares = shares_of(command)
     hot, absent = on_trial(Contests(store.user).of_project(settings.root(Path.cwd())), shares)
@@ -69,7 +70,6 @@ def run(command: Sequence[str], settings: Settings, console: Console, how: How) 
     for line in opening(hot, absent, shares):
         _say(line)
 
-    pattern = re.compile(how.metric.encode()) if how.metric else None
     journal = Journal(store.user / "trials", list(command), hot)
     if how.again:
         journal.forget()
@@ -87,6 +87,17 @@ def run(command: Sequence[str], settings: Settings, console: Console, how: How) 
     journal.forget()
     print_verdicts(console, verdicts, hot, shares)
     return 0
+
+
+def metric_of(words: str) -> re.Pattern[bytes] | None:
+    """What `--metric` asks for. Raises TrialError."""
+    try:
+        pattern = re.compile(words.encode())
+    except re.error as error:
+        raise TrialError(f"--metric: {error}") from None
+    if words and not pattern.groups:
+        raise TrialError(f"--metric needs a group around the number, as in '([0-9.]+) ms': {words}")
+    return pattern if words else None
 
 
 def shares_of(command: Sequence[str]) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,16 @@ class Journal:
         self._rows: list[dict[str, Any]] = []
 
     def resume(self) -> int:
-        """Take up what an earlier trial left; the number of its runs. A line that was cut off ends it."""
-        self._rows = []
+        """Take up what an earlier trial left; the number of its runs. A line that was cut off goes, with all behind."""
+        self._rows, whole = [], 0
         with contextlib.suppress(OSError, ValueError):
-            for line in self.path.read_text().splitlines():
+            for line in self.path.read_bytes().splitlines(keepends=True):
+                if not line.endswith(b"\n"):
+                    break
                 self._rows.append(json.loads(line))
+                whole += len(line)
+        with contextlib.suppress(OSError):
+            os.truncate(self.path, whole)
         return sum("cost" in row for row in self._rows)
 
     def runs(self, stage: str) -> list[Run]:
@@ -47,6 +53,13 @@ class Journal:
 
     def add_guilty(self, identity: str, body: int) -> None:
         self._write({"identity": identity, "guilty": body})
+
+    def is_done(self, stage: str) -> bool:
+        return any(row.get("done") == stage for row in self._rows)
+
+    def add_done(self, stage: str) -> None:
+        """The stage needs no more runs, whatever is left of the budget."""
+        self._write({"done": stage})
 
     def void(self, stage: str) -> None:
         """What the stage has measured so far counts no more."""

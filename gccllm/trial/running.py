@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
 import re
 import stat
@@ -83,9 +84,9 @@ class Command:
         match = self.metric.search(text)
         try:
             value = float(match[1]) if match else 0.0
-        except ValueError:
+        except (ValueError, TypeError):  # a group that took no part gives None
             value = 0.0
-        if value <= 0.0:
+        if not 0.0 < value < math.inf:
             raise TrialError(f"the output has no number above 0 where --metric looks: {self.metric.pattern.decode()}")
         return 1.0 / value if self.higher_is_better else value
 

@@ -112,7 +112,7 @@ class Trial:
         unknowns = sum(len(numbers) - 1 for numbers in bodies.values())
         least = max(LEAST_RUNS * max(map(len, bodies.values()), default=0), LEAST_RUNS_AN_UNKNOWN * unknowns)
         ends = time.monotonic() + self.budget_s * SHARES[name]
-        while len(known) < least or time.monotonic() < ends:
+        while not self.journal.is_done(name) and (len(known) < least or time.monotonic() < ends):
             choices = decks.draw()
             seen = self.command.run(choices)
             if not seen.says_the_same_as(reference, with_output=self.verdicts.compares_output):
@@ -126,21 +126,25 @@ class Trial:
             self.say(f"{name}: run {len(known)}, {seen.cpu_s:.2f} s of CPU each, {max(left, 0):.0f} s left")
             if len(known) >= least and len(known) % 8 == 0 and self._is_settled(effects(known, CONFIDENCE)):
                 break
+        if not self.journal.is_done(name):
+            self.journal.add_done(name)
         guilty = set(self.verdicts.guilty)
         return effects([run for run in known if not guilty & set(run.choices.items())], CONFIDENCE)
 
     def whole(self, reference: Seen) -> None:
         """All winners, and all placebos, against gcc's own bodies; in random order, as often each."""
-        teams: list[Choices] = [
-            {},
-            {winner.contest.identity: winner.body for winner in self.verdicts.winners},
-            {one.identity: 1 for one in self.contests.values() if one.contenders[0].recipe == PLACEBO},
-        ]
+        placebos = [(one.identity, 1) for one in self.contests.values() if one.contenders[0].recipe == PLACEBO]
+        teams: dict[int, Choices] = {
+            0: {},
+            1: {winner.contest.identity: winner.body for winner in self.verdicts.winners},
+            2: dict(one for one in placebos if one not in self.verdicts.guilty),
+        }
+        teams = {number: team for number, team in teams.items() if team or number == 0}
         known = self.journal.runs("whole")
         chance = random.Random(self.seed + len(known))
         ends = time.monotonic() + self.budget_s * SHARES["whole"]
         while len(known) < LEAST_RUNS * len(teams) or time.monotonic() < ends:
-            for team in chance.sample(range(len(teams)), len(teams)):
+            for team in chance.sample(list(teams), len(teams)):
                 seen = self.command.run(teams[team])
                 if not seen.says_the_same_as(reference, with_output=self.verdicts.compares_output):
                     self.convict(teams[team], reference)
