@@ -82,7 +82,7 @@ def trial_unit(request: Request, build: Build) -> Result:
 def contest_of(
     function: Function, session: UnitSession, compiled: CompiledBodies, store: Store
 ) -> tuple[Contest, KnownContest]:
-    """Every distinct body for the function. Raises Decline(NO_CANDIDATE) where there is none but gcc's, BodyError."""
+    """Every distinct body for the function. Raises Decline where there is none but gcc's own, BodyError."""
     if function.has_lsda:
         raise Decline(Reason.LSDA)
     own = function.body.without_endbr()

@@ -239,9 +239,12 @@ def _is_strict(options: Sequence[str], name: str, loosened_by: Sequence[str]) ->
     words = [option for option, _ in words_of(options)]
     if f"-f{name}" in words or f"-fno-{name}" in words:
         return is_in_force(options, name, default=True)
+    return not _is_ofast(words) and not any(is_in_force(options, one, default=False) for one in loosened_by)
+
+
+def _is_ofast(words: Sequence[str]) -> bool:
     levels = [option for option in words if option.startswith("-O")]
-    is_fast = bool(levels) and levels[-1] == "-Ofast" and "-fno-fast-math" not in words
-    return not is_fast and not any(is_in_force(options, one, default=False) for one in loosened_by)
+    return bool(levels) and levels[-1] == "-Ofast" and "-fno-fast-math" not in words
 
 
 _LOOSE = ("fast-math", "unsafe-math-optimizations", "associative-math", "reciprocal-math", "finite-math-only")
@@ -253,9 +256,13 @@ def traps_floats(options: Sequence[str]) -> bool:
 
 
 def changes_floats(options: Sequence[str]) -> bool:
-    """Whether gcc may give other floating-point results than the language's (-ffast-math, -Ofast or a part of them)."""
+    """Whether floating-point results may depend on what gcc optimises: -ffast-math, -Ofast or a part of them, or sums in
+    x87 registers (-mfpmath=387), which round when they leave them."""
     words = [option for option, _ in words_of(options)]
-    return not _is_strict(words, "fast-math", ()) or any(is_in_force(words, one, default=False) for one in _LOOSE)
+    if any(word.startswith("-mfpmath=") and word != "-mfpmath=sse" for word in words):
+        return True
+    is_loose = any(is_in_force(words, one, default=False) for one in _LOOSE)
+    return is_loose or _is_ofast(words) or not is_in_force(words, "signed-zeros", default=True)
 
 
 def sets_errno(options: Sequence[str]) -> bool:

@@ -7,7 +7,7 @@ one compile means the same in the place of another, and that is shown here, or t
     same names       a symbol that the body names is the unit's own of that name, for certain, or another unit's
     same convention  callees that gcc's own text has not, or only as clones (`.isra`, `.part`, ...), come along:
                      each compile gives those its own parameters
-    same floats      no fused multiply-add, and no option that lets gcc change floating-point results
+    same floats      no fused multiply-add on either side, and no option that lets gcc change floating-point results
 
 Covers C and C++ without exception tables. Not covered, and refused: clones as targets, which another compile may make
 for other constants; units with vector types of their own, whose place in a call depends on the instruction set.
@@ -62,13 +62,14 @@ _OWN_TEXT = re.compile(r"__(?:func|FUNCTION|PRETTY_FUNCTION)__\.[0-9]+|C\.[0-9]+
 _PRIVATE = re.compile(r"\.L[\w.$]+")
 STRINGS = (".string", ".ascii")
 _FUSED = re.compile(r"vfn?m(?:add|sub)")
+_FUSED_LINE = re.compile(r"\s+(vfn?m(?:add|sub)\w*)")
 
 
 _COMPUTES_FLOATS = re.compile(
     r"v?(?:add|sub|addsub|hadd|hsub|mul|div|sqrt|max|min|rcp|rsqrt|rcp14|rsqrt14|rndscale|dp|cmp\w*|u?comi)[sp][sdh]"
     r"|f(?!wait$)\w+"
 )
-_LOOSE_FLOATS = re.compile(rb"\b(?:fast|unsafe|associative|reciprocal|finite)-math|Ofast\b")
+_LOOSE_FLOATS = re.compile(rb"\bf?(?:(?:fast|unsafe|associative|reciprocal|finite)-math|no-signed-zeros)|Ofast\b")
 """In an attribute or pragma of the source."""
 
 
@@ -114,6 +115,8 @@ class CompiledBodies:
         assert baseline is not None
         if _CLONE.search(name):
             raise Refused(Reason.OTHER_SYMBOLS, "it is a clone: another compile may make it for other constants")
+        if name not in baseline.functions:
+            raise Refused(Reason.NO_CANDIDATE, "inlined away")
         body = _plain(name, module)
         brought: dict[str, Body] = {}
         todo = [body]
@@ -130,15 +133,24 @@ class CompiledBodies:
         check_copies(body, module, baseline)
         if fused := next((line.mnemonic for line in body.lines if _FUSED.match(line.mnemonic)), ""):
             raise Refused(Reason.FUSED, fused)
-        computing = next((line.mnemonic for line in body.lines if _COMPUTES_FLOATS.fullmatch(line.mnemonic)), "")
-        if computing and self._floats_are_loose:
-            raise Refused(Reason.LOOSE_FLOATS, computing)
+        lines = (*body.lines, *baseline.functions[name].body.lines)
+        if computing := next((line.mnemonic for line in lines if _COMPUTES_FLOATS.fullmatch(line.mnemonic)), ""):
+            if self._floats_are_loose:
+                raise Refused(Reason.LOOSE_FLOATS, computing)
+            if self._own_fused:  # in gcc's text, of this function or of one that the recipe has inlined
+                raise Refused(Reason.FUSED, f"gcc's own text has {self._own_fused}")
         return body
 
     @cached_property
     def _floats_are_loose(self) -> bool:
         """Whether an option, attribute or pragma lets gcc change floating-point results."""
         return options.changes_floats(self.unit.flags) or bool(_LOOSE_FLOATS.search(self.unit.preprocessed or b""))
+
+    @cached_property
+    def _own_fused(self) -> str:
+        """A fused multiply-add of gcc's own, which the unit's options permit: a recipe may round twice there."""
+        lines = self.unit.baseline.lines if self.unit.baseline is not None else ()
+        return next((match[1] for line in lines if (match := _FUSED_LINE.match(line))), "")
 
 
 def _plain(name: str, module: Module) -> Body:

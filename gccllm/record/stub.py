@@ -34,7 +34,7 @@ THREAD_LOCAL = 1 << 63
 """Bit of a size in a descriptor's table: the address is of a function that tells the address."""
 
 RUNTIME_FLAGS = (
-    "-std=gnu17", "-Os", "-fPIC", "-ffreestanding", "-fno-builtin", "-mgeneral-regs-only", "-mno-red-zone",
+    "-x", "c", "-std=gnu17", "-Os", "-fPIC", "-ffreestanding", "-fno-builtin", "-mgeneral-regs-only", "-mno-red-zone",
     "-fno-stack-protector", "-fcf-protection=branch", "-fvisibility=hidden", "-fno-asynchronous-unwind-tables",
     "-fno-unwind-tables", "-fno-exceptions", "-fno-jump-tables", "-fno-tree-loop-distribute-patterns", "-fno-common",
     "-fno-lto", "-fno-sanitize=all", "-U_FORTIFY_SOURCE", "-w", "-pipe",
