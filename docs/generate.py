@@ -157,7 +157,8 @@ project (`cache_dir`, `model`, a `profile` elsewhere) or a server (`endpoint`), 
 environment or from your own `config.toml`. What it may not set is ignored, with a line in `gccllm config` and
 `gccllm doctor`. The less obvious ones:
 
-- `mode`: not `record`, which builds a recorder into the program that writes the program's memory to your store.
+- `mode`: not `record`, which builds a recorder into the program that writes the program's memory to your store, nor
+  `trial`, whose programs are not meant to be shipped.
 - `isa`: not `native`. A rewrite for `native` has no guard: on an older processor the program dies with SIGILL.
 - `opt`, `strict`: yes, because a Makefile can also say -O3, or fail.
 - `seed`: no. It decides which inputs are generated; somebody who knows them could choose a seed whose inputs miss an

@@ -14,7 +14,8 @@ from gccllm.base.config import Settings
 from gccllm.base.names import named, spoken, spoken_name
 from gccllm.base.words import counted
 from gccllm.commands.context import tools_of
-from gccllm.store import Found, Store
+from gccllm.commands.report import is_of_a_trial
+from gccllm.store import Entry, Found, Store
 from gccllm.store.layers import write_atomically
 from gccllm.unit.isa_allowance import beyond_this_cpu
 
@@ -45,6 +46,9 @@ def verify(store: Store, settings: Settings, console: Console, keys: Sequence[st
             elsewhere += 1
             _say(console, name, ("not here", "yellow"), f"{found.layer:<8} {why}")
             continue
+        if is_of_a_trial(entry):
+            _say(console, name, ("stands", "green"), f"{found.layer:<8} {_nothing_to_run(entry)}")
+            continue
         started = time.monotonic()
         failure = recheck(entry, settings)
         took = time.monotonic() - started
@@ -60,6 +64,10 @@ def verify(store: Store, settings: Settings, console: Console, keys: Sequence[st
     rest = f", {elsewhere} cannot be run on this CPU" if elsewhere else ""
     console.print(f"{stand} of {len(chosen) + len(store.problems)} rewrites stand{rest}")
     return 0 if stand and not broken and not missing else 1
+
+
+def _nothing_to_run(entry: Entry) -> str:
+    return f"compiled: each build makes it anew by {entry.recipe}; nothing to run"
 
 
 def _missing(

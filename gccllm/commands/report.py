@@ -20,6 +20,7 @@ from gccllm.base.words import counted
 from gccllm.commands.terminal import Column, print_rows
 from gccllm.store import Entry
 from gccllm.store.entry import recipe_name, recipe_words
+from gccllm.unit.policy import IN_PROGRAM
 
 _WORDS = {Reason.NOT_IN_STORE.label: "declined", Reason.UNTRIED.label: "undecided"}
 _WORD_STYLE = {"admitted": "bold green", "queued": "yellow", "undecided": "yellow", "declined": "dim"}
@@ -164,8 +165,8 @@ def print_entries(console: Console, entries: Sequence[Entry], title: str | None 
                 short_level(entry.isa_level),
                 Text(entry.proposer),
                 Text(recipe_name(entry.recipe)),
-                str(evidence.tests),
-                f"{evidence.mutants[0]}/{evidence.mutants[1]}",
+                "" if is_of_a_trial(entry) else str(evidence.tests),
+                "" if is_of_a_trial(entry) else f"{evidence.mutants[0]}/{evidence.mutants[1]}",
                 Text(evidence.level),
             )
         )
@@ -251,10 +252,21 @@ def short_level(number: int) -> str:
     return level_name(number).removeprefix("x86-64-") if number else "v1"
 
 
+CHOSEN = "chosen by a trial of the program"
+
+
+def is_of_a_trial(entry: Entry) -> bool:
+    """Whether the program itself has chosen the recipe: there are no tests, and no body is stored."""
+    return entry.evidence is not None and set(entry.evidence.timing.classes) == {IN_PROGRAM}
+
+
 def evidence_words(entry: Entry) -> str:
     """The evidence of a rewrite in words; empty for a remembered failure."""
     if (evidence := entry.evidence) is None:
         return ""
+    if is_of_a_trial(entry):
+        timing = evidence.timing
+        return f"{evidence.level}, {CHOSEN}: {timing.speedup:.3f}x ({timing.low:.3f} to {timing.high:.3f})"
     return (
         f"{evidence.level}: {evidence.tests} tests (seed {evidence.seed}), "
         f"edges gcc {evidence.edges_baseline[0]}/{evidence.edges_baseline[1]}, "

@@ -20,10 +20,10 @@ from gccllm.assembly.data import DATA, data_bytes
 from gccllm.base.names import spoken_name
 from gccllm.base.reasons import Reason
 from gccllm.base.words import counted
-from gccllm.commands.report import recording_words
+from gccllm.commands.report import CHOSEN, is_of_a_trial, recording_words
 from gccllm.commands.terminal import print_table
 from gccllm.store import Entry
-from gccllm.store.entry import printable, recipe_name, recipe_words
+from gccllm.store.entry import EvidenceRecord, printable, recipe_name, recipe_words
 
 FOLDED_ROWS = 4
 """Rows of constants in a row that are still shown."""
@@ -49,17 +49,14 @@ def facts_of(entry: Entry) -> Iterator[tuple[str, str]]:
     if entry.outcome != "accepted":
         yield from _why_nothing(entry)
     if evidence := entry.evidence:
-        timing, (killed, mutants) = evidence.timing, evidence.mutants
+        timing = evidence.timing
         yield "speed-up", f"{timing.speedup:.3f}x (95% {timing.low:.3f} to {timing.high:.3f}), A/A {timing.aa:.3f}"
-        yield "classes", ", ".join(f"{name} {ratio:.2f}x" for name, ratio in timing.classes.items())
-        yield "tests", f"{evidence.tests} (seed {evidence.seed}), {evidence.level}"
-        if words := recording_words(entry):
-            yield "recorded", words
-        yield "edges", "gcc {}/{}, rewrite {}/{}".format(*evidence.edges_baseline, *evidence.edges_candidate)
-        yield "mutants", f"{killed} of {mutants} killed"
-        yield "needs", isa_words(entry.isa_level)
-        processes = counted(timing.processes, "process", "processes")
-        yield "timed", f"{timing.rounds} rounds in {processes}, on {evidence.cpu}"
+        if is_of_a_trial(entry):
+            yield "evidence", f"{evidence.level}, {CHOSEN}"
+            yield "needs", isa_words(entry.isa_level)
+            yield "timed", f"{counted(timing.rounds, 'run')} of the program, on {evidence.cpu}"
+        else:
+            yield from _tested(entry, evidence)
     if entry.source:
         yield "source", entry.source
     if spoken_name(entry.function) != entry.function:
@@ -73,6 +70,19 @@ def facts_of(entry: Entry) -> Iterator[tuple[str, str]]:
     yield "key", entry.key
     if entry.outcome == "accepted":
         yield "again", f"gccllm cache verify {entry.key[:12]}"
+
+
+def _tested(entry: Entry, evidence: EvidenceRecord) -> Iterator[tuple[str, str]]:
+    timing, (killed, mutants) = evidence.timing, evidence.mutants
+    yield "classes", ", ".join(f"{name} {ratio:.2f}x" for name, ratio in timing.classes.items())
+    yield "tests", f"{evidence.tests} (seed {evidence.seed}), {evidence.level}"
+    if words := recording_words(entry):
+        yield "recorded", words
+    yield "edges", "gcc {}/{}, rewrite {}/{}".format(*evidence.edges_baseline, *evidence.edges_candidate)
+    yield "mutants", f"{killed} of {mutants} killed"
+    yield "needs", isa_words(entry.isa_level)
+    processes = counted(timing.processes, "process", "processes")
+    yield "timed", f"{timing.rounds} rounds in {processes}, on {evidence.cpu}"
 
 
 def _why_nothing(entry: Entry) -> Iterator[tuple[str, str]]:
