@@ -99,17 +99,28 @@ def test_a_clone_is_no_target(unit_of: Make) -> None:
     )  # fmt: skip
 
 
-def test_a_caller_of_a_clone_is_refused_where_gcc_has_the_clone_only(unit_of: Make) -> None:
+def test_a_caller_of_a_clone_brings_along_what_it_calls(unit_of: Make) -> None:
+    """gcc's own text has the clone only, with parameters of its own."""
+    made = body(bodies(unit_of, CLONES), "one")
+    assert made.externals == set()
+    assert any(line.label.startswith(".Lcallee") for line in made.lines)
+
+
+def test_a_callee_that_gccs_own_text_has_is_called_there(unit_of: Make) -> None:
+    source = "int scaled(const int *, int, int);\n" + CLONES.replace("static ", "").replace(
+        OWN, "__attribute__((noipa)) "
+    )
+    assert body(bodies(unit_of, source), "one").externals == {"scaled"}
+
+
+def test_the_address_of_a_function_that_gccs_own_text_has_not_is_refused(unit_of: Make) -> None:
+    """Somebody might compare it."""
     made = bodies(unit_of, CLONES)
-    assert refusal(made, "one") == (Reason.OTHER_SYMBOLS, "scaled is not in gcc's own text")
-
-
-def test_a_caller_of_a_clone_gets_the_compile_without_clones(unit_of: Make) -> None:
-    """The function itself is in gcc's text, since another unit may call it."""
-    made = bodies(unit_of, CLONES.replace("static ", ""), "-O3")
-    assert made.unit.baseline is not None
-    calls = body(made, "one").externals
-    assert calls == {"scaled"}
+    clone = CLONES.replace("scaled(a, 100, 3) + 1", "(keep(scaled), scaled(a, 100, 3) + 1)")
+    made.unit.__dict__["preprocessed"] = ("void keep(void *);\n" + clone).encode()
+    reason, detail = refusal(made, "one")
+    assert reason is Reason.OTHER_SYMBOLS
+    assert detail.startswith("the address of ")
 
 
 # --- floats --------------------------------------------------------------------------------------------
