@@ -15,10 +15,10 @@ from gccllm.base.core import Decline, Request
 from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
 from gccllm.pipeline import Decision, Result, defined_symbols, from_store
-from gccllm.propose.compiled import CompiledBodies, CompiledRecipe
+from gccllm.propose.compiled import CompiledBodies, CompiledRecipe, clones_behind
 from gccllm.store import Entry, Store
 from gccllm.trial.contests import PLACEBO, REWRITE, Contender, Contests, KnownContest
-from gccllm.trial.text import MOST_BODIES, Contest, chooser_text, contested_text
+from gccllm.trial.text import Contest, chooser_text, contested_text
 from gccllm.unit import policy
 from gccllm.unit.hotness import Globs
 from gccllm.unit.in_program import choice_situation, compiled_bodies, screened
@@ -49,7 +49,11 @@ def trial_unit(request: Request, build: Build) -> Result:
         try:
             if globs.match(function.name, "exclude"):
                 raise Decline(Reason.EXCLUDED)
-            if profile is not None and profile.get(function.name, 0.0) < LIMITS.trial_share / 2:
+            clones = clones_behind(function.name, unit.module)
+            if (
+                profile is not None
+                and sum(profile.get(n, 0.0) for n in (function.name, *clones)) < LIMITS.trial_share / 2
+            ):
                 raise Decline(Reason.NOT_HOT, "the profile has less of it than a trial compares")
             contest, record = contest_of(function, session, compiled, build.store)
             known.put(record)
@@ -89,6 +93,9 @@ def contest_of(
     seen = {canonical(own)}
     bodies: list[Body] = [own]
     contenders = [Contender(recipe=PLACEBO, isa_level=0)]
+    if rewrite := admitted(function, session, store):
+        bodies.append(Body.parse(rewrite.body))
+        contenders.append(Contender(recipe=REWRITE, isa_level=rewrite.isa_level))
     refusal = ""
     for recipe in compiled.recipes():
         try:
@@ -96,12 +103,9 @@ def contest_of(
         except BodyError as error:
             refusal = refusal or f"{recipe.name}: {error}"
             continue
-        if one is not None and len(bodies) < MOST_BODIES:
+        if one is not None:
             bodies.append(one[0])
             contenders.append(Contender(recipe=recipe.name, isa_level=one[1]))
-    if (rewrite := admitted(function, session, store)) and len(bodies) < MOST_BODIES:
-        bodies.append(Body.parse(rewrite.body))
-        contenders.append(Contender(recipe=REWRITE, isa_level=rewrite.isa_level))
     if len(bodies) == 1:
         raise Decline(Reason.NO_CANDIDATE, refusal or "every recipe makes gcc's own body")
     situation = choice_situation(session, function.name)
@@ -109,6 +113,7 @@ def contest_of(
         key=situation.key, situation=situation.parts, function=function.name,
         source=session.unit.source.name if session.unit.source else "",
         compiler=session.unit.tools.version, contenders=tuple(contenders), cwd=str(session.unit.request.cwd),
+        clones=clones_behind(function.name, session.unit.module),
     )  # fmt: skip
     return Contest(function, record.identity, tuple(bodies)), record
 

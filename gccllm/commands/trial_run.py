@@ -13,7 +13,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,15 +114,20 @@ def on_trial(
     contests: Sequence[KnownContest], shares: dict[str, float]
 ) -> tuple[dict[str, KnownContest], dict[str, float]]:
     """(hot functions on trial by identity, share of the other hot ones by name)."""
-    hot = {one.identity: one for one in contests if shares.get(one.function, 0.0) >= LIMITS.trial_share}
-    names = {one.function for one in hot.values()}
+    hot = {one.identity: one for one in contests if one.share(shares) >= LIMITS.trial_share}
+    names = names_of(hot.values())
     absent = {name: share for name, share in shares.items() if share >= LIMITS.trial_share and name not in names}
     return hot, absent
 
 
+def names_of(contests: Iterable[KnownContest]) -> set[str]:
+    """The functions whose time is theirs."""
+    return {name for one in contests for name in (one.function, *one.clones)}
+
+
 def opening(hot: dict[str, KnownContest], absent: dict[str, float], shares: dict[str, float]) -> Iterator[str]:
     bodies = sum(len(one.contenders) for one in hot.values())
-    covered = sum(shares[name] for name in {one.function for one in hot.values()})
+    covered = sum(shares.get(name, 0.0) for name in names_of(hot.values()))
     yield f"{many(len(hot), 'function')} on trial, {bodies} bodies; they take {covered:.0%} of the time"
     if absent:
         named = ", ".join(f"{spoken_name(n)} {s:.0%}" for n, s in sorted(absent.items(), key=lambda row: -row[1])[:4])
@@ -169,8 +174,8 @@ def print_verdicts(
     table.add_column("body")
     table.add_column("program", justify="right", no_wrap=True)
     table.add_column("95%", justify="right", no_wrap=True)
-    for identity, contest in sorted(hot.items(), key=lambda row: -shares[row[1].function]):
-        name, share = spoken_name(contest.function), f"{shares[contest.function]:.0%}"
+    for identity, contest in sorted(hot.items(), key=lambda row: -row[1].share(shares)):
+        name, share = spoken_name(contest.function), f"{contest.share(shares):.0%}"
         if identity in won:
             table.add_row(name, share, won[identity].recipe, *_figures(won[identity].effect))
         else:

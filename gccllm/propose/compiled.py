@@ -100,7 +100,13 @@ class CompiledBodies:
 
     def body(self, name: str, recipe: CompiledRecipe, deadline_s: float = 60.0) -> Body:
         """The function as the recipe compiles it. Raises Refused with the reason why there is none."""
-        return self._cut(name, self.module(recipe, BASELINE_LIKE, deadline_s))
+        try:
+            return self._cut(name, self.module(recipe, BASELINE_LIKE, deadline_s))
+        except BodyError as error:
+            if error.reason is not Reason.FUSED:
+                raise
+        # gcc 12 fuses when it vectorises straight-line code, whatever -ffp-contract says.
+        return self._cut(name, self.module(recipe, (*BASELINE_LIKE, "-fno-tree-slp-vectorize"), deadline_s))
 
     def module(self, recipe: CompiledRecipe, like: tuple[str, ...], deadline_s: float) -> Module:
         level = [flag for flag in LEVEL_FLAGS[recipe.level] if flag != "-mfma"] if recipe.level else []
@@ -160,6 +166,18 @@ def _plain(name: str, module: Module) -> Body:
     if function.has_lsda:
         raise Refused(Reason.LSDA, name)
     return function.body.without_endbr()
+
+
+def clones_behind(name: str, module: Module) -> tuple[str, ...]:
+    """The clones that a function calls, and those that these call: their time is its own where they come along."""
+    found: dict[str, None] = {}
+    todo = [name]
+    while todo:
+        for called in module.functions[todo.pop()].calls:
+            if called in module.functions and _CLONE.search(called) and called not in found:
+                found[called] = None
+                todo.append(called)
+    return tuple(found)
 
 
 def is_brought_along(symbol: str, module: Module, baseline: Module) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -35,6 +36,12 @@ class KnownContest(Frozen):
     cwd: str
     """Directory of the compile: whose project the function belongs to."""
     contenders: tuple[Contender, ...]
+    clones: tuple[Symbol, ...] = ()
+    """What gcc's own body calls that comes along with the others; its time counts as the function's."""
+
+    def share(self, shares: Mapping[str, float]) -> float:
+        """Of the program's time, by the shares of functions."""
+        return sum(shares.get(name, 0.0) for name in (self.function, *self.clones))
 
     @property
     def identity(self) -> str:

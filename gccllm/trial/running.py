@@ -20,6 +20,11 @@ from gccllm.trial.design import Choices
 CHOICES = "GCCLLM_TRIAL"
 
 
+def spelt(choices: Choices) -> str:
+    """Choices as the chooser in the program reads them."""
+    return ",".join(f"{identity}={chr(ord('0') + body)}" for identity, body in sorted(choices.items()) if body)
+
+
 class TrialError(Exception):
     """The trial cannot go on; the message is for the user."""
 
@@ -52,7 +57,7 @@ class Command:
 
     def run(self, choices: Choices) -> Seen:
         """Raises TrialError when the command cannot be started, or prints no metric."""
-        words = ",".join(f"{identity}={body}" for identity, body in sorted(choices.items()) if body)
+        words = spelt(choices)
         env = self.environment | ({CHOICES: words} if words else {})
         with tempfile.TemporaryFile() as out, _input() as given:
             started = time.monotonic()

@@ -22,14 +22,14 @@ from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Toolchain
 from gccllm.record.stub import RUNTIME_FLAGS, grouped
 
-MOST_BODIES = 8
+MOST_BODIES = 12
 """Beside gcc's own; the chooser knows no more."""
 GROUP = "__gccllm_trial_v1"
 """The chooser's COMDAT group. Another layout of the record needs another name."""
 OWN = "gccllm.trial."
 """Prefix of the chooser's symbols, which no C program can have."""
 SECTION = "gccllm_trial"
-RECORD_BYTES = 96
+RECORD_BYTES = 128
 _CHOOSER = Path(__file__).parent / "native" / "chooser.c"
 
 

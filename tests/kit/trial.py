@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gccllm.store import Store
 from gccllm.trial.contests import Contests, KnownContest
-from gccllm.trial.running import CHOICES
+from gccllm.trial.running import CHOICES, spelt
 
 Choice = tuple[str, int]
 """Function and body."""
@@ -61,7 +61,7 @@ class TrialBuild:
 
     def run(self, program: str, chosen: Mapping[str, int] | str = "", *arguments: str) -> tuple[int, str]:
         """Status and output with the bodies chosen: identity -> body, or the variable's own words."""
-        words = chosen if isinstance(chosen, str) else ",".join(f"{name}={body}" for name, body in chosen.items())
+        words = chosen if isinstance(chosen, str) else spelt(chosen)
         done = subprocess.run(
             [str(self.here / program), *arguments], cwd=self.here, env=self.environment(**{CHOICES: words}),
             capture_output=True, text=True, timeout=60,

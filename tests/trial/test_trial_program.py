@@ -103,10 +103,10 @@ LOOK = r"""
 #include <stdio.h>
 #include <string.h>
 /* As trial/text.py lays the records out: slot, name, count, bodies. */
-extern const char *__start_gccllm_trial[][12], *__stop_gccllm_trial[][12];
+extern const char *__start_gccllm_trial[][16], *__stop_gccllm_trial[][16];
 void look(void) {
-    for (const char *(*one)[12] = __start_gccllm_trial; one < __stop_gccllm_trial; one++)
-        for (int body = 0; body < 9; body++)
+    for (const char *(*one)[16] = __start_gccllm_trial; one < __stop_gccllm_trial; one++)
+        for (int body = 0; body < 13; body++)
             if ((*one)[1] != NULL && (*one)[0] == (*one)[3 + body]) printf("%.16s=%d\\n", (*one)[1], body);
 }
 """.replace("\\\\", "\\")

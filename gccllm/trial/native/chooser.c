@@ -11,7 +11,7 @@
  */
 #include "../../record/native/text.h"
 
-enum { MOST_BODIES = 8, ID_LENGTH = 16, AT_NULL = 0 };
+enum { MOST_BODIES = 12, ID_LENGTH = 16, AT_NULL = 0 };
 
 /* As trial/text.py lays it out, one a function, in the section gccllm_trial. */
 struct choice {
