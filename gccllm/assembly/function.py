@@ -87,13 +87,6 @@ class Function:
         raise BodyError(Reason.UNSUPPORTED_CODE, f"{self.name} has no instruction where it starts")
 
     @cached_property
-    def siblings(self) -> tuple[str, ...]:
-        """Names of its `.cold` part and of its `.part.N`, `.constprop.N`, `.isra.N` clones in the unit."""
-        clone = re.compile(re.escape(self.name) + r"\.(part|constprop|isra|localalias|cold)\b")
-        clones = [name for name in self.module.functions if clone.match(name)]
-        return tuple(dict.fromkeys([*self.parts, *clones]))
-
-    @cached_property
     def parts(self) -> tuple[str, ...]:
         """Symbols of its own pieces in other sections, such as `name.cold`."""
         return tuple(

@@ -1,10 +1,12 @@
 """Function names as a person reads them: C++ names demangled by binutils' `c++filt`, asked once for all.
 
-Names stay mangled in the log, the store and `--json`. Where there is no `c++filt` people read them mangled too.
+Names stay mangled in the log, the store and `--json`. Where there is no `c++filt` people read them mangled too. A clone
+that gcc made of a function (`f.constprop.0`) is meant where the function is named.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
@@ -13,6 +15,13 @@ from gccllm.base.toolchain import Toolchain, run
 MANGLED = "_Z"
 LONGEST = 4000
 """Characters: a short mangled name may stand for one that nobody can read."""
+_CLONE = re.compile(r"(?:\.(?:constprop|isra|part)\.[0-9]+)+$")
+
+
+def original_name(name: str) -> str:
+    """The function that `name` is a clone of; empty for any other name."""
+    found = _CLONE.search(name)
+    return name[: found.start()] if found else ""
 
 
 def spoken(names: Iterable[str], *options: str) -> dict[str, str]:
@@ -34,21 +43,24 @@ def spoken_name(name: str) -> str:
 
 
 def spellings(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Each name as in the object file, as C++ spells it, and so without its parameters."""
+    """Each name as in the object file, as C++ spells it, and so without its parameters; of a clone, its original's."""
     known = list(names)
-    whole, short = spoken(known), spoken(known, "--no-params")
-    return {name: tuple(dict.fromkeys((name, whole[name], short[name]))) for name in known}
+    plain = {name: original_name(name) or name for name in known}
+    whole, short = spoken(plain.values()), spoken(plain.values(), "--no-params")
+    return {name: tuple(dict.fromkeys((name, one, whole[one], short[one]))) for name, one in plain.items()}
 
 
 def named(name: str, known: Iterable[str]) -> frozenset[str]:
-    """Those of `known` (as in the object file) that a person may mean: the name itself, or what C++ calls it.
+    """Those of `known` (as in the object file) that a person may mean: the name itself, or what C++ calls it, or its
+    clones.
 
     C++ names may be given with or without their parameters.
     """
     known = frozenset(known)
     if name in known:
         return frozenset({name})
-    return _equal(spoken(known), name) or _equal(spoken(known, "--no-params"), name)
+    said = _equal(spoken(known), name) or _equal(spoken(known, "--no-params"), name)
+    return said or _equal({one: original_name(one) for one in known}, name)
 
 
 def _equal(spoken_names: Mapping[str, str], name: str) -> frozenset[str]:

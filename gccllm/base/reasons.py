@@ -128,7 +128,6 @@ class Reason(enum.Enum):
     TOO_LARGE = ("too_large", Scope.FUNCTION, "it has more instructions than the limit", "raise GCCLLM_MAX_INSTRUCTIONS above the number that `gccllm explain` gives")
     FAR_DATA = ("far_data", Scope.FUNCTION, "it needs data or functions of other units that no test can supply", _RECORD)
     REPLACEABLE = ("replaceable", Scope.FUNCTION, "one name in it means both the unit's own function and one that another unit may put in its place", "make it static, or compile with -fvisibility=hidden")
-    LOCAL_CONVENTION = ("local_convention", Scope.FUNCTION, "gcc gave it a calling convention of its own", "compile the file with -fno-ipa-cp -fno-ipa-sra")
     NO_TYPES = ("no_types", Scope.FUNCTION, "its types were not found in the debug information")
     NO_INPUTS = ("no_inputs", Scope.FUNCTION, "no input was found on which the baseline has a defined result", _RECORD)
     EDGES_MISSED = ("edges_missed", Scope.FUNCTION, "some edge of the baseline is uncovered and not shown infeasible", _RECORD)

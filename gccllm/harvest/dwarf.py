@@ -17,8 +17,10 @@ from typing import Any
 from elftools.elf.elffile import ELFFile
 
 from gccllm.base.core import Decline, External
+from gccllm.base.names import original_name
 from gccllm.base.reasons import Reason
 from gccllm.harvest.abi import callee_spec, place_params
+from gccllm.harvest.prototypes import prototype, type_of
 from gccllm.harvest.types import (
     Array,
     CType,
@@ -42,23 +44,33 @@ _REGISTERS = {*range(0x50, 0x70), 0x90}  # DW_OP_reg0 .. DW_OP_reg31, DW_OP_regx
 _ADDRESS, _THREAD_ADDRESS = 0x03, {0x9B, 0xE0}  # DW_OP_addr; DW_OP_form_tls_address, DW_OP_GNU_push_tls_address
 _PASS_BY_REFERENCE = 4  # DW_CC_pass_by_reference
 _NAMED_POINTERS = {"DW_TAG_pointer_type", "DW_TAG_reference_type", "DW_TAG_rvalue_reference_type"}
+_KEYWORDS = {
+    "DW_TAG_structure_type": "struct", "DW_TAG_class_type": "struct", "DW_TAG_union_type": "union",
+    "DW_TAG_enumeration_type": "enum",
+}  # fmt: skip
+_NAMED = {"DW_TAG_base_type", "DW_TAG_typedef", *_KEYWORDS}
+_ABSTRACT = "DW_AT_abstract_origin"
 _RECORDS = {"DW_TAG_structure_type", "DW_TAG_class_type", "DW_TAG_union_type"}
 
 Die = Any  # elftools has no types
 
 
 class UnitTypes:
-    """Signatures of a unit's functions: its DWARF is read once, at the first question."""
+    """Signatures of a unit's functions: its DWARF is read once, at the first question.
 
-    def __init__(self, object_file: bytes) -> None:
+    dump  gcc's last tree dump of the same compile, for the signatures of clones (`prototypes`)
+    """
+
+    def __init__(self, object_file: bytes, dump: str = "") -> None:
         self._object = object_file
+        self._dump = dump
 
     @cached_property
     def _reader(self) -> _Reader:
         elf = ELFFile(io.BytesIO(without_thread_offsets(self._object)))
         if not elf.has_dwarf_info():
             raise Decline(Reason.NO_TYPES, "no DWARF")
-        return _Reader(elf.get_dwarf_info())
+        return _Reader(elf.get_dwarf_info(), self._dump)
 
     def signature(self, name: str) -> Signature:
         """That of function `name` (its assembler name).
@@ -125,7 +137,8 @@ def is_strict_aliasing(options: Sequence[str]) -> bool:
 
 
 class _Reader:
-    def __init__(self, dwarf: Any) -> None:
+    def __init__(self, dwarf: Any, dump: str) -> None:
+        self.dump = dump
         self.options: list[str] = []
         """Those that gcc says it was called with."""
         self.kept: list[str] = []
@@ -136,12 +149,15 @@ class _Reader:
         self.types: dict[int, CType] = {}
         self.members: dict[int, Die] = {}
         """By the identity of their Field, which `types` keeps alive."""
+        self.named: list[Die] = []
         for unit in dwarf.iter_CUs():
             self.options += text(unit.get_top_DIE(), "DW_AT_producer").split()
             self.collect(unit.get_top_DIE())
 
     def collect(self, top: Die) -> None:
         for die in top.iter_children():
+            if die.tag in _NAMED and "DW_AT_name" in die.attributes and "DW_AT_declaration" not in die.attributes:
+                self.named.append(die)
             if die.tag == "DW_TAG_subprogram":
                 self.collect_function(die)
                 self.collect_statics(die)
@@ -179,11 +195,9 @@ class _Reader:
 
     def signature(self, name: str) -> Signature:
         die = self.functions.get(name)
-        if die is None:
-            raise Decline(Reason.NO_TYPES, name)
         if self.kept:
             raise Decline(Reason.REGISTER_VARIABLE, ", ".join(self.kept))
-        named, returns = self.prototype(die)
+        named, returns = self.clone(name) if die is None else self.prototype(die)
         for label, ctype in [*named, ("result", returns)]:
             if ctype is not None and (found := qualified(label, ctype)):
                 reason = Reason.VOLATILE if found.what == "volatile" else Reason.ATOMIC
@@ -194,7 +208,8 @@ class _Reader:
 
     def prototype(self, die: Die) -> tuple[list[tuple[str, CType]], CType | None]:
         """Parameters in order and the result type. Raises Decline(VARIADIC)."""
-        holder = die
+        # A concrete instance lists what is left of its parameters, in any order.
+        holder = die.get_DIE_from_attribute(_ABSTRACT) if _ABSTRACT in die.attributes else die
         while not any(c.tag == "DW_TAG_formal_parameter" for c in holder.iter_children()):
             follow = origin(holder)
             if follow is None:
@@ -208,6 +223,31 @@ class _Reader:
                 named.append((text(child, "DW_AT_name") or f"arg{len(named)}", self.type_of(child)))
         returns = self.type_of(die) if attribute(die, "DW_AT_type") else None
         return named, returns
+
+    def clone(self, name: str) -> tuple[list[tuple[str, CType]], CType | None]:
+        """As `prototype`, of a clone that gcc made of a function. Raises Decline(NO_TYPES, UNSUPPORTED_TYPE) too."""
+        die, declared = self.functions.get(original_name(name)), prototype(self.dump, name)
+        if die is None or declared is None:
+            raise Decline(Reason.NO_TYPES, name)
+        original, returns = self.prototype(die)
+        kept = dict(original)
+        named: list[tuple[str, CType]] = []
+        for printed, label in declared.params:
+            ctype = kept.get(label) or type_of(printed, self.spelled)
+            if ctype is None:
+                raise Decline(Reason.UNSUPPORTED_TYPE, f"{label}: {printed}")
+            # gcc numbers its own names through the unit: the position tells as much, and stays.
+            named.append((f"value{len(named)}" if "." in label else label, ctype))
+        return named, None if declared.returns == "void" else returns
+
+    @cached_property
+    def spelled(self) -> dict[str, CType]:
+        """Types by the words that gcc's dump has for them; none that two types share."""
+        dies: dict[str, list[Die]] = {}
+        for die in self.named:
+            words = f"{_KEYWORDS.get(die.tag, '')} {text(die, 'DW_AT_name')}".strip()
+            dies.setdefault(words, []).append(die)
+        return {words: self.build(found[0]) for words, found in dies.items() if len(found) == 1}
 
     @cached_property
     def callees(self) -> dict[str, External]:
@@ -360,7 +400,7 @@ def is_const(pointer: Die) -> bool:
 
 def origin(die: Die) -> Die | None:
     """The declaration or abstract instance that `die` completes."""
-    for name in ("DW_AT_abstract_origin", "DW_AT_specification"):
+    for name in (_ABSTRACT, "DW_AT_specification"):
         if name in die.attributes:
             return die.get_DIE_from_attribute(name)
     return None

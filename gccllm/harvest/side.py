@@ -88,9 +88,10 @@ class SideCompile:
             raise Decline(Reason.SIDE_COMPILE, f"sections differ: {', '.join(differing[:4])}")
         if not dump.exists():
             raise Decline(Reason.SIDE_COMPILE, "no tree dump of the unit")
+        text = dump.read_bytes().decode("latin-1")
         return Typed(
-            UnitTypes(with_types.read_bytes()),
-            dump.read_bytes().decode("latin-1"),
+            UnitTypes(with_types.read_bytes(), text),
+            text,
             read_sources(rule, ran.err, self.cwd or Path.cwd(), started),
         )
 

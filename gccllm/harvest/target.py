@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gccllm.assembly import Body, BodyError, Module, is_pointed_to, reachable, replaceable, slice_text
 from gccllm.base.core import Decline
+from gccllm.base.names import original_name
 from gccllm.base.toolchain import Toolchain
 from gccllm.harvest.generate import GlobalSymbol
 from gccllm.harvest.types import Signature
@@ -71,12 +72,12 @@ class HarvestTarget:
 def trapping_slice(
     trapping: Module | None, module: Module, name: str, others: AbstractSet[str] = frozenset()
 ) -> str | None:
-    """The function and all it reaches out of the trapping side compile; None where it is not there.
+    """The function and all it reaches out of the trapping side compile; None where it is not there, as no clone is.
 
     `others`: names of `module` that another unit may replace. What gcc inlined into the baseline is the unit's own
     there too. Raises BodyError as `reachable` does.
     """
-    if trapping is None:
+    if trapping is None or original_name(name):
         return None
     functions = reachable(module, name, others)[0]
     called = frozenset(ref for one in functions for ref in module.functions[one].refs) & others

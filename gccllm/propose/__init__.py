@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from gccllm import __version__
 from gccllm.assembly import BodyError, Function, canonical
+from gccllm.base.names import original_name
 from gccllm.propose import csource
 from gccllm.propose.protocol import Attempt, Failure, Isa, Prompt, Proposer
 from gccllm.propose.signature import CSignature
@@ -83,7 +84,7 @@ def make_prompt(function: Function, unit: CompileUnit | None, isa: Isa, *, types
     Side compiles the unit once for the scalar text (shared by all functions of the unit). `types` are the function's
     own, where debugging information has them; else they are read off the declaration.
     """
-    scalar, found = "", None
+    scalar, found, original = "", None, original_name(function.name)
     if unit is not None:
         module = unit.module(SCALAR)
         twin = module.functions.get(function.name) if module is not None else None
@@ -92,8 +93,9 @@ def make_prompt(function: Function, unit: CompileUnit | None, isa: Isa, *, types
                 scalar = canonical(twin.body.without_endbr())
             except BodyError:
                 scalar = ""
-        found = csource.find(unit.original or "", function.name)
-    declaration = found.signature if found else ""
+        found = csource.find(unit.original or "", original or function.name)
+    # A clone is not called as its source says.
+    declaration = found.signature if found and not original else ""
     return Prompt(
         function=function.name,
         baseline=canonical(function.body.without_endbr()),

@@ -19,7 +19,7 @@ from fnmatch import fnmatchcase
 
 from gccllm.assembly import BodyError, Function, Module, cfg, is_pointed_to
 from gccllm.base.config import Settings
-from gccllm.base.names import spellings
+from gccllm.base.names import original_name, spellings
 from gccllm.base.reasons import Reason
 
 
@@ -155,7 +155,7 @@ def _set_up(heat: Heat, globs: Globs) -> str:
 
 def _set_up_rule(function: Function, seen: frozenset[str]) -> str:
     """Which rule calls it set-up code; empty for none."""
-    if word := SET_UP_NAMES.search(function.name):
+    if word := SET_UP_NAMES.search(original_name(function.name) or function.name):
         return f"`{word[1]}` in its name"
     module = function.module
     callers = module.callers.get(function.name, frozenset()) - seen

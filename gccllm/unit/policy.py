@@ -118,8 +118,6 @@ def declines_function(function: Function, settings: Settings) -> None:
     limit = settings["max_instructions"]
     if function.instructions > limit:
         raise Decline(Reason.TOO_LARGE, f"{function.instructions} instructions, limit {limit}")
-    if re.search(r"\.(constprop|isra|part|cold|lto_priv)\b", function.name):
-        raise Decline(Reason.LOCAL_CONVENTION, function.name)
 
 
 COMPILED = "compiled"
