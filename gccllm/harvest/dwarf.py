@@ -17,10 +17,11 @@ from typing import Any
 from elftools.elf.elffile import ELFFile
 
 from gccllm.base.core import Decline, External
+from gccllm.base.dump import Prototype, prototypes
 from gccllm.base.names import original_name
 from gccllm.base.reasons import Reason
 from gccllm.harvest.abi import callee_spec, place_params
-from gccllm.harvest.prototypes import prototype, type_of
+from gccllm.harvest.prototypes import check, clone_parameters, is_clone_of
 from gccllm.harvest.types import (
     Array,
     CType,
@@ -86,6 +87,11 @@ class UnitTypes:
         except Exception as error:  # elftools lets through whatever odd bytes lead it to
             raise Decline(Reason.NO_TYPES, f"{type(error).__name__}: {error}") from error
 
+    def declaration(self, clone: str) -> str:
+        """gcc's of a clone; empty for any other function."""
+        declared = self._reader.declared_in_code.get(clone) if original_name(clone) else None
+        return declared.text if declared is not None else ""
+
 
 def signature_of(object_path: Path, name: str) -> Signature:
     """As `UnitTypes.signature`, of the object in a file."""
@@ -138,6 +144,7 @@ def is_strict_aliasing(options: Sequence[str]) -> bool:
 
 class _Reader:
     def __init__(self, dwarf: Any, dump: str) -> None:
+        self.dwarf = dwarf
         self.dump = dump
         self.options: list[str] = []
         """Those that gcc says it was called with."""
@@ -149,15 +156,12 @@ class _Reader:
         self.types: dict[int, CType] = {}
         self.members: dict[int, Die] = {}
         """By the identity of their Field, which `types` keeps alive."""
-        self.named: list[Die] = []
         for unit in dwarf.iter_CUs():
             self.options += text(unit.get_top_DIE(), "DW_AT_producer").split()
             self.collect(unit.get_top_DIE())
 
     def collect(self, top: Die) -> None:
         for die in top.iter_children():
-            if die.tag in _NAMED and "DW_AT_name" in die.attributes and "DW_AT_declaration" not in die.attributes:
-                self.named.append(die)
             if die.tag == "DW_TAG_subprogram":
                 self.collect_function(die)
                 self.collect_statics(die)
@@ -198,6 +202,8 @@ class _Reader:
         if self.kept:
             raise Decline(Reason.REGISTER_VARIABLE, ", ".join(self.kept))
         named, returns = self.clone(name) if die is None else self.prototype(die)
+        if die is not None and not attribute(die, "DW_AT_external"):
+            self.check_local(name, named, returns)
         for label, ctype in [*named, ("result", returns)]:
             if ctype is not None and (found := qualified(label, ctype)):
                 reason = Reason.VOLATILE if found.what == "volatile" else Reason.ATOMIC
@@ -226,28 +232,45 @@ class _Reader:
 
     def clone(self, name: str) -> tuple[list[tuple[str, CType]], CType | None]:
         """As `prototype`, of a clone that gcc made of a function. Raises Decline(NO_TYPES, UNSUPPORTED_TYPE) too."""
-        die, declared = self.functions.get(original_name(name)), prototype(self.dump, name)
-        if die is None or declared is None:
+        die, declared = self.functions.get(original_name(name)), self.declared_in_code.get(name)
+        if die is None or declared is None or not is_clone_of(declared, name, text(die, "DW_AT_name")):
             raise Decline(Reason.NO_TYPES, name)
         original, returns = self.prototype(die)
-        kept = dict(original)
-        named: list[tuple[str, CType]] = []
-        for printed, label in declared.params:
-            ctype = kept.get(label) or type_of(printed, self.spelled)
-            if ctype is None:
-                raise Decline(Reason.UNSUPPORTED_TYPE, f"{label}: {printed}")
-            # gcc numbers its own names through the unit: the position tells as much, and stays.
-            named.append((f"value{len(named)}" if "." in label else label, ctype))
-        return named, None if declared.returns == "void" else returns
+        named = clone_parameters(declared, dict(original), self.spelled)
+        if declared.returns == "void" or returns is None:
+            return named, None
+        check(declared.returns, returns, self.spelled)
+        return named, returns
+
+    def check_local(self, name: str, named: list[tuple[str, CType]], returns: CType | None) -> None:
+        """Raises Decline(NO_TYPES) where gcc's code of a local function is not called as its source says: only gcc's
+        own callers have to know."""
+        declared = self.declared_in_code.get(name)
+        if declared is None:
+            return
+        labels = [label for _, label in declared.params]
+        is_changed = len(labels) != len(named) or (declared.returns == "void") != (returns is None)
+        moved = [label for at, (label, _) in enumerate(named) if label in labels and labels.index(label) != at]
+        if is_changed or moved:
+            raise Decline(Reason.NO_TYPES, f"gcc changed how it is called: {declared.text}")
 
     @cached_property
-    def spelled(self) -> dict[str, CType]:
-        """Types by the words that gcc's dump has for them; none that two types share."""
-        dies: dict[str, list[Die]] = {}
-        for die in self.named:
-            words = f"{_KEYWORDS.get(die.tag, '')} {text(die, 'DW_AT_name')}".strip()
-            dies.setdefault(words, []).append(die)
-        return {words: self.build(found[0]) for words, found in dies.items() if len(found) == 1}
+    def declared_in_code(self) -> dict[str, Prototype]:
+        return prototypes(self.dump)
+
+    def spelled(self, words: str) -> CType | None:
+        """The type that gcc's dump has these words for; None where two types of the unit share them."""
+        found = self.named_types.get(words, [])
+        return self.build(found[0]) if len(found) == 1 else None
+
+    @cached_property
+    def named_types(self) -> dict[str, list[Die]]:
+        """Of every scope."""
+        found: dict[str, list[Die]] = {}
+        for die in (die for unit in self.dwarf.iter_CUs() for die in unit.iter_DIEs()):
+            if die.tag in _NAMED and "DW_AT_name" in die.attributes and "DW_AT_declaration" not in die.attributes:
+                found.setdefault(f"{_KEYWORDS.get(die.tag, '')} {text(die, 'DW_AT_name')}".strip(), []).append(die)
+        return found
 
     @cached_property
     def callees(self) -> dict[str, External]:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from gccllm.assembly import Function, Module
+from gccllm.base.dump import HEAD
 from gccllm.base.reasons import Reason
 from gccllm.x86.forbidden import FORBIDDEN
 
@@ -56,7 +57,6 @@ _LINE = re.compile(r"\s*\[([^][\n\"{}()]*:\d+):\d+")
 _SSA = re.compile(r"\b(?:([A-Za-z]\w*?)(?:\.\d+)?)?_\d+(?:\(D\))?(?!\w)")
 """gcc's name of a value: `port.1_5`, `L_7(D)`, `_6`."""
 _THROUGH = re.compile(r"MEM(?: <[^>]*> )?\[\(([^()]*)\)([^]\s]*)[^]]*\]")
-_HEAD = re.compile(r"^;; Function .*\(\*?([^\s,()]+), funcdef_no=", re.MULTILINE)
 _ATTRIBUTES = re.compile(r"^__attribute__(.*)$", re.MULTILINE)
 _ONE = re.compile(r"\s*([^,(]*[^,(\s])\s*(\((?:[^()\"]|\"(?:[^\"\\]|\\.)*\"|\([^()]*\))*\))?\s*(?:,|$)")
 _HIDDEN_WORDS = frozenset(row.example.split()[0] for row in FORBIDDEN) - {"int3"}
@@ -137,12 +137,12 @@ def reached(module: Module, name: str) -> tuple[str, ...]:
 
 
 def facts_in(dump: str) -> UnitFacts:
-    """The facts of a unit, out of the text of gcc's dump (`side.DUMP_OPTION`)."""
-    heads = list(_HEAD.finditer(dump))
+    """The facts of a unit, out of the text of gcc's dump (`base.dump`)."""
+    heads = list(HEAD.finditer(dump))
     effects: dict[str, Cause] = {}
     attributes: dict[str, tuple[str, ...]] = {}
     for head, after in zip(heads, [*heads[1:], None], strict=True):
-        name, located = head.group(1), dump[head.end() : after.start() if after else len(dump)]
+        name, located = head[2], dump[head.end() : after.start() if after else len(dump)]
         code = _LOCATION.sub("", located)
         attributes[name] = tuple(sorted({one for row in _ATTRIBUTES.findall(code) for one in attribute_list(row)}))
         for pattern, reason in _EFFECTS:

@@ -1,71 +1,62 @@
-"""What a clone (`f.constprop.0`, `f.isra.0`, `f.part.0`) is called with: gcc's own declaration of it.
+"""What a clone (`f.constprop.0`, `f.isra.0`, `f.part.0`) is called with: gcc's own declaration of it (`base.dump`).
 
 A clone keeps the calling convention and changes the signature: constants that all its callers pass are gone, a pointer
 may have become the values behind it, a result that nobody uses is not returned. Debugging information describes the
-original, with the places of what is left of its parameters but neither their order nor new ones. gcc's last tree dump
-(`side.DUMP_OPTION`) has the declaration that the code was expanded from:
-
-    long int sum.isra (const int * const ISRA.115, const size_t ISRA.116, int k)
+original, with the places of what is left of its parameters but neither their order nor new ones.
 
 Parameters that kept their name have the original's type; a new one has the type that is printed, looked up by name.
-
-Not covered: declarations inside of which gcc prints a line break; new parameters of a type without a name (`None`).
+Not covered: new parameters of a type without a name, or of a name that two types share.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 
+from gccllm.base.core import Decline
+from gccllm.base.dump import NUMBERS, Prototype
+from gccllm.base.reasons import Reason
 from gccllm.harvest.types import CType, Opaque, Pointer, Void
 
 _QUALIFIED = re.compile(r"(.*?)\s*\b(const|restrict|volatile|__restrict|__restrict__)$")
 _LEADING = re.compile(r"^((?:const|volatile)\b\s*)+")
 _POINTS_TO_FUNCTION = re.compile(r"\(\*")
 
-
-@dataclass(frozen=True, slots=True)
-class Prototype:
-    """A declaration as gcc prints it."""
-
-    returns: str
-    params: tuple[tuple[str, str], ...]
-    """(type, name)"""
+Named = Callable[[str], CType | None]
+"""`int`, `size_t`, `struct s` ... to the type; None where there is none of that name, or more than one."""
 
 
-def prototype(dump: str, name: str) -> Prototype | None:
-    """The declaration of the function whose assembler name is `name`; None when the dump has none that can be read."""
-    head = re.search(rf"^;; Function (.*) \(\*?{re.escape(name)}, funcdef_no=.*$", dump, re.MULTILINE)
-    end = dump.find("\n{\n", head.end()) if head else -1
-    if head is None or end < 0:
-        return None
-    line = dump[dump.rfind("\n", 0, end) + 1 : end]
-    returns, found, rest = line.partition(f" {head[1]} (")
-    if not found or not rest.endswith(")"):
-        return None
-    params = [one.rpartition(" ") for one in _pieces(rest[:-1])]
-    if any(not ctype for ctype, _, _ in params):
-        return None
-    return Prototype(returns.strip(), tuple((ctype.strip(), label) for ctype, _, label in params))
+def is_clone_of(declared: Prototype, clone: str, original: str) -> bool:
+    """Whether the function declared so under the assembler name `clone` is a clone of what the source calls `original`.
+
+    No name of a program holds a dot.
+    """
+    name, dot, suffix = declared.spoken.rpartition("::")[2].partition(".")
+    return bool(dot) and name == original.partition("<")[0] and NUMBERS.sub("", clone).endswith(f".{suffix}")
 
 
-def _pieces(text: str) -> Iterator[str]:
-    """What commas outside of all brackets separate."""
-    depth = start = 0
-    for at, sign in enumerate(text):
-        depth += (sign in "([<{") - (sign in ")]>}")
-        if sign == "," and depth == 0:
-            yield text[start:at].strip()
-            start = at + 1
-    if text[start:].strip():
-        yield text[start:].strip()
+def clone_parameters(declared: Prototype, original: Mapping[str, CType], named: Named) -> list[tuple[str, CType]]:
+    """The parameters of a clone in order. `original`: the types of its original's. Raises Decline."""
+    params: list[tuple[str, CType]] = []
+    for printed, label in declared.params:
+        ctype = original.get(label) or type_of(printed, named)
+        if ctype is None:
+            raise Decline(Reason.UNSUPPORTED_TYPE, f"{label}: {printed}")
+        check(printed, ctype, named)
+        params.append((label if label in original else f"value{len(params)}", ctype))
+    return params
 
 
-def type_of(text: str, named: Mapping[str, CType]) -> CType | None:
+def check(printed: str, ctype: CType, named: Named) -> None:
+    """Raises Decline where a value of type `ctype` is not passed as one of the printed type is."""
+    read = type_of(printed, named)
+    if read is not None and (type(read), read.size) != (type(ctype), ctype.size):
+        raise Decline(Reason.NO_TYPES, f"gcc changed a type to {printed}")
+
+
+def type_of(text: str, named: Named) -> CType | None:
     """The type that gcc prints as `text`; None for a value whose type `named` does not know.
 
-    named  `int`, `size_t`, `struct s` ... -> the type
     What a pointer points to may be unknown: any bytes then.
     """
     text = text.strip()
@@ -83,7 +74,7 @@ def type_of(text: str, named: Mapping[str, CType]) -> CType | None:
         return Pointer(to, _is_const(text[:-1]), nonnull=text.endswith("&"))
     if (words := _LEADING.match(text)) and "volatile" in words[0]:
         return Opaque("volatile")
-    return named.get(_LEADING.sub("", text))
+    return named(_LEADING.sub("", text))
 
 
 def _is_const(text: str) -> bool:

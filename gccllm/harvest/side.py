@@ -16,15 +16,13 @@ from pathlib import Path
 from gccllm.assembly import BodyError, Module
 from gccllm.base import options
 from gccllm.base.core import Decline
+from gccllm.base.dump import DUMP_OPTION
 from gccllm.base.elf import Elf, ELFError
 from gccllm.base.limits import LIMITS
 from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Ran, Toolchain
 from gccllm.harvest.dwarf import UnitTypes
 from gccllm.harvest.sources import Sources, read_sources
-
-DUMP_OPTION = "-fdump-tree-optimized-lineno"
-"""What `effects` reads."""
 
 # What UBSan checks here. `object-size` and `vptr` are left out: they need optimisation or a run-time library.
 _CHECKS = (

@@ -3,7 +3,7 @@
 It is the bar that a model has to beat, and needs no judgement of its own: each recipe compiles the user's source once
 per unit, and the functions are cut out of the text as they are cut out of gcc's.
 
-Not covered: functions that a recipe inlines away, merges or clones under another name (no candidate from that recipe),
+Not covered: functions that a recipe inlines away, merges or clones otherwise (no candidate from that recipe),
 C++ with clang (its own names for local things differ too much), writable static data that clang names otherwise.
 """
 
@@ -18,6 +18,7 @@ from gccllm.assembly import Body, BodyError, Module, canonical
 from gccllm.base import options
 from gccllm.base.core import Candidate
 from gccllm.base.deadline import Deadline
+from gccllm.base.names import original_name
 from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import run
 from gccllm.propose.hybrid import hybrid
@@ -148,10 +149,12 @@ def _cut(module: Module, name: str, unit: CompileUnit) -> Body | None:
 
 
 def _known(body: Body, name: str, module: Module, baseline: Module) -> bool:
-    """Every symbol the body names is its own, the baseline unit's, or foreign to the recompiled unit too."""
+    """Every symbol the body names is its own, the baseline unit's (a clone called alike), or foreign to the recompiled
+    unit too."""
     ours = module.functions.keys() | module.objects.keys()
     theirs = baseline.functions.keys() | baseline.objects.keys()
-    return all(symbol == name or symbol in theirs or symbol not in ours for symbol in body.externals)
+    shared = {symbol for symbol in theirs if symbol in ours or not original_name(symbol)}
+    return all(symbol == name or symbol in shared or not module.defines(symbol) for symbol in body.externals)
 
 
 def _canonical_or_empty(text: str) -> str:

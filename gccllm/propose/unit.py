@@ -3,6 +3,9 @@
 A `CompileUnit` knows the user's own source, flags and directory; it runs side compiles away from the build's outputs
 and remembers each by its flags, so that all functions of a unit share one compile per recipe.
 
+A clone that gcc made of a function (`f.isra.0`) is in a side compile only where it is called there as it is in the
+build: with other flags gcc makes other clones under the same names.
+
 Covers C and C++ units whose source is a file. Does not cover units read from standard input without `stdin`, nor
 sources that `__DATE__`, `__COUNTER__` side files or a changing header make differ between two compiles: the caller
 compares what comes back with the baseline where that matters.
@@ -12,15 +15,18 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from gccllm.assembly import Module, NotLossless
+from gccllm.base.dump import DUMP_OPTION, Prototype, prototypes
 from gccllm.base.limits import LIMITS
-from gccllm.base.toolchain import Toolchain, run
+from gccllm.base.names import original_name
+from gccllm.base.toolchain import Ran, Toolchain, run
 
+_DUMP = f"{DUMP_OPTION}=stderr"
 _PRLIMIT = shutil.which("prlimit")
 
 
@@ -59,27 +65,31 @@ class CompileUnit:
 
         `flags` replaces the user's own, for a compiler that does not know them all.
         """
-        argv = self._argv(compiler, flags, extra, self.spelled or self.source)
+        asks = (_DUMP,) if self._has_clones and not compiler else ()
+        argv = self._argv(compiler, flags, (*extra, *asks), self.spelled or self.source)
         key = tuple(argv)
         if key not in self._modules:
-            text = self._run(argv, deadline_s)
-            if text is None and self.timed_out:
+            ran = self._run(argv, deadline_s)
+            if ran is None and self.timed_out:
                 return None  # says nothing about the flags: another function may have more time
-            self._modules[key] = self._parse(text) if text is not None else None
+            self._modules[key] = self._without_strange_clones(ran) if ran is not None else None
         return self._modules[key]
 
     def preprocessed_module(self, extra: Sequence[str], *, deadline_s: float = 60.0) -> Module | None:
-        """As `module`, of the text that the build's own preprocessing gives, whatever macros `extra` would define."""
+        """As `module`, of the text that the build's own preprocessing gives, whatever macros `extra` would define.
+
+        Clones stay, however they are called: what calls them has to bring them along (`propose.compiled`).
+        """
         kind = "cpp-output" if self.language == "c" else f"{self.language}-cpp-output"
         argv = (self.tools.gcc, *self.flags, *extra, "-w", "-S", "-o", "-", "-x", kind, "-")
         if argv not in self._modules:
             source = self.preprocessed
             if source is None:
                 return None
-            text = self._run(argv, deadline_s, source)
-            if text is None and self.timed_out:
+            ran = self._run(argv, deadline_s, source)
+            if ran is None and self.timed_out:
                 return None
-            self._modules[argv] = self._parse(text) if text is not None else None
+            self._modules[argv] = self._parse(ran) if ran is not None else None
         return self._modules[argv]
 
     @cached_property
@@ -94,8 +104,29 @@ class CompileUnit:
 
     def module_of(self, source: Path, extra: Sequence[str], *, deadline_s: float = 60.0) -> Module | None:
         """Another source, compiled with the unit's flags within limits of memory; not memoised. For untrusted text."""
-        text = self._run([*limited(), *self._argv("", None, extra, source)], deadline_s)
-        return self._parse(text) if text is not None else None
+        ran = self._run([*limited(), *self._argv("", None, extra, source)], deadline_s)
+        return self._parse(ran) if ran is not None else None
+
+    @property
+    def _has_clones(self) -> bool:
+        return self.baseline is not None and any(map(original_name, self.baseline.functions))
+
+    @cached_property
+    def _declared(self) -> Mapping[str, Prototype]:
+        """How the build's own functions are called."""
+        ran = self._run(self._argv("", None, (_DUMP,), self.spelled or self.source), LIMITS.side_s)
+        return prototypes(ran.err) if ran is not None else {}
+
+    def _without_strange_clones(self, ran: Ran) -> Module | None:
+        """The compile's text, less the clones that are called otherwise than the build's."""
+        if (module := self._parse(ran)) is None:
+            return None
+        if clones := [name for name in module.functions if original_name(name)]:
+            theirs = prototypes(ran.err)
+            for name in clones:
+                if name not in theirs or theirs[name] != self._declared.get(name):
+                    del module.functions[name]
+        return module
 
     @cached_property
     def original(self) -> str | None:
@@ -110,7 +141,7 @@ class CompileUnit:
         own = self.flags if flags is None else flags
         return [compiler or self.tools.gcc, *own, *extra, "-w", "-S", "-o", "-", "-x", self.language, str(source)]
 
-    def _run(self, argv: Sequence[str], deadline_s: float, stdin: bytes = b"") -> str | None:
+    def _run(self, argv: Sequence[str], deadline_s: float, stdin: bytes = b"") -> Ran | None:
         ran = run(argv, stdin=stdin, cwd=self.cwd, deadline_s=deadline_s)
         self.timed_out = ran.code == -1
         if not ran.ok:
@@ -119,14 +150,15 @@ class CompileUnit:
         if len(ran.out) > LIMITS.side_bytes:
             self.last_error = "too much output"
             return None
-        return ran.out.decode("latin-1")
+        return ran
 
-    def _parse(self, text: str) -> Module | None:
+    def _parse(self, ran: Ran) -> Module | None:
         try:
-            return Module.parse(privatised(text, self.baseline))
+            module = Module.parse(privatised(ran.out.decode("latin-1"), self.baseline))
         except NotLossless as error:
             self.last_error = str(error)
             return None
+        return module
 
 
 PRIVATE_COPY = ".Lprivate."

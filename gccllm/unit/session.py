@@ -168,7 +168,7 @@ class UnitSession:
         signature = self.signature(function.name)
         words = self.known.facts.words(self.unit.module, function.name)
         trapping = trapping_slice(self.known.trapping, self.unit.module, function.name, self.replaceable)
-        facts = asked(signature, trapping, words)
+        facts = asked(signature, trapping, words, self.known.typed.types.declaration(function.name))
         return Situation(self.told(function), facts)
 
     def target(self, function: Function) -> Target:

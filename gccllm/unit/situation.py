@@ -102,14 +102,15 @@ def told(
     }
 
 
-def asked(signature: types.Signature, trapping: str | None, facts: str) -> dict[str, str]:
+def asked(signature: types.Signature, trapping: str | None, facts: str, declared: str = "") -> dict[str, str]:
     """The parts that side compiles give. `trapping`: the slice of the build that traps; `facts`: effects and attributes
-    of the function and of all it reaches."""
-    return {
+    of the function and of all it reaches; `declared`: a clone's declaration, which no source has."""
+    parts = {
         "types": hexdigest(types_text(signature)),
         "trapping": hexdigest(steady(trapping or "")),
         "facts": hexdigest(facts),
     }
+    return parts | {"declared": hexdigest(declared)} if declared else parts
 
 
 def bench_parts(bench: Bench) -> dict[str, str]:

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gccllm.assembly import Module
+from gccllm.base.dump import DUMP_OPTION
 from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Toolchain
 from gccllm.harvest.effects import HARMLESS, UnitFacts, attribute_list, facts_in, reached
-from gccllm.harvest.side import DUMP_OPTION
 
 TOOLS = Toolchain.find()
 
