@@ -24,6 +24,9 @@ from gccllm.base.toolchain import Ran, Toolchain
 from gccllm.harvest.dwarf import UnitTypes
 from gccllm.harvest.sources import Sources, read_sources
 
+DEBUG = ("-gdwarf-5", "-g", "-fno-eliminate-unused-debug-types")
+"""Every type by its name, so that a name that two types share is known for it (`prototypes`)."""
+
 # What UBSan checks here. `object-size` and `vptr` are left out: they need optimisation or a run-time library.
 _CHECKS = (
     "shift,integer-divide-by-zero,unreachable,vla-bound,null,return,signed-integer-overflow,bounds,bounds-strict,"
@@ -69,7 +72,7 @@ class SideCompile:
         """
         started = time.time_ns()
         with_types, dump, rule = workdir / "side.o", workdir / "side.dump", workdir / "side.d"
-        wanted = ("-gdwarf-5", "-g", "-w", "-v", f"{DUMP_OPTION}={dump}", "-MD", "-MF", str(rule))
+        wanted = (*DEBUG, "-w", "-v", f"{DUMP_OPTION}={dump}", "-MD", "-MF", str(rule))
         ran = self._compile([*self.flags, *wanted, "-c"], with_types)
         if not ran.ok:
             raise Decline(Reason.SIDE_COMPILE, _first_line(ran.err))

@@ -94,8 +94,9 @@ def make_prompt(function: Function, unit: CompileUnit | None, isa: Isa, *, types
             except BodyError:
                 scalar = ""
         found = csource.find(unit.original or "", original or function.name)
-    # A clone is not called as its source says.
-    declaration = found.signature if found and not original else ""
+    declaration = found.signature if found else ""
+    if original:  # it is not called as its source says
+        declaration = unit.declaration(function.name) if unit is not None else ""
     return Prompt(
         function=function.name,
         baseline=canonical(function.body.without_endbr()),

@@ -107,6 +107,11 @@ class CompileUnit:
         ran = self._run([*limited(), *self._argv("", None, extra, source)], deadline_s)
         return self._parse(ran) if ran is not None else None
 
+    def declaration(self, clone: str) -> str:
+        """gcc's own of a clone of the build; empty where it is not known."""
+        declared = self._declared.get(clone)
+        return declared.text if declared is not None else ""
+
     @property
     def _has_clones(self) -> bool:
         return self.baseline is not None and any(map(original_name, self.baseline.functions))
