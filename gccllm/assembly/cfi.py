@@ -22,8 +22,9 @@ from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Toolchain
 from gccllm.x86.abi_flow import Flow, analyse
 from gccllm.x86.abi_state import ENTRY_FRAME, State, Value
+from gccllm.x86.convention import CALLEE_SAVED
 from gccllm.x86.decode import Code, Insn
-from gccllm.x86.registers import CALLEE_SAVED, DWARF
+from gccllm.x86.registers import DWARF
 
 Rule = tuple[str, int] | bytes
 """(register, offset) for a CFA, ("cfa", offset) for a slot, or a DWARF expression."""

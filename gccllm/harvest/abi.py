@@ -24,11 +24,10 @@ from gccllm.harvest.types import (
     Void,
     describe,
 )
-from gccllm.verify.screen import argument_registers
-from gccllm.x86.registers import INTEGER_ARGUMENTS
+from gccllm.x86.convention import ARGUMENTS, Convention, Exit
+from gccllm.x86.registers import PARTS
 
-INT_REGISTERS = 6
-VECTOR_REGISTERS = 8
+INT_REGISTERS, VECTOR_REGISTERS = map(len, ARGUMENTS.values())
 
 
 def place_params(
@@ -158,26 +157,24 @@ def callee_spec(params: Sequence[CType], returns: CType | None) -> CalleeSpec | 
     )  # fmt: skip
 
 
-# --- registers ---------------------------------------------------------------------------------------
+# --- the convention ----------------------------------------------------------------------------------
 
 
-def signature_registers(signature: Signature) -> frozenset[str]:
-    """Full names of the registers that hold arguments (RDI.., ZMM0..)."""
-    places = [place for param in signature.params for place in param.places]
-    return argument_registers(
-        max((p.index + 1 for p in places if p.file == "int"), default=0),
-        max((p.index + 1 for p in places if p.file == "vector"), default=0),
-    )
-
-
-def pointer_registers(signature: Signature) -> frozenset[str]:
-    """Full names of the registers that hold arguments of pointer type, or pointers of a record that is passed so."""
-    return frozenset(
-        INTEGER_ARGUMENTS[param.places[i].index]
+def convention_of(signature: Signature) -> Convention:
+    """What a function of this signature is entered and left with."""
+    used = [place for param in signature.params for place in param.places]
+    counts = {file: max((p.index + 1 for p in used if p.file == file), default=0) for file in (*ARGUMENTS, "stack")}
+    pointers = frozenset(
+        param.places[i].register
         for param in signature.params
         for i in _pointers_in(param.type)
         if i < len(param.places) and param.places[i].file == "int"
     )
+    results = {PARTS[f"%{one.slot}"].register: one.size for one in signature.returned}
+    return Convention(
+        frozenset(name for file, names in ARGUMENTS.items() for name in names[: counts[file]]),
+        pointers, counts["stack"], (Exit(results),),
+    )  # fmt: skip
 
 
 def _pointers_in(type_: CType) -> Iterator[int]:
@@ -186,8 +183,3 @@ def _pointers_in(type_: CType) -> Iterator[int]:
         yield 0
     elif isinstance(type_, Record):
         yield from (one.offset // 8 + i for one in type_.fields for i in _pointers_in(one.type))
-
-
-def result_bytes(signature: Signature) -> int:
-    """Size of what is returned in rax and rdx."""
-    return sum(one.size for one in signature.returned if one.slot in (Slot.RAX, Slot.RDX))

@@ -32,8 +32,8 @@ from gccllm.harvest.target import HarvestTarget
 from gccllm.harvest.types import Pointer
 from gccllm.sandbox import layout
 from gccllm.verify.workbench import Near, near_of
+from gccllm.x86.convention import INTEGER_ARGUMENTS
 from gccllm.x86.decode import Insn
-from gccllm.x86.registers import INTEGER_ARGUMENTS
 
 if TYPE_CHECKING:
     from gccllm.prove.inputs import Change, Solved, Start
@@ -129,7 +129,7 @@ class Solving:
         named = {line.symbol for line in self.lines.values()} & image.symbols.keys()
         held = _Content(parent, self.probe)
         arguments = dict(zip(INTEGER_ARGUMENTS, parent.ints, strict=False)) if parent is not None else {}
-        used = {INTEGER_ARGUMENTS[place.index]: param for param in self.probe.target.signature.params
+        used = {place.register: param for param in self.probe.target.signature.params
                 for place in param.places if place.file == "int"}  # fmt: skip
         return Start(
             registers={"RSP": layout.STACK_ENTRY},
@@ -190,7 +190,7 @@ class Solving:
         slots = 0
         for place in (place for param in self.probe.target.signature.params for place in param.places):
             if place.file == "int":
-                _put(ints, place.index, found.registers[INTEGER_ARGUMENTS[place.index]])
+                _put(ints, place.index, found.registers[place.register])
                 _put(sizes, place.index, place.size)
             elif place.file == "vector" and place.index >= len(vectors):
                 _put(vectors, place.index, 0)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from gccllm.base.core import External, FarData, Returned
+from gccllm.x86.convention import ARGUMENTS
 
 
 class CType:
@@ -135,6 +136,11 @@ class Place:
     """`int`, `vector` or `stack`."""
     index: int
     size: int
+
+    @property
+    def register(self) -> str:
+        """RDI, ZMM0 ...: of an eightbyte that is passed in one."""
+        return ARGUMENTS[self.file][self.index]
 
 
 @dataclass(frozen=True, eq=False)

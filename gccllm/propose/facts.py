@@ -18,9 +18,9 @@ from gccllm.assembly import Body, BodyError
 from gccllm.assembly.code import code_of
 from gccllm.base.toolchain import Toolchain
 from gccllm.propose.signature import CSignature
+from gccllm.x86.convention import ARGUMENTS
 from gccllm.x86.decode import Code
 from gccllm.x86.liveness import read_first
-from gccllm.x86.registers import INTEGER_ARGUMENTS, VECTOR_ARGUMENTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +46,11 @@ def facts_of(text: str, types: CSignature, tools: Toolchain) -> Facts:
 
 def _registers(types: CSignature) -> dict[str, str]:
     """The register of each parameter."""
-    integers, floats = 0, 0
-    found: dict[str, str] = {}
-    for letter, word in zip("abcdef", types.params, strict=False):
-        if word in ("f32", "f64"):
-            found[letter] = VECTOR_ARGUMENTS[floats]
-            floats += 1
-        else:
-            found[letter] = INTEGER_ARGUMENTS[integers]
-            integers += 1
-    return found
+    free = {file: iter(names) for file, names in ARGUMENTS.items()}
+    return {
+        letter: next(free["vector" if word in ("f32", "f64") else "int"])
+        for letter, word in zip("abcdef", types.params, strict=False)
+    }
 
 
 def _stores(body: Body, code: Code) -> bool | None:

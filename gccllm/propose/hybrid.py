@@ -14,7 +14,8 @@ import re
 
 from gccllm.assembly import Body, Line
 from gccllm.propose.prune import prune
-from gccllm.x86.registers import INTEGER_ARGUMENTS, att
+from gccllm.x86.convention import INTEGER_ARGUMENTS
+from gccllm.x86.registers import att
 
 THRESHOLD = 112
 """Longest length, in elements, that takes gcc's own body."""

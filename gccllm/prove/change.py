@@ -24,9 +24,10 @@ from gccllm.base.toolchain import Toolchain
 from gccllm.prove.edges import Proof
 from gccllm.prove.machine import FLAGS, Machine
 from gccllm.prove.steps import is_modelled, step
+from gccllm.x86.convention import SYSV
 from gccllm.x86.decode import Insn
 from gccllm.x86.liveness import FLAG_NAMES, live
-from gccllm.x86.registers import CALL_RESULTS, GENERAL
+from gccllm.x86.registers import GENERAL
 
 
 def difference(at: Machine, line: Insn, instead: Sequence[Insn]) -> tuple[Any, Any]:
@@ -84,7 +85,7 @@ class Equivalence:
             return True  # control never comes there
         before = self.proof.through(block, self.reached[block], line)
         main, flags = difference(before.machine, original, lines)
-        if live(self.code, self.code.at[original.offset] + 1, CALL_RESULTS) & set(FLAG_NAMES):
+        if live(self.code, self.code.at[original.offset] + 1, SYSV) & set(FLAG_NAMES):
             main = z3.Or(main, flags)
         return self.proof.is_impossible(z3.And(before.when, main))
 

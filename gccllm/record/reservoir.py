@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from gccllm.base.core import PAGE_BYTES
 from gccllm.harvest.types import Place, Signature
 from gccllm.record.capture import RecordedCall, RecordedPage
-from gccllm.x86.registers import INTEGER_ARGUMENTS
+from gccllm.x86.convention import INTEGER_ARGUMENTS
 
 MAX_CALLS = 256
 MAX_BYTES = 128 << 20

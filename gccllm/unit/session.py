@@ -18,7 +18,7 @@ from gccllm.base.events import Log
 from gccllm.base.reasons import Reason
 from gccllm.base.scratch import scratch
 from gccllm.base.stages import BETWEEN
-from gccllm.harvest.abi import pointer_registers, result_bytes, signature_registers
+from gccllm.harvest.abi import convention_of
 from gccllm.harvest.effects import UnitFacts, facts_in
 from gccllm.harvest.prompt_types import words_of
 from gccllm.harvest.side import SideCompile, Typed
@@ -185,11 +185,15 @@ class UnitSession:
         """What the screen has to know of a function of the unit."""
         unit = self.unit
         allowed = isa_for(self.settings["isa"], unit.march, unit.tools).allowed
-        return Context(
-            name, unit.march, allowed, signature_registers(signature), frozenset(unit.module.functions),
-            pointer_registers(signature), result_bytes(signature), hardening.asked(unit.flags),
-            bool(self.settings["early_exits"]),
-        )  # fmt: skip
+        return Context.of(
+            name,
+            convention_of(signature),
+            march=unit.march,
+            max_level=allowed,
+            unit_functions=frozenset(unit.module.functions),
+            hardening=hardening.asked(unit.flags),
+            early_exits=bool(self.settings["early_exits"]),
+        )
 
     def scalar_body(self, name: str) -> Body | None:
         module = self.side.module(adequacy.SIDE_FLAGS)

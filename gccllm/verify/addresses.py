@@ -23,10 +23,10 @@ from gccllm.assembly import BodyError
 from gccllm.base.reasons import Reason
 from gccllm.verify.address_operands import RETURN_ADDRESS, Operands, State, merge
 from gccllm.verify.address_values import ADDRESS, BITS, CLEAN, LOW, Known, added, joined, masked, mixed, signed
+from gccllm.x86.convention import CALL_RESULTS, CALLER_SAVED, INTEGER_ARGUMENTS, Convention
 from gccllm.x86.decode import Code, Insn
 from gccllm.x86.effects import ARITHMETIC_FLAGS, full_name, info_of
 from gccllm.x86.paths import successors
-from gccllm.x86.registers import CALL_RESULTS, CALLER_SAVED, INTEGER_ARGUMENTS
 
 _MOVES = re.compile(
     r"V?(MOV(Q|APS|APD|UPS|UPD|DQA|DQU|DQA32|DQA64|DQU64|DQU32|DDUP|LHPS|HLPS|HPS|LPS|HPD|LPD)|PUNPCK[LH]QDQ"
@@ -48,15 +48,14 @@ class Uses:
     """Registers that may hold its result: of those that can, the ones it writes."""
 
 
-def uses_of(baseline: Code, pointers: frozenset[str]) -> Uses:
-    """`pointers`: argument registers that hold pointers (RDI ...)."""
+def uses_of(baseline: Code, convention: Convention) -> Uses:
     written = frozenset().union(*(insn.effects.writes for insn in baseline.insns))
-    return Uses(frozenset(_Flow(baseline, pointers=pointers).run()), CALL_RESULTS & written)
+    return Uses(frozenset(_Flow(baseline, pointers=convention.pointers).run()), CALL_RESULTS & written)
 
 
-def check_addresses(code: Code, theirs: Uses, pointers: frozenset[str]) -> None:
+def check_addresses(code: Code, theirs: Uses, convention: Convention) -> None:
     """Raises BodyError(ADDRESS_BITS)."""
-    found = _Flow(code, pointers=pointers, results=theirs.results).run()
+    found = _Flow(code, pointers=convention.pointers, results=theirs.results).run()
     if new := {use: at for use, at in found.items() if use not in theirs.odd}:
         use, at = min(new.items(), key=lambda row: row[1].offset)
         raise BodyError(Reason.ADDRESS_BITS, f"{use}: {at}")

@@ -37,7 +37,6 @@ from gccllm.verify.dead import is_dead_change
 from gccllm.verify.mutate import Mutant, assembling, mutants
 from gccllm.verify.workbench import Workbench
 from gccllm.x86.decode import Code
-from gccllm.x86.registers import PARTS
 
 SIDE_FLAGS = ("-Os", "-fno-tree-vectorize")
 """Appended to the unit's flags for `Workbench.scalar`. Measured on 75 kernels with the first harvest: gcc's bodies are
@@ -211,7 +210,7 @@ def _without_equivalent(bench: Workbench, body: Body, alive: Sequence[Mutant]) -
         is_dead = (
             original is not None
             and changed is not None
-            and is_dead_change(body, mutant.body, original, changed, result_registers(bench))
+            and is_dead_change(body, mutant.body, original, changed, bench.convention)
         )
         if not is_dead:
             kept.append(mutant)
@@ -255,8 +254,3 @@ def _is_idle_jump(bench: Workbench, body: Body, mutant: Mutant, idle: frozenset[
     edge = (block_of[at], block_of[body.labels[lines[at].target]])
     there = (block_of[at], block_of[body.labels[others[at].target]])
     return edge in idle and there in infeasible(mutant.body, idle - {edge} | {there}, bench.tools, bench.deadline)
-
-
-def result_registers(bench: Workbench) -> frozenset[str]:
-    """Those that hold the result, but for the x87 stack's."""
-    return frozenset(PARTS[f"%{r.slot}"].register for r in bench.returns if f"%{r.slot}" in PARTS)

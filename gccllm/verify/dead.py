@@ -14,18 +14,18 @@ from collections.abc import Sequence
 from iced_x86 import FlowControl, OpKind
 
 from gccllm.assembly import Body, Line
+from gccllm.x86.convention import INTEGER_ARGUMENTS, Convention
 from gccllm.x86.decode import Code, Insn
 from gccllm.x86.effects import full_name
 from gccllm.x86.liveness import EXTENSIONS, FLAG_NAMES, NOTHING, Places, live, low_bytes, width_of, written
-from gccllm.x86.registers import INTEGER_ARGUMENTS
 
 _ZERO_FLAG = FLAG_NAMES[2]
 _FAULTS = frozenset({"DIV", "IDIV"})
 _SELF_EXTENSIONS = {"CDQE": 4, "CWDE": 2}
 
 
-def is_dead_change(a: Body, b: Body, original: Code, changed: Code, results: frozenset[str]) -> bool:
-    """Bodies `a` and `b` with their decodings. `results`: registers (RAX, ZMM0 ...) holding the result at a return."""
+def is_dead_change(a: Body, b: Body, original: Code, changed: Code, convention: Convention) -> bool:
+    """Bodies `a` and `b` with their decodings."""
     if a.constants != b.constants or len(original.insns) != a.instructions or len(changed.insns) != b.instructions:
         return False
     start, old_lines, new_lines = _difference(a.lines, b.lines)
@@ -43,15 +43,15 @@ def is_dead_change(a: Body, b: Body, original: Code, changed: Code, results: fro
     if len(old) == len(new) == 1 and _is_reversed_compare(old_lines[0], new_lines[0]):
         changes -= {_ZERO_FLAG}
     changes -= _agreeing(old, new)
-    return not changes & live(original, first + len(old), results)
+    return not changes & live(original, first + len(old), convention)
 
 
-def argument_bytes(code: Code, results: frozenset[str]) -> dict[str, int]:
+def argument_bytes(code: Code, convention: Convention) -> dict[str, int]:
     """Low bytes (0, 1, 2, 4, 8) of each integer argument register that the result may depend on.
 
     All of them where control cannot be followed.
     """
-    asked = live(code, 0, results)
+    asked = live(code, 0, convention)
     return {r: max((part for part in (1, 2, 4, 8) if f"{r}:{part}" in asked), default=0) for r in INTEGER_ARGUMENTS}
 
 

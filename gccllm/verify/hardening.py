@@ -22,12 +22,12 @@ from iced_x86 import FlowControl, OpKind, RegisterInfo
 
 from gccllm.assembly import BodyError
 from gccllm.base.reasons import Reason
+from gccllm.x86.convention import CALL_RESULTS, CALLER_SAVED, INTEGER_ARGUMENTS, VECTOR_ARGUMENTS
 from gccllm.x86.decode import Code, Insn
 from gccllm.x86.effects import full_name
 from gccllm.x86.paths import loops, straight_end, successors
-from gccllm.x86.registers import CALLER_SAVED, GENERAL, INTEGER_ARGUMENTS, MASKS, VECTOR_ARGUMENTS, VECTORS
+from gccllm.x86.registers import GENERAL, MASKS, VECTORS
 
-_RESULTS = ("RAX", "RDX", "ZMM0", "ZMM1")
 _OTHER_GENERAL = tuple(r for r in GENERAL if r in CALLER_SAVED and r not in INTEGER_ARGUMENTS)
 _CLASSES = (INTEGER_ARGUMENTS, _OTHER_GENERAL, VECTOR_ARGUMENTS, VECTORS[len(VECTOR_ARGUMENTS) :], MASKS)
 """Registers that a choice of -fzero-call-used-regs= takes or leaves together."""
@@ -160,12 +160,12 @@ def _check_zeroed(code: Code, baseline: Code, is_asked: bool) -> None:
         return
     theirs = frozenset.intersection(*(zeroed_before(baseline, at)[1] for at in exits))
     # A result that is zero at every return may be just that, and says nothing by itself.
-    if not theirs - set(_RESULTS) and not is_asked:
+    if not theirs - CALL_RESULTS and not is_asked:
         return
     touched, wanted = _touched(baseline), _touched(code)
     left = touched - theirs
-    excused = {r for row in _CLASSES if left & set(row) - set(_RESULTS) for r in row if r not in theirs}
-    results = left & set(_RESULTS)
+    excused = {r for row in _CLASSES if left & set(row) - CALL_RESULTS for r in row if r not in theirs}
+    results = left & CALL_RESULTS
     must = (theirs - touched) | (wanted - results - excused)
     stack = [_pushes_of_zero(baseline, at) for at in exits]
     for at in returns(code):

@@ -39,11 +39,10 @@ from gccllm.sandbox.placement import drawn
 from gccllm.sandbox.replay import Replayer
 from gccllm.sandbox.trace import trace_many, traced_name
 from gccllm.verify import contract
-from gccllm.verify.adequacy import result_registers
 from gccllm.verify.dead import argument_bytes
 from gccllm.verify.screen import Screened, screen, screen_compiled
 from gccllm.verify.workbench import Workbench, near_of
-from gccllm.x86.registers import INTEGER_ARGUMENTS
+from gccllm.x86.convention import INTEGER_ARGUMENTS
 
 CONTRACT_BATCH = 64
 """Traced tests between two checks of the result: most violations of the contract come early."""
@@ -325,9 +324,8 @@ def _words(case: Case, missing: Sequence[Edge]) -> str:
 
 def _arguments(case: Case, bench: Workbench) -> None:
     code = code_of(case.body, bench.tools, bench.name)
-    results = result_registers(bench)
-    want = argument_bytes(bench.screened_baseline.code, results)
-    got = argument_bytes(code, results)
+    want = argument_bytes(bench.screened_baseline.code, bench.convention)
+    got = argument_bytes(code, bench.convention)
     for number, register in enumerate(INTEGER_ARGUMENTS):
         declared = min((t.int_bytes[number] for t in bench.tests if number < len(t.int_bytes)), default=0)
         if declared == want[register] == 8 > got[register]:

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from gccllm.assembly import Body, BodyError, isa, level_name
 from gccllm.assembly.cfi import unwind_rows
@@ -31,9 +32,10 @@ from gccllm.verify.hardening import check_hardening, is_speculation_trap
 from gccllm.verify.widths import check_merges, check_widths, needed_width
 from gccllm.x86 import abi_flow
 from gccllm.x86.abi_state import FLAGS
+from gccllm.x86.convention import SYSV, Convention, integer_result
 from gccllm.x86.decode import GOT, Code, Insn, Relocation
 from gccllm.x86.forbidden import refusal
-from gccllm.x86.registers import INTEGER_ARGUMENTS, VECTOR_ARGUMENTS
+from gccllm.x86.registers import GENERAL
 
 MEMORY_CALLS = frozenset({"memcpy", "memmove", "memset", "memcmp"})
 """What gcc itself may make of a loop, so what a candidate may call without the baseline doing so."""
@@ -68,6 +70,19 @@ class Context:
     """What options ask for, of `hardening.asked`."""
     early_exits: bool = False
     """Whether a comparison may end early that the baseline goes through to its end."""
+
+    @classmethod
+    def of(cls, name: str, convention: Convention, **more: Any) -> Context:
+        """Of a function that is called so."""
+        result = sum(size for register, size in convention.live_out.items() if register in GENERAL)
+        return cls(
+            name, arguments=convention.live_in, pointers=convention.pointers, result_bytes=result, **more
+        )  # fmt: skip
+
+    @property
+    def convention(self) -> Convention:
+        """An entry keeps no more of it: what a result has in vector registers, the tests compare."""
+        return Convention(self.arguments, self.pointers, exits=(integer_result(self.result_bytes),))
 
 
 _ROOMS = ("base", "x86", "assembly", "verify")
@@ -119,9 +134,10 @@ def read_baseline(body: Body, context: Context, tools: Toolchain) -> Baseline:
     except BodyError as error:
         raise BodyError(Reason.UNSUPPORTED_CODE, error.detail) from None
     terminal = code.terminal_calls
-    flow = abi_flow.analyse(code, frozenset(), noreturn=terminal)
-    arguments = context.arguments | argument_registers(6, 8)
-    undefined = abi_flow.analyse(code, arguments, noreturn=terminal).live_in
+    convention = context.convention
+    flow = abi_flow.analyse(code, convention.with_live_in(frozenset()), noreturn=terminal)
+    every = convention.with_live_in(convention.live_in | SYSV.live_in)
+    undefined = abi_flow.analyse(code, every, noreturn=terminal).live_in
     reached: dict[str, set[str]] = {}
     for relocation in code.relocations:
         if relocation.symbol:
@@ -136,8 +152,8 @@ def read_baseline(body: Body, context: Context, tools: Toolchain) -> Baseline:
         any(is_speculation_trap(code, insn) for insn in code.insns),
         any(i.mnemonic == "UD2" for i in code.insns),
         any(r.kind in _THREAD for r in code.relocations),
-        uses_of(code, context.pointers),
-        needed_width(code, context.result_bytes),
+        uses_of(code, convention),
+        needed_width(code, convention),
         frozenset(insn.relocation.symbol for insn in code.insns if insn.is_tail_jump and insn.relocation is not None),
     )
 
@@ -191,18 +207,19 @@ def _check(body: Body, code: Code, baseline: Baseline, context: Context) -> int:
     level = check_isa(code, context)
 
     # From here on every branch inside lands on an instruction, so that paths can be followed.
+    convention = context.convention
     flow = abi_flow.analyse(
         code,
-        _defined_at_entry(baseline, context),
+        convention.with_live_in(_defined_at_entry(baseline, convention)),
         noreturn=baseline.terminal_calls,
         tolerated=baseline.tolerated,
     )
     for problem in flow.problems:
         raise BodyError(problem.reason, problem.detail)
     check_frame(flow, baseline.flow, is_recursive=context.name in code.calls)
-    check_addresses(code, baseline.uses, context.pointers)
-    check_widths(code, baseline.needed_width, context.result_bytes)
-    check_merges(code, baseline.code, context.result_bytes)
+    check_addresses(code, baseline.uses, convention)
+    check_widths(code, baseline.needed_width, convention)
+    check_merges(code, baseline.code, convention)
     check_bounds(code, baseline.code)
     if not context.early_exits:
         check_exits(code, baseline.code)
@@ -304,10 +321,5 @@ def check_isa(code: Code, context: Context) -> int:
     return level
 
 
-def _defined_at_entry(baseline: Baseline, context: Context) -> frozenset[str]:
-    return context.arguments | baseline.flow.live_in - frozenset({FLAGS})
-
-
-def argument_registers(integers: int, vectors: int) -> frozenset[str]:
-    """Registers of a signature that passes so many integer and vector values in registers."""
-    return frozenset((*INTEGER_ARGUMENTS[:integers], *VECTOR_ARGUMENTS[:vectors]))
+def _defined_at_entry(baseline: Baseline, convention: Convention) -> frozenset[str]:
+    return convention.live_in | baseline.flow.live_in - frozenset({FLAGS})

@@ -26,6 +26,7 @@ from iced_x86 import OpAccess, OpKind, RegisterInfo
 
 from gccllm.assembly import BodyError
 from gccllm.base.reasons import Reason
+from gccllm.x86.convention import Convention
 from gccllm.x86.decode import Code, Insn
 from gccllm.x86.effects import full_name, info_of
 from gccllm.x86.paths import Edges, inner_loops, loops, successors
@@ -56,17 +57,14 @@ class Accumulator:
     """An outer loop may drain it."""
 
 
-def needed_width(baseline: Code, result_bytes: int) -> int:
-    """Bytes of the baseline's narrowest sum; 0 where it has none.
-
-    `result_bytes`: size of the integer that is returned, 0 where it is none or unknown.
-    """
-    return min((one.width for one in accumulators(baseline, result_bytes, unknown=0)), default=0)
+def needed_width(baseline: Code, convention: Convention) -> int:
+    """Bytes of the baseline's narrowest sum; 0 where it has none."""
+    return min((one.width for one in accumulators(baseline, convention, unknown=0)), default=0)
 
 
-def check_widths(code: Code, needed: int, result_bytes: int) -> None:
+def check_widths(code: Code, needed: int, convention: Convention) -> None:
     """Raises BodyError(NARROW). `needed`: what `needed_width` says of the baseline."""
-    ours = accumulators(code, result_bytes, unknown=8) if needed > 1 else []
+    ours = accumulators(code, convention, unknown=8) if needed > 1 else []
     narrow = [one for one in ours if one.width < needed]
     if any(one.is_inner for one in narrow):
         return
@@ -76,16 +74,16 @@ def check_widths(code: Code, needed: int, result_bytes: int) -> None:
             raise BodyError(Reason.NARROW, f"{one.width} bytes, the baseline {needed}: {one.insn}")
 
 
-def check_merges(code: Code, baseline: Code, result_bytes: int) -> None:
+def check_merges(code: Code, baseline: Code, convention: Convention) -> None:
     """Raises BodyError(NARROW) for a narrow sum that is read wide, where the baseline has none of that width."""
-    found = list(merges(code, result_bytes))
-    usual = {width for _, width in merges(baseline, result_bytes)} if found else set()
+    found = list(merges(code, convention))
+    usual = {width for _, width in merges(baseline, convention)} if found else set()
     for insn, width in found:
         if width not in usual:
             raise BodyError(Reason.NARROW, f"{width} bytes, and then all of the register counts: {insn}")
 
 
-def merges(code: Code, result_bytes: int) -> Iterator[tuple[Insn, int]]:
+def merges(code: Code, convention: Convention) -> Iterator[tuple[Insn, int]]:
     """Sums of 1 or 2 bytes, in a register of which more counts afterwards; and their width."""
     edges = successors(code)
     after: list[dict[str, int]] | None = None
@@ -96,7 +94,7 @@ def merges(code: Code, result_bytes: int) -> Iterator[tuple[Insn, int]]:
         width = int(RegisterInfo(insn.raw.op_register(0)).size)
         if width > 2:
             continue
-        after = after or demanded(code, edges, result_bytes, unknown=0)
+        after = after or demanded(code, edges, convention, unknown=0)
         if after[at].get(target, 0) > width or _is_looked_at(code, edges, at, target, width):
             yield insn, width
 
@@ -130,13 +128,13 @@ def reached_by(code: Code, edges: Edges, at: int, register: str) -> Iterator[Ins
             todo += edges[here]
 
 
-def accumulators(code: Code, result_bytes: int, *, unknown: int) -> list[Accumulator]:
+def accumulators(code: Code, convention: Convention, *, unknown: int) -> list[Accumulator]:
     """What its loops add up and what reaches the result or memory of it.
 
     `unknown`: bytes that count for as needed of a vector's lanes where an instruction is not followed.
     """
     edges = successors(code)
-    after = demanded(code, edges, result_bytes, unknown)
+    after = demanded(code, edges, convention, unknown)
     found: list[Accumulator] = []
     todo = [(loop, False) for loop in loops(edges)]
     while todo:
@@ -222,7 +220,7 @@ def _is_bounded(code: Code, edges: Edges, loop: frozenset[int]) -> bool:
     return False
 
 
-def demanded(code: Code, edges: Edges, result_bytes: int, unknown: int) -> list[dict[str, int]]:
+def demanded(code: Code, edges: Edges, convention: Convention, unknown: int) -> list[dict[str, int]]:
     """After each instruction: register -> low bytes of it, or of its lanes, that reach the result or memory."""
     count = len(code.insns)
     before: list[dict[str, int]] = [{} for _ in range(count)]
@@ -239,18 +237,17 @@ def demanded(code: Code, edges: Edges, result_bytes: int, unknown: int) -> list[
             for register, size in before[to].items():
                 out[register] = max(out.get(register, 0), size)
         after[at] = out
-        new = _asked(code.insns[at], out, result_bytes, unknown)
+        new = _asked(code.insns[at], out, convention, unknown)
         if new != before[at]:
             before[at] = new
             todo += above[at]
     return after
 
 
-def _asked(insn: Insn, out: dict[str, int], result_bytes: int, unknown: int) -> dict[str, int]:
+def _asked(insn: Insn, out: dict[str, int], convention: Convention, unknown: int) -> dict[str, int]:
     effects, raw = insn.effects, insn.raw
     if insn.mnemonic == "RET":
-        asked = {"RAX": min(result_bytes, 8), "RDX": max(result_bytes - 8, 0)}
-        return {register: size for register, size in asked.items() if size}
+        return {register: size for register, size in convention.live_out.items() if register in GENERAL}
     need = max((out.get(register, 0) for register in effects.writes), default=0)
     memory = effects.memory
     if memory is not None and memory.is_written:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -31,6 +31,8 @@ from gccllm.sandbox.placement import CANONICAL, Placement
 from gccllm.sandbox.replay import Replayer
 from gccllm.sandbox.trace import Trace, blocks_in_order, instrument, instrument_callees, trace_many, traced_name
 from gccllm.verify.screen import Baseline, Context, read_baseline
+from gccllm.x86.convention import Convention, Exit
+from gccllm.x86.registers import PARTS
 
 More = Callable[[Sequence[Test], Deadline], Sequence[Test]]
 """Asks the harvest for further defined inputs near the given ones."""
@@ -150,6 +152,12 @@ class Workbench:
         return LIMITS.replay_ms
 
     # --- the baseline -----------------------------------------------------------------------------
+
+    @property
+    def convention(self) -> Convention:
+        """As the screen has it, with every register that holds some of the result but for the x87 stack's."""
+        places = {PARTS[f"%{one.slot}"].register: one.size for one in self.returns if f"%{one.slot}" in PARTS}
+        return replace(self.context.convention, exits=(Exit(places),))
 
     @cached_property
     def screened_baseline(self) -> Baseline:

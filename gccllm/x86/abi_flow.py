@@ -33,9 +33,10 @@ from gccllm.x86.abi_state import (
     entry_state,
     merge,
 )
+from gccllm.x86.convention import CALL_RESULTS, CALLER_SAVED, Convention
 from gccllm.x86.decode import GOT, Code, Insn
 from gccllm.x86.effects import ARITHMETIC_FLAGS, full_name
-from gccllm.x86.registers import CALL_RESULTS, CALLEE_SAVED, CALLER_SAVED, GENERAL, MASKS, VECTORS
+from gccllm.x86.registers import GENERAL, MASKS, VECTORS
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +62,24 @@ class Flow:
 
 def analyse(
     code: Code,
-    defined: frozenset[str],
+    convention: Convention,
     *,
     noreturn: frozenset[str] = frozenset(),
     tolerated: frozenset[str] = frozenset(),
 ) -> Flow:
     """Follow every path from the first instruction, and from those of the body that calls name.
 
-    `defined` names what holds a value at entry (RDI, ZMM0 ...). Branch targets must already be known to be
+    Nothing but the live-in registers of `convention` holds a value at entry. Branch targets must already be known to be
     instructions of the body. Undefined reads of `tolerated` registers are not reported: gcc's own code has some, on
     paths that it cannot exclude and the program does.
     """
-    return _Analysis(code, noreturn | NORETURN, tolerated).run(entry_state(defined))
+    return _Analysis(code, convention, noreturn | NORETURN, tolerated).run(entry_state(convention))
 
 
 class _Analysis:
-    def __init__(self, code: Code, noreturn: frozenset[str], tolerated: frozenset[str]) -> None:
+    def __init__(self, code: Code, convention: Convention, noreturn: frozenset[str], tolerated: frozenset[str]) -> None:
         self.code = code
+        self.convention = convention
         self.noreturn = noreturn
         self.tolerated = tolerated
         self.has_call = any(i.is_call for i in code.insns)
@@ -329,7 +331,7 @@ class _Analysis:
         if rsp[0] == "stack" and rsp[1:] != (ENTRY_FRAME, 0):
             what = f"rsp is off by {rsp[2]}" if rsp[1] == ENTRY_FRAME else "rsp is realigned"
             self.say(Reason.STACK_DEPTH, what, insn)
-        for register in sorted(CALLEE_SAVED):
+        for register in sorted(self.convention.preserved):
             if state.general[register] != ("kept", register):
                 self.say(Reason.CALLEE_SAVED, f"{register} is not what it was", insn)
         self.check_clean(insn, state)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from gccllm.x86.convention import Convention
 from gccllm.x86.effects import ARITHMETIC_FLAGS
-from gccllm.x86.registers import CALLEE_SAVED, GENERAL, MASKS, VECTORS
+from gccllm.x86.registers import GENERAL, MASKS, VECTORS
 
 FLAGS = "FLAGS"
 RED_ZONE_BYTES = 128
@@ -15,7 +16,7 @@ Value = tuple[Any, ...]
 DEFINED: Value = ("defined",)
 UNDEFINED_AT_ENTRY: Value = ("undefined", "at entry")
 UNDEFINED_AFTER_CALL: Value = ("undefined", "after a call")
-# ("kept", register)            what a callee-saved register held at entry
+# ("kept", register)            what a preserved register held at entry
 # ("stack", frame, offset)      an address: `offset` above rsp at entry, or above a realigned rsp
 # ("table" | "step" | "targets", section, offset)   a jump table, an entry of it, the code it leads to
 # ("function", symbol)          an address loaded from the global offset table
@@ -70,12 +71,12 @@ def merge(old: State | None, new: State) -> State | None:
     return None if joined == old else joined
 
 
-def entry_state(defined: frozenset[str]) -> State:
+def entry_state(convention: Convention) -> State:
     general: dict[str, Value] = {}
     for register in GENERAL:
-        if register in CALLEE_SAVED:
+        if register in convention.preserved:
             general[register] = ("kept", register)
         else:
-            general[register] = DEFINED if register in defined else UNDEFINED_AT_ENTRY
+            general[register] = DEFINED if register in convention.live_in else UNDEFINED_AT_ENTRY
     general["RSP"] = ("stack", ENTRY_FRAME, 0)
-    return State(general, {}, frozenset({*VECTORS, *MASKS}) - defined, ARITHMETIC_FLAGS)
+    return State(general, {}, frozenset({*VECTORS, *MASKS}) - convention.live_in, ARITHMETIC_FLAGS)

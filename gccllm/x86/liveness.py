@@ -14,18 +14,11 @@ from collections.abc import Callable, Iterable
 
 from iced_x86 import FlowControl, OpAccess, OpKind, Register, RegisterInfo
 
+from gccllm.x86.convention import CALLER_SAVED, INTEGER_ARGUMENTS, VECTOR_ARGUMENTS, Convention
 from gccllm.x86.decode import Code, Insn
 from gccllm.x86.effects import full_name, info_of
 from gccllm.x86.paths import Edges, successors
-from gccllm.x86.registers import (
-    CALLEE_SAVED,
-    CALLER_SAVED,
-    GENERAL,
-    INTEGER_ARGUMENTS,
-    MASKS,
-    VECTOR_ARGUMENTS,
-    VECTORS,
-)
+from gccllm.x86.registers import GENERAL, MASKS, VECTORS
 
 Places = frozenset[str]
 """`RAX:4` is the part of rax above 2 bytes and within 4; mask registers and flags have one name each."""
@@ -66,7 +59,6 @@ def flags(mask: int) -> Places:
     return frozenset(name for i, name in enumerate(FLAG_NAMES) if mask >> i & 1)
 
 
-_ALWAYS = whole(("RSP", *CALLEE_SAVED))
 _EVERYTHING = whole((*GENERAL, *VECTORS, *MASKS)) | frozenset(FLAG_NAMES)
 _CLOBBERED = whole(CALLER_SAVED) | frozenset(FLAG_NAMES)
 _PASSED = whole((*INTEGER_ARGUMENTS, *VECTOR_ARGUMENTS, "RAX"))
@@ -128,21 +120,19 @@ def _reads(insn: Insn, out: Places, merged: frozenset[str] = frozenset()) -> Pla
 # --- a body ---------------------------------------------------------------------------------------
 
 
-def live(code: Code, index: int, results: frozenset[str]) -> Places:
-    """What may be looked at from instruction `index` on; everything when an indirect jump is in the way.
-
-    `results`: registers (RAX, ZMM0 ...) that hold the result at a return.
-    """
+def live(code: Code, index: int, convention: Convention) -> Places:
+    """What may be looked at from instruction `index` on; everything when an indirect jump is in the way."""
     if any(insn.is_indirect_jump for insn in code.insns):
         return _EVERYTHING
-    returned = _ALWAYS | whole(results)
+    always = whole(("RSP", *convention.preserved))
+    returned = always | whole(convention.live_out)
 
     def before(insn: Insn, out: Places) -> Places:
         if insn.flow == FlowControl.RETURN:
             return returned
         if insn.is_call or insn.is_tail_jump:
             kept = out - _CLOBBERED if insn.is_call else NOTHING
-            return kept | _PASSED | _reads(insn, _EVERYTHING) | _ALWAYS
+            return kept | _PASSED | _reads(insn, _EVERYTHING) | always
         if insn.ends_flow and insn.target is None:
             return _EVERYTHING
         return (out - _kills(insn)) | _reads(insn, out, insn.effects.merged)

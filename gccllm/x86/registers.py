@@ -63,22 +63,9 @@ def _names(rows: tuple[Row, ...]) -> tuple[str, ...]:
     return tuple(row.name for row in rows)
 
 
-def _in_order(rows: tuple[Row, ...], role: str) -> tuple[str, ...]:
-    """Names of the registers with a role, by the number they have in it."""
-    chosen = [row for row in rows if getattr(row, role) is not None]
-    return _names(tuple(sorted(chosen, key=lambda row: int(getattr(row, role)))))
-
-
 GENERAL = _names(GENERAL_ROWS)
 VECTORS = _names(VECTOR_ROWS)
 MASKS = _names(MASK_ROWS)
-INTEGER_ARGUMENTS = _in_order(GENERAL_ROWS, "argument")
-VECTOR_ARGUMENTS = _in_order(VECTOR_ROWS, "argument")
-CALL_RESULTS = frozenset((*_in_order(GENERAL_ROWS, "result"), *_in_order(VECTOR_ROWS, "result")))
-CALLEE_SAVED = tuple(row.name for row in GENERAL_ROWS if row.is_preserved and row.name != "RSP")
-"""The stack pointer is another matter: what it has to be at a return, a call decides."""
-CALLER_SAVED = frozenset(row.name for row in (*GENERAL_ROWS, *VECTOR_ROWS, *MASK_ROWS) if not row.is_preserved)
-"""What a call may clobber, the flags not counted."""
 DWARF: Mapping[str, int] = {row.name: row.dwarf for row in (*GENERAL_ROWS, *VECTOR_ROWS, *MASK_ROWS)}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gccllm.assembly import Module, slice_text
 from gccllm.base.core import ARENA_BYTES, Candidate, Region, Returned, Test, arena_address
-from gccllm.verify.screen import Context, argument_registers
+from gccllm.verify.screen import Context
 from gccllm.verify.workbench import Workbench
 from tests.kit.replay import INT, TOOLS, compiled
 
@@ -50,7 +50,8 @@ def bench(
     return Workbench(
         "target", slice_text(module, "target"), module.functions["target"].body,
         array_tests() if tests is None else list(tests), returns,
-        Context("target", arguments=argument_registers(2, 0), unit_functions=frozenset(module.functions)), TOOLS, where,
+        Context("target", arguments=frozenset({"RDI", "RSI"}), unit_functions=frozenset(module.functions)),
+        TOOLS, where,
         scalar=unit("-fno-tree-vectorize").functions["target"].body if scalar else None,
     )  # fmt: skip
 

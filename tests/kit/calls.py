@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gccllm.base.core import PAGE_BYTES
 from gccllm.base.scratch import scratch
-from gccllm.harvest.abi import signature_registers
+from gccllm.harvest.abi import convention_of
 from gccllm.harvest.wire import facts_of
 from gccllm.record.capture import RecordedCall, RecordedPage, Registers, write_head
 from gccllm.record.store import TestStore
@@ -62,7 +62,7 @@ def real_bench(source: str, name: str = "f") -> Bench:
         path = place / "unit.c"
         path.write_text(source)
         target = target_of(path, name, ["-O2"], place)
-        context = Context(name, arguments=signature_registers(target.signature))
+        context = Context(name, arguments=convention_of(target.signature).live_in)
         return Bench(slice=target.text, baseline=target.body.text(), facts=facts_of(target, context))
 
 

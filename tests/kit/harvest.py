@@ -10,7 +10,7 @@ from pathlib import Path
 from gccllm.assembly import Module
 from gccllm.base.core import ARENA_BYTES, Candidate, Test, Verdict, arena_address
 from gccllm.base.toolchain import Toolchain
-from gccllm.harvest.abi import pointer_registers, signature_registers
+from gccllm.harvest.abi import convention_of
 from gccllm.harvest.dwarf import signature_of
 from gccllm.harvest.harvest import QUICK, Harvest, harvest
 from gccllm.harvest.solved import Solver
@@ -89,8 +89,7 @@ def target(code: str, *flags: str) -> HarvestTarget:
 
 def bench_of(target: HarvestTarget) -> Workbench:
     """The product's workbench with a quick harvest's tests; nobody is asked for more."""
-    signature = target.signature
-    context = Context(target.name, arguments=signature_registers(signature), pointers=pointer_registers(signature))
+    context = Context.of(target.name, convention_of(target.signature))
     bench = workbench(Subject(target, context), harvest(target, 7, 600.0, QUICK).tests, 7)
     return replace(bench, more=None, solver=None, large=None)
 

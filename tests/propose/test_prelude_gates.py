@@ -15,7 +15,7 @@ from gccllm.base.core import Verdict
 from gccllm.base.deadline import Deadline
 from gccllm.base.events import Log
 from gccllm.commands import oneshot
-from gccllm.harvest.abi import signature_registers
+from gccllm.harvest.abi import convention_of
 from gccllm.harvest.harvest import QUICK, harvest
 from gccllm.harvest.target import Builds, HarvestTarget
 from gccllm.harvest.wire import Subject
@@ -42,7 +42,7 @@ def verdicts(kernel: str, answer: str, workdir: Path) -> list[Verdict]:
     signature = session.signature("kern")
     target = HarvestTarget.of(Builds(unit.module, unit.tools, session.known.trapping), "kern", signature, workdir)
     found = harvest(target, deadline_s=600.0, budget=QUICK)
-    registers = signature_registers(signature)
+    registers = convention_of(signature).live_in
     context = Context("kern", unit.march, arguments=registers)
     desk = workbench(Subject(target, context), found.tests, 1)
     prompt = session.prompt(unit.module.functions["kern"], signature)

@@ -11,7 +11,7 @@ import pytest
 from gccllm.assembly import Body
 from gccllm.base.core import PAGE_BYTES, Candidate, Decline, Page, Test
 from gccllm.base.reasons import Reason
-from gccllm.harvest.abi import signature_registers
+from gccllm.harvest.abi import convention_of
 from gccllm.harvest.harvest import Budget, Harvest, harvest, more_near
 from gccllm.harvest.probe import Probe
 from gccllm.harvest.recorded import DECK, States, classes, deck
@@ -207,7 +207,7 @@ OTHER = SOURCE.replace("while (i >= 0) {", "for (; i >= 0; i = t->slots[i].next)
 
 
 def bench(where: Path, lookup: HarvestTarget, tests: list[Test]) -> Workbench:
-    context = Context("lookup", arguments=signature_registers(lookup.signature))
+    context = Context("lookup", arguments=convention_of(lookup.signature).live_in)
     return workbench(Subject(lookup, context), tests, 1)
 
 
@@ -349,7 +349,7 @@ def tabled(where: Path) -> HarvestTarget:
 
 
 def suite_of(where: Path, tabled: HarvestTarget, found: Harvest) -> tuple[Suite, Body]:
-    context = Context("f", arguments=signature_registers(tabled.signature))
+    context = Context("f", arguments=convention_of(tabled.signature).live_in)
     place = where / f"direct{len(list(where.iterdir()))}"
     place.mkdir()
     body = target(place, DIRECT, "f", "-fno-tree-vectorize").body

@@ -7,11 +7,12 @@ import pytest
 from gccllm.assembly import BodyError, Module
 from gccllm.base.reasons import Reason
 from gccllm.verify.addresses import check_addresses, uses_of
+from gccllm.x86.convention import Convention
 from gccllm.x86.decode import Code, assemble
 from tests.kit.replay import TOOLS, compiled
 
 LOOP = "\txorl %eax, %eax\n.L2:\n\taddl (%rdi), %eax\n\taddq $4, %rdi\n\tcmpq %rsi, %rdi\n\tjne .L2\n"
-POINTERS = frozenset({"RDI", "RSI"})
+POINTERS = Convention(pointers=frozenset({"RDI", "RSI"}))
 
 
 def decoded(text: str) -> Code:

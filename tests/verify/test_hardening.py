@@ -9,6 +9,7 @@ from gccllm.base.reasons import Reason
 from gccllm.verify.frame import ALLOWED, check_frame
 from gccllm.verify.hardening import check_hardening, is_speculation_trap
 from gccllm.x86.abi_flow import Flow, analyse
+from gccllm.x86.convention import Convention
 from gccllm.x86.decode import Code, assemble
 from tests.kit.replay import TOOLS, compiled
 
@@ -23,7 +24,7 @@ SOURCES = (
 
 
 def flow_of(code: Code) -> Flow:
-    return analyse(code, frozenset())
+    return analyse(code, Convention())
 
 
 def body(source: str, *flags: str) -> Code:

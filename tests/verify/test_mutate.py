@@ -10,6 +10,7 @@ from gccllm.assembly import Body, Module
 from gccllm.verify.dead import is_dead_change
 from gccllm.verify.mutate import OPERATORS, assembling, mutants
 from gccllm.verify.mutate_tables import CONDITION_SIBLINGS, SIBLINGS
+from gccllm.x86.convention import Convention, Exit
 from gccllm.x86.decode import Code, assemble
 from tests.kit.bench import SUM
 from tests.kit.replay import TOOLS, compiled
@@ -108,7 +109,7 @@ def is_dead(old: str, new: str, results: frozenset[str] = frozenset({"RAX"})) ->
     a, b = (Body.parse(text.replace(";", "\n") + "\nret") for text in (old, new))
     codes = [assemble("target", body.text(), TOOLS) for body in (a, b)]
     assert all(isinstance(code, Code) for code in codes)
-    return is_dead_change(a, b, codes[0], codes[1], results)
+    return is_dead_change(a, b, codes[0], codes[1], Convention(exits=(Exit(dict.fromkeys(results, 8)),)))
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from gccllm.assembly import Body, code_of
+from gccllm.x86.convention import INTEGER_ARGUMENTS, VECTOR_ARGUMENTS, Convention, Exit
 from gccllm.x86.decode import Code
 from gccllm.x86.liveness import FLAG_NAMES, live, low_bytes, read_first
-from gccllm.x86.registers import INTEGER_ARGUMENTS, VECTOR_ARGUMENTS
 from tests.kit.sources import C_EXAMPLES
 from tests.kit.units import TOOLS, module
 
-RESULT = frozenset({"RAX"})
+RESULT = Convention(exits=(Exit({"RAX": 8}),))
 
 
 def code(text: str) -> Code:
@@ -75,7 +75,7 @@ def test_the_carry_that_an_addition_takes_is_live() -> None:
 )  # fmt: skip
 def test_lanes_that_an_instruction_carries_through_stay_live(text: str) -> None:
     """Whether they are defined is no concern of the instruction; whether they are the same, of the result."""
-    assert low_bytes("ZMM0", 16) <= live(code(f"\t{text}\n\tret\n"), 0, frozenset({"ZMM0"}))
+    assert low_bytes("ZMM0", 16) <= live(code(f"\t{text}\n\tret\n"), 0, Convention(exits=(Exit({"ZMM0": 16}),)))
     assert "ZMM0" not in read_first(code(f"\t{text}\n\tret\n"))
 
 

@@ -7,22 +7,10 @@ from pathlib import Path
 import pytest
 from iced_x86 import Register, RegisterInfo
 
+from gccllm.x86.convention import CALL_RESULTS, CALLEE_SAVED, CALLER_SAVED, INTEGER_ARGUMENTS
 from gccllm.x86.decode import Code, assemble
 from gccllm.x86.effects import full_name
-from gccllm.x86.registers import (
-    CALL_RESULTS,
-    CALLEE_SAVED,
-    CALLER_SAVED,
-    GENERAL,
-    GENERAL_ROWS,
-    INTEGER_ARGUMENTS,
-    MASK_ROWS,
-    MASKS,
-    PARTS,
-    VECTOR_ROWS,
-    VECTORS,
-    att,
-)
+from gccllm.x86.registers import GENERAL, GENERAL_ROWS, MASK_ROWS, MASKS, PARTS, VECTOR_ROWS, VECTORS, att
 from tests.kit.units import TOOLS
 
 # An instruction whose first operand is the part, for each size.
