@@ -21,13 +21,23 @@ from gccllm.base.dump import Prototype, prototypes
 from gccllm.base.names import original_name
 from gccllm.base.reasons import Reason
 from gccllm.harvest.abi import callee_spec, place_params
+from gccllm.harvest.dies import (
+    ABSTRACT,
+    Die,
+    attribute,
+    base_type,
+    constant,
+    enumeration,
+    is_const,
+    number,
+    origin,
+    text,
+)
 from gccllm.harvest.prototypes import check, clone_parameters, is_clone_of
 from gccllm.harvest.types import (
     Array,
     CType,
     Field,
-    Floating,
-    Integer,
     Opaque,
     Pointer,
     Record,
@@ -38,8 +48,6 @@ from gccllm.harvest.types import (
     unmakeable,
 )
 
-# DW_ATE encodings (DWARF 5, table 7.11)
-_BOOL, _COMPLEX, _FLOAT, _SIGNED, _SIGNED_CHAR, _UNSIGNED, _UNSIGNED_CHAR, _UTF = 2, 3, 4, 5, 6, 7, 8, 16
 _THREAD_OFFSETS = {17, 21}  # R_X86_64_DTPOFF64, R_X86_64_DTPOFF32
 _REGISTERS = {*range(0x50, 0x70), 0x90}  # DW_OP_reg0 .. DW_OP_reg31, DW_OP_regx
 _ADDRESS, _THREAD_ADDRESS = 0x03, {0x9B, 0xE0}  # DW_OP_addr; DW_OP_form_tls_address, DW_OP_GNU_push_tls_address
@@ -50,10 +58,7 @@ _KEYWORDS = {
     "DW_TAG_enumeration_type": "enum",
 }  # fmt: skip
 _NAMED = {"DW_TAG_base_type", "DW_TAG_typedef", *_KEYWORDS}
-_ABSTRACT = "DW_AT_abstract_origin"
 _RECORDS = {"DW_TAG_structure_type", "DW_TAG_class_type", "DW_TAG_union_type"}
-
-Die = Any  # elftools has no types
 
 
 class UnitTypes:
@@ -215,7 +220,7 @@ class _Reader:
     def prototype(self, die: Die) -> tuple[list[tuple[str, CType]], CType | None]:
         """Parameters in order and the result type. Raises Decline(VARIADIC)."""
         # A concrete instance lists what is left of its parameters, in any order.
-        holder = die.get_DIE_from_attribute(_ABSTRACT) if _ABSTRACT in die.attributes else die
+        holder = die.get_DIE_from_attribute(ABSTRACT) if ABSTRACT in die.attributes else die
         while not any(c.tag == "DW_TAG_formal_parameter" for c in holder.iter_children()):
             follow = origin(holder)
             if follow is None:
@@ -382,76 +387,3 @@ class _Reader:
                 count = value + 1
             made = Array(made, count)
         return made
-
-
-def base_type(die: Die) -> CType:
-    encoding = number(die, "DW_AT_encoding")
-    size = number(die, "DW_AT_byte_size")
-    name = text(die, "DW_AT_name")
-    if encoding == _FLOAT and size in (4, 8):
-        return Floating(size)
-    if size not in (1, 2, 4, 8) or encoding in (_FLOAT, _COMPLEX):
-        return Opaque(name or "base", size, min(size, 16) or 1)
-    return Integer(
-        size,
-        signed=encoding in (_SIGNED, _SIGNED_CHAR),
-        is_bool=encoding == _BOOL,
-        is_text=name == "char" or encoding == _UTF,
-    )
-
-
-def enumeration(die: Die) -> CType:
-    values = sorted({number(c, "DW_AT_const_value") for c in die.iter_children() if c.tag == "DW_TAG_enumerator"})
-    size = number(die, "DW_AT_byte_size")
-    if size not in (1, 2, 4, 8):
-        return Opaque("enum", size)
-    signed = bool(values and values[0] < 0)
-    return Integer(size, signed, values=tuple(values))
-
-
-def is_const(pointer: Die) -> bool:
-    """Whether the pointee of a pointer type is const, seen through typedefs and arrays."""
-    die = pointer
-    while "DW_AT_type" in die.attributes:
-        die = die.get_DIE_from_attribute("DW_AT_type")
-        if die.tag == "DW_TAG_const_type":
-            return True
-        if die.tag not in ("DW_TAG_typedef", "DW_TAG_array_type", "DW_TAG_restrict_type"):
-            return False
-    return False
-
-
-def origin(die: Die) -> Die | None:
-    """The declaration or abstract instance that `die` completes."""
-    for name in (_ABSTRACT, "DW_AT_specification"):
-        if name in die.attributes:
-            return die.get_DIE_from_attribute(name)
-    return None
-
-
-def attribute(die: Die, name: str) -> Any:
-    """An attribute, looked up through origins; None when there is none."""
-    at: Die | None = die
-    while at is not None:
-        if name in at.attributes:
-            return at.attributes[name]
-        at = origin(at)
-    return None
-
-
-def text(die: Die, name: str) -> str:
-    found = attribute(die, name)
-    return found.value.decode("latin-1") if found is not None and isinstance(found.value, bytes) else ""
-
-
-def number(die: Die, name: str) -> int:
-    value = constant(die, name)
-    return value if isinstance(value, int) else 0
-
-
-def constant(die: Die, name: str) -> int | None:
-    """An attribute's constant; None when it is missing or an expression (the bound of a variable-length array)."""
-    found = die.attributes.get(name)
-    if found is None or not isinstance(found.value, int) or found.form.startswith("DW_FORM_ref"):
-        return None
-    return found.value
