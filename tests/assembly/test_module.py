@@ -86,7 +86,7 @@ def test_a_table_of_labels_that_another_function_reads_is_no_functions_own() -> 
 def test_a_cold_part_belongs_to_its_function() -> None:
     source = "void bad(int) __attribute__((cold,noreturn)); int f(int x){if(x<0) bad(x); return x*3;}"
     function = module(source, "-O2").functions["f"]
-    assert function.siblings == ("f.cold",)
+    assert function.parts == ("f.cold",)
     assert function.calls == ("bad",)
     assert {"bad"} == function.body.externals
     assert "f.cold" not in module(source, "-O2").functions
