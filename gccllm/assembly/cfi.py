@@ -22,7 +22,7 @@ from gccllm.base.reasons import Reason
 from gccllm.base.toolchain import Toolchain
 from gccllm.x86.abi_flow import Flow, analyse
 from gccllm.x86.abi_state import ENTRY_FRAME, State, Value
-from gccllm.x86.convention import CALLEE_SAVED
+from gccllm.x86.convention import CALLEE_SAVED, SYSV
 from gccllm.x86.decode import Code, Insn
 from gccllm.x86.registers import DWARF
 
@@ -56,7 +56,7 @@ def unwind(body: Body, tools: Toolchain, name: str = "", noreturn: frozenset[str
     return or tail jump.
     """
     code = code_of(body, tools, name)
-    rows = unwind_rows(code, analyse(code, frozenset(), noreturn=noreturn))
+    rows = unwind_rows(code, analyse(code, SYSV.with_live_in(frozenset()), noreturn=noreturn))
     for insn in code.insns:
         leaves = insn.flow == FlowControl.RETURN or (insn.is_branch and insn.relocations)
         row = rows.get(insn.offset, ENTRY_ROW)

@@ -15,7 +15,6 @@ import iced_x86 as iced
 import z3
 
 from gccllm.prove.memory import Array, Bits, Memory, unknown, unknown_bool
-from gccllm.x86.convention import CALLER_SAVED
 from gccllm.x86.decode import Insn
 from gccllm.x86.effects import full_name
 from gccllm.x86.registers import GENERAL

@@ -18,8 +18,8 @@ import z3
 
 from gccllm.prove.machine import FLAGS, Machine, Unmodelled, address_of, is_register, operand_bits, read, write
 from gccllm.prove.memory import Bits, unknown, unknown_bool
+from gccllm.x86.convention import CALLER_SAVED
 from gccllm.x86.decode import Insn
-from gccllm.x86.registers import CALLER_SAVED
 
 RFLAGS = {
     "cf": iced.RflagsBits.CF, "zf": iced.RflagsBits.ZF, "sf": iced.RflagsBits.SF, "of": iced.RflagsBits.OF,

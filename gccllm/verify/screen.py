@@ -183,8 +183,8 @@ def screen_compiled(candidate: Body, baseline: Baseline, context: Context, tools
         check_sections(code)
         check_hardening(code, baseline.code, context.hardening)
         level = check_isa(code, context)
-        everything = argument_registers(6, 8) | baseline.flow.live_in | {"RAX"}
-        flow = abi_flow.analyse(code, everything, noreturn=code.terminal_calls, tolerated=baseline.tolerated)
+        entry = context.convention.with_live_in(SYSV.live_in | baseline.flow.live_in | {"RAX"})
+        flow = abi_flow.analyse(code, entry, noreturn=code.terminal_calls, tolerated=baseline.tolerated)
         for problem in flow.problems:
             # gcc computes with what it knows to be never used, and leaves by pointers where the source calls by them.
             if problem.reason not in (Reason.DEAD_READ, Reason.BRANCH_TARGET):
