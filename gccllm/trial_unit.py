@@ -49,11 +49,8 @@ def trial_unit(request: Request, build: Build) -> Result:
         try:
             if globs.match(function.name, "exclude"):
                 raise Decline(Reason.EXCLUDED)
-            clones = clones_behind(function.name, unit.module)
-            if (
-                profile is not None
-                and sum(profile.get(n, 0.0) for n in (function.name, *clones)) < LIMITS.trial_share / 2
-            ):
+            names = (function.name, *clones_behind(function.name, unit.module))
+            if profile is not None and sum(profile.get(name, 0.0) for name in names) < LIMITS.trial_share / 2:
                 raise Decline(Reason.NOT_HOT, "the profile has less of it than a trial compares")
             contest, record = contest_of(function, session, compiled, build.store)
             known.put(record)

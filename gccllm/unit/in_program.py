@@ -76,7 +76,7 @@ def not_compiled_again(target: Target, entry: Entry) -> str | None:
 
 
 def compiled_bodies(session: UnitSession) -> CompiledBodies:
-    """Raises Decline(NO_SOURCE, SIDE_COMPILE, DEADLINE): the source must still be the one that the build has compiled."""
+    """Raises Decline(NO_SOURCE, SIDE_COMPILE, DEADLINE): the source must still be what the build has compiled."""
     unit = session.unit
     _ = session.known
     return CompiledBodies(session.side, isa_for(session.settings["isa"], unit.march, unit.tools))
