@@ -18,7 +18,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +42,7 @@ from gccllm.record.testfile import (
     load_tests,
 )
 from gccllm.store.entry import Bench
+from gccllm.store.layers import write_atomically
 
 CALLEE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
 """Names of functions whose slices are kept."""
@@ -296,16 +296,7 @@ def _private_folder(folder: Path) -> None:
 def write_private(path: Path, data: bytes) -> None:
     """Put a file of mode 0600 in place by rename. Raises OSError and leaves no partial file behind."""
     _private_folder(path.parent)
-    fresh = path.parent / f".{path.name[:24]}.{os.getpid()}.{secrets.token_hex(4)}"
-    try:
-        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise
+    write_atomically(path, data, 0o600)
 
 
 def counted(words: Mapping[str, int]) -> str:

@@ -194,12 +194,12 @@ class Store:
             path.replace(self.user / "quarantine" / f"{path.name}.{int(time.time())}")
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes, mode: int = 0o666) -> None:
     """Write beside `path`, flush to disk, rename over it. Raises OSError and leaves no partial file behind."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.parent / f".{path.name[:40]}.{os.getpid()}.{secrets.token_hex(4)}"
     try:
-        with fresh.open("xb") as file:
+        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
