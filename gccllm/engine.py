@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import sys
 import time
@@ -157,12 +158,7 @@ _ESCAPES = {"\\\\": "\\", "\\n": "\n", "\\t": "\t"}
 
 
 def _unescape(value: str) -> str:
-    out, i = [], 0
-    while i < len(value):
-        pair = value[i : i + 2]
-        out.append(_ESCAPES.get(pair, value[i]))
-        i += 2 if pair in _ESCAPES else 1
-    return "".join(out)
+    return re.sub(r"\\[\\nt]", lambda escape: _ESCAPES[escape[0]], value)
 
 
 def read_request(directory: Path) -> Request:

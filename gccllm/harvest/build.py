@@ -69,7 +69,7 @@ class Builder:
         if isinstance(ctype, Floating) and ctype.size <= 8:
             return Value(floats.scalar_float(self.mood, key, ctype))
         if isinstance(ctype, Pointer):
-            target = self.target(key, name, ctype, depth)
+            target = self.target(key, ctype, depth)
             return Value(bytes(8), {0: target} if target else {})
         if isinstance(ctype, Record):
             made = bytearray(self.mood.rng.randbytes(ctype.size))
@@ -115,7 +115,7 @@ class Builder:
 
     # --- what a pointer points to -----------------------------------------------------------------
 
-    def target(self, key: str, name: str, pointer: Pointer, depth: int = 0) -> Ref | None:
+    def target(self, key: str, pointer: Pointer, depth: int = 0) -> Ref | None:
         """Memory for one pointer; None for NULL."""
         made = self._target(key, pointer, depth)
         if made is not None:

@@ -264,12 +264,7 @@ def _growing(probe: Probe, small: Test, test: Test, spans: Intervals, known: Kno
     """Knobs with which the work grows, the one that goes furthest first; and inputs that covered an edge in the
     search."""
     pieces = Pieces(test, spans[spans[:, 1] - spans[:, 0] <= np.uint64(HEADER)], known)
-    plan = [
-        (knob, pair)
-        for knob in list(_knobs(pieces, known))[:MOST_KNOBS]
-        for pair in PAIRS
-        if pair[1] < knob.get(pieces)
-    ]
+    plan = [(knob, pair) for knob in list(_knobs(pieces))[:MOST_KNOBS] for pair in PAIRS if pair[1] < knob.get(pieces)]
     tests = [knob.turned(small, value, known) for knob, pair in plan for value in pair]
     traced = {id(state.test): state for state in probe.defined_states(tests, 1 << 62)}
     best: dict[Knob, Growth] = {}
@@ -282,7 +277,7 @@ def _growing(probe: Probe, small: Test, test: Test, spans: Intervals, known: Kno
     return sorted(best.values(), key=lambda growth: -growth.work)[:3], fresh
 
 
-def _knobs(pieces: Pieces, known: Known) -> Iterator[Knob]:
+def _knobs(pieces: Pieces) -> Iterator[Knob]:
     for place, _ in pieces.arguments(Integer):
         if place.size >= 4 and LEAST <= pieces.get_argument(place) < 1 << 8 * place.size - 1:
             yield Knob(place, size=place.size)

@@ -17,12 +17,10 @@ def perturbed(scene: Scene, signature: Signature, dictionary: Dictionary, rng: R
     made = scene.copy()
     made.label = label
     made.fill, made.junk = rng.getrandbits(32), rng.getrandbits(32)
-    names = list(_CHANGES)
-    weights = [_CHANGES[name][0] for name in names]
+    changes, weights = list(_CHANGES), list(_CHANGES.values())
     for _ in range(rng.choice((1, 1, 2, 2, 3, 4))):
         for _ in range(4):  # a change may find nothing to act on
-            name = rng.choices(names, weights)[0]
-            if _CHANGES[name][1](made, signature, dictionary, rng):
+            if rng.choices(changes, weights)[0](made, signature, dictionary, rng):
                 break
     return made
 
@@ -176,14 +174,15 @@ def _shift_pointer(scene: Scene, signature: Signature, dictionary: Dictionary, r
 
 Change = Callable[[Scene, Signature, Dictionary, Random], bool]
 
-_CHANGES: Mapping[str, tuple[float, Change]] = {
-    "int": (3.0, _change_int),
-    "float": (1.0, _change_float),
-    "element": (4.0, _change_element),
-    "swap": (1.0, _swap),
-    "copy_run": (1.5, _copy_run),
-    "terminate": (0.7, _terminate),
-    "null": (0.5, _null),
-    "redirect": (0.4, _redirect),
-    "shift_pointer": (0.5, _shift_pointer),
+_CHANGES: Mapping[Change, float] = {
+    _change_int: 3.0,
+    _change_float: 1.0,
+    _change_element: 4.0,
+    _swap: 1.0,
+    _copy_run: 1.5,
+    _terminate: 0.7,
+    _null: 0.5,
+    _redirect: 0.4,
+    _shift_pointer: 0.5,
 }
+"""How often each is tried, to the others."""

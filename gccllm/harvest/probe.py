@@ -19,7 +19,6 @@ import signal
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from types import TracebackType
 
 import numpy as np
 
@@ -80,7 +79,7 @@ class Probe:
     def __enter__(self) -> Probe:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.replayer.close()
         if self.trapping is not None:
             self.trapping.close()

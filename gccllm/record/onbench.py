@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 
 from gccllm.base.core import PAGE_BYTES, Slot, Test
 from gccllm.base.toolchain import Toolchain
@@ -46,8 +45,8 @@ class OnBench:
     def __enter__(self) -> OnBench:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self.probe.__exit__(kind, error, tb)
+    def __exit__(self, *exception: object) -> None:
+        self.probe.__exit__(*exception)
 
     @property
     def addresses(self) -> Mapping[str, int]:
