@@ -150,7 +150,7 @@ class Search:
             judged.silent[proposer.name] = proposer.failures[-1].reason
         proposer.failures.clear()
 
-    def judge(self, candidates: list[Candidate], gates: Gates = judge_many) -> None:
+    def judge(self, candidates: list[Candidate], gates: Gates | None = None) -> None:
         """Verdicts on fresh candidates. A quick timing comes first: what is not faster is not worth testing."""
         self.log.step("timing")
         worth: list[tuple[Candidate, float]] = []
@@ -162,7 +162,7 @@ class Search:
             else:
                 worth.append((candidate, speed))
         self.log.step("judging")
-        judged = gates([candidate for candidate, _ in worth], self.suite.bench)
+        judged = (gates or judge_many)([candidate for candidate, _ in worth], self.suite.bench)
         for one, (_, speed) in zip(judged, worth, strict=True):
             self.judged.rows.append(Judgement(one, speed if one.verdict.is_accepted else 0.0))
 

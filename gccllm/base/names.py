@@ -60,7 +60,7 @@ def named(name: str, known: Iterable[str]) -> frozenset[str]:
     if name in known:
         return frozenset({name})
     said = _equal(spoken(known), name) or _equal(spoken(known, "--no-params"), name)
-    return said or _equal({one: original_name(one) for one in known}, name)
+    return said or _equal({one: original for one in known if (original := original_name(one))}, name)
 
 
 def _equal(spoken_names: Mapping[str, str], name: str) -> frozenset[str]:

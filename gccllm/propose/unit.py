@@ -105,7 +105,7 @@ class CompileUnit:
     def module_of(self, source: Path, extra: Sequence[str], *, deadline_s: float = 60.0) -> Module | None:
         """Another source, compiled with the unit's flags within limits of memory; not memoised. For untrusted text."""
         ran = self._run([*limited(), *self._argv("", None, extra, source)], deadline_s)
-        return self._parse(ran) if ran is not None else None
+        return self._without_strange_clones(ran) if ran is not None else None
 
     def declaration(self, clone: str) -> str:
         """gcc's own of a clone of the build; empty where it is not known."""

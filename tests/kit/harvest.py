@@ -88,8 +88,11 @@ def target(code: str, *flags: str) -> HarvestTarget:
 
 
 def bench_of(target: HarvestTarget) -> Workbench:
-    """The product's workbench with a quick harvest's tests; nobody is asked for more."""
-    context = Context.of(target.name, convention_of(target.signature))
+    """The product's workbench with a quick harvest's tests; nobody is asked for more.
+
+    The screen is not told how wide the result is, or it would refuse what the tests are to see.
+    """
+    context = replace(Context.of(target.name, convention_of(target.signature)), result_bytes=0)
     bench = workbench(Subject(target, context), harvest(target, 7, 600.0, QUICK).tests, 7)
     return replace(bench, more=None, solver=None, large=None)
 

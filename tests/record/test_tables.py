@@ -51,7 +51,7 @@ def row(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("width", WIDTHS)
 def test_ls_keeps_names_and_figures(width: int) -> None:
     console = terminal(width)
-    report.print_rows(console, [row(), row(function="f", calls=1, kept=1)], everything=True)
+    report.print_rows(console, [row(), row(function="f", calls=1, kept=1)], is_with_uncalled=True)
     said = words(console)
     assert "4321" in said
     assert NAME in "".join(said)
