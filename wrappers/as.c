@@ -225,7 +225,7 @@ static int has_trials(const struct unit *unit) {
 static int is_hot_without_loop(const struct unit *unit) {
     struct bytes profile = {NULL, 0};
     enum mode mode = mode_of(&unit->settings);
-    int is_hot = mode == RECORD || mode == TRIAL || setting(&unit->settings, "include") != NULL ||
+    int is_hot = mode == RECORD || setting(&unit->settings, "include") != NULL ||
                  setting(&unit->settings, "only") != NULL || has_hot_section(unit->text) || has_trials(unit);
 
     if (!is_hot && read_profile(&unit->settings, &profile) != 0)
@@ -233,6 +233,16 @@ static int is_hot_without_loop(const struct unit *unit) {
     is_hot = is_hot || (profile.data != NULL && defines_any_of(unit->text, profile));
     free(profile.data);
     return is_hot;
+}
+
+/* Is it worth a trial? Not if the profile has none of its functions. */
+static int is_on_trial(const struct unit *unit) {
+    struct bytes profile = {NULL, 0};
+    int is_whole = read_profile(&unit->settings, &profile) == 0;
+    int is_cold = is_whole && profile.data != NULL && !defines_any_of(unit->text, profile);
+
+    free(profile.data);
+    return !is_cold;
 }
 
 /* Could there be anything to gain? Reads the text. */
@@ -265,6 +275,8 @@ static int is_worth_a_look(struct unit *unit) {
         note(unit, "unit_declined", "lto_link");
         return 0;
     }
+    if (mode_of(&unit->settings) == TRIAL)
+        return is_on_trial(unit);
     return has_loop(unit->text) || is_hot_without_loop(unit);
 }
 

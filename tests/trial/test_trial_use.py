@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from gccllm.base import events
 from gccllm.commands.trial_run import remember
 from gccllm.propose.compiled import BY_NAME
 from gccllm.store import Entry, Store
 from gccllm.trial.contests import Contests
 from gccllm.trial.design import Effect
 from gccllm.trial.trial import Verdicts, Winner
+from gccllm.unit.profile import write_profile
 from tests.conftest import ROOT
 from tests.kit.trial import TrialBuild
 
@@ -244,3 +247,19 @@ def test_export_takes_it_along_and_a_clone_of_the_project_builds_the_same(used: 
     (used.here / "store").rename(used.here / "elsewhere")
     assert built(used) == before
     assert code(used) == gccs_code(used, "unrolled")
+
+
+# --- a profile says which functions are worth a trial ------------------------------------------------
+
+
+def test_only_functions_that_the_profile_knows_are_on_trial_and_other_units_are_not_asked_about(
+    prefix: Path, tmp_path: Path
+) -> None:
+    work = TrialBuild(prefix, tmp_path)
+    work.write(hot_c=UNIT, cold_c=UNIT.replace("sum", "sum2").replace("other", "other2"))
+    (tmp_path / "gccllm.toml").touch()
+    write_profile(tmp_path / "gccllm.profile", Counter({("program", "sum"): 90}), ["program"], "perf")
+    work.build("-O2", "-c", "hot.c", "cold.c")
+    assert work.contests.keys() == {"sum"}
+    asked = {event["source"] for event in events.read(tmp_path / "store") if event["event"] == "unit"}
+    assert asked == {str(tmp_path / "hot.c")}
