@@ -86,7 +86,7 @@ def contest_of(
     """Every distinct body for the function. Raises Decline where there is none but gcc's own, BodyError."""
     if function.has_lsda:
         raise Decline(Reason.LSDA)
-    own = function.body.without_endbr()
+    own = compiled.anchored(function.body.without_endbr(), session.unit.module)
     seen = {canonical(own)}
     bodies: list[Body] = [own]
     contenders = [Contender(recipe=PLACEBO, isa_level=0)]

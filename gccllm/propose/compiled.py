@@ -4,7 +4,8 @@ Such a body is trusted as far as gcc -O3 is: nobody has to test it. What has to 
 one compile means the same in the place of another, and that is shown here, or the body is refused:
 
     same source      both compiles start from the text that the build's own preprocessing gives: no `#ifdef __AVX2__`
-    same names       a symbol that the body names is the unit's own of that name, for certain, or another unit's
+    same names       a symbol that the body names is the unit's own of that name, for certain, or another unit's; string
+                     literals too, whose addresses a program may compare
     same convention  callees that gcc's own text has not, or only as clones (`.isra`, `.part`, ...), come along:
                      each compile gives those its own parameters
     same floats      no fused multiply-add on either side, and no option that lets gcc change floating-point results
@@ -29,6 +30,7 @@ from gccllm.base.reasons import Reason
 from gccllm.propose.protocol import Isa
 from gccllm.propose.recipes import BASELINE_LIKE, LEVEL_FLAGS, WIDE
 from gccllm.propose.unit import PRIVATE_COPY, CompileUnit
+from gccllm.verify.screen import MEMORY_CALLS
 
 
 class CompiledRecipe(NamedTuple):
@@ -60,6 +62,7 @@ _NUMBERED = re.compile(r"(.+)\.[0-9]+")
 _OWN_TEXT = re.compile(r"__(?:func|FUNCTION|PRETTY_FUNCTION)__\.[0-9]+|C\.[0-9]+\.[0-9]+")
 """Read-only data that gcc names itself. Its address means nothing: a body may bring a copy."""
 _PRIVATE = re.compile(r"\.L[\w.$]+")
+_CONSTANT = re.compile(r"\.LC[0-9]+")
 STRINGS = (".string", ".ascii")
 _FUSED = re.compile(r"vfn?m(?:add|sub)")
 _FUSED_LINE = re.compile(r"\s+(vfn?m(?:add|sub)\w*)")
@@ -131,11 +134,13 @@ class CompiledBodies:
                 if is_brought_along(symbol, module, baseline):
                     if len(brought) == MOST_BROUGHT:
                         raise Refused(Reason.OTHER_SYMBOLS, f"it needs more than {MOST_BROUGHT} functions of its own")
-                    brought[symbol] = _plain(symbol, module)
+                    brought[symbol] = _plain(module.resolve(symbol), module)
                     todo.append(brought[symbol])
                 else:
                     check_symbol(symbol, name, module, baseline)
-        body = with_subroutines(body, brought)
+        body = with_subroutines(
+            self.anchored(body, module), {symbol: self.anchored(one, module) for symbol, one in brought.items()}
+        )
         check_copies(body, module, baseline)
         if fused := next((line.mnemonic for line in body.lines if _FUSED.match(line.mnemonic)), ""):
             raise Refused(Reason.FUSED, fused)
@@ -146,6 +151,30 @@ class CompiledBodies:
             if self._own_fused:  # in gcc's text, of this function or of one that the recipe has inlined
                 raise Refused(Reason.FUSED, f"gcc's own text has {self._own_fused}")
         return body
+
+    def anchored(self, body: Body, module: Module) -> Body:
+        """`body` of `module`, its string literals those of gcc's own text: a literal is one object, whoever names it.
+
+        Raises Refused for a literal that gcc's own text has not.
+        """
+        texts = {c.label: module.objects[c.label] for c in body.constants if _is_literal(module.objects.get(c.label))}
+        if not texts:
+            return body
+        labels: dict[str, str] = {}
+        for label, thing in texts.items():
+            known = self._literals.get(thing.directives)
+            if known is None or known.align < thing.align:
+                raise Refused(Reason.OTHER_SYMBOLS, f"gcc's own text has no string {thing.directives[0][1][:40]}")
+            labels[f".Lown_{label.removeprefix('.L')}"] = known.name
+        own = body.renamed("own")  # two compiles number their labels alike
+        kept = tuple(one for one in own.constants if one.label not in labels)
+        return Body(own.lines, kept).with_symbols(lambda symbol: labels.get(symbol, symbol))
+
+    @cached_property
+    def _literals(self) -> dict[tuple[tuple[str, str], ...], DataObject]:
+        """gcc's own string literals by their text."""
+        assert self.unit.baseline is not None
+        return {one.directives: one for one in self.unit.baseline.objects.values() if _is_literal(one)}
 
     @cached_property
     def _floats_are_loose(self) -> bool:
@@ -168,6 +197,13 @@ def _plain(name: str, module: Module) -> Body:
     return function.body.without_endbr()
 
 
+def _is_literal(thing: DataObject | None) -> bool:
+    """Whether it is a string that the source spells out."""
+    if thing is None or not _CONSTANT.fullmatch(thing.name):
+        return False
+    return thing.section.name.startswith(".rodata.str") or any(name in STRINGS for name, _ in thing.directives)
+
+
 def clones_behind(name: str, module: Module) -> tuple[str, ...]:
     """The clones that a function calls, and those that these call: their time is its own where they come along."""
     found: dict[str, None] = {}
@@ -182,7 +218,8 @@ def clones_behind(name: str, module: Module) -> tuple[str, ...]:
 
 def is_brought_along(symbol: str, module: Module, baseline: Module) -> bool:
     """Whether a callee comes with the body: gcc's own text has it inlined away, or as a clone of its own."""
-    return symbol in module.functions and (symbol not in baseline.functions or bool(_CLONE.search(symbol)))
+    is_function = module.resolve(symbol) in module.functions
+    return is_function and (not baseline.defines(symbol) or bool(_CLONE.search(symbol)))
 
 
 def with_subroutines(body: Body, brought: Mapping[str, Body]) -> Body:
@@ -215,8 +252,10 @@ def check_symbol(symbol: str, name: str, module: Module, baseline: Module) -> No
     if _CLONE.search(symbol):
         raise Refused(Reason.OTHER_SYMBOLS, f"it names {symbol}, a clone of this compile")
     here, there = module.objects.get(symbol), baseline.objects.get(symbol)
-    if (here is not None or symbol in module.functions) and there is None and symbol not in baseline.functions:
+    if module.defines(symbol) and not baseline.defines(symbol):
         raise Refused(Reason.OTHER_SYMBOLS, f"{symbol} is not in gcc's own text")
+    if not baseline.defines(symbol) and symbol not in baseline.mentions and symbol not in MEMORY_CALLS:
+        raise Refused(Reason.OTHER_SYMBOLS, f"{symbol} is not named in gcc's own text: the program may have none")
     if here is None or there is None:
         return
     if _definition(here, module) != _definition(there, baseline) or here.align > there.align:

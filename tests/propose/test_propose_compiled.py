@@ -115,9 +115,10 @@ def test_a_callee_that_gccs_own_text_has_is_called_there(unit_of: Make) -> None:
 
 def test_the_address_of_a_function_that_gccs_own_text_has_not_is_refused(unit_of: Make) -> None:
     """Somebody might compare it."""
-    made = bodies(unit_of, CLONES)
-    clone = CLONES.replace("scaled(a, 100, 3) + 1", "(keep(scaled), scaled(a, 100, 3) + 1)")
-    made.unit.__dict__["preprocessed"] = ("void keep(void *);\n" + clone).encode()
+    source = "void keep(void *);\nvoid known(void) { keep(0); }\n" + CLONES
+    made = bodies(unit_of, source)
+    clone = source.replace("scaled(a, 100, 3) + 1", "(keep(scaled), scaled(a, 100, 3) + 1)")
+    made.unit.__dict__["preprocessed"] = clone.encode()
     reason, detail = refusal(made, "one")
     assert reason is Reason.OTHER_SYMBOLS
     assert detail.startswith("the address of ")
@@ -276,8 +277,8 @@ def test_string_tables_of_its_own_come_along_or_stay_the_units(unit_of: Make) ->
     source = 'static const char *const names[] = {"zero", "one", "two"};\n' + OWN
     source += 'const char *name(unsigned n) { return n < 3 ? names[n] : "many"; }\n'
     made = body(bodies(unit_of, source), "name", "branchy")
-    assert "many" in made.text()
-    assert made.externals == {"names"}
+    (many,) = made.externals - {"names"}
+    assert many.startswith(".LC")  # gcc's own string: its address may be compared
 
 
 def test_thread_local_data_stays_the_units(unit_of: Make) -> None:

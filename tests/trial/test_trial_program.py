@@ -323,3 +323,58 @@ def test_a_backtrace_through_every_body_reaches_main(work: TrialBuild) -> None:
     assert work.run("program") == want
     assert {"deep", "outer"} <= set(work.contests)
     assert work.every_body_gives(want, "program") > 5
+
+
+# --- string literals ---------------------------------------------------------------------------------
+
+LITERALS = r"""
+#include <string.h>
+static const char *usual(void) { return "the usual way"; }
+__attribute__((noinline)) const char *choose(const int *a, int n) {
+    int s = 0;
+    for (int i = 0; i < n; i++) s += a[i] * 3;
+    return s ? usual() : "another";
+}
+__attribute__((noinline)) int is_usual(const char *way, const int *a, int n) {
+    int s = 0;
+    for (int i = 0; i < n; i++) s ^= a[i];
+    return (way == usual()) + 2 * (s == 0) + 4 * (strlen(way) > 3);
+}
+"""
+SAYS = """
+#include <stdio.h>
+const char *choose(const int *, int);
+int is_usual(const char *, const int *, int);
+int main(void) { int a[] = {1, 2, 3}; printf("%d\\n", is_usual(choose(a, 3), a, 3)); return 0; }
+"""
+
+
+def test_a_string_literal_is_one_object_whoever_names_it(work: TrialBuild) -> None:
+    work.write(unit_c=LITERALS, main_c=SAYS)
+    work.build("-O2", "-c", "unit.c")
+    work.build_plainly("unit.o", "main.c", "-o", "program")
+    assert work.contests.keys() == {"choose", "is_usual"}
+    for one, body in work.choices():
+        assert work.run("program", {one.identity: body}) == (0, "7\n"), (one.function, body)
+
+
+TWINS = r"""
+#include <stdio.h>
+static void first(void) {
+    unsigned long n = 2;
+    do { if (1) printf("n=%ld\n", n); else for (;;) puts("?"); } while (--n);
+}
+static void second(void) {
+    unsigned long n = 2;
+    do { if (1) printf("n=%ld\n", n); else while (1) puts("?"); } while (--n);
+}
+int main(void) { first(); second(); first(); return 0; }
+"""
+
+
+def test_a_callee_that_one_compile_has_merged_with_another_comes_along(work: TrialBuild) -> None:
+    work.write(unit_c=TWINS)
+    work.build("-O2", "unit.c", "-o", "program")
+    assert "main" in work.contests
+    for one, body in work.choices():
+        assert work.run("program", {one.identity: body}) == (0, "n=2\nn=1\n" * 3)
