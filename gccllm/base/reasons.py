@@ -34,6 +34,7 @@ _DROP = "drop the option that `gccllm explain` names, if the program can do with
 _RECORD = "record the program: GCCLLM_MODE=record, then `gccllm record -- COMMAND`"
 _INSTALL = "install again: in a clone of gcc-llm, pip install --force-reinstall --no-deps ."
 _LARGER = "use a larger model: GCCLLM_ENDPOINT"
+_TRIAL = "; or let the program decide: GCCLLM_MODE=trial, then `gccllm trial -- COMMAND`"
 _OWN = "move the loop into a function of its own"
 
 
@@ -110,28 +111,28 @@ class Reason(enum.Enum):
     ASM_INLINE = ("asm_inline", Scope.FUNCTION, "it contains inline assembly, whose effects cannot be seen", "use plain C or an intrinsic, or move the loop into a function without it")
     ATOMIC = ("atomic", Scope.FUNCTION, "it uses atomic operations, or its arguments lead to atomic objects", "move the loop into a function that does not use it")
     NULL_PATH = ("null_path", Scope.FUNCTION, "gcc has found a path on which it uses a null pointer, and keeps that access", "check the pointer in the source, or compile with -fno-isolate-erroneous-paths-dereference")
-    VOLATILE = ("volatile", Scope.FUNCTION, "it accesses volatile memory, or its arguments lead to some", "move the loop into a function that does not access volatile memory")
+    VOLATILE = ("volatile", Scope.FUNCTION, "it accesses volatile memory, or its arguments lead to some", "move the loop into a function that does not access volatile memory" + _TRIAL)
     ATTRIBUTE = ("attribute", Scope.FUNCTION, "an attribute of it, or of a function it calls, demands more of the code than is checked", "drop the attribute that `gccllm explain` names, if the program can do without it")
     EFFECTS_UNKNOWN = ("effects_unknown", Scope.FUNCTION, "it calls a function of the unit whose effects are not known")
     SETJMP = ("setjmp", Scope.FUNCTION, "it may return twice", _OWN)
     LSDA = ("lsda", Scope.FUNCTION, "it has exception tables", "compile with -fno-exceptions, or declare noexcept what it calls")
     TLS = ("tls", Scope.FUNCTION, "it accesses thread-local storage through a descriptor, emulation or a bare segment")
     REGISTER_VARIABLE = ("register_variable", Scope.FUNCTION, "its unit keeps a global variable in a register, which a rewrite could overwrite")
-    VARIADIC = ("variadic", Scope.FUNCTION, "it is variadic", _OWN)
+    VARIADIC = ("variadic", Scope.FUNCTION, "it is variadic", _OWN + _TRIAL)
     RETURN_ADDRESS = ("return_address", Scope.FUNCTION, "it inspects its own return address or frame")
     STACK_PROTECTOR = ("stack_protector", Scope.FUNCTION, "its stack protector must stay as gcc placed it", "compile the file with -fno-stack-protector, if you can do without it")
-    INDIRECT_CALL = ("indirect_call", Scope.FUNCTION, "it calls through a pointer, whose target no test can choose", "move the loop into a function without calls through pointers")
-    IMPURE_CALLEE = ("impure_callee", Scope.FUNCTION, "it calls a function that no stub can imitate", _RECORD)
+    INDIRECT_CALL = ("indirect_call", Scope.FUNCTION, "it calls through a pointer, whose target no test can choose", "move the loop into a function without calls through pointers" + _TRIAL)
+    IMPURE_CALLEE = ("impure_callee", Scope.FUNCTION, "it calls a function that no stub can imitate", _RECORD + _TRIAL)
     CALLEE_UNKNOWN = ("callee_unknown", Scope.FUNCTION, "the type of a function it calls is not known", "include the header that declares the function that `gccllm explain` names")
-    UNSUPPORTED_TYPE = ("unsupported_type", Scope.FUNCTION, "no inputs can be generated for the type of a parameter or result", _RECORD)
+    UNSUPPORTED_TYPE = ("unsupported_type", Scope.FUNCTION, "no inputs can be generated for the type of a parameter or result", _RECORD + _TRIAL)
     UNSUPPORTED_CODE = ("unsupported_code", Scope.FUNCTION, "its assembly contains something that is not modelled", _OWN)
-    TOO_LARGE = ("too_large", Scope.FUNCTION, "it has more instructions than the limit", "raise GCCLLM_MAX_INSTRUCTIONS above the number that `gccllm explain` gives")
+    TOO_LARGE = ("too_large", Scope.FUNCTION, "it has more instructions than the limit", "raise GCCLLM_MAX_INSTRUCTIONS above the number that `gccllm explain` gives" + _TRIAL)
     FAR_DATA = ("far_data", Scope.FUNCTION, "it needs data or functions of other units that no test can supply", _RECORD)
     REPLACEABLE = ("replaceable", Scope.FUNCTION, "one name in it means both the unit's own function and one that another unit may put in its place", "make it static, or compile with -fvisibility=hidden")
     NO_TYPES = ("no_types", Scope.FUNCTION, "its types were not found in the debug information")
-    NO_INPUTS = ("no_inputs", Scope.FUNCTION, "no input was found on which the baseline has a defined result", _RECORD)
-    EDGES_MISSED = ("edges_missed", Scope.FUNCTION, "some edge of the baseline is uncovered and not shown infeasible", _RECORD)
-    MUTANTS_SURVIVED = ("mutants_survived", Scope.FUNCTION, "too many mutants of the baseline survive the tests", _RECORD)
+    NO_INPUTS = ("no_inputs", Scope.FUNCTION, "no input was found on which the baseline has a defined result", _RECORD + _TRIAL)
+    EDGES_MISSED = ("edges_missed", Scope.FUNCTION, "some edge of the baseline is uncovered and not shown infeasible", _RECORD + _TRIAL)
+    MUTANTS_SURVIVED = ("mutants_survived", Scope.FUNCTION, "too many mutants of the baseline survive the tests", _RECORD + _TRIAL)
     NOTHING_FASTER = ("nothing_faster", Scope.FUNCTION, "no candidate was shown equal and faster", "`gccllm explain --work -v FILE` shows each candidate; for more candidates set GCCLLM_SAMPLES or GCCLLM_ENDPOINT")
     NO_CANDIDATE = ("no_candidate", Scope.FUNCTION, "no proposer offered a candidate", _LARGER)
     PREVIOUSLY_TRIED = ("previously_tried", Scope.FUNCTION, "an earlier attempt found nothing and has not expired", "run `gccllm tune --again`")
@@ -189,7 +190,7 @@ class Reason(enum.Enum):
     NOT_CONFIRMED = ("not_confirmed", Scope.REFUTED, "the gain was not confirmed on held-out inputs")
     # --- undecided ------------------------------------------------------------------------------
     EDGES_UNSEEN = ("edges_unseen", Scope.UNDECIDED, "some edge of the candidate is uncovered and not shown infeasible")
-    NOISY = ("noisy", Scope.UNDECIDED, "the machine was too noisy to trust a timing", "run `gccllm tune` when the machine is quiet")
+    NOISY = ("noisy", Scope.UNDECIDED, "the machine was too noisy to trust a timing", "run `gccllm tune` when the machine is quiet" + _TRIAL)
     TRACE_LIMIT = ("trace_limit", Scope.UNDECIDED, "the trace of the checked build overflowed on every input")
     DEADLINE = ("deadline", Scope.UNDECIDED, "the time budget ran out first", "run `gccllm tune` when the machine is quiet, or raise GCCLLM_BUILD_BUDGET (in a build) or GCCLLM_BUDGET")
     NO_TIMING_INPUT = ("no_timing_input", Scope.UNDECIDED, "no input runs long enough to time", _RECORD)
