@@ -56,6 +56,8 @@ def trial(command: tuple[str, ...], **how: Any) -> None:
         raise SystemExit(trial_run.run(command, settings_in_force(), terminal.console(), trial_run.How(**how)))
     except TrialError as error:
         raise click.ClickException(str(error)) from None
+    except OSError as error:  # what was measured stays in the journal
+        raise click.ClickException(f"{error.filename or 'the store'} cannot be written: {error.strerror}") from None
 
 
 @click.group(short_help="Recorded calls, and what they are worth as tests.")

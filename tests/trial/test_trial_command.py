@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
 
 from gccllm.base import config
+from gccllm.commands.cli import main
 from gccllm.commands.trial_run import How, metric_of, run
 from gccllm.trial.running import TrialError
 
@@ -58,3 +60,13 @@ def test_the_error_of_the_subcommand_is_a_line_without_a_traceback(tmp_path: Pat
     )
     assert done.returncode == 1
     assert done.stderr == "Error: /nowhere/it: not found\n"
+
+
+def test_a_store_that_cannot_be_written_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def full(*_: object, **__: object) -> int:
+        raise OSError(28, "No space left on device", "/full/trials")
+
+    monkeypatch.setattr("gccllm.commands.trial_run.run", full)
+    said = CliRunner().invoke(main, ["trial", "--", "true"])
+    assert said.exit_code == 1
+    assert said.output == "Error: /full/trials cannot be written: No space left on device\n"
