@@ -25,7 +25,6 @@ from gccllm.base.words import counted
 from gccllm.harvest.describe_input import input_words
 from gccllm.harvest.types import Signature
 from gccllm.propose import Attempt, Prompt, Proposer
-from gccllm.propose.compiled import Refused
 from gccllm.sandbox.image import AssembleError
 from gccllm.store.entry import Entry
 from gccllm.unit import policy
@@ -113,15 +112,22 @@ class Search:
             self.judged.failed.add(Reason.BUDGET)
 
     def gather_compiled(self, deadline: Deadline, weak: Inadequate) -> None:
-        """Bodies whose provenance speaks for them. Raises `weak` where none of them is equal and faster."""
+        """Bodies whose provenance speaks for them. Raises `weak` where none of them is equal and faster, or where there
+        is no time for them: that the tests are weak is known, and stays."""
         compiled = compiled_bodies(self.target.session)
         candidates: list[Candidate] = []
         for recipe in compiled.recipes():
-            deadline.check(f"compiling by {recipe.name}")
-            with contextlib.suppress(Refused):
+            with contextlib.suppress(BodyError):
                 body = compiled.body(self.target.name, recipe, deadline.left)
                 candidates.append(Candidate(body.text(), COMPILED_BY, recipe.name))
-        self.judge(_distinct(iter(candidates), {canonical(self.suite.bench.baseline)}), judge_compiled)
+        try:
+            self.judge(_distinct(iter(candidates), {canonical(self.suite.bench.baseline)}), judge_compiled)
+        except AssembleError:
+            raise weak from None
+        except Decline as late:
+            if late.reason is Reason.DEADLINE:
+                raise weak from None
+            raise
         if not self.judged.equal:
             raise weak
 

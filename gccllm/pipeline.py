@@ -119,7 +119,8 @@ def rewrite_unit(request: Request, build: Build) -> Result:
 def decision_on(chosen: Chosen, settings: Settings) -> Decision:
     """The decision on a function for which a trial has chosen a recipe."""
     if chosen.reason is not None:
-        return Decision(chosen.function.name, "declined", chosen.reason, chosen.detail, chosen.entry)
+        word = "queued" if chosen.reason in TRANSIENT else "declined"
+        return Decision(chosen.function.name, word, chosen.reason, chosen.detail, chosen.entry)
     return replace(_of_entry(chosen.function, chosen.entry, settings), body=chosen.body)
 
 

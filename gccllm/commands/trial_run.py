@@ -83,7 +83,7 @@ def run(command: Sequence[str], settings: Settings, console: Console, how: How) 
             verdicts = trial.hold()
         except KeyboardInterrupt:
             raise TrialError("interrupted; the same command goes on from here") from None
-    remember(verdicts, store)
+    remember(verdicts, hot.values(), store)
     journal.forget()
     print_verdicts(console, verdicts, hot, shares)
     return 0
@@ -134,11 +134,13 @@ def opening(hot: dict[str, KnownContest], absent: dict[str, float], shares: dict
         yield f"not on trial: {named}"
 
 
-def remember(verdicts: Verdicts, store: Store) -> None:
-    """An entry for each winner; builds then ask again."""
-    for winner in verdicts.winners:
-        if winner.recipe == REWRITE:  # found by its own entry, where no choice stands before it
-            store.forget(winner.contest.key)
+def remember(verdicts: Verdicts, hot: Iterable[KnownContest], store: Store) -> None:
+    """An entry for each winner, and none of an earlier trial for the others; builds then ask again."""
+    won = {winner.contest.key: winner for winner in verdicts.winners}
+    for contest in hot:
+        winner = won.get(contest.key)
+        if winner is None or winner.recipe == REWRITE:  # a rewrite is found by its own entry
+            store.forget(contest.key)
         else:
             store.put(entry_of(winner, verdicts))
     store.bump_epoch()
@@ -189,7 +191,9 @@ def print_verdicts(
     for identity, body in verdicts.guilty:
         contest = hot[identity]
         recipe = contest.contenders[body - 1].recipe
-        console.print(f"[red]{spoken_name(contest.function)} by {recipe}[/] changes what the program does: it is out")
+        # What a trial alone has shown cannot revoke an entry: its own tests say that the rewrite is right.
+        link = "; builds link it: name the function in the setting `exclude`" if recipe == REWRITE else ": it is out"
+        console.print(f"[red]{spoken_name(contest.function)} by {recipe}[/] changes what the program does{link}")
     if not verdicts.compares_output:
         console.print("the output differs from run to run: only the exit status was compared", highlight=False)
     done = f"{many(len(verdicts.winners), 'function')} won in {many(verdicts.runs, 'run')}"

@@ -26,6 +26,7 @@ from gccllm.assembly import Body, BodyError, Line, Module
 from gccllm.assembly.module import DataObject
 from gccllm.assembly.syntax import symbols
 from gccllm.base import options
+from gccllm.base.names import original_name
 from gccllm.base.reasons import Reason
 from gccllm.propose.protocol import Isa
 from gccllm.propose.recipes import BASELINE_LIKE, LEVEL_FLAGS, WIDE
@@ -57,7 +58,6 @@ COMPILED = (
 Each is timed before it is linked, so a row that loses somewhere costs time and nothing else."""
 BY_NAME = {recipe.name: recipe for recipe in COMPILED}
 
-_CLONE = re.compile(r"\.(?:isra|constprop|part|lto_priv|cold)\b")
 _NUMBERED = re.compile(r"(.+)\.[0-9]+")
 _OWN_TEXT = re.compile(r"__(?:func|FUNCTION|PRETTY_FUNCTION)__\.[0-9]+|C\.[0-9]+\.[0-9]+")
 """Read-only data that gcc names itself. Its address means nothing: a body may bring a copy."""
@@ -66,21 +66,14 @@ _CONSTANT = re.compile(r"\.LC[0-9]+")
 STRINGS = (".string", ".ascii")
 _FUSED = re.compile(r"vfn?m(?:add|sub)")
 _FUSED_LINE = re.compile(r"\s+(vfn?m(?:add|sub)\w*)")
-
-
 _COMPUTES_FLOATS = re.compile(
     r"v?(?:add|sub|addsub|hadd|hsub|mul|div|sqrt|max|min|rcp|rsqrt|rcp14|rsqrt14|rndscale|dp|cmp\w*|u?comi)[sp][sdh]"
     r"|f(?!wait$)\w+"
 )
 _LOOSE_FLOATS = re.compile(rb"\bf?(?:(?:fast|unsafe|associative|reciprocal|finite)-math|no-signed-zeros)|Ofast\b")
 """In an attribute or pragma of the source."""
-
-
 MOST_BROUGHT = 12
-
-
-class Refused(BodyError):
-    """A compiled body that cannot stand for the baseline, or a recipe that gives none."""
+"""Callees that one body may bring along."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +95,7 @@ class CompiledBodies:
         return b"vector_size" in (self.unit.preprocessed or b"")
 
     def body(self, name: str, recipe: CompiledRecipe, deadline_s: float = 60.0) -> Body:
-        """The function as the recipe compiles it. Raises Refused with the reason why there is none."""
+        """The function as the recipe compiles it. Raises BodyError with the reason why there is none."""
         try:
             return self._cut(name, self.module(recipe, BASELINE_LIKE, deadline_s))
         except BodyError as error:
@@ -115,17 +108,19 @@ class CompiledBodies:
         level = [flag for flag in LEVEL_FLAGS[recipe.level] if flag != "-mfma"] if recipe.level else []
         flags = (*recipe.flags.split(), *level, *like, "-fno-ipa-stack-alignment", "-ffp-contract=off")
         module = self.unit.preprocessed_module(flags, deadline_s=deadline_s)
+        if module is None and self.unit.timed_out:
+            raise BodyError(Reason.DEADLINE, f"compiling by {recipe.name}")
         if module is None:
-            raise Refused(Reason.RECIPE_FAILED, f"{recipe.name}: {self.unit.last_error[:200]}")
+            raise BodyError(Reason.RECIPE_FAILED, f"{recipe.name}: {self.unit.last_error[:200]}")
         return module
 
     def _cut(self, name: str, module: Module) -> Body:
         baseline = self.unit.baseline
         assert baseline is not None
-        if _CLONE.search(name):
-            raise Refused(Reason.OTHER_SYMBOLS, "it is a clone: another compile may make it for other constants")
+        if original_name(name):
+            raise BodyError(Reason.OTHER_SYMBOLS, "it is a clone: another compile may make it for other constants")
         if name not in baseline.functions:
-            raise Refused(Reason.NO_CANDIDATE, "inlined away")
+            raise BodyError(Reason.NO_CANDIDATE, "inlined away")
         body = _plain(name, module)
         brought: dict[str, Body] = {}
         todo = [body]
@@ -133,7 +128,7 @@ class CompiledBodies:
             for symbol in sorted(todo.pop().externals - brought.keys() - {name}):
                 if is_brought_along(symbol, module, baseline):
                     if len(brought) == MOST_BROUGHT:
-                        raise Refused(Reason.OTHER_SYMBOLS, f"it needs more than {MOST_BROUGHT} functions of its own")
+                        raise BodyError(Reason.OTHER_SYMBOLS, f"it needs more than {MOST_BROUGHT} functions of its own")
                     brought[symbol] = _plain(module.resolve(symbol), module)
                     todo.append(brought[symbol])
                 else:
@@ -143,19 +138,19 @@ class CompiledBodies:
         )
         check_copies(body, module, baseline)
         if fused := next((line.mnemonic for line in body.lines if _FUSED.match(line.mnemonic)), ""):
-            raise Refused(Reason.FUSED, fused)
+            raise BodyError(Reason.FUSED, fused)
         lines = (*body.lines, *baseline.functions[name].body.lines)
         if computing := next((line.mnemonic for line in lines if _COMPUTES_FLOATS.fullmatch(line.mnemonic)), ""):
             if self._floats_are_loose:
-                raise Refused(Reason.LOOSE_FLOATS, computing)
+                raise BodyError(Reason.LOOSE_FLOATS, computing)
             if self._own_fused:  # in gcc's text, of this function or of one that the recipe has inlined
-                raise Refused(Reason.FUSED, f"gcc's own text has {self._own_fused}")
+                raise BodyError(Reason.FUSED, f"gcc's own text has {self._own_fused}")
         return body
 
     def anchored(self, body: Body, module: Module) -> Body:
         """`body` of `module`, its string literals those of gcc's own text: a literal is one object, whoever names it.
 
-        Raises Refused for a literal that gcc's own text has not.
+        Raises BodyError for a literal that gcc's own text has not.
         """
         texts = {c.label: module.objects[c.label] for c in body.constants if _is_literal(module.objects.get(c.label))}
         if not texts:
@@ -164,7 +159,7 @@ class CompiledBodies:
         for label, thing in texts.items():
             known = self._literals.get(thing.directives)
             if known is None or known.align < thing.align:
-                raise Refused(Reason.OTHER_SYMBOLS, f"gcc's own text has no string {thing.directives[0][1][:40]}")
+                raise BodyError(Reason.OTHER_SYMBOLS, f"gcc's own text has no string {thing.directives[0][1][:40]}")
             labels[f".Lown_{label.removeprefix('.L')}"] = known.name
         own = body.renamed("own")  # two compiles number their labels alike
         kept = tuple(one for one in own.constants if one.label not in labels)
@@ -191,9 +186,9 @@ class CompiledBodies:
 def _plain(name: str, module: Module) -> Body:
     function = module.functions.get(name)
     if function is None:
-        raise Refused(Reason.NO_CANDIDATE, "inlined away")
+        raise BodyError(Reason.NO_CANDIDATE, "inlined away")
     if function.has_lsda:
-        raise Refused(Reason.LSDA, name)
+        raise BodyError(Reason.LSDA, name)
     return function.body.without_endbr()
 
 
@@ -210,7 +205,7 @@ def clones_behind(name: str, module: Module) -> tuple[str, ...]:
     todo = [name]
     while todo:
         for called in module.functions[todo.pop()].calls:
-            if called in module.functions and _CLONE.search(called) and called not in found:
+            if called in module.functions and original_name(called) and called not in found:
                 found[called] = None
                 todo.append(called)
     return tuple(found)
@@ -219,13 +214,13 @@ def clones_behind(name: str, module: Module) -> tuple[str, ...]:
 def is_brought_along(symbol: str, module: Module, baseline: Module) -> bool:
     """Whether a callee comes with the body: gcc's own text has it inlined away, or as a clone of its own."""
     is_function = module.resolve(symbol) in module.functions
-    return is_function and (not baseline.defines(symbol) or bool(_CLONE.search(symbol)))
+    return is_function and (not baseline.defines(symbol) or bool(original_name(symbol)))
 
 
 def with_subroutines(body: Body, brought: Mapping[str, Body]) -> Body:
     """One body that holds its callees behind it, as subroutines that are called by label.
 
-    Raises Refused where one is used otherwise than by calls and jumps: somebody might compare its address.
+    Raises BodyError where one is used otherwise than by calls and jumps: somebody might compare its address.
     """
     if not brought:
         return body
@@ -239,9 +234,11 @@ def with_subroutines(body: Body, brought: Mapping[str, Body]) -> Body:
         constants += own.constants
     for line in lines:
         if not line.target and labels.keys() & set(line.symbols):
-            raise Refused(Reason.OTHER_SYMBOLS, f"the address of a function that gcc's own text has not: {line.text()}")
+            raise BodyError(
+                Reason.OTHER_SYMBOLS, f"the address of a function that gcc's own text has not: {line.text()}"
+            )
     if named := labels.keys() & {symbol for constant in constants for symbol in constant.symbols}:
-        raise Refused(Reason.OTHER_SYMBOLS, f"the address of {min(named)}, which gcc's own text has not")
+        raise BodyError(Reason.OTHER_SYMBOLS, f"the address of {min(named)}, which gcc's own text has not")
     return Body(tuple(lines), tuple(constants)).with_symbols(lambda symbol: labels.get(symbol, symbol))
 
 
@@ -249,19 +246,19 @@ def check_symbol(symbol: str, name: str, module: Module, baseline: Module) -> No
     """Refuse a symbol of a compiled body that may mean one thing in its own compile and another in the baseline's."""
     if symbol == name or symbol == "_GLOBAL_OFFSET_TABLE_":
         return
-    if _CLONE.search(symbol):
-        raise Refused(Reason.OTHER_SYMBOLS, f"it names {symbol}, a clone of this compile")
+    if original_name(symbol):
+        raise BodyError(Reason.OTHER_SYMBOLS, f"it names {symbol}, a clone of this compile")
     here, there = module.objects.get(symbol), baseline.objects.get(symbol)
     if module.defines(symbol) and not baseline.defines(symbol):
-        raise Refused(Reason.OTHER_SYMBOLS, f"{symbol} is not in gcc's own text")
+        raise BodyError(Reason.OTHER_SYMBOLS, f"{symbol} is not in gcc's own text")
     if not baseline.defines(symbol) and symbol not in baseline.mentions and symbol not in MEMORY_CALLS:
-        raise Refused(Reason.OTHER_SYMBOLS, f"{symbol} is not named in gcc's own text: the program may have none")
+        raise BodyError(Reason.OTHER_SYMBOLS, f"{symbol} is not named in gcc's own text: the program may have none")
     if here is None or there is None:
         return
     if _definition(here, module) != _definition(there, baseline) or here.align > there.align:
-        raise Refused(Reason.OTHER_SYMBOLS, f"{symbol} is defined otherwise in gcc's own text")
+        raise BodyError(Reason.OTHER_SYMBOLS, f"{symbol} is defined otherwise in gcc's own text")
     if not _OWN_TEXT.fullmatch(symbol) and _is_ambiguous(symbol, module, baseline):
-        raise Refused(Reason.OTHER_SYMBOLS, f"several functions have a variable like {symbol}")
+        raise BodyError(Reason.OTHER_SYMBOLS, f"several functions have a variable like {symbol}")
 
 
 def check_copies(body: Body, module: Module, baseline: Module) -> None:
@@ -271,7 +268,7 @@ def check_copies(body: Body, module: Module, baseline: Module) -> None:
         if original == constant.label or _OWN_TEXT.fullmatch(original) or set(constant.symbols) & set(body.labels):
             continue
         if original in baseline.objects or _is_ambiguous(original, baseline):
-            raise Refused(Reason.OTHER_SYMBOLS, f"{original} is defined otherwise in gcc's own text")
+            raise BodyError(Reason.OTHER_SYMBOLS, f"{original} is defined otherwise in gcc's own text")
 
 
 def _definition(thing: DataObject, module: Module) -> tuple[object, ...]:

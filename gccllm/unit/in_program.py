@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gccllm.assembly import Body, BodyError, Function, canonical
 from gccllm.base import options
@@ -38,26 +39,23 @@ class Chosen:
 
 def chosen_in_program(session: UnitSession, store: Store) -> Iterator[Chosen]:
     """Every function of the unit that has a choice."""
-    compiled: CompiledBodies | None = None
+    if session.unit.source is None:  # no choice is found without, and no body is made
+        return
     for function in session.unit.module.functions.values():
-        try:
-            found = store.find(choice_situation(session, function.name).key)
-            if found is None or found.entry.outcome != "accepted" or found.entry.recipe not in BY_NAME:
-                continue
-            compiled = compiled or compiled_bodies(session)
-            yield _fresh(function, found.entry, session, compiled)
-        except Decline:
-            return
+        found = store.find(choice_situation(session, function.name).key)
+        if found is not None and found.entry.outcome == "accepted" and found.entry.recipe in BY_NAME:
+            yield _fresh(function, found.entry, session)
 
 
-def _fresh(function: Function, entry: Entry, session: UnitSession, compiled: CompiledBodies) -> Chosen:
+def _fresh(function: Function, entry: Entry, session: UnitSession) -> Chosen:
     recipe = BY_NAME[entry.recipe]
     try:
+        compiled = compiled_bodies(session)
         if recipe not in compiled.recipes():
             raise BodyError(Reason.ISA, f"{recipe.name} is not for this unit's setting of isa, or this CPU")
         body = compiled.body(function.name, recipe)
         level = screened(session, function, body)
-    except BodyError as error:
+    except (BodyError, Decline) as error:
         return Chosen(function, entry, None, error.reason, error.detail)
     return Chosen(function, entry.model_copy(update={"isa_level": level}), body)
 
@@ -75,6 +73,7 @@ def not_compiled_again(target: Target, entry: Entry) -> str | None:
     return None if is_same else f"{recipe.name} makes another body of today's source"
 
 
+@lru_cache(maxsize=1)
 def compiled_bodies(session: UnitSession) -> CompiledBodies:
     """Raises Decline(NO_SOURCE, SIDE_COMPILE, DEADLINE): the source must still be what the build has compiled."""
     unit = session.unit
@@ -100,15 +99,22 @@ def choice_situation(session: UnitSession, name: str) -> Situation:
     unit = session.unit
     if unit.source is None:
         raise Decline(Reason.NO_SOURCE)
+    return Situation({**_unit_parts(session), "function": hexdigest(name)}, {})
+
+
+@lru_cache(maxsize=1)
+def _unit_parts(session: UnitSession) -> dict[str, str]:
+    """What the choices of all functions of a unit are found by."""
+    unit = session.unit
     root = session.settings.root(unit.request.cwd)
-    source = unit.source.relative_to(root) if unit.source.is_relative_to(root) else unit.source
-    parts = {
+    source = unit.source
+    if source is not None and source.is_relative_to(root):
+        source = source.relative_to(root)
+    return {
         "schema": SCHEMA,
         "kind": hexdigest("in-program"),
-        "function": hexdigest(name),
         "file": hexdigest(str(source)),
         "options": hexdigest("\n".join(options.meanings(unit.request.gcc_options))),
         "compiler": hexdigest("\n".join(unit.module.idents)),
         "isa": hexdigest(isa_allowance.key_word(session.settings["isa"])),
     }
-    return Situation(parts, {})

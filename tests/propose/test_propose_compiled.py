@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gccllm.assembly import Body
+from gccllm.assembly import Body, BodyError
 from gccllm.base.reasons import Reason
-from gccllm.propose.compiled import BY_NAME, COMPILED, CompiledBodies, Refused
+from gccllm.propose.compiled import BY_NAME, COMPILED, CompiledBodies
 from gccllm.propose.protocol import Isa
 from tests.kit.units import Make
 
@@ -23,7 +23,7 @@ def body(made: CompiledBodies, name: str, recipe: str = "O2") -> Body:
 
 
 def refusal(made: CompiledBodies, name: str, recipe: str = "O2") -> tuple[Reason, str]:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(BodyError) as caught:
         body(made, name, recipe)
     return caught.value.reason, caught.value.detail
 

@@ -53,7 +53,7 @@ def choose(work: TrialBuild, recipe: str, function: str = "sum") -> Entry:
     one = work.contests[function]
     body = 1 + [contender.recipe for contender in one.contenders].index(recipe)
     verdicts = Verdicts(winners=[Winner(one, body, EFFECT)], placebo=Effect(1.001, 0.998, 1.004), runs=96)
-    remember(verdicts, store := Store(work.here / "store"))
+    remember(verdicts, [one], store := Store(work.here / "store"))
     found = store.find(one.key)
     assert found is not None
     return found.entry
@@ -263,3 +263,15 @@ def test_only_functions_that_the_profile_knows_are_on_trial_and_other_units_are_
     assert work.contests.keys() == {"sum"}
     asked = {event["source"] for event in events.read(tmp_path / "store") if event["event"] == "unit"}
     assert asked == {str(tmp_path / "hot.c")}
+
+
+# --- a later trial -----------------------------------------------------------------------------------
+
+
+def test_what_does_not_win_again_is_no_longer_chosen(work: TrialBuild) -> None:
+    store = Store(work.here / "store")
+    (contest,) = (one for one in work.every_contest if one.function == "sum")
+    remember(Verdicts([Winner(contest, 2, EFFECT)]), [contest], store)
+    assert store.find(contest.key) is not None
+    remember(Verdicts(), [contest], store)
+    assert store.find(contest.key) is None
